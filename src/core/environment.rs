@@ -1,0 +1,201 @@
+//! The environment of the commands: what the executor was given, what the task adds, what PATCHes
+//! change. Names and values are bytes, as the kernel has them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+/// The name of an environment variable: not empty, without `=` and NUL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(OsString);
+
+/// The value of an environment variable: without NUL.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Value(OsString);
+
+/// Why bytes cannot be a variable's name or value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Invalid {
+    /// A name of no bytes.
+    EmptyName,
+    /// A name with `=` in it, which would read as a shorter name.
+    EqualsInName,
+    /// A NUL byte, which ends a string for the kernel.
+    Nul,
+}
+
+/// Variables sorted by name, each name once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Environment {
+    variables: Vec<(Name, Value)>,
+}
+
+// === impl Name ===
+
+impl Name {
+    /// Checks that `bytes` can name a variable.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with a name that is empty or has `=` or NUL in it.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Invalid> {
+        let bytes = bytes.into();
+        match bytes.iter().find(|byte| matches!(byte, b'=' | 0)) {
+            _ if bytes.is_empty() => Err(Invalid::EmptyName),
+            Some(0) => Err(Invalid::Nul),
+            Some(_) => Err(Invalid::EqualsInName),
+            None => Ok(Self(OsString::from_vec(bytes))),
+        }
+    }
+
+    /// The name as the kernel has it.
+    pub fn as_os_str(&self) -> &OsStr {
+        &self.0
+    }
+}
+
+// === impl Value ===
+
+impl Value {
+    /// Checks that `bytes` can be a variable's value.
+    ///
+    /// # Errors
+    ///
+    /// A value cannot have a NUL byte in it.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Invalid> {
+        let bytes = bytes.into();
+        match bytes.contains(&0) {
+            true => Err(Invalid::Nul),
+            false => Ok(Self(OsString::from_vec(bytes))),
+        }
+    }
+
+    /// The value as the kernel has it.
+    pub fn as_os_str(&self) -> &OsStr {
+        &self.0
+    }
+}
+
+/// Values may be secrets: they appear in no log and no panic message.
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "({} bytes)", self.0.len())
+    }
+}
+
+// === impl Invalid ===
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::EmptyName => "the name of a variable must not be empty",
+            Self::EqualsInName => "the name of a variable must not contain '='",
+            Self::Nul => "names and values of variables must not contain a NUL byte",
+        })
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+// === impl Environment ===
+
+impl Environment {
+    /// The variables of a process; what no process can have been given is skipped.
+    pub fn inherited(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in variables {
+            if let (Ok(name), Ok(value)) =
+                (Name::new(name.into_vec()), Value::new(value.into_vec()))
+            {
+                environment.set(name, value);
+            }
+        }
+        environment
+    }
+
+    /// Sets or replaces one variable.
+    pub fn set(&mut self, name: Name, value: Value) {
+        match self.position(name.as_os_str()) {
+            Ok(at) => self.variables[at].1 = value,
+            Err(at) => self.variables.insert(at, (name, value)),
+        }
+    }
+
+    /// Removes one variable, if it is there.
+    pub fn unset(&mut self, name: &Name) {
+        if let Ok(at) = self.position(name.as_os_str()) {
+            self.variables.remove(at);
+        }
+    }
+
+    /// Sets each variable that has a value and unsets each that has none.
+    pub fn apply(&mut self, changes: Vec<(Name, Option<Value>)>) {
+        for (name, value) in changes {
+            match value {
+                Some(value) => self.set(name, value),
+                None => self.unset(&name),
+            }
+        }
+    }
+
+    /// The value of `name`, if it is set.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        let at = self.position(OsStr::new(name)).ok()?;
+        Some(self.variables[at].1.as_os_str())
+    }
+
+    /// All variables, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables
+            .iter()
+            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// Where `name` is, or where it would have to be inserted.
+    fn position(&self, name: &OsStr) -> Result<usize, usize> {
+        self.variables
+            .binary_search_by(|(known, _)| known.as_os_str().cmp(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("valid")
+    }
+
+    #[test]
+    fn names_and_values_that_no_process_can_have_are_refused() {
+        assert_eq!(Name::new(""), Err(Invalid::EmptyName));
+        assert_eq!(Name::new("A=B"), Err(Invalid::EqualsInName));
+        assert_eq!(Name::new("A\0"), Err(Invalid::Nul));
+        assert_eq!(Value::new("a\0b"), Err(Invalid::Nul));
+        assert!(Name::new(b"odd \xff name.-".to_vec()).is_ok());
+        assert!(Value::new("").is_ok());
+    }
+
+    #[test]
+    fn a_change_sets_replaces_and_unsets() {
+        let mut environment =
+            Environment::inherited([("A".into(), "1".into()), ("B".into(), "2".into())]);
+        environment.apply(vec![
+            (name("B"), Value::new("3").ok()),
+            (name("A"), None),
+            (name("C"), Value::new("4").ok()),
+            (name("missing"), None),
+        ]);
+        let all: Vec<_> = environment
+            .iter()
+            .map(|(n, v)| (n.to_str(), v.to_str()))
+            .collect();
+        assert_eq!(all, [(Some("B"), Some("3")), (Some("C"), Some("4"))]);
+    }
+
+    #[test]
+    fn values_never_show_in_debug_output() {
+        let mut environment = Environment::default();
+        environment.set(name("TOKEN"), Value::new("secret").expect("valid"));
+        assert!(!format!("{environment:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,4 @@
+//! The core: every decision, and nothing else.
+
+pub mod environment;
+pub mod request;

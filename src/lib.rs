@@ -1,0 +1,6 @@
+//! cook-executor: a Mesos executor in one small static file.
+
+pub mod core;
+pub mod mesos;
+pub mod outcome;
+pub mod units;

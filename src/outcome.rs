@@ -1,0 +1,141 @@
+//! How a command ended, and the texts and numbers that are made of it: here and nowhere else.
+
+use std::fmt;
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It left with this exit status.
+    Exited(u8),
+    /// A signal ended it.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether the kernel wrote a core file.
+        core_dumped: bool,
+    },
+    /// It never ran: the reason, as a sentence's end ("failed to start ...: No such file").
+    NotStarted(String),
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// The exit status, or the negative number of the signal; nothing for a command that never ran.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Exited(status) => Some(i32::from(*status)),
+            Self::Signalled { signal, .. } => Some(-signal),
+            Self::NotStarted(_) => None,
+        }
+    }
+
+    /// Whether it ran and left with exit status 0.
+    pub fn succeeded(&self) -> bool {
+        *self == Self::Exited(0)
+    }
+}
+
+/// The rest of a sentence that begins with the command: "exited with status 1".
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exited with status {status}"),
+            Self::Signalled {
+                signal,
+                core_dumped,
+            } => {
+                write!(f, "terminated with signal {}", SignalName(*signal))?;
+                f.write_str(if *core_dumped { " (core dumped)" } else { "" })
+            }
+            Self::NotStarted(reason) => write!(f, "failed to start: {reason}"),
+        }
+    }
+}
+
+/// A signal's name as glibc's `strsignal` prints it, which is what the stock command executor's
+/// users know; musl's texts differ.
+struct SignalName(i32);
+
+impl fmt::Display for SignalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 31] = [
+            "Hangup",
+            "Interrupt",
+            "Quit",
+            "Illegal instruction",
+            "Trace/breakpoint trap",
+            "Aborted",
+            "Bus error",
+            "Floating point exception",
+            "Killed",
+            "User defined signal 1",
+            "Segmentation fault",
+            "User defined signal 2",
+            "Broken pipe",
+            "Alarm clock",
+            "Terminated",
+            "Stack fault",
+            "Child exited",
+            "Continued",
+            "Stopped (signal)",
+            "Stopped",
+            "Stopped (tty input)",
+            "Stopped (tty output)",
+            "Urgent I/O condition",
+            "CPU time limit exceeded",
+            "File size limit exceeded",
+            "Virtual timer expired",
+            "Profiling timer expired",
+            "Window changed",
+            "I/O possible",
+            "Power failure",
+            "Bad system call",
+        ];
+        let index = usize::try_from(self.0).unwrap_or(0).wrapping_sub(1);
+        match NAMES.get(index) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "Unknown signal {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_texts_are_those_of_the_stock_executor() {
+        let signalled = |signal, core_dumped| Outcome::Signalled {
+            signal,
+            core_dumped,
+        };
+        for (outcome, code, text) in [
+            (Outcome::Exited(0), Some(0), "exited with status 0"),
+            (Outcome::Exited(255), Some(255), "exited with status 255"),
+            (
+                signalled(9, false),
+                Some(-9),
+                "terminated with signal Killed",
+            ),
+            (
+                signalled(11, true),
+                Some(-11),
+                "terminated with signal Segmentation fault (core dumped)",
+            ),
+            (
+                signalled(34, false),
+                Some(-34),
+                "terminated with signal Unknown signal 34",
+            ),
+            (
+                Outcome::NotStarted("no".into()),
+                None,
+                "failed to start: no",
+            ),
+        ] {
+            assert_eq!(outcome.code(), code);
+            assert_eq!(outcome.to_string(), text);
+        }
+    }
+}
