@@ -92,7 +92,7 @@ impl UuidSource {
     }
 
     /// The next UUID; the counter is folded into bytes that carry no version bits.
-    pub fn next(&mut self) -> Uuid {
+    pub fn issue(&mut self) -> Uuid {
         let mut bytes = self.seed;
         for (byte, count) in bytes[12..].iter_mut().zip(self.issued.to_be_bytes()) {
             *byte ^= count;
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn uuids_are_version_4_and_never_repeat() {
         let mut source = UuidSource::new([0xff; 16]);
-        let uuids: Vec<Uuid> = (0..1000).map(|_| source.next()).collect();
+        let uuids: Vec<Uuid> = (0..1000).map(|_| source.issue()).collect();
         let distinct: std::collections::HashSet<_> = uuids.iter().collect();
         assert_eq!(distinct.len(), uuids.len());
         assert_eq!(uuids[0].to_string(), "ffffffff-ffff-4fff-bfff-ffffffffffff");

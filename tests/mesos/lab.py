@@ -126,7 +126,7 @@ class Lab:
     def start_master(self):
         self.master = self._daemon("mesos-master", "TERM", {
             "ip": "127.0.0.1", "hostname": "127.0.0.1", "port": self.master_port, "work_dir": self.path("master"),
-            "registry": "replicated_log", "log_auto_initialize": "true"})
+            "registry": "replicated_log", "log_auto_initialize": "true", "allocation_interval": "50ms"})
         self._answers(self.master, f"http://{self.master_address}/master/health")
 
     def start_agent(self):
@@ -156,6 +156,15 @@ class Lab:
                 raise RuntimeError(f"{daemon.args[3]} ended with {daemon.returncode}; its log is in {self.folder}")
             return answer(url) is not None
         eventually(check, f"an answer from {url}; the logs are in {self.folder}", 30)
+
+    # -- asking ------------------------------------------------------------------------------------------------
+
+    def completed_executors(self):
+        """The ids of the executors that have ended and whose updates have all been acknowledged by their frameworks:
+        nothing more will come from them."""
+        state = json.loads(answer(f"http://{self.agent_address}/slave(1)/state") or "{}")
+        frameworks = state.get("frameworks", []) + state.get("completed_frameworks", [])
+        return [executor["id"] for framework in frameworks for executor in framework["completed_executors"]]
 
     # -- stopping ----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,591 @@
+//! The life of one task, from its LAUNCH to the acknowledgement of its terminal update.
+//!
+//! ```text
+//!                 a command ended: the next one
+//!                          +---+
+//!   LAUNCH                 v   |     the last one ended, or a guard failed
+//!  ---------------------> Sequence --------------------------------+
+//!     |                    |    ^                                  |
+//!     |          stop order|    |what ran has ended:               v    nothing lives
+//!     |                    v    |the after commands             Clearing ------------> Reported
+//!     |                   Stopping -------------------------------^
+//!     |                          (no after commands)              |
+//!     +-----------------------------------------------------------+
+//!                 killed before it was launched
+//! ```
+//!
+//! All of it is one match over phase and event, without a catch-all: a new event does not compile
+//! until every phase says what it means there.
+
+mod budget;
+
+use std::time::Duration;
+
+pub use budget::{Budget, StopOrder};
+
+use crate::core::Effect;
+use crate::core::environment::Environment;
+use crate::core::outbox::{Reason, TaskState};
+use crate::core::plan::{CommandId, Origin, Part, Plan};
+use crate::core::progress::Progress;
+use crate::core::request::{Patch, View};
+use crate::outcome::Outcome;
+use crate::units::Moment;
+
+/// What happens to a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TaskEvent {
+    /// The command's program runs.
+    Started(CommandId, Pid),
+    /// The command ended, or never started.
+    Ended(CommandId, Outcome),
+    /// A process that some command left behind ended.
+    OrphanEnded,
+    /// The sweep asked for last found so many processes alive.
+    Swept {
+        /// Everything below us that is not a zombie.
+        alive: usize,
+    },
+    /// Somebody wants the task to end.
+    Stop(StopOrder),
+    /// Time has passed.
+    Tick,
+}
+
+/// A process id, only for people to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pid(pub u32);
+
+/// A signal that ends processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopSignal {
+    /// SIGTERM, then SIGCONT, since a stopped process would never hear it.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// How the task ends, as it is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Verdict {
+    /// A terminal state.
+    pub state: TaskState,
+    /// Why, where Mesos has a word for it.
+    pub reason: Option<Reason>,
+    /// The job's own message, or one about how its command ended.
+    pub message: String,
+}
+
+/// What the task tells the rest of the core.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Report {
+    /// The command's program runs.
+    Running,
+    /// The command ended.
+    MainEnded(Outcome, Option<Pid>),
+    /// No process of the task lives.
+    Over(Verdict),
+}
+
+/// The durations that apply to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Between SIGTERM and SIGKILL for what outlives the last command.
+    pub grace: Duration,
+    /// The end of the time that the command may run (`TaskInfo.max_completion_time`).
+    pub run_until: Option<Moment>,
+}
+
+/// The task at work.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lifecycle {
+    /// The environment of the commands that start from now on.
+    pub environment: Environment,
+    /// The newest progress and message.
+    pub progress: Progress,
+    plan: Plan,
+    /// One for each command of the plan.
+    commands: Vec<CommandState>,
+    limits: Limits,
+    stopped: Option<Stopped>,
+    /// The guard that failed first, with how it ended.
+    failed_guard: Option<(CommandId, Outcome)>,
+    phase: Phase,
+}
+
+/// Where the task is; see the module's picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    /// `current` has to start, if it is async, or else to end, before the next command starts.
+    /// After a stop order these are the after commands, and have a limit.
+    Sequence {
+        current: CommandId,
+        kill_at: Option<Moment>,
+    },
+    /// A stop order came: what was running has been asked to end. After commands follow.
+    Stopping { kill_at: Moment },
+    /// Nothing starts any more: whatever still lives is being stopped.
+    Clearing { kill_at: Moment, signal: StopSignal },
+    /// No process of the task lives, and its terminal update is recorded.
+    Reported,
+}
+
+/// The stop orders so far.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Stopped {
+    budget: Budget,
+    /// Only the maximum run time asked for it: the task failed, nobody killed it.
+    only_by_run_time: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum CommandState {
+    Planned,
+    /// The world was asked to start it.
+    Starting,
+    Running {
+        pid: Pid,
+        /// We asked it to end: how it ends says nothing about its guard.
+        asked_to_stop: bool,
+    },
+    Ended(Outcome),
+}
+
+/// SIGKILL is repeated after this long, for what was forked while the first one was under way.
+const KILL_AGAIN: Duration = Duration::from_millis(100);
+
+/// Everything a step may add to.
+pub(super) struct Turn<'a> {
+    pub(super) now: Moment,
+    pub(super) effects: &'a mut Vec<Effect>,
+    pub(super) reports: Vec<Report>,
+}
+
+// === impl Lifecycle ===
+
+impl Lifecycle {
+    /// The LAUNCH: the first command starts, unless the task was killed before.
+    pub(super) fn launch(
+        plan: Plan,
+        environment: Environment,
+        progress: Progress,
+        limits: Limits,
+        killed: Option<StopOrder>,
+        turn: &mut Turn,
+    ) -> Self {
+        let first = CommandId(0);
+        let mut lifecycle = Self {
+            environment,
+            progress,
+            commands: plan.iter().map(|_| CommandState::Planned).collect(),
+            plan,
+            limits,
+            stopped: None,
+            failed_guard: None,
+            phase: Phase::Sequence {
+                current: first,
+                kill_at: None,
+            },
+        };
+        match killed {
+            None => lifecycle.start(first, turn),
+            Some(order) => {
+                lifecycle.obey(order, turn.now);
+                lifecycle.clear(turn.now, turn);
+            }
+        }
+        lifecycle
+    }
+
+    pub(super) fn step(&mut self, event: TaskEvent, turn: &mut Turn) {
+        use TaskEvent::{Ended, OrphanEnded, Started, Stop, Swept, Tick};
+        match (self.phase, event) {
+            (Phase::Sequence { current, .. }, Started(id, pid)) => {
+                self.started(id, pid, turn);
+                if id == current && self.is_async(id) {
+                    self.start(CommandId(id.0 + 1), turn);
+                }
+            }
+            (Phase::Sequence { current, kill_at }, Ended(id, outcome)) => {
+                self.ended(id, outcome, turn);
+                if self.failed_guard.is_some() {
+                    let grace = turn.now.plus(self.limits.grace);
+                    self.clear(kill_at.unwrap_or(grace), turn);
+                } else if id == current {
+                    self.start(CommandId(id.0 + 1), turn);
+                }
+            }
+            (Phase::Sequence { current, .. }, Stop(order)) => {
+                self.obey(order, turn.now);
+                self.interrupt(current, turn);
+            }
+            (Phase::Sequence { current, kill_at }, Tick) => {
+                if kill_at.is_some_and(|limit| limit <= turn.now) {
+                    self.clear(turn.now, turn);
+                } else if self.run_time_is_over(turn.now) {
+                    let grace = self.limits.grace;
+                    self.obey(StopOrder::MaximumRunTime { grace }, turn.now);
+                    self.interrupt(current, turn);
+                }
+            }
+            (Phase::Sequence { .. } | Phase::Stopping { .. }, OrphanEnded) => {
+                turn.effects.push(Effect::ReapOrphans);
+            }
+            // The answer to a sweep of an earlier phase cannot come: only Clearing asks.
+            (Phase::Sequence { .. } | Phase::Stopping { .. }, Swept { .. }) => {}
+
+            (Phase::Stopping { .. }, Started(id, pid)) => {
+                self.started(id, pid, turn);
+                self.signal_running(StopSignal::Terminate, turn);
+            }
+            (Phase::Stopping { .. }, Ended(id, outcome)) => {
+                self.ended(id, outcome, turn);
+                if !self.is_any_alive() {
+                    self.start_after(turn);
+                }
+            }
+            (Phase::Stopping { kill_at }, Stop(order)) => {
+                let budget = self.obey(order, turn.now);
+                let kill_at = kill_at.min(budget.stop_by());
+                self.phase = Phase::Stopping { kill_at };
+            }
+            (Phase::Stopping { kill_at }, Tick) => {
+                if kill_at <= turn.now {
+                    self.signal_running(StopSignal::Kill, turn);
+                    let kill_at = turn.now.plus(KILL_AGAIN);
+                    self.phase = Phase::Stopping { kill_at };
+                }
+            }
+
+            (Phase::Clearing { signal, .. }, Started(id, pid)) => {
+                self.started(id, pid, turn);
+                self.sweep(Some(signal), turn);
+            }
+            (Phase::Clearing { signal, .. }, Ended(id, outcome)) => {
+                self.ended(id, outcome, turn);
+                self.sweep_again(signal, turn);
+            }
+            (Phase::Clearing { signal, .. }, OrphanEnded) => self.sweep_again(signal, turn),
+            (Phase::Clearing { .. }, Swept { alive }) => {
+                if alive == 0 && !self.is_any_alive() {
+                    self.phase = Phase::Reported;
+                    let verdict = self.verdict();
+                    turn.reports.push(Report::Over(verdict));
+                }
+            }
+            (Phase::Clearing { kill_at, signal }, Stop(order)) => {
+                let budget = self.obey(order, turn.now);
+                let kill_at = kill_at.min(budget.stop_by());
+                self.phase = Phase::Clearing { kill_at, signal };
+            }
+            (Phase::Clearing { kill_at, .. }, Tick) => {
+                if kill_at <= turn.now {
+                    self.phase = Phase::Clearing {
+                        kill_at: turn.now.plus(KILL_AGAIN),
+                        signal: StopSignal::Kill,
+                    };
+                    self.sweep(Some(StopSignal::Kill), turn);
+                }
+            }
+
+            // A repeated stop can still shorten the wait for the acknowledgement.
+            (Phase::Reported, Stop(order)) => drop(self.obey(order, turn.now)),
+            (Phase::Reported, Started(..) | Ended(..) | Swept { .. } | Tick) => {}
+            (Phase::Reported, OrphanEnded) => turn.effects.push(Effect::ReapOrphans),
+        }
+    }
+
+    /// When the next [`TaskEvent::Tick`] is wanted.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Sequence { kill_at, .. } => {
+                let run_until = self.limits.run_until.filter(|_| self.may_run_out_of_time());
+                kill_at.into_iter().chain(run_until).min()
+            }
+            Phase::Stopping { kill_at } | Phase::Clearing { kill_at, .. } => Some(kill_at),
+            Phase::Reported => None,
+        }
+    }
+
+    /// Whether the terminal update is recorded.
+    pub(super) fn is_reported(&self) -> bool {
+        self.phase == Phase::Reported
+    }
+
+    /// The limit for the terminal acknowledgement that a SHUTDOWN has set.
+    pub(super) fn report_by(&self) -> Option<Moment> {
+        self.stopped.as_ref()?.budget.report_by()
+    }
+
+    /// The commands of this task.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Applies a PATCH as a whole.
+    pub(super) fn patch(&mut self, patch: Patch) {
+        self.environment.apply(patch.environment);
+        self.progress.update(patch.progress, patch.message);
+    }
+
+    /// What is known about the task, but for the state reported last.
+    pub fn view(&self) -> View {
+        let operator = |part| Some(self.codes(part)).filter(|_| self.has(part));
+        View {
+            exit_code: self.outcome(self.plan.main()).and_then(Outcome::code),
+            before_codes: self.codes(Part::Before(Origin::Job)),
+            after_codes: self.codes(Part::After(Origin::Job)),
+            default_before_codes: operator(Part::Before(Origin::Operator)),
+            default_after_codes: operator(Part::After(Origin::Operator)),
+            progress: self.progress.percent(),
+            message: self.progress.message().map(str::to_owned),
+            state: None,
+        }
+    }
+
+    // --- the sequence ---
+
+    /// Starts the command at `id`, or begins the end if the plan is over.
+    fn start(&mut self, id: CommandId, turn: &mut Turn) {
+        let kill_at = match (&self.phase, &self.stopped) {
+            (Phase::Sequence { kill_at, .. }, _) => *kill_at,
+            (_, Some(stopped)) => Some(stopped.budget.after_by(turn.now)),
+            (_, None) => None,
+        };
+        if self.plan.get(id).is_some() {
+            self.commands[id.0] = CommandState::Starting;
+            self.phase = Phase::Sequence {
+                current: id,
+                kill_at,
+            };
+            turn.effects.push(Effect::Start(id));
+        } else {
+            let kill_at = kill_at.unwrap_or(turn.now.plus(self.limits.grace));
+            self.clear(kill_at, turn);
+        }
+    }
+
+    /// What was running when the stop order came has ended.
+    fn start_after(&mut self, turn: &mut Turn) {
+        let after_main = self.plan.main().0 + 1;
+        let over = self.commands.len();
+        let next = if self.has_after() { after_main } else { over };
+        self.start(CommandId(next), turn);
+    }
+
+    /// A stop order came while `current` was the command that held up the others.
+    fn interrupt(&mut self, current: CommandId, turn: &mut Turn) {
+        let Some(stopped) = &self.stopped else { return };
+        let budget = stopped.budget;
+        if current > self.plan.main() {
+            let limit = budget.after_by(turn.now);
+            let kill_at = match self.phase {
+                Phase::Sequence {
+                    kill_at: Some(old), ..
+                } => old.min(limit),
+                _ => limit,
+            };
+            let kill_at = Some(kill_at);
+            self.phase = Phase::Sequence { current, kill_at };
+        } else if self.has_after() {
+            self.phase = Phase::Stopping {
+                kill_at: budget.stop_by(),
+            };
+            self.signal_running(StopSignal::Terminate, turn);
+        } else {
+            self.clear(budget.stop_by(), turn);
+        }
+    }
+
+    /// Nothing starts any more; what lives is asked to end, and killed at `kill_at`.
+    fn clear(&mut self, kill_at: Moment, turn: &mut Turn) {
+        let is_over = kill_at <= turn.now;
+        let signal = if is_over {
+            StopSignal::Kill
+        } else {
+            StopSignal::Terminate
+        };
+        let kill_at = if is_over {
+            turn.now.plus(KILL_AGAIN)
+        } else {
+            kill_at
+        };
+        self.phase = Phase::Clearing { kill_at, signal };
+        self.mark_asked_to_stop();
+        self.sweep(Some(signal), turn);
+    }
+
+    // --- stopping ---
+
+    /// Takes a stop order into the budget, and returns the limits that hold now.
+    fn obey(&mut self, order: StopOrder, now: Moment) -> Budget {
+        let by_run_time = matches!(order, StopOrder::MaximumRunTime { .. });
+        let has_after = self.has_after()
+            && match self.phase {
+                Phase::Sequence { .. } | Phase::Stopping { .. } => true,
+                Phase::Clearing { .. } | Phase::Reported => false,
+            };
+        let stopped = match self.stopped.take() {
+            None => Stopped {
+                budget: Budget::new(order, has_after, now),
+                only_by_run_time: by_run_time,
+            },
+            Some(before) => Stopped {
+                budget: before.budget.tightened_by(order, has_after, now),
+                only_by_run_time: before.only_by_run_time && by_run_time,
+            },
+        };
+        self.stopped.insert(stopped).budget
+    }
+
+    fn signal_running(&mut self, signal: StopSignal, turn: &mut Turn) {
+        self.mark_asked_to_stop();
+        let is_running = |state: &CommandState| matches!(state, CommandState::Running { .. });
+        let running = self
+            .commands
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| is_running(state));
+        let commands = running.map(|(index, _)| CommandId(index)).collect();
+        turn.effects.push(Effect::Signal { commands, signal });
+    }
+
+    fn mark_asked_to_stop(&mut self) {
+        for state in &mut self.commands {
+            if let CommandState::Running { asked_to_stop, .. } = state {
+                *asked_to_stop = true;
+            }
+        }
+    }
+
+    fn sweep(&mut self, signal: Option<StopSignal>, turn: &mut Turn) {
+        turn.effects.push(Effect::Sweep(signal));
+    }
+
+    /// Something ended: SIGKILL goes to whatever appeared since the last sweep, SIGTERM is not
+    /// repeated to those who had it.
+    fn sweep_again(&mut self, signal: StopSignal, turn: &mut Turn) {
+        match signal {
+            StopSignal::Kill => self.sweep(Some(signal), turn),
+            StopSignal::Terminate => self.sweep(None, turn),
+        }
+    }
+
+    fn run_time_is_over(&self, now: Moment) -> bool {
+        self.may_run_out_of_time() && self.limits.run_until.is_some_and(|limit| limit <= now)
+    }
+
+    /// The maximum run time ends the command, not what comes after it.
+    fn may_run_out_of_time(&self) -> bool {
+        self.stopped.is_none() && self.outcome(self.plan.main()).is_none()
+    }
+
+    // --- the commands ---
+
+    fn started(&mut self, id: CommandId, pid: Pid, turn: &mut Turn) {
+        if !matches!(self.commands.get(id.0), Some(CommandState::Starting)) {
+            return;
+        }
+        self.commands[id.0] = CommandState::Running {
+            pid,
+            asked_to_stop: false,
+        };
+        if id == self.plan.main() {
+            turn.reports.push(Report::Running);
+        }
+    }
+
+    fn ended(&mut self, id: CommandId, outcome: Outcome, turn: &mut Turn) {
+        let (pid, asked_to_stop) = match self.commands.get(id.0) {
+            Some(CommandState::Starting) => (None, false),
+            Some(CommandState::Running { pid, asked_to_stop }) => (Some(*pid), *asked_to_stop),
+            Some(CommandState::Planned | CommandState::Ended(_)) | None => return,
+        };
+        let is_guard = self.plan.get(id).is_some_and(|command| command.guard);
+        if is_guard && !outcome.succeeded() && !asked_to_stop {
+            self.failed_guard.get_or_insert((id, outcome.clone()));
+        }
+        if id == self.plan.main() {
+            turn.reports.push(Report::MainEnded(outcome.clone(), pid));
+        }
+        self.commands[id.0] = CommandState::Ended(outcome);
+    }
+
+    fn outcome(&self, id: CommandId) -> Option<&Outcome> {
+        match self.commands.get(id.0)? {
+            CommandState::Ended(outcome) => Some(outcome),
+            CommandState::Planned | CommandState::Starting | CommandState::Running { .. } => None,
+        }
+    }
+
+    fn is_any_alive(&self) -> bool {
+        let is_alive = |state: &CommandState| match state {
+            CommandState::Starting | CommandState::Running { .. } => true,
+            CommandState::Planned | CommandState::Ended(_) => false,
+        };
+        self.commands.iter().any(is_alive)
+    }
+
+    fn is_async(&self, id: CommandId) -> bool {
+        self.plan.get(id).is_some_and(|command| command.is_async)
+    }
+
+    /// Whether there are after commands that may still run.
+    fn has_after(&self) -> bool {
+        self.failed_guard.is_none() && self.plan.get(CommandId(self.plan.main().0 + 1)).is_some()
+    }
+
+    // --- the result ---
+
+    fn has(&self, part: Part) -> bool {
+        self.plan.iter().any(|(_, command)| command.part == part)
+    }
+
+    fn codes(&self, part: Part) -> Vec<Option<i32>> {
+        let of_part = self.plan.iter().filter(|(_, command)| command.part == part);
+        let mut codes: Vec<_> = of_part
+            .map(|(id, _)| self.outcome(id).and_then(Outcome::code))
+            .collect();
+        codes.truncate(
+            codes
+                .iter()
+                .rposition(Option::is_some)
+                .map_or(0, |last| last + 1),
+        );
+        codes
+    }
+
+    fn verdict(&self) -> Verdict {
+        let main = self.outcome(self.plan.main());
+        let by_run_time = self
+            .stopped
+            .as_ref()
+            .is_some_and(|stopped| stopped.only_by_run_time);
+        let (state, reason) = match (&self.stopped, &self.failed_guard, main) {
+            (Some(_), _, _) if by_run_time => {
+                (TaskState::Failed, Some(Reason::MaxCompletionTimeReached))
+            }
+            (Some(_), _, _) => (TaskState::Killed, None),
+            (None, Some(_), _) => (TaskState::Failed, None),
+            (None, None, Some(outcome)) if outcome.succeeded() => (TaskState::Finished, None),
+            (None, None, Some(_) | None) => (TaskState::Failed, None),
+        };
+        let stock_message = || match (&self.failed_guard, main) {
+            (Some((guard, outcome)), _) => {
+                let name = self.plan.describe(*guard);
+                format!("{name} {outcome}; it is a guard, so nothing further was started")
+            }
+            (None, Some(outcome)) => format!("Command {outcome}"),
+            (None, None) if by_run_time => {
+                "Reached its maximum run time before its command started".to_owned()
+            }
+            (None, None) => "Killed before its command started".to_owned(),
+        };
+        let own_message = self.progress.message().map(str::to_owned);
+        Verdict {
+            state,
+            reason,
+            message: own_message.unwrap_or_else(stock_message),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Run the tests under scenarios/ against an executor, on a real Mesos master and agent.
+
+    run.py --executor FILE [WORD...]    all tests, or those whose names contain one of the words
+
+One line for each test; what is known of a failed one below it; `N passed, N failed` at the end; exit status 0 if none
+has failed. All files are in a folder of this run below tests/mesos/run (or below $MESOS_TEST_RUN), which is kept only
+when a test has failed (or with --keep). Afterwards no process of the run lives: that is the last test."""
+import argparse
+import importlib
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+
+from cook import Cook
+from framework import shown
+from lab import HERE, Lab, eventually, marked
+
+MODULES = ("results", "hooks", "kills", "agents")
+
+
+def tests():
+    """(sentence, function) of each test, in the order in which they are written."""
+    for name in MODULES:
+        module = importlib.import_module("scenarios." + name)
+        for function in vars(module).values():
+            if getattr(function, "__module__", None) == module.__name__ and not function.__name__.startswith("_"):
+                yield function.__name__.replace("_", " "), function
+
+
+def describe(task):
+    """What helps to see why a test has failed."""
+    yield f"task {task.id} in {task.path('')}"
+    for update in task.updates:
+        yield f"  {shown(update)}"
+    yield from (f"  message {message}" for message in task.messages)
+    for name in ("executor.log", "stderr"):
+        lines = task.read(name).splitlines()[-30:] if task.has(name) else ["(none)"]
+        yield f"  {name}:"
+        yield from ("    " + line for line in lines)
+
+
+class Runner:
+    def __init__(self, executor, folder):
+        self.executor, self.folder = executor, folder
+        self.cookie = os.path.basename(folder)
+        self.passed = self.failed = 0
+
+    def check(self, sentence, test, details=lambda: ()):
+        """Run one test and print its line."""
+        started = time.monotonic()
+        try:
+            test()
+        except Exception as error:
+            self.failed += 1
+            print(f"FAIL  {sentence} ({time.monotonic() - started:.1f} s)")
+            where = [f for f in traceback.extract_tb(error.__traceback__) if "scenarios" in f.filename]
+            print(*(f"      {os.path.basename(f.filename)}:{f.lineno}: {f.line}" for f in where), sep="\n")
+            print(f"      {type(error).__name__}: {error}")
+            print(*("      " + line for line in details()), sep="\n", flush=True)
+        else:
+            self.passed += 1
+            print(f"ok    {sentence} ({time.monotonic() - started:.1f} s)", flush=True)
+
+    def run_one(self, number, sentence, function, lab):
+        folder = os.path.join(self.folder, f"{number:02}")
+        os.makedirs(folder)
+        launched = []
+
+        def test():
+            try:
+                with Cook(lab, self.executor, folder, f"{self.cookie}/{number:02}", launched) as cook:
+                    function(cook)
+            except BaseException:
+                self.clear(f"{self.cookie}/{number:02}/")
+                raise
+        self.check(sentence, test, lambda: [line for task in launched for line in describe(task)])
+
+    def clear(self, cookie):
+        """After a failure: end what a test has left, by pid."""
+        try:
+            eventually(lambda: not marked(cookie), "its processes to end", 10)
+        except AssertionError:
+            for pid in marked(cookie):
+                os.kill(pid, signal.SIGKILL)
+
+    def nothing_is_left(self):
+        try:
+            eventually(lambda: not marked(self.cookie), lambda: f"the end of {marked(self.cookie)}")
+        except AssertionError:
+            self.clear(self.cookie)
+            raise
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--executor", required=True, help="the cook-executor to test")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of this run")
+    parser.add_argument("words", nargs="*", help="run only tests whose names contain one of these")
+    arguments = parser.parse_args()
+    executor = os.path.abspath(arguments.executor)
+    if not os.access(executor, os.X_OK):
+        sys.exit(f"{executor} is not an executable file")
+    chosen = [(sentence, function) for sentence, function in tests()
+              if not arguments.words or any(word in sentence for word in arguments.words)]
+    if not chosen:
+        sys.exit("no test has such a name")
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    base = os.environ.get("MESOS_TEST_RUN") or os.path.join(HERE, "run")
+    folder = os.path.join(os.path.abspath(base), f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    os.makedirs(folder)
+    runner = Runner(executor, folder)
+    with Lab(os.path.join(folder, "lab"), cookie=runner.cookie) as lab:
+        for number, (sentence, function) in enumerate(chosen, 1):
+            runner.run_one(number, sentence, function, lab)
+    runner.check("no process is left", runner.nothing_is_left)
+
+    if runner.failed or arguments.keep:
+        print(f"logs and sandboxes: {folder}")
+    else:
+        shutil.rmtree(folder)
+    print(f"{runner.passed} passed, {runner.failed} failed")
+    sys.exit(1 if runner.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

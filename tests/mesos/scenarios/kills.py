@@ -1,0 +1,77 @@
+"""KILL and SHUTDOWN by the scheduler: the grace, the after commands, and that nothing survives."""
+import time
+
+# Ignores SIGTERM, with children in the background, in sessions of their own and without a parent, that ignore it too.
+STUBBORN = """trap '' TERM
+sleep 1000 &
+setsid sleep 1000 &
+(setsid sh -c 'sleep 1000 & sleep 1000' &)
+touch ready
+while :; do sleep 0.05; done"""
+
+
+def _ended_by_kill(task):
+    status = task.ends("TASK_KILLED")
+    assert status["source"] == "SOURCE_EXECUTOR", status
+    return status
+
+
+def a_killed_command_gets_its_grace_and_after_commands_run(cook):
+    task = cook.launch({
+        "command": """trap 'echo got TERM >>order; until [ -e may-end ]; do sleep 0.05; done
+                            echo cleaned up >>order; exit 0' TERM
+                      touch ready; while :; do sleep 0.05; done""",
+        "after_commands": [{"value": "echo after >>order"}],
+    })
+    task.wait_file("ready")
+    task.wait_running()
+    task.kill(grace=60)
+    task.wait_file("order")
+    task.touch("may-end")
+    data = _ended_by_kill(task)["data"]
+    assert task.read("order").splitlines() == ["got TERM", "cleaned up", "after"], task.read("order")
+    assert data["exit_code"] == 0 and data["after_codes"] == [0], data
+    assert "killTask" in task.read("executor.log")
+
+
+def a_command_that_ignores_sigterm_is_ended_after_the_grace_with_all_it_started(cook):
+    task = cook.launch({"command": STUBBORN, "after_commands": [{"value": "touch after-ran"}]})
+    task.wait_file("ready")
+    asked = time.monotonic()
+    task.kill(grace=1)
+    status = _ended_by_kill(task)
+    assert 1 <= status["at"] - asked < 10, f"ended {status['at'] - asked:.1f} s after the KILL"
+    assert status["data"]["exit_code"] == -9, status["data"]
+    assert task.has("after-ran"), "the after command did not run"
+
+
+def what_a_finished_command_left_behind_is_stopped(cook):
+    task = cook.launch({"command": "sleep 1000 & setsid sleep 1000 & (setsid sh -c 'trap \"\" TERM; sleep 1000' &) ; exit 0"})
+    task.ends("TASK_FINISHED")
+
+
+def a_kill_during_a_before_command_starts_no_command(cook):
+    task = cook.launch({
+        "command": "touch command-ran",
+        "before_commands": [{"value": "touch ready; sleep 1000"}, {"value": "touch before-ran"}],
+        "after_commands": [{"value": "touch after-ran"}],
+    })
+    task.wait_file("ready")
+    task.kill(grace=5)
+    data = _ended_by_kill(task)["data"]
+    assert data["before_codes"] == [-15] and "exit_code" not in data, data
+    assert not task.has("before-ran") and not task.has("command-ran"), "something was started after the KILL"
+    assert task.has("after-ran"), "the after command did not run"
+
+
+def a_shutdown_kills_the_task_within_the_agents_grace_and_after_commands_run(cook):
+    task = cook.launch({"command": STUBBORN, "after_commands": [{"value": "touch after-ran"}]}, shutdown_grace=4)
+    task.wait_file("ready")
+    task.wait_running()
+    asked = time.monotonic()
+    task.shutdown()
+    status = _ended_by_kill(task)
+    assert status["at"] - asked < 4, f"ended {status['at'] - asked:.1f} s after the SHUTDOWN"
+    assert status["data"]["exit_code"] == -9 and status["data"]["after_codes"] == [0], status["data"]
+    assert task.has("after-ran"), "the after command did not run"
+    assert "shutdown" in task.read("executor.log")

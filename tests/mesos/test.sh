@@ -1,0 +1,7 @@
+#!/bin/bash
+# Test an executor under a real Mesos master and agent:  test.sh PATH_TO_EXECUTOR [arguments of run.py]
+set -euo pipefail
+here=$(dirname "$0")
+[ $# -ge 1 ] || { echo "usage: $0 PATH_TO_EXECUTOR [arguments of run.py]" >&2; exit 2; }
+"$here/setup.sh"
+exec python3 "$here/run.py" --executor "$@"
