@@ -1,6 +1,7 @@
 //! cook-executor: a Mesos executor in one small static file.
 
 pub mod core;
+pub mod http;
 pub mod mesos;
 pub mod outcome;
 pub mod units;
