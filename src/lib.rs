@@ -1,5 +1,6 @@
 //! cook-executor: a Mesos executor in one small static file.
 
+pub mod api;
 pub mod core;
 pub mod http;
 pub mod mesos;

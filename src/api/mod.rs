@@ -1,0 +1,8 @@
+//! The task API: what a command reaches at `$EXECUTOR_ENDPOINT`.
+//!
+//! `json`, `patch`, `request` and `response` turn bytes into the core's words and back.
+
+pub mod json;
+pub mod patch;
+pub mod request;
+pub mod response;
