@@ -1,0 +1,136 @@
+//! The listener: connections in, each served beside the others, none able to hold up another.
+//!
+//! It hands requests for the core to the runtime and brings back the answers; it decides nothing. Only
+//! loopback is listened on.
+
+use std::cell::OnceCell;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use http_types::{Method, StatusCode};
+use smol::LocalExecutor;
+use smol::channel::Sender;
+
+use super::connection::{Connection, Context};
+pub use super::connection::{Incoming, Limits};
+use super::request::Refusal;
+use super::response;
+use super::seats::Seats;
+use crate::http::h1;
+use crate::units::TaskId;
+
+/// How long to wait after a failed accept. Out of descriptors, the connection stays where it is and
+/// the listener readable: trying again at once would be a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The task API's listening socket.
+#[derive(Debug)]
+pub struct Server {
+    listener: Async<TcpListener>,
+    port: u16,
+    limits: Limits,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Listens on the preferred port, or on any if there is no preference or the port is not to be had.
+    ///
+    /// # Errors
+    ///
+    /// There is no port at all, or no descriptor.
+    pub fn bind(preferred_port: Option<u16>) -> io::Result<Self> {
+        let bind = |port| Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, port));
+        let preferred = preferred_port.map(|port| (port, bind(port)));
+        let listener = match preferred {
+            Some((_, Ok(listener))) => listener,
+            Some((port, Err(error))) => {
+                tracing::warn!(port, %error, "failed to listen on the preferred port");
+                bind(0)?
+            }
+            None => bind(0)?,
+        };
+        Ok(Self {
+            port: listener.get_ref().local_addr()?.port(),
+            listener,
+            limits: Limits::default(),
+        })
+    }
+
+    /// The port that is listened on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same server with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Serves for ever. Until `task` is set, every path is unknown.
+    pub async fn serve(
+        self,
+        executor: Rc<LocalExecutor<'static>>,
+        task: Rc<OnceCell<TaskId>>,
+        inbox: Sender<Incoming>,
+    ) {
+        let seats = Seats::new(self.limits.connections);
+        let context = Rc::new(Context {
+            task,
+            inbox,
+            limits: self.limits,
+        });
+        let mut failing = false;
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _peer)) => {
+                    failing = false;
+                    open(stream, &executor, &seats, &context);
+                }
+                Err(error) => {
+                    // Once for a row of failures: ten lines a second explain no more.
+                    if !failing {
+                        tracing::warn!(%error, "failed to accept a connection");
+                    }
+                    failing = true;
+                    Timer::after(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Gives a connection a seat and serves it; this is the place to turn a peer away before it is read.
+fn open(
+    stream: Async<TcpStream>,
+    executor: &LocalExecutor<'static>,
+    seats: &Seats,
+    context: &Rc<Context>,
+) {
+    // With the delay, each answer on a kept-alive connection takes 40 ms. It is only slow without.
+    let _ = stream.get_ref().set_nodelay(true);
+    let Some(seat) = seats.take() else {
+        return turn_away(&stream);
+    };
+    let number = seat.number();
+    let connection = Connection::new(stream, seat, context.clone());
+    seats.hold(number, executor.spawn(connection.run()));
+}
+
+/// Says that there are too many connections, as far as that can be said without waiting.
+fn turn_away(stream: &Async<TcpStream>) {
+    let refusal = Refusal::new(
+        StatusCode::ServiceUnavailable,
+        "there are too many connections at once",
+    );
+    let mut response = response::refusal(&refusal);
+    response.insert_header("connection", "close");
+    // A new socket's buffer is empty; a client that is gone needs no answer.
+    let _ = stream
+        .get_ref()
+        .write_all(&h1::encode(response, Method::Get));
+}

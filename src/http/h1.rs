@@ -1,0 +1,185 @@
+//! The one door to async-h1: whole requests in, whole responses out, nothing ever waits.
+//!
+//! async-h1 panics on a header value that is not ASCII, starts threads for an `Expect`, and waits for
+//! ever in some places. So it is given a head of ours, with none of the client's fields in it, and the
+//! body framed by its length, all of it in memory; and it is polled once.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use http_types::{Method, Response};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use super::head::RequestHead;
+
+/// A request as the task API wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Nothing for a method that has no name in http-types.
+    pub method: Option<Method>,
+    /// The path of the target, still percent-encoded and without the query.
+    pub path: String,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// Bytes to read, for a reader that is also given what it writes (which is dropped).
+#[derive(Clone)]
+struct Memory {
+    bytes: Arc<[u8]>,
+    position: usize,
+}
+
+/// Makes a message of a head that was let through and a body that is whole; nothing if the target is
+/// no URL.
+pub fn decode(head: &RequestHead, body: Vec<u8>) -> Option<Message> {
+    let Ok(method) = Method::from_str(&head.method) else {
+        let path = head.target.split('?').next().unwrap_or_default().to_owned();
+        let method = None;
+        return Some(Message { method, path, body });
+    };
+    // The client's own Host would become a part of the URL, and could bring a path along.
+    let mut bytes = format!(
+        "{method} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        head.target,
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(&body);
+    drop(body);
+    let memory = Memory {
+        bytes: bytes.into(),
+        position: 0,
+    };
+    let (mut request, _) = at_once(async_h1::server::decode(memory))?.ok()??;
+    Some(Message {
+        method: Some(method),
+        path: request.url().path().to_owned(),
+        body: at_once(request.body_bytes())?.ok()?,
+    })
+}
+
+/// The bytes of a response to a request with this method. They are none if the response cannot be
+/// encoded, which no response with its body in memory can do.
+pub fn encode(response: Response, method: Method) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = async_h1::server::Encoder::new(response, method);
+    match at_once(encoder.read_to_end(&mut bytes)) {
+        Some(Ok(_)) => bytes,
+        Some(Err(_)) | None => Vec::new(),
+    }
+}
+
+/// What a future comes to that has everything in memory: done at the first poll, or never.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+// === impl Memory ===
+
+impl AsyncRead for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let rest = &self.bytes[self.position..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.position += length;
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(b.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{Framing, MAX_TARGET};
+    use http_types::StatusCode;
+
+    fn head(method: &str, target: &str) -> RequestHead {
+        RequestHead {
+            method: method.into(),
+            target: target.into(),
+            framing: Framing::Length(0),
+            expects_continue: true,
+            close: false,
+        }
+    }
+
+    #[test]
+    fn a_request_goes_through_as_it_is() {
+        for length in [0, 1, 1 << 10, 256 << 10] {
+            let body = vec![b'x'; length];
+            let message = decode(&head("PATCH", "/task/a%2Fb?c=d#e"), body.clone());
+            let wanted = Message {
+                method: Some(Method::Patch),
+                path: "/task/a%2Fb".into(),
+                body,
+            };
+            assert_eq!(message, Some(wanted), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_method_without_a_name_and_every_form_of_target_have_a_path() {
+        let path = |method, target| decode(&head(method, target), Vec::new()).map(|it| it.path);
+        assert_eq!(path("BREW", "/task/a?b"), Some("/task/a".into()));
+        assert_eq!(path("GET", "http://a:1/task/a"), Some("/task/a".into()));
+        assert_eq!(path("CONNECT", "a:1"), Some("/".into()));
+        assert_eq!(path("OPTIONS", "*"), None);
+        assert_eq!(path("GET", "http://[/"), None);
+        let longest = "/".repeat(MAX_TARGET);
+        assert_eq!(path("BASELINE-CONTROL", &longest), Some(longest.clone()));
+    }
+
+    #[test]
+    fn every_target_of_one_or_two_characters_is_survived() {
+        let visible = || (b'!'..=b'~').map(char::from);
+        for first in visible() {
+            for second in visible() {
+                for target in [
+                    format!("/{first}{second}"),
+                    format!("http://{first}{second}"),
+                ] {
+                    let _ = decode(&head("GET", &target), Vec::new());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_is_encoded_with_its_length_and_for_head_without_its_body() {
+        let response = || {
+            let mut response = Response::new(StatusCode::Ok);
+            response.set_body("hello");
+            response
+        };
+        let text = |method| String::from_utf8(encode(response(), method)).expect("ASCII");
+        assert!(text(Method::Get).starts_with("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n"));
+        assert!(text(Method::Get).ends_with("\r\n\r\nhello"));
+        assert!(text(Method::Head).contains("content-length: 5\r\n"));
+        assert!(text(Method::Head).ends_with("\r\n\r\n"));
+    }
+}

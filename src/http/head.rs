@@ -1,0 +1,459 @@
+//! The head of an HTTP message: where it ends, and what must be known of it to read the body.
+//!
+//! Incremental and bounded: a head is refused the moment that it cannot be a good one, and no byte is
+//! looked at twice while it grows. What is lenient elsewhere (a bare line feed, a folded field, two
+//! lengths) is refused here, since a sender and a reader who disagree on framing read each other's
+//! bodies as heads.
+
+use std::fmt;
+
+use http_types::StatusCode;
+
+use super::fields::{Fields, Version, is_token};
+pub use super::fields::{Framing, MAX_FIELDS};
+
+/// Longer heads are refused. It is also the limit of async-h1, and of most servers and proxies.
+pub const MAX_HEAD: usize = 8 << 10;
+
+/// Longer targets are refused. Mesos refuses task ids over 255 bytes, which is 765 when encoded; and
+/// the head that async-h1 is given stays below its own limit whatever is added to it.
+pub const MAX_TARGET: usize = 4 << 10;
+
+/// Finds the end of a head in a buffer that grows.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    /// How many bytes were looked at.
+    seen: usize,
+    /// Where the current line begins.
+    line: usize,
+    /// Whether there was a line that is not empty.
+    started: bool,
+}
+
+/// What a server must know of a request before it reads the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The method as it was sent.
+    pub method: String,
+    /// The target as it was sent: visible ASCII only.
+    pub target: String,
+    /// How the body is framed; never [`Framing::UntilClose`].
+    pub framing: Framing,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// Whether the connection ends with this exchange.
+    pub close: bool,
+}
+
+/// What a client must know of a response before it reads the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status code, of which there are more than names for them. A head with a code below 200 is
+    /// to be skipped: the real one follows.
+    pub status: u16,
+    /// How the body is framed.
+    pub framing: Framing,
+    /// Whether the connection ends with this exchange.
+    pub close: bool,
+}
+
+/// Why a head cannot be read; where the next message would begin is unknown then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// A line feed without a carriage return before it.
+    BareLineFeed,
+    /// The request line or status line is none.
+    FirstLine,
+    /// A field without a colon, with a bad name, a folded value or a control character.
+    Field,
+    /// `Content-Length` is not a number, or two that differ.
+    Length,
+    /// `Transfer-Encoding` beside `Content-Length`, or in HTTP/1.0, which does not have it.
+    TwoFramings,
+    /// No `Host`, or more than one.
+    Host,
+    /// The target is over [`MAX_TARGET`].
+    TargetTooLong,
+    /// The head is over [`MAX_HEAD`].
+    TooLong,
+    /// There are more fields than [`MAX_FIELDS`].
+    TooManyFields,
+    /// `Expect` asks for something else than `100-continue`.
+    Expectation,
+    /// `Transfer-Encoding` is something else than `chunked`.
+    Coding,
+    /// HTTP, but neither 1.0 nor 1.1.
+    Version,
+}
+
+// === impl Scanner ===
+
+impl Scanner {
+    /// How many bytes of `buffer` the head takes, its empty line included; nothing while it is not
+    /// whole. Each call must be given the bytes of the call before, and any that came since.
+    ///
+    /// # Errors
+    ///
+    /// A head can be bad before it is whole: too long, or with a line that does not end in CR LF.
+    pub fn end(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
+        let window = &buffer[..buffer.len().min(MAX_HEAD)];
+        while let Some(ahead) = window[self.seen..].iter().position(|byte| *byte == b'\n') {
+            let line_feed = self.seen + ahead;
+            let line = window[self.line..line_feed]
+                .strip_suffix(b"\r")
+                .ok_or(HeadError::BareLineFeed)?;
+            self.seen = line_feed + 1;
+            self.line = self.seen;
+            // Empty lines before the first one are skipped (RFC 9112, 2.2).
+            if line.is_empty() && self.started {
+                return Ok(Some(self.seen));
+            }
+            self.started |= !line.is_empty();
+        }
+        self.seen = window.len();
+        match buffer.len() < MAX_HEAD {
+            true => Ok(None),
+            false => Err(HeadError::TooLong),
+        }
+    }
+}
+
+// === impl RequestHead ===
+
+impl RequestHead {
+    /// Reads a whole head, as [`Scanner`] has found it.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and [`HeadError::status`] what to answer.
+    pub fn parse(head: &[u8]) -> Result<Self, HeadError> {
+        let mut lines = lines(head);
+        let mut words = lines.next().unwrap_or_default().split(|byte| *byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(HeadError::FirstLine);
+        };
+        if !is_token(method) || target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+            return Err(HeadError::FirstLine);
+        }
+        if target.len() > MAX_TARGET {
+            return Err(HeadError::TargetTooLong);
+        }
+        let version = Version::parse(version)?;
+        let fields = Fields::read(lines)?;
+        if fields.hosts > 1 || fields.hosts == 0 && version == Version::Http11 {
+            return Err(HeadError::Host);
+        }
+        if fields.expects_else && version == Version::Http11 {
+            return Err(HeadError::Expectation);
+        }
+        Ok(Self {
+            method: text(method),
+            target: text(target),
+            framing: fields.framing(version)?.unwrap_or(Framing::Length(0)),
+            // HTTP/1.0 has no interim responses (RFC 9110, 10.1.1).
+            expects_continue: fields.expects_continue && version == Version::Http11,
+            close: fields.close || version == Version::Http10,
+        })
+    }
+}
+
+// === impl ResponseHead ===
+
+impl ResponseHead {
+    /// Reads a whole head, as [`Scanner`] has found it.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with it.
+    pub fn parse(head: &[u8]) -> Result<Self, HeadError> {
+        let mut lines = lines(head);
+        let mut words = lines
+            .next()
+            .unwrap_or_default()
+            .splitn(3, |byte| *byte == b' ');
+        let version = Version::parse(words.next().unwrap_or_default())?;
+        let status = match words.next() {
+            Some(&[a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']) => [a, b, c]
+                .iter()
+                .fold(0, |status, digit| status * 10 + u16::from(digit - b'0')),
+            _ => return Err(HeadError::FirstLine),
+        };
+        let fields = Fields::read(lines)?;
+        let framing = fields.framing(version)?;
+        Ok(Self {
+            status,
+            framing: match (status, framing) {
+                (100..=199 | 204 | 304, _) => Framing::Length(0),
+                (_, Some(framing)) => framing,
+                (_, None) => Framing::UntilClose,
+            },
+            close: fields.close || version == Version::Http10,
+        })
+    }
+}
+
+// === impl HeadError ===
+
+impl HeadError {
+    /// The status code that tells a client what was wrong with its request.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BareLineFeed
+            | Self::FirstLine
+            | Self::Field
+            | Self::Length
+            | Self::TwoFramings
+            | Self::Host => StatusCode::BadRequest,
+            Self::TargetTooLong => StatusCode::UriTooLong,
+            Self::TooLong | Self::TooManyFields => StatusCode::RequestHeaderFieldsTooLarge,
+            Self::Expectation => StatusCode::ExpectationFailed,
+            Self::Coding => StatusCode::NotImplemented,
+            Self::Version => StatusCode::HttpVersionNotSupported,
+        }
+    }
+
+    /// What there was to do when it failed; the rest of a sentence that begins with "failed to".
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::BareLineFeed => "read a line of the head that does not end in CR LF",
+            Self::FirstLine => "read the first line of the head",
+            Self::Field => "read a header field",
+            Self::Length => "read a Content-Length that is not one number",
+            Self::TwoFramings => "tell where the body ends, by its length or by its chunks",
+            Self::Host => "find one Host field",
+            Self::TargetTooLong => "read a request target of more than 4096 bytes",
+            Self::TooLong => "read a head of more than 8192 bytes",
+            Self::TooManyFields => "read more than 100 header fields",
+            Self::Expectation => "meet an Expect other than 100-continue",
+            Self::Coding => "decode a Transfer-Encoding other than chunked",
+            Self::Version => "speak a version other than HTTP/1.1 and HTTP/1.0",
+        }
+    }
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+/// The lines of a whole head, without the empty ones before the first.
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .skip_while(|line| line.is_empty())
+}
+
+/// A copy of what was checked to be ASCII.
+fn text(ascii: &[u8]) -> String {
+    String::from_utf8_lossy(ascii).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(buffer: &[u8]) -> Result<Option<usize>, HeadError> {
+        Scanner::default().end(buffer)
+    }
+
+    fn request(fields: &str) -> Result<RequestHead, HeadError> {
+        let head = format!("PATCH /task/a HTTP/1.1\r\n{fields}\r\n");
+        assert_eq!(end(head.as_bytes()), Ok(Some(head.len())), "{head:?}");
+        RequestHead::parse(head.as_bytes())
+    }
+
+    fn response(head: &str) -> Result<ResponseHead, HeadError> {
+        RequestHead::parse(head.as_bytes()).expect_err("a response is no request");
+        ResponseHead::parse(head.as_bytes())
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_however_it_arrives() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut stream = head.to_vec();
+        stream.extend_from_slice(b"body\r\n\r\n");
+        assert_eq!(end(&stream), Ok(Some(head.len())));
+        for cut in 0..head.len() {
+            let mut scanner = Scanner::default();
+            assert_eq!(scanner.end(&stream[..cut]), Ok(None), "cut at {cut}");
+            assert_eq!(scanner.end(&stream), Ok(Some(head.len())), "cut at {cut}");
+        }
+        let mut scanner = Scanner::default();
+        for length in 0..head.len() {
+            assert_eq!(scanner.end(&head[..length]), Ok(None));
+        }
+        assert_eq!(scanner.end(head), Ok(Some(head.len())));
+    }
+
+    #[test]
+    fn empty_lines_before_a_head_are_skipped() {
+        let head = b"\r\n\r\nGET / HTTP/1.0\r\n\r\n";
+        assert_eq!(end(head), Ok(Some(head.len())));
+        assert_eq!(RequestHead::parse(head).map(|it| it.target), Ok("/".into()));
+    }
+
+    #[test]
+    fn a_bare_line_feed_is_refused_at_once() {
+        assert_eq!(end(b"GET / HTTP/1.1\nHost"), Err(HeadError::BareLineFeed));
+        assert_eq!(end(b"\n"), Err(HeadError::BareLineFeed));
+    }
+
+    #[test]
+    fn a_head_has_at_most_8192_bytes() {
+        let mut head = b"GET / HTTP/1.1\r\na: ".to_vec();
+        head.resize(MAX_HEAD - 4, b'a');
+        head.extend_from_slice(b"\r\n\r\n");
+        assert_eq!(end(&head), Ok(Some(MAX_HEAD)));
+        head.insert(20, b'a');
+        assert_eq!(end(&head), Err(HeadError::TooLong));
+        assert_eq!(end(&[b'a'; MAX_HEAD]), Err(HeadError::TooLong));
+        assert_eq!(end(&[b'a'; MAX_HEAD - 1]), Ok(None));
+    }
+
+    #[test]
+    fn the_framing_of_a_request_is_one_thing_or_refused() {
+        let framing = |fields: &str| request(&format!("Host: a\r\n{fields}")).map(|it| it.framing);
+        for (fields, wanted) in [
+            ("", Ok(Framing::Length(0))),
+            ("Content-Length: 5\r\n", Ok(Framing::Length(5))),
+            ("content-length:5\t\r\n", Ok(Framing::Length(5))),
+            (
+                "Content-Length: 5\r\nCONTENT-LENGTH: 5\r\n",
+                Ok(Framing::Length(5)),
+            ),
+            ("Transfer-Encoding: Chunked\r\n", Ok(Framing::Chunked)),
+            (
+                "Content-Length: 99999999999999999999999\r\n",
+                Ok(Framing::Length(u64::MAX)),
+            ),
+            ("Content-Length: 5, 5\r\n", Err(HeadError::Length)),
+            ("Content-Length: +5\r\n", Err(HeadError::Length)),
+            ("Content-Length: 0x5\r\n", Err(HeadError::Length)),
+            ("Content-Length:\r\n", Err(HeadError::Length)),
+            (
+                "Content-Length: 5\r\nContent-Length: 6\r\n",
+                Err(HeadError::Length),
+            ),
+            (
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                Err(HeadError::TwoFramings),
+            ),
+            ("Transfer-Encoding: gzip\r\n", Err(HeadError::Coding)),
+            (
+                "Transfer-Encoding: gzip, chunked\r\n",
+                Err(HeadError::Coding),
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Err(HeadError::Coding),
+            ),
+            ("Content-Length : 5\r\n", Err(HeadError::Field)),
+            ("A: b\r\n Content-Length: 5\r\n", Err(HeadError::Field)),
+            ("A: b\rContent-Length: 5\r\n", Err(HeadError::Field)),
+            ("A: \0\r\n", Err(HeadError::Field)),
+            (": a\r\n", Err(HeadError::Field)),
+            ("a\r\n", Err(HeadError::Field)),
+        ] {
+            assert_eq!(framing(fields), wanted, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn host_expect_and_connection_are_understood() {
+        assert_eq!(request(""), Err(HeadError::Host));
+        assert_eq!(request("Host: a\r\nhost: a\r\n"), Err(HeadError::Host));
+        assert_eq!(
+            request("Host: a\r\nExpect: cake\r\n"),
+            Err(HeadError::Expectation)
+        );
+        let waits = request("Host: a\r\nExpect: 100-Continue\r\n");
+        assert!(waits.is_ok_and(|head| head.expects_continue && !head.close));
+        let closes = request("Host:\r\nConnection: foo , Close\r\n");
+        assert!(closes.is_ok_and(|head| head.close && !head.expects_continue));
+        let old = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\nExpect: cake\r\n\r\n";
+        assert!(RequestHead::parse(old).is_ok_and(|head| head.close));
+        let odd = b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(RequestHead::parse(odd), Err(HeadError::TwoFramings));
+    }
+
+    #[test]
+    fn a_request_has_at_most_100_fields() {
+        let fields = "A: b\r\n".repeat(MAX_FIELDS - 1);
+        assert!(request(&format!("Host: a\r\n{fields}")).is_ok());
+        let fields = "A: b\r\n".repeat(MAX_FIELDS);
+        assert_eq!(
+            request(&format!("Host: a\r\n{fields}")),
+            Err(HeadError::TooManyFields)
+        );
+    }
+
+    #[test]
+    fn a_bad_request_line_is_told_from_a_foreign_version() {
+        for (line, status) in [
+            ("", 400),
+            ("GET", 400),
+            ("GET /", 400),
+            ("GET  / HTTP/1.1", 400),
+            ("GET / HTTP/1.1 ", 400),
+            ("G@T / HTTP/1.1", 400),
+            ("GET /\u{e4} HTTP/1.1", 400),
+            ("GET / FTP/1.1", 400),
+            ("GET / http/1.1", 400),
+            ("PRI * HTTP/2.0", 505),
+            ("GET / HTTP/0.9", 505),
+            ("GET / HTTP/1.10", 505),
+        ] {
+            let head = format!("{line}\r\nHost: a\r\n\r\n");
+            let error = RequestHead::parse(head.as_bytes()).expect_err(line);
+            assert_eq!(error.status() as u16, status, "{line:?}");
+        }
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(MAX_TARGET));
+        assert_eq!(
+            RequestHead::parse(long.as_bytes()),
+            Err(HeadError::TargetTooLong)
+        );
+        assert!(RequestHead::parse(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n").is_ok());
+    }
+
+    #[test]
+    fn a_response_says_its_status_and_framing() {
+        for (head, status, framing) in [
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n",
+                200,
+                Framing::Chunked,
+            ),
+            (
+                "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+                202,
+                Framing::Length(0),
+            ),
+            ("HTTP/1.1 299 \r\n\r\n", 299, Framing::UntilClose),
+            ("HTTP/1.1 999\r\n\r\n", 999, Framing::UntilClose),
+            ("HTTP/1.1 100 Continue\r\n\r\n", 100, Framing::Length(0)),
+            ("HTTP/1.1 204 Not any\r\n\r\n", 204, Framing::Length(0)),
+        ] {
+            let close = false;
+            let wanted = ResponseHead {
+                status,
+                framing,
+                close,
+            };
+            assert_eq!(response(head), Ok(wanted), "{head:?}");
+        }
+        assert!(response("HTTP/1.0 200 OK\r\n\r\n").is_ok_and(|head| head.close));
+        let latin = b"HTTP/1.1 503 \xff\r\nWarning: \xff\r\n\r\n";
+        assert!(ResponseHead::parse(latin).is_ok_and(|head| head.status == 503));
+        for wrong in ["HTTP/1.1 20 OK", "HTTP/1.1 2000", "HTTP/1.1", "200 OK", ""] {
+            assert_eq!(
+                response(&format!("{wrong}\r\n\r\n")),
+                Err(HeadError::FirstLine)
+            );
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! HTTP/1.1 framing, for both ends: the task API reads requests with it, the Mesos client responses.
+//!
+//! Pure bytes, no I/O. `head`, `fields` and `body` decide where a message ends, with a bound on everything;
+//! `h1` is the one door to async-h1, which only ever sees what they have let through.
+
+pub mod body;
+mod fields;
+pub mod h1;
+pub mod head;
