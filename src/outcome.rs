@@ -16,17 +16,19 @@ pub enum Outcome {
     },
     /// It never ran: the reason, as a sentence's end ("failed to start ...: No such file").
     NotStarted(String),
+    /// It ended, and nobody knows how: its status was taken by somebody else.
+    Unknown,
 }
 
 // === impl Outcome ===
 
 impl Outcome {
-    /// The exit status, or the negative number of the signal; nothing for a command that never ran.
+    /// The exit status, or the negative number of the signal; nothing if there is none.
     pub fn code(&self) -> Option<i32> {
         match self {
             Self::Exited(status) => Some(i32::from(*status)),
             Self::Signalled { signal, .. } => Some(-signal),
-            Self::NotStarted(_) => None,
+            Self::NotStarted(_) | Self::Unknown => None,
         }
     }
 
@@ -49,6 +51,7 @@ impl fmt::Display for Outcome {
                 f.write_str(if *core_dumped { " (core dumped)" } else { "" })
             }
             Self::NotStarted(reason) => write!(f, "failed to start: {reason}"),
+            Self::Unknown => f.write_str("ended with an unknown status"),
         }
     }
 }

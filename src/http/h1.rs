@@ -1,4 +1,4 @@
-//! The one door to async-h1: whole requests in, whole responses out, nothing ever waits.
+//! The one door to async-h1: whole messages in, whole messages out, nothing ever waits.
 //!
 //! async-h1 panics on a header value that is not ASCII, starts threads for an `Expect`, and waits for
 //! ever in some places. So it is given a head of ours, with none of the client's fields in it, and the
@@ -11,7 +11,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use http_types::{Method, Response};
+use async_h1::{client, server};
+use http_types::{Method, Request, Response};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::head::RequestHead;
@@ -55,7 +56,7 @@ pub fn decode(head: &RequestHead, body: Vec<u8>) -> Option<Message> {
         bytes: bytes.into(),
         position: 0,
     };
-    let (mut request, _) = at_once(async_h1::server::decode(memory))?.ok()??;
+    let (mut request, _) = at_once(server::decode(memory))?.ok()??;
     Some(Message {
         method: Some(method),
         path: request.url().path().to_owned(),
@@ -66,8 +67,16 @@ pub fn decode(head: &RequestHead, body: Vec<u8>) -> Option<Message> {
 /// The bytes of a response to a request with this method. They are none if the response cannot be
 /// encoded, which no response with its body in memory can do.
 pub fn encode(response: Response, method: Method) -> Vec<u8> {
+    read_whole(server::Encoder::new(response, method))
+}
+
+/// The bytes of a request; the same goes for them.
+pub fn encode_request(request: Request) -> Vec<u8> {
+    read_whole(client::Encoder::new(request))
+}
+
+fn read_whole(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut encoder = async_h1::server::Encoder::new(response, method);
     match at_once(encoder.read_to_end(&mut bytes)) {
         Some(Ok(_)) => bytes,
         Some(Err(_)) | None => Vec::new(),

@@ -1,1 +1,3 @@
+//! `cook-local`: runs a job file without Mesos.
+
 fn main() {}

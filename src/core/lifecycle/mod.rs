@@ -18,12 +18,14 @@
 //! until every phase says what it means there.
 
 mod budget;
+mod ledger;
 
 use std::time::Duration;
 
 pub use budget::{Budget, StopOrder};
+use ledger::Ledger;
 
-use crate::core::Effect;
+use crate::core::effect::Effect;
 use crate::core::environment::Environment;
 use crate::core::outbox::{Reason, TaskState};
 use crate::core::plan::{CommandId, Origin, Part, Plan};
@@ -80,7 +82,7 @@ pub struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Report {
     /// The command's program runs.
-    Running,
+    Running(Pid),
     /// The command ended.
     MainEnded(Outcome, Option<Pid>),
     /// No process of the task lives.
@@ -104,8 +106,7 @@ pub struct Lifecycle {
     /// The newest progress and message.
     pub progress: Progress,
     plan: Plan,
-    /// One for each command of the plan.
-    commands: Vec<CommandState>,
+    ledger: Ledger,
     limits: Limits,
     stopped: Option<Stopped>,
     /// The guard that failed first, with how it ended.
@@ -138,27 +139,38 @@ struct Stopped {
     only_by_run_time: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum CommandState {
-    Planned,
-    /// The world was asked to start it.
-    Starting,
-    Running {
-        pid: Pid,
-        /// We asked it to end: how it ends says nothing about its guard.
-        asked_to_stop: bool,
-    },
-    Ended(Outcome),
-}
-
 /// SIGKILL is repeated after this long, for what was forked while the first one was under way.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 
-/// Everything a step may add to.
-pub(super) struct Turn<'a> {
+/// One thing that a step has led to.
+pub(super) enum Output {
+    Effect(Effect),
+    Report(Report),
+}
+
+/// The time of a step, and what it has led to, in order.
+pub(super) struct Turn {
     pub(super) now: Moment,
-    pub(super) effects: &'a mut Vec<Effect>,
-    pub(super) reports: Vec<Report>,
+    pub(super) outputs: Vec<Output>,
+}
+
+// === impl Turn ===
+
+impl Turn {
+    pub(super) fn new(now: Moment) -> Self {
+        Self {
+            now,
+            outputs: Vec::new(),
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        self.outputs.push(Output::Effect(effect));
+    }
+
+    fn report(&mut self, report: Report) {
+        self.outputs.push(Output::Report(report));
+    }
 }
 
 // === impl Lifecycle ===
@@ -177,7 +189,7 @@ impl Lifecycle {
         let mut lifecycle = Self {
             environment,
             progress,
-            commands: plan.iter().map(|_| CommandState::Planned).collect(),
+            ledger: Ledger::new(&plan),
             plan,
             limits,
             stopped: None,
@@ -229,7 +241,7 @@ impl Lifecycle {
                 }
             }
             (Phase::Sequence { .. } | Phase::Stopping { .. }, OrphanEnded) => {
-                turn.effects.push(Effect::ReapOrphans);
+                turn.perform(Effect::ReapOrphans);
             }
             // The answer to a sweep of an earlier phase cannot come: only Clearing asks.
             (Phase::Sequence { .. } | Phase::Stopping { .. }, Swept { .. }) => {}
@@ -238,10 +250,15 @@ impl Lifecycle {
                 self.started(id, pid, turn);
                 self.signal_running(StopSignal::Terminate, turn);
             }
-            (Phase::Stopping { .. }, Ended(id, outcome)) => {
+            (Phase::Stopping { kill_at }, Ended(id, outcome)) => {
                 self.ended(id, outcome, turn);
-                if !self.is_any_alive() {
-                    self.start_after(turn);
+                if self.ledger.is_any_alive() {
+                    return;
+                }
+                if self.has_after() {
+                    self.start(self.first_after(), turn);
+                } else {
+                    self.clear(kill_at, turn);
                 }
             }
             (Phase::Stopping { kill_at }, Stop(order)) => {
@@ -267,10 +284,10 @@ impl Lifecycle {
             }
             (Phase::Clearing { signal, .. }, OrphanEnded) => self.sweep_again(signal, turn),
             (Phase::Clearing { .. }, Swept { alive }) => {
-                if alive == 0 && !self.is_any_alive() {
+                if alive == 0 && !self.ledger.is_any_alive() {
                     self.phase = Phase::Reported;
                     let verdict = self.verdict();
-                    turn.reports.push(Report::Over(verdict));
+                    turn.report(Report::Over(verdict));
                 }
             }
             (Phase::Clearing { kill_at, signal }, Stop(order)) => {
@@ -291,7 +308,7 @@ impl Lifecycle {
             // A repeated stop can still shorten the wait for the acknowledgement.
             (Phase::Reported, Stop(order)) => drop(self.obey(order, turn.now)),
             (Phase::Reported, Started(..) | Ended(..) | Swept { .. } | Tick) => {}
-            (Phase::Reported, OrphanEnded) => turn.effects.push(Effect::ReapOrphans),
+            (Phase::Reported, OrphanEnded) => turn.perform(Effect::ReapOrphans),
         }
     }
 
@@ -317,6 +334,11 @@ impl Lifecycle {
         self.stopped.as_ref()?.budget.report_by()
     }
 
+    /// Between SIGTERM and SIGKILL, unless a stop order says otherwise.
+    pub(super) fn grace(&self) -> Duration {
+        self.limits.grace
+    }
+
     /// The commands of this task.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -330,13 +352,13 @@ impl Lifecycle {
 
     /// What is known about the task, but for the state reported last.
     pub fn view(&self) -> View {
-        let operator = |part| Some(self.codes(part)).filter(|_| self.has(part));
+        let codes = |part| self.ledger.codes(&self.plan, part);
         View {
-            exit_code: self.outcome(self.plan.main()).and_then(Outcome::code),
-            before_codes: self.codes(Part::Before(Origin::Job)),
-            after_codes: self.codes(Part::After(Origin::Job)),
-            default_before_codes: operator(Part::Before(Origin::Operator)),
-            default_after_codes: operator(Part::After(Origin::Operator)),
+            exit_code: self.main_outcome().and_then(Outcome::code),
+            before_codes: codes(Part::Before(Origin::Job)).unwrap_or_default(),
+            after_codes: codes(Part::After(Origin::Job)).unwrap_or_default(),
+            default_before_codes: codes(Part::Before(Origin::Operator)),
+            default_after_codes: codes(Part::After(Origin::Operator)),
             progress: self.progress.percent(),
             message: self.progress.message().map(str::to_owned),
             state: None,
@@ -353,24 +375,16 @@ impl Lifecycle {
             (_, None) => None,
         };
         if self.plan.get(id).is_some() {
-            self.commands[id.0] = CommandState::Starting;
+            self.ledger.starting(id);
             self.phase = Phase::Sequence {
                 current: id,
                 kill_at,
             };
-            turn.effects.push(Effect::Start(id));
+            turn.perform(Effect::Start(id));
         } else {
             let kill_at = kill_at.unwrap_or(turn.now.plus(self.limits.grace));
             self.clear(kill_at, turn);
         }
-    }
-
-    /// What was running when the stop order came has ended.
-    fn start_after(&mut self, turn: &mut Turn) {
-        let after_main = self.plan.main().0 + 1;
-        let over = self.commands.len();
-        let next = if self.has_after() { after_main } else { over };
-        self.start(CommandId(next), turn);
     }
 
     /// A stop order came while `current` was the command that held up the others.
@@ -411,7 +425,7 @@ impl Lifecycle {
             kill_at
         };
         self.phase = Phase::Clearing { kill_at, signal };
-        self.mark_asked_to_stop();
+        self.ledger.ask_to_stop();
         self.sweep(Some(signal), turn);
     }
 
@@ -439,27 +453,12 @@ impl Lifecycle {
     }
 
     fn signal_running(&mut self, signal: StopSignal, turn: &mut Turn) {
-        self.mark_asked_to_stop();
-        let is_running = |state: &CommandState| matches!(state, CommandState::Running { .. });
-        let running = self
-            .commands
-            .iter()
-            .enumerate()
-            .filter(|(_, state)| is_running(state));
-        let commands = running.map(|(index, _)| CommandId(index)).collect();
-        turn.effects.push(Effect::Signal { commands, signal });
-    }
-
-    fn mark_asked_to_stop(&mut self) {
-        for state in &mut self.commands {
-            if let CommandState::Running { asked_to_stop, .. } = state {
-                *asked_to_stop = true;
-            }
-        }
+        let commands = self.ledger.ask_to_stop();
+        turn.perform(Effect::Signal { commands, signal });
     }
 
     fn sweep(&mut self, signal: Option<StopSignal>, turn: &mut Turn) {
-        turn.effects.push(Effect::Sweep(signal));
+        turn.perform(Effect::Sweep(signal));
     }
 
     /// Something ended: SIGKILL goes to whatever appeared since the last sweep, SIGTERM is not
@@ -477,53 +476,36 @@ impl Lifecycle {
 
     /// The maximum run time ends the command, not what comes after it.
     fn may_run_out_of_time(&self) -> bool {
-        self.stopped.is_none() && self.outcome(self.plan.main()).is_none()
+        self.stopped.is_none() && self.main_outcome().is_none()
     }
 
     // --- the commands ---
 
     fn started(&mut self, id: CommandId, pid: Pid, turn: &mut Turn) {
-        if !matches!(self.commands.get(id.0), Some(CommandState::Starting)) {
-            return;
-        }
-        self.commands[id.0] = CommandState::Running {
-            pid,
-            asked_to_stop: false,
-        };
-        if id == self.plan.main() {
-            turn.reports.push(Report::Running);
+        if self.ledger.started(id, pid) && id == self.plan.main() {
+            turn.report(Report::Running(pid));
         }
     }
 
     fn ended(&mut self, id: CommandId, outcome: Outcome, turn: &mut Turn) {
-        let (pid, asked_to_stop) = match self.commands.get(id.0) {
-            Some(CommandState::Starting) => (None, false),
-            Some(CommandState::Running { pid, asked_to_stop }) => (Some(*pid), *asked_to_stop),
-            Some(CommandState::Planned | CommandState::Ended(_)) | None => return,
+        let Some(end) = self.ledger.ended(id, outcome.clone()) else {
+            return;
         };
         let is_guard = self.plan.get(id).is_some_and(|command| command.guard);
-        if is_guard && !outcome.succeeded() && !asked_to_stop {
+        if is_guard && !outcome.succeeded() && !end.asked_to_stop {
             self.failed_guard.get_or_insert((id, outcome.clone()));
         }
         if id == self.plan.main() {
-            turn.reports.push(Report::MainEnded(outcome.clone(), pid));
-        }
-        self.commands[id.0] = CommandState::Ended(outcome);
-    }
-
-    fn outcome(&self, id: CommandId) -> Option<&Outcome> {
-        match self.commands.get(id.0)? {
-            CommandState::Ended(outcome) => Some(outcome),
-            CommandState::Planned | CommandState::Starting | CommandState::Running { .. } => None,
+            turn.report(Report::MainEnded(outcome, end.pid));
         }
     }
 
-    fn is_any_alive(&self) -> bool {
-        let is_alive = |state: &CommandState| match state {
-            CommandState::Starting | CommandState::Running { .. } => true,
-            CommandState::Planned | CommandState::Ended(_) => false,
-        };
-        self.commands.iter().any(is_alive)
+    fn main_outcome(&self) -> Option<&Outcome> {
+        self.ledger.outcome(self.plan.main())
+    }
+
+    fn first_after(&self) -> CommandId {
+        CommandId(self.plan.main().0 + 1)
     }
 
     fn is_async(&self, id: CommandId) -> bool {
@@ -532,31 +514,13 @@ impl Lifecycle {
 
     /// Whether there are after commands that may still run.
     fn has_after(&self) -> bool {
-        self.failed_guard.is_none() && self.plan.get(CommandId(self.plan.main().0 + 1)).is_some()
+        self.failed_guard.is_none() && self.plan.get(self.first_after()).is_some()
     }
 
     // --- the result ---
 
-    fn has(&self, part: Part) -> bool {
-        self.plan.iter().any(|(_, command)| command.part == part)
-    }
-
-    fn codes(&self, part: Part) -> Vec<Option<i32>> {
-        let of_part = self.plan.iter().filter(|(_, command)| command.part == part);
-        let mut codes: Vec<_> = of_part
-            .map(|(id, _)| self.outcome(id).and_then(Outcome::code))
-            .collect();
-        codes.truncate(
-            codes
-                .iter()
-                .rposition(Option::is_some)
-                .map_or(0, |last| last + 1),
-        );
-        codes
-    }
-
     fn verdict(&self) -> Verdict {
-        let main = self.outcome(self.plan.main());
+        let main = self.main_outcome();
         let by_run_time = self
             .stopped
             .as_ref()

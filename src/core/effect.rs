@@ -1,0 +1,104 @@
+//! Everything the world can be asked to do.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::core::event::{Identity, RequestId};
+use crate::core::lifecycle::{Pid, StopSignal};
+use crate::core::outbox::{Item, Serial, TaskState, Update};
+use crate::core::plan::CommandId;
+use crate::core::request::Reply;
+use crate::core::session::Generation;
+use crate::outcome::Outcome;
+use crate::units::TaskId;
+
+/// Everything the world can be asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Open a new subscription in place of the older one.
+    Subscribe {
+        /// Its number.
+        generation: Generation,
+        /// The task, until one update of it was acknowledged: the agent declares a task lost that it
+        /// has sent and that is not listed here.
+        task: Option<Identity>,
+        /// Every update that was not acknowledged.
+        updates: Vec<Update>,
+    },
+    /// Make one call.
+    Call(Serial, Box<Item>),
+    /// Stop waiting for the answer of the last call.
+    AbandonCall,
+    /// Start a command of the plan with the environment as it is now.
+    Start(CommandId),
+    /// Send a signal to the process groups of these commands.
+    Signal {
+        /// Commands that run.
+        commands: Vec<CommandId>,
+        /// The signal.
+        signal: StopSignal,
+    },
+    /// Reap what has ended, send the signal to everything below us, and count what lives.
+    Sweep(Option<StopSignal>),
+    /// Reap what has ended and is no command of ours.
+    ReapOrphans,
+    /// The task API serves this task from now on.
+    Publish(TaskId),
+    /// Answer a request.
+    Reply(RequestId, Reply),
+    /// Write a line to stdout.
+    Say(Line),
+    /// Leave.
+    Exit(ExitStatus),
+}
+
+/// The exit status of the executor itself, which is not the task's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitStatus {
+    /// There was nothing to do, or the agent has acknowledged how it ended.
+    Done,
+    /// The agent could not be told how the task ended.
+    Unreported,
+}
+
+/// What people and scripts look for in a task's stdout; the stock executor and Cook's print the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// The task was received.
+    Starting(TaskId),
+    /// The command runs.
+    Forked(Pid),
+    /// A kill was asked for.
+    Killing(TaskId, Duration),
+    /// The command ended.
+    Ended(Outcome, Option<Pid>),
+    /// The terminal update is recorded.
+    Completed(TaskId, TaskState),
+}
+
+// === impl Line ===
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting(TaskId(task)) => write!(f, "Starting task {task}"),
+            Self::Forked(Pid(pid)) => write!(f, "Forked command at {pid}"),
+            Self::Killing(TaskId(task), grace) => {
+                let seconds = grace.as_secs_f64();
+                write!(
+                    f,
+                    "Received kill for task {task} with grace period of {seconds}secs"
+                )
+            }
+            Self::Ended(outcome, Some(Pid(pid))) => write!(f, "Command {outcome} (pid: {pid})"),
+            Self::Ended(outcome, None) => write!(f, "Command {outcome}"),
+            Self::Completed(TaskId(task), state) => {
+                write!(
+                    f,
+                    "Executor completed execution of {task} (state={})",
+                    state.name()
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Every process below us, found by `/proc` and reaped by pid.
+//!
+//! We are a subreaper: whatever loses its parent becomes our child. `waitpid(-1)` would take the
+//! statuses of the commands away from async-process, and a peek at "any" child answers the same zombie
+//! again and again; so adopted children are listed and reaped one by one.
+
+use std::fs;
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+
+/// A process below us.
+#[derive(Clone, Copy, Debug)]
+pub struct Descendant {
+    /// Its process id.
+    pub pid: Pid,
+    /// Its process group.
+    pub group: Pid,
+    /// It has ended; its parent did not reap it yet.
+    pub is_zombie: bool,
+    /// It is our child, born or adopted, so it is ours to reap.
+    pub is_child: bool,
+}
+
+/// Makes us the parent of every descendant that loses its own.
+///
+/// # Errors
+///
+/// The kernel knows this since 3.4; a seccomp filter may forbid it.
+pub fn become_subreaper() -> rustix::io::Result<()> {
+    set_child_subreaper(Some(getpid()))
+}
+
+/// All descendants, parents before their children. A process that forks meanwhile may hide its
+/// child, so one look proves nothing but the existence of what it found.
+pub fn find() -> Vec<Descendant> {
+    let mut family = find_children();
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        next += 1;
+        for pid in children_of(&parent.pid.as_raw_nonzero().to_string()) {
+            let is_known = family.iter().any(|known| known.pid == pid);
+            family.extend((!is_known).then(|| look_at(pid, false)).flatten());
+        }
+    }
+    family
+}
+
+/// Our children only.
+pub fn find_children() -> Vec<Descendant> {
+    let children = children_of("self").into_iter();
+    children.filter_map(|pid| look_at(pid, true)).collect()
+}
+
+/// Reaps adopted children that have ended; `commands` are reaped by those who wait for them.
+pub fn reap(family: &[Descendant], commands: &[Pid]) {
+    let is_adopted =
+        |one: &&Descendant| one.is_child && one.is_zombie && !commands.contains(&one.pid);
+    for zombie in family.iter().filter(is_adopted) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        // Fails only if it is no longer there, which is what was wanted.
+        let _ = waitid(WaitId::Pid(zombie.pid), options);
+    }
+}
+
+/// The children of all threads of a process; none if it has just ended.
+fn children_of(process: &str) -> Vec<Pid> {
+    let mut children = Vec::new();
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return children;
+    };
+    for thread in threads.flatten() {
+        let list = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let pids = list
+            .split_ascii_whitespace()
+            .filter_map(|pid| pid.parse().ok());
+        children.extend(pids.filter_map(Pid::from_raw));
+    }
+    children
+}
+
+/// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`, where the name may hold anything, also
+/// parentheses and line feeds.
+fn look_at(pid: Pid, is_child: bool) -> Option<Descendant> {
+    let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let rest = std::str::from_utf8(&stat[behind_name..]).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    let group = fields.nth(1)?.parse().ok()?;
+    Some(Descendant {
+        pid,
+        // A group of 0 is outside our pid namespace.
+        group: Pid::from_raw(group).unwrap_or(pid),
+        is_zombie,
+        is_child,
+    })
+}

@@ -1,0 +1,336 @@
+//! The only loop: waits for whatever happens next, tells the core, does what the core says.
+//!
+//! Nothing is decided here. One thread, one reactor; everything that waits is a task on one executor
+//! and sends what it has waited for into one of two inboxes, so that a storm of API requests never
+//! stands before the agent, the commands or a signal.
+
+use std::cell::OnceCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use async_io::Timer;
+use async_signal::{Signal, Signals};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use smol::LocalExecutor;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::{FutureExt, or};
+use smol::stream::StreamExt;
+use tracing::{debug, error, info, warn};
+
+use crate::api::request::TASK_PATH;
+use crate::api::server::{self, Server};
+use crate::config::Config;
+use crate::core::effect::{Effect, ExitStatus, Line};
+use crate::core::event::{Event, RequestId};
+use crate::core::executor::Executor;
+use crate::core::request::Reply;
+use crate::core::session::Generation;
+use crate::mesos::agent::Agent;
+use crate::mesos::call::Caller;
+use crate::mesos::event::{Meaning, Translator};
+use crate::process::{Processes, descendants};
+use crate::units::{Moment, Now, TaskId, WallTime};
+
+/// What the tasks around the loop have waited for.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Something for the core as it is.
+    Event(Event),
+    /// One record of a subscription's stream.
+    Record(Generation, Vec<u8>),
+    /// A signal to this process.
+    Signal(Signal),
+}
+
+/// Senders wait while so much is unread: the loop never does.
+const INBOX_SIZE: usize = 32;
+
+/// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
+const MAX_LINE: usize = 4096;
+
+/// Signals that ask for an end, and signals that would be one if nobody caught them. A full disk quota
+/// (SIGXFSZ) must cost a log line and not the task.
+const SIGNALS: [Signal; 7] = [
+    Signal::Term,
+    Signal::Int,
+    Signal::Child,
+    Signal::Hup,
+    Signal::Usr1,
+    Signal::Usr2,
+    Signal::Xfsz,
+];
+
+/// Everything around the core.
+struct Runtime {
+    core: Executor,
+    started: Instant,
+    caller: Caller,
+    translator: Translator,
+    agent: Agent,
+    processes: Processes,
+    served_task: Rc<OnceCell<TaskId>>,
+    /// Where replies go, while a step lasts.
+    waiting: Vec<(RequestId, Sender<Reply>)>,
+    requests: u32,
+}
+
+/// Runs one executor to its end. The log must have been opened.
+pub fn run(config: Config, started: Instant) -> ExitStatus {
+    let executor = Rc::new(LocalExecutor::new());
+    // Before the first spawn: otherwise async-process starts a thread for it.
+    executor.spawn(async_process::driver()).detach();
+    let main = start(config, started, Rc::clone(&executor));
+    let others = async {
+        loop {
+            executor.tick().await;
+        }
+    };
+    async_io::block_on(or(main, others))
+}
+
+async fn start(
+    config: Config,
+    started: Instant,
+    executor: Rc<LocalExecutor<'static>>,
+) -> ExitStatus {
+    let (inbox, events) = bounded(INBOX_SIZE);
+    let (api_inbox, requests) = bounded(INBOX_SIZE);
+    if let Err(error) = descendants::become_subreaper() {
+        warn!(
+            "failed to become a subreaper, processes that lose their parent will not be found: {error}"
+        );
+    }
+    match Signals::new(SIGNALS) {
+        Ok(signals) => executor
+            .spawn(forward_signals(signals, inbox.clone()))
+            .detach(),
+        Err(error) => warn!("failed to listen for signals: {error}"),
+    }
+    let served_task = Rc::new(OnceCell::new());
+    let port = match Server::bind(config.api_port) {
+        Ok(server) => {
+            let port = server.port();
+            let serve = server.serve(Rc::clone(&executor), Rc::clone(&served_task), api_inbox);
+            executor.spawn(serve).detach();
+            port
+        }
+        Err(error) => {
+            error!("failed to listen for the task API, commands will not reach it: {error}");
+            0
+        }
+    };
+    let endpoint = format!("http://127.0.0.1:{port}{TASK_PATH}");
+    info!("serving the task API at {endpoint}");
+    let mut runtime = Runtime {
+        core: Executor::new(config.settings),
+        started,
+        caller: config.caller,
+        translator: Translator::new(config.hooks, endpoint),
+        agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
+        processes: Processes::new(executor, inbox),
+        served_task,
+        waiting: Vec::new(),
+        requests: 0,
+    };
+    runtime.run(&events, &requests).await
+}
+
+async fn forward_signals(mut signals: Signals, inbox: Sender<Incoming>) {
+    while let Some(Ok(signal)) = signals.next().await {
+        // The receiver lives as long as the runtime does.
+        let _ = inbox.send(Incoming::Signal(signal)).await;
+    }
+}
+
+/// What the loop woke up for.
+enum Woken {
+    Incoming(Incoming),
+    Request(server::Incoming),
+    Deadline,
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    async fn run(
+        &mut self,
+        events: &Receiver<Incoming>,
+        requests: &Receiver<server::Incoming>,
+    ) -> ExitStatus {
+        let mut timer = Timer::never();
+        loop {
+            match self.core.next_deadline() {
+                Some(deadline) => timer.set_at(self.started + deadline.0),
+                None => timer = Timer::never(),
+            }
+            // Both inboxes are open as long as this loop holds a sender of each.
+            let event = async { events.recv().await.map_or(Woken::Deadline, Woken::Incoming) };
+            let request = async {
+                requests
+                    .recv()
+                    .await
+                    .map_or(Woken::Deadline, Woken::Request)
+            };
+            let deadline = async {
+                (&mut timer).await;
+                Woken::Deadline
+            };
+            let event = match event.or(deadline).or(request).await {
+                Woken::Incoming(incoming) => self.meaning(incoming),
+                Woken::Request(incoming) => Some(self.admit(incoming)),
+                Woken::Deadline => Some(Event::Tick),
+            };
+            if let Some(status) = event.and_then(|event| self.handle(event)) {
+                return status;
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            moment: Moment(self.started.elapsed()),
+            // Enough for 500 million years.
+            wall: WallTime(wall.as_millis() as u64),
+        }
+    }
+
+    /// What an incoming thing is to the core; nothing if it is only for the log.
+    fn meaning(&mut self, incoming: Incoming) -> Option<Event> {
+        match incoming {
+            Incoming::Event(event) => Some(event),
+            Incoming::Record(generation, record) => {
+                let mut log = |line: String| info!("{line}");
+                match self.translator.translate(generation, &record, &mut log) {
+                    Ok(Meaning::Event(event)) => Some(event),
+                    Ok(Meaning::Nothing) => None,
+                    Ok(Meaning::Ended(end)) => Some(Event::StreamEnded(generation, end)),
+                    Err(error) => {
+                        warn!(bytes = record.len(), "skipped a record, failed to {error}");
+                        None
+                    }
+                }
+            }
+            Incoming::Signal(Signal::Term | Signal::Int) => {
+                info!("received a signal that asks for the end");
+                Some(Event::Shutdown)
+            }
+            Incoming::Signal(Signal::Child) => Some(Event::OrphanEnded),
+            Incoming::Signal(signal) => {
+                info!(?signal, "ignored a signal");
+                None
+            }
+        }
+    }
+
+    /// Gives a request a number for the time that its step takes.
+    fn admit(&mut self, incoming: server::Incoming) -> Event {
+        self.requests = self.requests.wrapping_add(1);
+        let id = RequestId(self.requests);
+        self.waiting.push((id, incoming.reply));
+        Event::Request(id, incoming.request)
+    }
+
+    /// Takes one event to its end, with everything that it causes at once.
+    fn handle(&mut self, event: Event) -> Option<ExitStatus> {
+        let mut queue = VecDeque::from([event]);
+        while let Some(event) = queue.pop_front() {
+            debug!(?event);
+            let now = self.now();
+            for effect in self.core.step(event, now) {
+                debug!(?effect);
+                if let Effect::Exit(status) = effect {
+                    return Some(status);
+                }
+                queue.extend(self.perform(effect));
+            }
+        }
+        None
+    }
+
+    /// Does one thing; returns what is known of it at once.
+    fn perform(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Subscribe {
+                generation,
+                task,
+                updates,
+            } => {
+                let call = self.caller.subscribe(task.as_ref(), &updates);
+                self.agent.subscribe(generation, call);
+                None
+            }
+            Effect::Call(serial, item) => {
+                self.agent.call(serial, self.caller.tell(&item));
+                None
+            }
+            Effect::AbandonCall => {
+                info!("gave up waiting for the agent's answer");
+                self.agent.abandon_call();
+                None
+            }
+            Effect::Start(id) => {
+                let lifecycle = self.core.lifecycle()?;
+                let command = lifecycle.plan().get(id)?;
+                let event = self.processes.start(id, command, &lifecycle.environment);
+                let name = lifecycle.plan().describe(id);
+                match &event {
+                    Event::CommandStarted(_, pid) => info!(pid = pid.0, "started {name}"),
+                    Event::CommandEnded(_, outcome) => warn!("{name} {outcome}"),
+                    _ => {}
+                }
+                Some(event)
+            }
+            Effect::Signal { commands, signal } => {
+                info!(?signal, ?commands, "stopping what runs");
+                self.processes.signal(&commands, signal);
+                None
+            }
+            Effect::Sweep(signal) => {
+                let alive = self.processes.sweep(signal);
+                Some(Event::Swept { alive })
+            }
+            Effect::ReapOrphans => {
+                self.processes.reap_orphans();
+                None
+            }
+            Effect::Publish(task) => {
+                // The core publishes one task, once.
+                let _ = self.served_task.set(task);
+                None
+            }
+            Effect::Reply(id, reply) => {
+                let position = self.waiting.iter().position(|(other, _)| *other == id)?;
+                let (_, sender) = self.waiting.swap_remove(position);
+                // Nobody waits if the client has hung up.
+                let _ = sender.try_send(reply);
+                None
+            }
+            Effect::Say(line) => {
+                say(&line);
+                None
+            }
+            // Ends the loop in `handle`.
+            Effect::Exit(_) => None,
+        }
+    }
+}
+
+/// Writes a line to stdout and to the log. It begins on a line of its own, whatever the task has
+/// written before; and it is lost rather than waited for if nobody reads.
+fn say(line: &Line) {
+    info!("{line}");
+    let text = format!("\n{line}\n");
+    let stdout = rustix::stdio::stdout();
+    let mut poll = [PollFd::new(&stdout, PollFlags::OUT)];
+    let is_ready = rustix::event::poll(&mut poll, Some(&Timespec::default()));
+    if is_ready != Ok(1) {
+        return debug!("failed to write to stdout: nobody reads it");
+    }
+    if let Err(error) = rustix::io::write(stdout, &text.as_bytes()[..text.len().min(MAX_LINE)]) {
+        debug!("failed to write to stdout: {error}");
+    }
+}
