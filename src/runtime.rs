@@ -238,10 +238,10 @@ impl Runtime {
     fn handle(&mut self, event: Event) -> Option<ExitStatus> {
         let mut queue = VecDeque::from([event]);
         while let Some(event) = queue.pop_front() {
-            debug!(?event);
+            debug!("event: {}", event.name());
             let now = self.now();
             for effect in self.core.step(event, now) {
-                debug!(?effect);
+                debug!("effect: {}", effect.name());
                 if let Effect::Exit(status) = effect {
                     return Some(status);
                 }

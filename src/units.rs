@@ -140,22 +140,40 @@ impl std::hash::Hash for Percent {
 }
 
 /// Reads a Mesos duration such as `5secs`, `1.5hrs` or `0ns`
-/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one.
+/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one. In whole numbers: reading
+/// a floating point number would cost 14 kB of tables.
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    const UNITS: [(&str, f64); 8] = [
-        ("ns", 1e-9),
-        ("us", 1e-6),
-        ("ms", 1e-3),
-        ("secs", 1.0),
-        ("mins", 60.0),
-        ("hrs", 3_600.0),
-        ("days", 86_400.0),
-        ("weeks", 604_800.0),
+    const UNITS: [(&str, u128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("ms", 1_000_000),
+        ("secs", 1_000_000_000),
+        ("mins", 60_000_000_000),
+        ("hrs", 3_600_000_000_000),
+        ("days", 86_400_000_000_000),
+        ("weeks", 604_800_000_000_000),
     ];
+    /// More digits of a fraction than this are below a nanosecond of a week.
+    const MAX_FRACTION: usize = 15;
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at(split);
-    let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
+    let (_, nanoseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let fraction = &fraction[..fraction.len().min(MAX_FRACTION)];
+    let digits = |text: &str| {
+        if text.is_empty() {
+            Some(0)
+        } else {
+            text.parse::<u64>().ok()
+        }
+    };
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let scale = 10_u128.pow(fraction.len() as u32);
+    let parts = u128::from(digits(whole)?) * scale + u128::from(digits(fraction)?);
+    let total = parts.checked_mul(*nanoseconds)? / scale;
+    u64::try_from(total).ok().map(Duration::from_nanos)
 }
 
 /// Cuts `text` to at most `limit` characters, the last three of them `...` if anything was cut,
@@ -190,6 +208,8 @@ mod tests {
             "5 secs",
             "corrupt-value",
             "1e9secs",
+            ".secs",
+            "99999999999999999999weeks",
         ] {
             assert_eq!(seconds(wrong), None, "{wrong:?}");
         }

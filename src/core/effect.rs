@@ -76,6 +76,27 @@ pub enum Line {
     Completed(TaskId, TaskState),
 }
 
+// === impl Effect ===
+
+impl Effect {
+    /// For the log: what is done, without what it is done with, which may be a task's secret.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Subscribe { .. } => "subscribe",
+            Self::Call(..) => "call",
+            Self::AbandonCall => "abandon call",
+            Self::Start(_) => "start",
+            Self::Signal { .. } => "signal",
+            Self::Sweep(_) => "sweep",
+            Self::ReapOrphans => "reap orphans",
+            Self::Publish(_) => "publish",
+            Self::Reply(..) => "reply",
+            Self::Say(_) => "say",
+            Self::Exit(_) => "exit",
+        }
+    }
+}
+
 // === impl Line ===
 
 impl fmt::Display for Line {
@@ -84,10 +105,9 @@ impl fmt::Display for Line {
             Self::Starting(TaskId(task)) => write!(f, "Starting task {task}"),
             Self::Forked(Pid(pid)) => write!(f, "Forked command at {pid}"),
             Self::Killing(TaskId(task), grace) => {
-                let seconds = grace.as_secs_f64();
                 write!(
                     f,
-                    "Received kill for task {task} with grace period of {seconds}secs"
+                    "Received kill for task {task} with grace period of {grace:?}"
                 )
             }
             Self::Ended(outcome, Some(Pid(pid))) => write!(f, "Command {outcome} (pid: {pid})"),

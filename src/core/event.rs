@@ -86,3 +86,26 @@ pub struct Work {
 /// Identifies a request until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u32);
+
+// === impl Event ===
+
+impl Event {
+    /// For the log: what happened, without what it brought, which may be a task's secret.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Subscribed { .. } => "subscribed",
+            Self::StreamEnded(..) => "stream ended",
+            Self::CallAnswered(..) => "call answered",
+            Self::Launch(_) => "launch",
+            Self::Kill(..) => "kill",
+            Self::Shutdown => "shutdown",
+            Self::Acknowledged(_) => "acknowledged",
+            Self::CommandStarted(..) => "command started",
+            Self::CommandEnded(..) => "command ended",
+            Self::OrphanEnded => "orphan ended",
+            Self::Swept { .. } => "swept",
+            Self::Request(..) => "request",
+            Self::Tick => "tick",
+        }
+    }
+}
