@@ -72,6 +72,9 @@ impl Server {
     }
 
     /// Serves for ever. Until `task` is set, every path is unknown.
+    ///
+    /// A client that never pauses keeps its connection's task runnable: whoever drives `executor`
+    /// beside other futures must let these run every so many ticks, as `LocalExecutor::run` does.
     pub async fn serve(
         self,
         executor: Rc<LocalExecutor<'static>>,
