@@ -72,6 +72,9 @@ impl Server {
     }
 
     /// Serves for ever. Until `task` is set, every path is unknown.
+    ///
+    /// A client that never pauses keeps its connection's task runnable: whoever drives `executor`
+    /// beside other futures must let these run every so many ticks, as `LocalExecutor::run` does.
     pub async fn serve(
         self,
         executor: Rc<LocalExecutor<'static>>,
@@ -114,20 +117,17 @@ fn open(
     // With the delay, each answer on a kept-alive connection takes 40 ms. It is only slow without.
     let _ = stream.get_ref().set_nodelay(true);
     let Some(seat) = seats.take() else {
-        return turn_away(&stream);
+        let text = "there are too many connections at once";
+        return turn_away(&stream, &Refusal::new(StatusCode::ServiceUnavailable, text));
     };
     let number = seat.number();
     let connection = Connection::new(stream, seat, context.clone());
     seats.hold(number, executor.spawn(connection.run()));
 }
 
-/// Says that there are too many connections, as far as that can be said without waiting.
-fn turn_away(stream: &Async<TcpStream>) {
-    let refusal = Refusal::new(
-        StatusCode::ServiceUnavailable,
-        "there are too many connections at once",
-    );
-    let mut response = response::refusal(&refusal);
+/// Refuses a connection as far as that can be said without waiting.
+fn turn_away(stream: &Async<TcpStream>, refusal: &Refusal) {
+    let mut response = response::refusal(refusal);
     response.insert_header("connection", "close");
     // A new socket's buffer is empty; a client that is gone needs no answer.
     let _ = stream

@@ -124,3 +124,72 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         Some(value.saturating_mul(10).saturating_add(digit))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(fields: &str, version: Version) -> Result<Option<Framing>, HeadError> {
+        let lines = fields.split("\r\n").map(str::as_bytes);
+        Fields::read(lines)?.framing(version)
+    }
+
+    #[test]
+    fn the_framing_is_one_thing_or_refused() {
+        for (fields, wanted) in [
+            ("", Ok(None)),
+            ("Content-Length: 5\r\n", Ok(Some(Framing::Length(5)))),
+            ("content-length:5\t\r\n", Ok(Some(Framing::Length(5)))),
+            (
+                "Content-Length: 5\r\nCONTENT-LENGTH: 5\r\n",
+                Ok(Some(Framing::Length(5))),
+            ),
+            ("Transfer-Encoding: Chunked\r\n", Ok(Some(Framing::Chunked))),
+            (
+                "Content-Length: 99999999999999999999999\r\n",
+                Ok(Some(Framing::Length(u64::MAX))),
+            ),
+            ("Content-Length: 5, 5\r\n", Err(HeadError::Length)),
+            ("Content-Length: +5\r\n", Err(HeadError::Length)),
+            ("Content-Length: 0x5\r\n", Err(HeadError::Length)),
+            ("Content-Length:\r\n", Err(HeadError::Length)),
+            (
+                "Content-Length: 5\r\nContent-Length: 6\r\n",
+                Err(HeadError::Length),
+            ),
+            (
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                Err(HeadError::TwoFramings),
+            ),
+            ("Transfer-Encoding: gzip\r\n", Err(HeadError::Coding)),
+            (
+                "Transfer-Encoding: gzip, chunked\r\n",
+                Err(HeadError::Coding),
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Err(HeadError::Coding),
+            ),
+            ("Content-Length : 5\r\n", Err(HeadError::Field)),
+            ("A: b\r\n Content-Length: 5\r\n", Err(HeadError::Field)),
+            ("A: b\rContent-Length: 5\r\n", Err(HeadError::Field)),
+            ("A: \0\r\n", Err(HeadError::Field)),
+            (": a\r\n", Err(HeadError::Field)),
+            ("a\r\n", Err(HeadError::Field)),
+        ] {
+            assert_eq!(framing(fields, Version::Http11), wanted, "{fields:?}");
+        }
+        let chunked = "Transfer-Encoding: chunked\r\n";
+        assert_eq!(
+            framing(chunked, Version::Http10),
+            Err(HeadError::TwoFramings)
+        );
+    }
+
+    #[test]
+    fn there_are_at_most_100_fields() {
+        let read = |count| framing(&"A: b\r\n".repeat(count), Version::Http11);
+        assert_eq!(read(MAX_FIELDS), Ok(None));
+        assert_eq!(read(MAX_FIELDS + 1), Err(HeadError::TooManyFields));
+    }
+}
