@@ -14,7 +14,7 @@ use async_signal::{Signal, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::{FutureExt, or};
+use smol::future::{FutureExt, or, yield_now};
 use smol::stream::StreamExt;
 use tracing::{debug, error, info, warn};
 
@@ -45,6 +45,10 @@ pub enum Incoming {
 
 /// Senders wait while so much is unread: the loop never does.
 const INBOX_SIZE: usize = 32;
+
+/// So many steps of other tasks are taken before the loop has its turn, however many are ready: a
+/// client that never stops sending must not keep a kill waiting.
+const TURNS: usize = 32;
 
 /// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
 const MAX_LINE: usize = 4096;
@@ -83,7 +87,10 @@ pub fn run(config: Config, started: Instant) -> ExitStatus {
     let main = start(config, started, Rc::clone(&executor));
     let others = async {
         loop {
-            executor.tick().await;
+            for _ in 0..TURNS {
+                executor.tick().await;
+            }
+            yield_now().await;
         }
     };
     async_io::block_on(or(main, others))

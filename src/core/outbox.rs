@@ -216,7 +216,14 @@ impl Outbox {
         self.updates().next().is_none()
     }
 
-    fn updates(&self) -> impl Iterator<Item = &Update> {
+    /// The item with this serial, if it is still to be told or acknowledged.
+    pub fn get(&self, serial: Serial) -> Option<&Item> {
+        let entry = self.entries.iter().find(|entry| entry.serial == serial)?;
+        Some(&entry.item)
+    }
+
+    /// Every update that was not acknowledged, in order.
+    pub fn updates(&self) -> impl Iterator<Item = &Update> {
         self.entries.iter().filter_map(|entry| match &entry.item {
             Item::Update(update) => Some(update),
             Item::Message(..) => None,

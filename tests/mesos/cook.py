@@ -41,7 +41,7 @@ class Cook:
         through         LAUNCH; or LAUNCH_GROUP, or COMMAND for the agent's own mesos-executor: there `job` is a shell
                         command and travels in TaskInfo.command"""
         name = name or f"job-{len(self.launched) + 1}"
-        cookie = f"{self.cookie}/{name}"
+        cookie = f"{self.cookie}/{name}/"
         environment = {"variables": [{"name": key, "type": "VALUE", "value": value}
                                      for key, value in {COOKIE: cookie, **(environment or {})}.items()]}
         task = {"task_id": {"value": name}, "name": "a test job"}
@@ -52,7 +52,8 @@ class Cook:
         if through == "COMMAND":
             return self._launch(task, None, cookie=cookie)
 
-        uris = [{"value": self.executor, "output_file": "cook-executor", "executable": True, "extract": False}]
+        uris = [{"value": self.executor, "output_file": "cook-executor", "executable": True, "extract": False,
+                 "cache": True}]
         uris += [{"value": self._file(name, file, content), "executable": True, "extract": False}
                  for file, content in (files or {}).items()]
         executor = {"executor_id": {"value": name}, "name": "cook_executor",

@@ -7,10 +7,10 @@
 A thread reads the events, acknowledges every status update at once and files everything under its task. Leaving the
 `with` tears the framework down, which shuts down whatever executor is left."""
 import base64
-import getpass
 import http.client
 import json
 import os
+import pwd
 import re
 import threading
 import time
@@ -19,7 +19,7 @@ from lab import eventually, marked
 
 TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR", "TASK_LOST", "TASK_DROPPED", "TASK_GONE"}
 # The command line of an executor itself: as cook.py starts it, and as the agent starts its mesos-executor.
-EXECUTOR = re.compile(r"(\S+ (-c )?)?\./cook-executor|(\S+ )?\S*/mesos-executor .*")
+EXECUTOR = re.compile(r"(\S+ (-c )?)?\./cook-executor|(\S+ )?(\S*/)?mesos-executor .*")
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -77,7 +77,10 @@ class Task:
         def check():
             assert not self.framework.error, self.framework.error
             return condition()
-        return eventually(check, lambda: f"{what() if callable(what) else what} (task {self.id}: {self.states()})", timeout)
+
+        def awaited():
+            return f"{what() if callable(what) else what} (task {self.id}: {self.states()})"
+        return eventually(check, awaited, timeout)
 
     def wait_running(self):
         self.wait(lambda: set(self.states()) & {"TASK_RUNNING", *TERMINAL}, "TASK_RUNNING")
@@ -142,9 +145,10 @@ class Framework:
     def __init__(self, lab):
         self.lab, self.error, self.id = lab, None, None
         self.offers, self.tasks = {}, {}
-        self.connection = http.client.HTTPConnection(lab.master_address, timeout=60)  # the master sends a heartbeat each 15 s
-        info = {"user": getpass.getuser(), "name": "cook-executor tests", "checkpoint": True, "roles": ["*"], "failover_timeout": 0,
-                "capabilities": [{"type": "MULTI_ROLE"}]}
+        # The master sends a heartbeat every 15 seconds.
+        self.connection = http.client.HTTPConnection(lab.master_address, timeout=60)
+        info = {"user": pwd.getpwuid(os.getuid()).pw_name, "name": "cook-executor tests", "checkpoint": True,
+                "roles": ["*"], "failover_timeout": 0, "capabilities": [{"type": "MULTI_ROLE"}]}
         self.connection.request("POST", "/master/api/v1/scheduler", json.dumps(
             {"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}), {**HEADERS, "Connection": "close"})
         self.stream = self.connection.getresponse()
@@ -190,7 +194,8 @@ class Framework:
         offers = eventually(self._enough_offers, "offers of enough resources")
         task = {"agent_id": offers[0]["agent_id"], "resources": a_little_of_each(), **task}
         if executor:
-            executor = {"type": "CUSTOM", "framework_id": {"value": self.id}, "resources": a_little_of_each(), **executor}
+            executor = {"type": "CUSTOM", "framework_id": {"value": self.id}, "resources": a_little_of_each(),
+                        **executor}
         if group:
             operation = {"type": "LAUNCH_GROUP",
                          "launch_group": {"executor": executor, "task_group": {"tasks": [task]}}}
@@ -201,7 +206,8 @@ class Framework:
         launched = Task(self, task_id, executor["executor_id"]["value"] if executor else task_id,
                         offers[0]["agent_id"]["value"], cookie)
         self.tasks[task_id] = launched
-        self.call("ACCEPT", {"offer_ids": [offer["id"] for offer in offers], "operations": [operation], "filters": {"refuse_seconds": 0}})
+        self.call("ACCEPT", {"offer_ids": [offer["id"] for offer in offers], "operations": [operation],
+                             "filters": {"refuse_seconds": 0}})
         return launched
 
     def _enough_offers(self):

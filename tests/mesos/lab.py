@@ -6,7 +6,6 @@
 
 Several labs can run side by side. setup.sh must have been run before. The daemons end with the process that started
 them, whatever becomes of it: the agent then ends its executors and unregisters."""
-import errno
 import json
 import os
 import random
@@ -40,17 +39,19 @@ def eventually(condition, what, timeout=20.0):
 
 def marked(cookie):
     """The processes whose environment, as it was at their exec, has a COOK_TEST_COOKIE that starts with `cookie`:
-    a dict pid -> command line. Zombies have no environment and do not count."""
+    a dict pid -> command line. Those that have ended (zombies) have neither environment nor command line."""
     found, needle = {}, f"\0{COOKIE}={cookie}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/environ", "rb") as environ:
-                if needle in b"\0" + environ.read():
-                    with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
-                        found[int(pid)] = cmdline.read().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError as error:  # it has just ended, or is another user's
-            if error.errno not in (errno.ENOENT, errno.ESRCH, errno.EACCES):
-                raise
+                if needle not in b"\0" + environ.read():
+                    continue
+            with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+                command = cmdline.read().replace(b"\0", b" ").decode(errors="replace").strip()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it has just ended, or is another user's
+        if command:
+            found[int(pid)] = command
     return found
 
 
@@ -200,7 +201,7 @@ def main():
     flags = dict(argument.removeprefix("--").split("=", 1) for argument in sys.argv[2:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Lab(sys.argv[1], flags) as lab:
-        print(f"master http://{lab.master_address}  agent http://{lab.agent_address}  files in {lab.folder}", flush=True)
+        print(f"master http://{lab.master_address}  agent http://{lab.agent_address}", flush=True)
         try:
             signal.pause()
         except KeyboardInterrupt:

@@ -59,7 +59,7 @@ class Runner:
             print(f"FAIL  {sentence} ({time.monotonic() - started:.1f} s)")
             where = [f for f in traceback.extract_tb(error.__traceback__) if "scenarios" in f.filename]
             print(*(f"      {os.path.basename(f.filename)}:{f.lineno}: {f.line}" for f in where), sep="\n")
-            print(f"      {type(error).__name__}: {error}")
+            print("      " + f"{type(error).__name__}: {error}".replace("\n", "\n      "))
             print(*("      " + line for line in details()), sep="\n", flush=True)
         else:
             self.passed += 1

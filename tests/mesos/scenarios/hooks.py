@@ -95,12 +95,13 @@ exit 1'''
 
 
 def a_long_message_is_cut_to_512_characters(cook):
-    command = """awk 'BEGIN { printf "{\\"message\\": \\""; for (i = 0; i < 300; i++) printf "xé"; print "\\"}" }' >message.json
-        curl -s -w '%{http_code}' -X PATCH -d @message.json $EXECUTOR_ENDPOINT >code; exit 1"""
-    task = cook.launch({"command": command})
+    long = "xé" * 300
+    task = cook.launch({"command": "./report; exit 1"}, {"report": f"""#!/bin/sh
+curl -s -w '%{{http_code}}' -X PATCH -d '{{"message": "{long}"}}' $EXECUTOR_ENDPOINT >code
+"""})
     message = task.ends("TASK_FAILED")["message"]
     assert task.read("code") == "204", task.read("code")
-    assert message == ("xé" * 300)[:509] + "...", f"{len(message)} characters: {message}"
+    assert message == long[:509] + "...", f"{len(message)} characters: {message}"
 
 
 def mail_is_sent_only_when_the_command_has_failed(cook):

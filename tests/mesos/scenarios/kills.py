@@ -13,6 +13,7 @@ while :; do sleep 0.05; done"""
 def _ended_by_kill(task):
     status = task.ends("TASK_KILLED")
     assert status["source"] == "SOURCE_EXECUTOR", status
+    assert "TASK_KILLING" not in task.states(), "the framework did not ask for this state"
     return status
 
 
@@ -46,8 +47,11 @@ def a_command_that_ignores_sigterm_is_ended_after_the_grace_with_all_it_started(
 
 
 def what_a_finished_command_left_behind_is_stopped(cook):
-    task = cook.launch({"command": "sleep 1000 & setsid sleep 1000 & (setsid sh -c 'trap \"\" TERM; sleep 1000' &) ; exit 0"})
-    task.ends("TASK_FINISHED")
+    command = """sleep 1000 &
+        setsid sleep 1000 &
+        (setsid sh -c 'trap "" TERM; touch ready; sleep 1000' &)
+        until [ -e ready ]; do sleep 0.05; done"""
+    cook.launch({"command": command}).ends("TASK_FINISHED")
 
 
 def a_kill_during_a_before_command_starts_no_command(cook):

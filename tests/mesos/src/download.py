@@ -61,7 +61,8 @@ def main():
         sys.exit(f"{filename} is not among the {len(files)} files of {project}")
 
     digest = hashlib.sha256()
-    with get(urllib.parse.urljoin(base, files[filename]).split("#")[0]) as body, open(destination + ".part", "wb") as out:
+    address = urllib.parse.urljoin(base, files[filename]).split("#")[0]
+    with get(address) as body, open(destination + ".part", "wb") as out:
         while chunk := body.read(1 << 20):
             digest.update(chunk)
             out.write(chunk)
@@ -71,4 +72,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:  # no connection, an HTTP error, a full disk
+        sys.exit(f"cannot download {sys.argv[2]}: {error}")

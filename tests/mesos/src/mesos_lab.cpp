@@ -1,5 +1,5 @@
-// The master and the agent of the tests: a small main() around libmesos 1.11.0, which comes, byte for byte unchanged, from
-// the Python extension module of the package "mesos.scheduler". It does what its name says (argv[0]):
+// The master and the agent of the tests: a small main() around libmesos 1.11.0, which comes, byte for byte unchanged,
+// from the Python extension module of the package "mesos.scheduler". It does what its name says (argv[0]):
 //
 //   mesos-master        a real master            (local::launch with no agents)
 //   mesos-agent         a real agent             (the objects that the stock main builds)
@@ -199,8 +199,9 @@ static int agent() {
     fprintf(stderr, "--master= and --work_dir= are required\n"); return 1; }
   // Flags of the stock agent that its main() (not the library) acts on and this one does not.
   for (const char* f : {"modules", "modules_dir", "hooks", "firewall_rules", "acls", "authorizer", "agent_subsystems",
-                        "volume_gid_range", "csi_plugin_config_dir", "resource_estimator", "qos_controller", "secret_resolver", "master_detector",
-                        "ip_discovery_command", "advertise_ip", "advertise_port"}) {
+                        "volume_gid_range", "csi_plugin_config_dir", "resource_estimator", "qos_controller",
+                        "secret_resolver", "master_detector", "ip_discovery_command", "advertise_ip",
+                        "advertise_port"}) {
     string v;
     if (flagValue(f, &v)) { fprintf(stderr, "--%s is not wired up in this launcher\n", f); return 1; }
   }

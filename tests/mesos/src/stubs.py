@@ -19,7 +19,7 @@ HARMLESS = {
     "CRYPTO_num_locks": 1, "CRYPTO_set_locking_callback": 0, "CRYPTO_set_id_callback": 0,
     "CRYPTO_set_dynlock_create_callback": 0, "CRYPTO_set_dynlock_lock_callback": 0,
     "CRYPTO_set_dynlock_destroy_callback": 0, "ERR_clear_error": 0, "ERR_get_error": 0, "ERR_peek_error": 0,
-    "curl_global_init": 0, "curl_easy_init": 0,
+    "curl_global_init": 0, "curl_easy_init": 0, "curl_easy_cleanup": 0,
 }
 # Executor authentication (--jwt_secret_key) calls these; in OpenSSL 3 they have the same ABI.
 FORWARDED = {"HMAC", "EVP_sha1", "EVP_sha256", "SHA256"}
