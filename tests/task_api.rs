@@ -180,21 +180,21 @@ fn a_method_that_is_not_allowed_is_told_which_are() {
 fn a_patch_of_the_environment_is_seen_by_all_later_commands_and_no_earlier_one() {
     require_curl();
     let show = |name: &str| format!(r#"echo "{name} ${{NEW-unset}} ${{OLD-unset}}" >> seen"#);
-    let running = format!(
-        "{}; {}; {}",
+    let running = [
         say("running"),
         wait_for_word("main"),
-        show("async")
-    );
+        show("async"),
+        say("async"),
+    ];
     let run = Setup::new().variable("OLD", "old").launch(json!({
         "before_commands": [
-            {"value": running, "async": true},
+            {"value": running.join("; "), "async": true},
             hook(wait_for_word("running")),
             hook(patch(r#"{"env": {"NEW": "a b'\"ä", "OLD": null}}"#).replace("b'", "b'\\''")),
             hook(show("before")),
         ],
         "command": format!("{}; {}; {}", show("main"), say("main"), patch(r#"{"env": {"NEW": null}}"#)),
-        "after_commands": [hook(show("after"))],
+        "after_commands": [hook(wait_for_word("async")), hook(show("after"))],
     }));
     assert_eq!(run.finish().state, Finished);
     let mut seen = run.lines("seen");

@@ -130,7 +130,7 @@ impl Launch {
         let pid = Pid::from_child(&child);
         let exit = Arc::new(Exit::default());
         let known = exit.clone();
-        thread::spawn(move || on_exit(known.reap(child, pid).and_then(|status| status.code())));
+        thread::spawn(move || known.reap(child, pid, on_exit));
         Ok(Executor { pid, exit })
     }
 }
@@ -177,13 +177,14 @@ impl Exit {
     }
 
     /// Waits for the process without reaping it, then reaps it under the lock, so that nobody
-    /// signals a process that has its id by chance.
-    fn reap(&self, mut child: Child, pid: Pid) -> Option<ExitStatus> {
+    /// signals a process that has its id by chance. Who waits for the exit finds that `on_exit` has
+    /// been called.
+    fn reap(&self, mut child: Child, pid: Pid, on_exit: impl FnOnce(Option<i32>)) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(pid), options), Err(Errno::INTR)) {}
         let mut status = self.lock();
         *status = child.wait().ok();
+        on_exit(status.and_then(|status| status.code()));
         self.known.notify_all();
-        *status
     }
 }

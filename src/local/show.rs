@@ -139,7 +139,11 @@ impl<W: Write> Show<W> {
             | What::Dropped(_)
             | What::StreamEnded { .. } => {
                 let text = entry.what.to_string();
-                self.line_at(entry.at, "agent", text.trim_start_matches(['-', '!', '<', ' ']))
+                self.line_at(
+                    entry.at,
+                    "agent",
+                    text.trim_start_matches(['-', '!', '<', ' ']),
+                )
             }
         }
     }
