@@ -135,6 +135,10 @@ fn an_agent_that_comes_back_gets_what_happened_meanwhile() {
     run.agent.come_back().unwrap();
     let ended = run.finish();
     assert_eq!(ended.states, [Starting, Running, Finished]);
+    // Cook learns a command's exit code from nothing else.
+    let messages = run.agent.inspect(|journal| journal.messages());
+    let exit_code = json!({"exit-code": 0, "task-id": TASK});
+    assert!(messages.contains(&exit_code), "{}", run.transcript());
 }
 
 #[test]

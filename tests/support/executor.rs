@@ -1,6 +1,7 @@
 //! One run: the agent, the executor's process, the sandbox, and the census at the end.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,14 @@ pub struct Ended {
     pub data: Value,
     /// All states of the task, in order.
     pub states: Vec<TaskState>,
+}
+
+/// The executor under test.
+pub fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_cook-executor").into();
+    std::env::var_os(OTHER_EXECUTOR)
+        .unwrap_or_else(built)
+        .into()
 }
 
 // === impl Setup ===
@@ -116,9 +125,7 @@ impl Setup {
         prepare(&agent);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let value = format!("{}-{number}", std::process::id());
-        let built = OsString::from(env!("CARGO_BIN_EXE_cook-executor"));
-        let program = std::env::var_os(OTHER_EXECUTOR).unwrap_or(built);
-        let mut launch = Launch::new(program, sandbox.path(), &agent);
+        let mut launch = Launch::new(program(), sandbox.path(), &agent);
         launch.set(COOKIE, &value);
         for (name, value) in self.changes {
             match value {
