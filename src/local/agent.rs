@@ -1,24 +1,22 @@
 //! The embedded agent: one executor's agent on loopback, and the handle to drive and question it.
 //!
 //! Calls on the handle take effect at once and never wait for the executor; [`Agent::wait_until`]
-//! does the waiting, on a condition variable and with a deadline. One thread per connection and one
-//! per listening socket, all ended when the handle is dropped.
+//! does the waiting, on a condition variable and with a deadline. The agent ends with its handle.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, BufReader};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::local::connection::{Connection, Listener, Port, SocketPath, Transport};
+use crate::local::connection::{Listener, Port, SocketPath};
 use crate::local::events;
-use crate::local::http::{self, ReadError, Request};
 use crate::local::journal::{Entry, Journal, What};
 use crate::local::script::{Splitting, Trouble};
-use crate::local::session::{Answer, Session};
+use crate::local::server::{Shared, accept_connections};
+use crate::local::session::Session;
 use crate::local::stream::EventStream;
 use crate::mesos::messages::{Event, TaskInfo, TaskState};
 
@@ -62,22 +60,6 @@ pub struct Unmet {
     journal: String,
 }
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    /// Notified after every change.
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    session: Session,
-    /// The open connections, to be closed with the agent.
-    connections: BTreeMap<u64, Connection>,
-    opened: u64,
-    closing: bool,
-}
-
 // === impl AgentConfig ===
 
 impl Default for AgentConfig {
@@ -108,15 +90,7 @@ impl Agent {
             port: Port::reserve()?,
             socket: config.socket.clone().map(SocketPath),
             listeners: Mutex::default(),
-            shared: Arc::new(Shared {
-                state: Mutex::new(State {
-                    session: Session::new(config),
-                    connections: BTreeMap::new(),
-                    opened: 0,
-                    closing: false,
-                }),
-                changed: Condvar::new(),
-            }),
+            shared: Arc::new(Shared::new(Session::new(config))),
         };
         agent.come_back()?;
         Ok(agent)
@@ -411,93 +385,3 @@ impl fmt::Display for Unmet {
 }
 
 impl std::error::Error for Unmet {}
-
-// === impl Shared ===
-
-impl Shared {
-    /// A panic of one test thread must not hide what the others know.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, guard: MutexGuard<'a, State>, patience: Duration) -> MutexGuard<'a, State> {
-        let waited = self.changed.wait_timeout(guard, patience);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// Waits while the script wants the agent to hang.
-    fn lock_when_responsive(&self) -> MutexGuard<'_, State> {
-        let mut state = self.lock();
-        while state.session.script.hang && !state.closing {
-            state = self.wait(state, PATIENCE);
-        }
-        state
-    }
-}
-
-/// Takes connections until the listener is closed, each into a thread of its own.
-fn accept_connections(shared: &Arc<Shared>, listener: &Listener) {
-    while let Ok(connection) = listener.accept() {
-        let mut state = shared.lock();
-        let number = state.opened;
-        state.opened += 1;
-        state.connections.insert(number, connection.clone());
-        drop(state);
-        let shared = shared.clone();
-        let transport = listener.transport();
-        thread::spawn(move || {
-            serve(&shared, connection, transport);
-            shared.lock().connections.remove(&number);
-            shared.changed.notify_all();
-        });
-    }
-}
-
-/// Answers the requests of one connection until it ends.
-fn serve(shared: &Shared, connection: Connection, transport: Transport) {
-    let mut reader = BufReader::new(connection.clone());
-    loop {
-        let request = match Request::read(&mut reader) {
-            Ok(Some(request)) => request,
-            Ok(None) | Err(ReadError::Broken(_)) => return,
-            Err(ReadError::Malformed(what)) => {
-                shared.lock().session.violation(what.clone());
-                shared.changed.notify_all();
-                // The client may be gone; there is nobody else to tell.
-                let _ = connection.send(&http::reply(400, &what));
-                return connection.close();
-            }
-        };
-        let mut state = shared.lock_when_responsive();
-        let answer = state.session.answer(&request, transport, &connection);
-        if state.session.script.acknowledge_first {
-            state.session.send_due();
-        }
-        drop(state);
-        shared.changed.notify_all();
-        match answer {
-            Answer::Reply(status, text) => {
-                if connection.send(&http::reply(status, &text)).is_err() {
-                    return;
-                }
-                shared.lock().session.send_due();
-                shared.changed.notify_all();
-            }
-            Answer::Stream(generation) => return watch(shared, &mut reader, generation),
-            Answer::Reset => return connection.reset(),
-        }
-    }
-}
-
-/// Waits for the end of a connection that carries the event stream.
-fn watch(shared: &Shared, reader: &mut BufReader<Connection>, generation: u64) {
-    let next = Request::read(reader);
-    let mut state = shared.lock();
-    if !matches!(next, Ok(None) | Err(ReadError::Broken(_))) {
-        // It would wait behind a reply that has no end.
-        state.session.violation("a call on the stream's connection");
-    }
-    state.session.stream_ended(generation);
-    drop(state);
-    shared.changed.notify_all();
-}

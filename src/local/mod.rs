@@ -15,6 +15,7 @@ pub mod job;
 pub mod journal;
 pub mod launch;
 pub mod script;
+mod server;
 pub mod session;
 pub mod show;
 pub mod stream;
