@@ -19,6 +19,7 @@ pub mod api;
 pub mod config;
 pub mod core;
 pub mod http;
+pub mod local;
 pub mod log;
 pub mod mesos;
 pub mod outcome;

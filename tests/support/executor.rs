@@ -1,0 +1,317 @@
+//! One run: the agent, the executor's process, the sandbox, and the census at the end.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cook_executor::local::agent::{Agent, AgentConfig, PATIENCE};
+use cook_executor::local::census;
+use cook_executor::local::events;
+use cook_executor::local::journal::{Journal, data_of};
+use cook_executor::local::launch::{Executor, Launch};
+use cook_executor::mesos::messages::{TaskInfo, TaskState};
+use serde_json::Value;
+
+use super::sandbox::Sandbox;
+
+/// The id of the task of a run.
+pub const TASK: &str = "task-1";
+
+/// How often a file is looked at while a test waits for it.
+const TICK: Duration = Duration::from_millis(5);
+
+/// The variable that marks all processes of a run.
+const COOKIE: &str = "COOK_TEST_COOKIE";
+
+/// Names another executor to test than the one that cargo built: the released file, say.
+const OTHER_EXECUTOR: &str = "COOK_TEST_EXECUTOR";
+
+/// Counts the runs of this test program.
+static COUNTER: AtomicUsize = AtomicUsize::new(0);
+
+/// A run that is not started yet.
+pub struct Setup {
+    pub config: AgentConfig,
+    changes: Vec<(String, Option<OsString>)>,
+}
+
+/// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
+/// have left no process behind.
+pub struct Run {
+    pub agent: Agent,
+    pub executor: Executor,
+    pub sandbox: Sandbox,
+    cookie: String,
+    violations_expected: bool,
+}
+
+/// How the task of a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub state: TaskState,
+    pub reason: Option<i32>,
+    pub message: String,
+    pub data: Value,
+    /// All states of the task, in order.
+    pub states: Vec<TaskState>,
+}
+
+/// The executor under test.
+pub fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_cook-executor").into();
+    std::env::var_os(OTHER_EXECUTOR)
+        .unwrap_or_else(built)
+        .into()
+}
+
+// === impl Setup ===
+
+impl Setup {
+    pub fn new() -> Self {
+        Self {
+            config: AgentConfig::default(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Sets a variable of the executor.
+    pub fn variable(self, name: &str, value: &str) -> Self {
+        self.variable_bytes(name, OsStr::new(value))
+    }
+
+    /// Sets a variable of the executor that need not be text.
+    pub fn variable_bytes(mut self, name: &str, value: &OsStr) -> Self {
+        self.changes.push((name.to_owned(), Some(value.to_owned())));
+        self
+    }
+
+    /// Leaves a variable of the executor out.
+    pub fn without(mut self, name: &str) -> Self {
+        self.changes.push((name.to_owned(), None));
+        self
+    }
+
+    /// The grace period that the agent grants at a shutdown, and a kill without a policy.
+    pub fn grace(self, duration: &str) -> Self {
+        self.variable("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration)
+    }
+
+    /// Changes the agent.
+    pub fn agent(mut self, change: impl FnOnce(&mut AgentConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Starts the agent and the executor.
+    #[track_caller]
+    pub fn start(self) -> Run {
+        self.start_with(|_| {})
+    }
+
+    /// Starts the agent and the executor, and launches a task with this job.
+    #[track_caller]
+    pub fn launch(self, job: Value) -> Run {
+        let run = self.start();
+        run.launch(TASK, &job);
+        run
+    }
+
+    /// Starts the agent, does something to it, then starts the executor.
+    #[track_caller]
+    pub fn start_with(self, prepare: impl FnOnce(&Agent)) -> Run {
+        let sandbox = Sandbox::new();
+        let agent = Agent::start(self.config).expect("the agent starts");
+        prepare(&agent);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let value = format!("{}-{number}", std::process::id());
+        let mut launch = Launch::new(program(), sandbox.path(), &agent);
+        launch.set(COOKIE, &value);
+        for (name, value) in self.changes {
+            match value {
+                Some(value) => launch.set(name, value),
+                None => launch.unset(&name),
+            };
+        }
+        Run {
+            executor: launch
+                .start(agent.exit_recorder())
+                .expect("the executor starts"),
+            agent,
+            sandbox,
+            cookie: format!("{COOKIE}={value}"),
+            violations_expected: false,
+        }
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    /// A run of a job under a healthy agent.
+    #[track_caller]
+    pub fn start(job: Value) -> Self {
+        Setup::new().launch(job)
+    }
+
+    /// A task of this run's agent.
+    pub fn task(&self, task_id: &str, job: &Value) -> TaskInfo {
+        events::task(task_id, &self.agent.config().agent_id, job.to_string())
+    }
+
+    /// Launches a task.
+    pub fn launch(&self, task_id: &str, job: &Value) {
+        self.agent.launch(self.task(task_id, job));
+    }
+
+    /// Waits until the journal satisfies a condition.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, ready: impl FnMut(&Journal) -> bool) {
+        if let Err(unmet) = self.agent.wait_until(what, ready) {
+            panic!("{unmet}");
+        }
+    }
+
+    /// Waits until the task is in this state.
+    #[track_caller]
+    pub fn wait_for(&self, state: TaskState) {
+        self.wait_until(&format!("{state:?}"), |journal| {
+            journal.states_of(TASK).contains(&state)
+        });
+    }
+
+    /// Waits until the executor is subscribed.
+    #[track_caller]
+    pub fn wait_for_subscriptions(&self, count: usize) {
+        self.wait_until(&format!("{count} subscriptions"), |journal| {
+            journal.subscriptions().len() >= count
+        });
+    }
+
+    /// Waits until a command has appended a word to `order`.
+    #[track_caller]
+    pub fn wait_for_word(&self, word: &str) {
+        self.wait_for_line("order", word);
+    }
+
+    /// Waits until a file of the sandbox has a line.
+    #[track_caller]
+    pub fn wait_for_line(&self, file: &str, line: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        // Waiting for the executor's end is a pause that ends early when there is no hope.
+        while !self.lines(file).iter().any(|found| found == line) {
+            let ended = self.executor.wait(TICK).is_some();
+            let hopeless = ended && !self.lines(file).iter().any(|found| found == line);
+            if hopeless || Instant::now() > deadline {
+                panic!("waited in vain for {line:?} in {file}");
+            }
+        }
+    }
+
+    /// The lines of a file of the sandbox.
+    pub fn lines(&self, file: &str) -> Vec<String> {
+        let text = self.sandbox.read(file);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// What the commands have done so far.
+    pub fn order(&self) -> Vec<String> {
+        self.lines("order")
+    }
+
+    /// Appends a word to `order`, for commands that wait for it.
+    pub fn say(&self, word: &str) {
+        use std::io::Write;
+        let path = self.sandbox.path().join("order");
+        let mut file = std::fs::OpenOptions::new();
+        let mut file = file
+            .append(true)
+            .create(true)
+            .open(path)
+            .expect("order can be opened");
+        writeln!(file, "{word}").expect("order can be written");
+    }
+
+    /// Waits for the executor's end; its exit code.
+    #[track_caller]
+    pub fn exit_code(&self) -> Option<i32> {
+        match self.executor.wait(PATIENCE) {
+            Some(status) => status.code(),
+            None => panic!("the executor does not end:\n{}", self.transcript()),
+        }
+    }
+
+    /// Waits for the task's terminal update and a clean exit of the executor.
+    #[track_caller]
+    pub fn finish(&self) -> Ended {
+        self.wait_until("a terminal update", |journal| {
+            journal.terminal_of(TASK).is_some()
+        });
+        let code = self.exit_code();
+        assert_eq!(code, Some(0), "exit code:\n{}", self.transcript());
+        self.agent.inspect(|journal| {
+            let status = journal.terminal_of(TASK).expect("waited for above");
+            Ended {
+                state: status.state(),
+                reason: status.reason,
+                message: status.message.clone().unwrap_or_default(),
+                data: data_of(status).unwrap_or_default(),
+                states: journal.states_of(TASK),
+            }
+        })
+    }
+
+    /// This run is about an executor that is not welcome: the agent's complaints are no failure.
+    pub fn expect_violations(&mut self) {
+        self.violations_expected = true;
+    }
+
+    /// Everything there is to know, for a test that fails.
+    pub fn transcript(&self) -> String {
+        let journal = self.agent.inspect(ToString::to_string);
+        let mut text = format!("{journal}order: {:?}\n", self.order());
+        for file in ["stdout", "stderr", "executor.log"] {
+            text += &format!("--- {file}\n{}", self.sandbox.read(file));
+        }
+        text
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.transcript());
+            census::kill_all(&self.cookie);
+            return;
+        }
+        let ended = self.executor.wait(PATIENCE).is_some();
+        let left = census::kill_all(&self.cookie);
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        assert!(ended, "the executor does not end:\n{}", self.transcript());
+        assert!(left.is_empty(), "left behind: {}", left.join(", "));
+        let violations = self
+            .agent
+            .inspect(|journal| journal.violations().join("; "));
+        assert!(
+            violations.is_empty() || self.violations_expected,
+            "{violations}\n{}",
+            self.transcript()
+        );
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    /// A list of exit codes in the terminal update's data; empty if it is not there.
+    pub fn codes(&self, key: &str) -> Vec<Option<i64>> {
+        let codes = self.data.get(key).and_then(Value::as_array);
+        let codes = codes.into_iter().flatten();
+        codes.map(Value::as_i64).collect()
+    }
+
+    /// The command's exit code in the terminal update's data.
+    pub fn exit_code(&self) -> Option<i64> {
+        self.data.get("exit_code").and_then(Value::as_i64)
+    }
+}

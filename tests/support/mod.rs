@@ -1,0 +1,17 @@
+//! What the integration tests share: a run of the real binary under the scripted agent, in a sandbox
+//! of its own, that ends in a census.
+//!
+//! Commands tell what they do by appending words to the file `order` in the sandbox; tests wait for
+//! words and states, never for time.
+
+#![allow(dead_code, reason = "each test program uses another part")]
+
+pub mod executor;
+pub mod sandbox;
+pub mod text;
+
+#[allow(unused_imports, reason = "each test program uses another part")]
+pub use self::{
+    executor::{Ended, Run, Setup, TASK},
+    text::{hook, say, wait_for_word},
+};
