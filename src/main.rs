@@ -80,9 +80,10 @@ fn run(started: Instant) -> ExitCode {
         tracing::warn!("{warning}");
     }
     let status = runtime::run(config, started);
-    tracing::info!(?status, "exiting");
-    match status {
-        ExitStatus::Done => ExitCode::SUCCESS,
-        ExitStatus::Unreported => ExitCode::FAILURE,
-    }
+    let code = match status {
+        ExitStatus::Done => 0,
+        ExitStatus::Unreported => 1,
+    };
+    tracing::info!("exiting with status {code}");
+    ExitCode::from(code)
 }

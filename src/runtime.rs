@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::core::effect::{Effect, ExitStatus, Line};
 use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
+use crate::core::lifecycle::StopSignal;
 use crate::core::request::Reply;
 use crate::core::session::Generation;
 use crate::mesos::agent::Agent;
@@ -284,20 +285,26 @@ impl Runtime {
                 let command = lifecycle.plan().get(id)?;
                 let event = self.processes.start(id, command, &lifecycle.environment);
                 let name = lifecycle.plan().describe(id);
-                match &event {
-                    Event::CommandStarted(_, pid) => info!(pid = pid.0, "started {name}"),
-                    Event::CommandEnded(_, outcome) => warn!("{name} {outcome}"),
-                    _ => {}
+                if let Event::CommandStarted(_, pid) = &event {
+                    info!(pid = pid.0, "started {name}");
                 }
                 Some(event)
             }
             Effect::Signal { commands, signal } => {
-                info!(?signal, ?commands, "stopping what runs");
                 self.processes.signal(&commands, signal);
                 None
             }
             Effect::Sweep(signal) => {
                 let alive = self.processes.sweep(signal);
+                match signal {
+                    Some(StopSignal::Terminate) if alive > 0 => {
+                        info!("sent SIGTERM to what is left of the task: {alive} processes");
+                    }
+                    Some(StopSignal::Kill) if alive > 0 => {
+                        info!("sent SIGKILL to what is left of the task: {alive} processes");
+                    }
+                    _ => {}
+                }
                 Some(Event::Swept { alive })
             }
             Effect::ReapOrphans => {
@@ -318,6 +325,10 @@ impl Runtime {
             }
             Effect::Say(line) => {
                 say(&line);
+                None
+            }
+            Effect::Note(note) => {
+                info!("{note}");
                 None
             }
             // Ends the loop in `handle`.

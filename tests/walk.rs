@@ -340,7 +340,8 @@ impl Model {
     }
 
     fn end(&mut self, id: CommandId, outcome: Outcome, plan: &Plan) {
-        self.alive.retain(|process| *process != Process::Command(id));
+        self.alive
+            .retain(|process| *process != Process::Command(id));
         self.ended.push((id, outcome.succeeded()));
         self.tell(Event::CommandEnded(id, outcome), plan);
         self.tell(Event::OrphanEnded, plan);
@@ -365,7 +366,11 @@ impl Model {
             self.seen.push((update.uuid, update.state));
             self.check_order();
         }
-        if !self.unacknowledged.iter().any(|other| other.uuid == update.uuid) {
+        if !self
+            .unacknowledged
+            .iter()
+            .any(|other| other.uuid == update.uuid)
+        {
             self.unacknowledged.push(update);
         }
     }
@@ -387,7 +392,10 @@ impl Model {
     }
 
     fn is_reported(&self) -> bool {
-        self.core.outbox().updates().any(|update| update.state.is_terminal())
+        self.core
+            .outbox()
+            .updates()
+            .any(|update| update.state.is_terminal())
             || self.terminal_acknowledged
     }
 
@@ -476,12 +484,13 @@ impl Model {
                 self.check_exit(status);
                 None
             }
-            Effect::ReapOrphans | Effect::Publish(_) | Effect::Say(_) => None,
+            Effect::ReapOrphans | Effect::Publish(_) | Effect::Say(_) | Effect::Note(_) => None,
         }
     }
 
     fn killed(&mut self, id: CommandId) -> Event {
-        self.alive.retain(|process| *process != Process::Command(id));
+        self.alive
+            .retain(|process| *process != Process::Command(id));
         self.ended.push((id, false));
         let outcome = Outcome::Signalled {
             signal: 9,
@@ -499,7 +508,10 @@ impl Model {
         for (earlier, other) in plan.iter().take_while(|(other, _)| *other < id) {
             let was_started = self.started.contains(&earlier);
             if was_started && !other.is_async {
-                assert!(has_ended(earlier), "{id:?} started before {earlier:?} ended");
+                assert!(
+                    has_ended(earlier),
+                    "{id:?} started before {earlier:?} ended"
+                );
             }
             assert!(
                 was_started || self.asked_to_stop,
@@ -513,7 +525,11 @@ impl Model {
             );
         }
         assert!(
-            !self.asked_to_stop || !self.alive.iter().any(|p| matches!(p, Process::Command(other)
+            !self.asked_to_stop
+                || !self
+                    .alive
+                    .iter()
+                    .any(|p| matches!(p, Process::Command(other)
                 if *other <= plan.main())),
             "an after command started while what was killed still ran"
         );
@@ -523,18 +539,29 @@ impl Model {
     fn check_exit(&self, status: ExitStatus) {
         assert_eq!(self.alive, [], "left alive at the exit");
         if status == ExitStatus::Done && self.launched {
-            assert!(self.terminal_acknowledged, "exit 0 without the acknowledgement");
+            assert!(
+                self.terminal_acknowledged,
+                "exit 0 without the acknowledgement"
+            );
         }
     }
 
     /// What must hold in every state.
     fn check(&self) {
-        if let Some(update) = self.core.outbox().updates().find(|update| update.state.is_terminal()) {
+        if let Some(update) = self
+            .core
+            .outbox()
+            .updates()
+            .find(|update| update.state.is_terminal())
+        {
             assert_eq!(self.alive, [], "a process lives at the terminal update");
             if self.asked_to_stop {
                 assert_eq!(update.state, TaskState::Killed);
             }
-            let result = update.result.as_ref().expect("a task that ran has a result");
+            let result = update
+                .result
+                .as_ref()
+                .expect("a task that ran has a result");
             let newest = self.newest_progress.map(f64::from);
             assert_eq!(result.progress.map(Percent::get), newest, "I9");
         }

@@ -10,7 +10,7 @@ use crate::core::plan::CommandId;
 use crate::core::request::Reply;
 use crate::core::session::Generation;
 use crate::outcome::Outcome;
-use crate::units::TaskId;
+use crate::units::{TaskId, Uuid};
 
 /// Everything the world can be asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,8 +46,10 @@ pub enum Effect {
     Publish(TaskId),
     /// Answer a request.
     Reply(RequestId, Reply),
-    /// Write a line to stdout.
+    /// Write a line to stdout and to the log.
     Say(Line),
+    /// Write a line to the log.
+    Note(Note),
     /// Leave.
     Exit(ExitStatus),
 }
@@ -76,6 +78,27 @@ pub enum Line {
     Completed(TaskId, TaskState),
 }
 
+/// A transition, as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// A status update was recorded.
+    Recorded(TaskState, Uuid, Option<String>),
+    /// The agent has an update on disk.
+    Acknowledged(TaskState, Uuid),
+    /// An update that is not waited for (any more) was acknowledged.
+    AcknowledgedUnknown,
+    /// A hook, by its description, ended.
+    HookEnded(String, Outcome),
+    /// What runs was asked to end, and is killed after this long; after commands follow.
+    Stopping(Duration),
+    /// SIGTERM has had its time.
+    KillingNow,
+    /// There is no agent any more that would wait for the task.
+    AgentLost,
+    /// The executor leaves although not everything was told.
+    GivingUp,
+}
+
 // === impl Effect ===
 
 impl Effect {
@@ -92,6 +115,7 @@ impl Effect {
             Self::Publish(_) => "publish",
             Self::Reply(..) => "reply",
             Self::Say(_) => "say",
+            Self::Note(_) => "note",
             Self::Exit(_) => "exit",
         }
     }
@@ -119,6 +143,30 @@ impl fmt::Display for Line {
                     state.name()
                 )
             }
+        }
+    }
+}
+
+// === impl Note ===
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recorded(state, uuid, None) => write!(f, "{} uuid={uuid}", state.name()),
+            Self::Recorded(state, uuid, Some(message)) => {
+                write!(f, "{} uuid={uuid} message={message:?}", state.name())
+            }
+            Self::Acknowledged(state, uuid) => {
+                write!(f, "acknowledged {} uuid={uuid}", state.name())
+            }
+            Self::AcknowledgedUnknown => {
+                f.write_str("acknowledged an update that is not waited for")
+            }
+            Self::HookEnded(hook, outcome) => write!(f, "{hook} {outcome}"),
+            Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),
+            Self::KillingNow => f.write_str("SIGKILL to what still lives"),
+            Self::AgentLost => f.write_str("the agent is lost: the task is stopped"),
+            Self::GivingUp => f.write_str("gave up waiting for the agent's acknowledgement"),
         }
     }
 }

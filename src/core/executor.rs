@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::effect::{Effect, ExitStatus, Line};
+use crate::core::effect::{Effect, ExitStatus, Line, Note};
 use crate::core::environment::Environment;
 use crate::core::event::{Event, Identity, Launch};
 use crate::core::lifecycle::{
@@ -44,6 +44,8 @@ pub struct Executor {
     /// The framework knows `TASK_KILLING`.
     killing_state: bool,
     agent_lost: bool,
+    /// Every update is acknowledged; until then the last messages are waited for.
+    farewell_ends_at: Option<Moment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +95,7 @@ impl Executor {
             state: State::Waiting { killed: None },
             killing_state: false,
             agent_lost: false,
+            farewell_ends_at: None,
             settings,
         }
     }
@@ -115,7 +118,7 @@ impl Executor {
             Event::CallAnswered(serial, answer) => {
                 self.session.answered(serial, answer, now.moment);
             }
-            Event::Acknowledged(uuid) => self.acknowledged(&uuid),
+            Event::Acknowledged(uuid) => self.acknowledged(&uuid, &mut effects),
             Event::Launch(launches) => self.launch(launches, now, &mut effects),
             Event::Kill(task, grace) => self.kill(task, grace, now, &mut effects),
             Event::Shutdown => self.shut_down(now, &mut effects),
@@ -153,7 +156,7 @@ impl Executor {
             }
             State::Waiting { .. } | State::Leaving { .. } | State::Gone => None,
         };
-        let others = [self.session.next_deadline(), self.acknowledgement_ends_at()];
+        let others = [self.session.next_deadline(), self.telling_ends_at()];
         task.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -175,7 +178,7 @@ impl Executor {
     fn launch(&mut self, launches: Vec<Launch>, now: Now, effects: &mut Vec<Effect>) {
         let State::Waiting { killed } = &mut self.state else {
             for launch in launches {
-                self.refuse_another(launch.identity, now);
+                self.refuse_another(launch.identity, now, effects);
             }
             return;
         };
@@ -187,7 +190,7 @@ impl Executor {
                 self.state = State::Leaving { since: now.moment };
                 for launch in launches.into_iter().chain(last) {
                     let message = "cook-executor runs one task; this group has several".to_owned();
-                    self.refuse(launch.identity, message, now);
+                    self.refuse(launch.identity, message, now, effects);
                 }
             }
         }
@@ -203,7 +206,7 @@ impl Executor {
     ) {
         let Launch { identity, work } = launch;
         effects.push(Effect::Say(Line::Starting(identity.task.clone())));
-        self.record(&identity, TaskState::Starting, now);
+        self.record(&identity, TaskState::Starting, now, effects);
         if let Some(directory) = self.settings.directory.clone() {
             self.tell(&identity.task, Message::Directory(directory));
         }
@@ -215,7 +218,7 @@ impl Executor {
                     TaskState::Error,
                 )));
                 self.state = State::Leaving { since: now.moment };
-                return self.refuse(identity, message, now);
+                return self.refuse(identity, message, now, effects);
             }
         };
         // There is no other task to need it.
@@ -248,24 +251,24 @@ impl Executor {
 
     /// This executor has had its task. An update of the task it has must not be made up: the agent
     /// would take it for the end of that task.
-    fn refuse_another(&mut self, identity: Identity, now: Now) {
+    fn refuse_another(&mut self, identity: Identity, now: Now, effects: &mut Vec<Effect>) {
         let is_ours = match &self.state {
             State::Active(active) => active.identity.task == identity.task,
             State::Waiting { .. } | State::Leaving { .. } | State::Gone => false,
         };
         if !is_ours {
             let message = "cook-executor runs one task, and has one already".to_owned();
-            self.refuse(identity, message, now);
+            self.refuse(identity, message, now, effects);
         }
     }
 
-    fn refuse(&mut self, identity: Identity, message: String, now: Now) {
+    fn refuse(&mut self, identity: Identity, message: String, now: Now, effects: &mut Vec<Effect>) {
         let verdict = Verdict {
             state: TaskState::Error,
             reason: Some(Reason::TaskInvalid),
             message,
         };
-        self.record_terminal(&identity, verdict, None, now);
+        self.record_terminal(&identity, verdict, None, now, effects);
     }
 
     fn kill(&mut self, task: TaskId, grace: Option<Duration>, now: Now, effects: &mut Vec<Effect>) {
@@ -310,16 +313,18 @@ impl Executor {
             | StopOrder::MaximumRunTime { grace }) = order;
             effects.push(Effect::Say(Line::Killing(identity.task.clone(), grace)));
             if self.killing_state && active.last_state != TaskState::Killing {
-                self.record(&identity, TaskState::Killing, now);
+                self.record(&identity, TaskState::Killing, now, effects);
             }
         }
         self.task_step(TaskEvent::Stop(order), now, effects);
     }
 
-    fn acknowledged(&mut self, uuid: &[u8]) {
+    fn acknowledged(&mut self, uuid: &[u8], effects: &mut Vec<Effect>) {
         let Some(update) = self.session.outbox.acknowledge(uuid) else {
-            return;
+            return effects.push(Effect::Note(Note::AcknowledgedUnknown));
         };
+        let note = Note::Acknowledged(update.state, update.uuid);
+        effects.push(Effect::Note(note));
         if let State::Active(active) = &mut self.state
             && active.identity.task == update.task
         {
@@ -350,13 +355,16 @@ impl Executor {
                 Output::Effect(effect) => effects.push(effect),
                 Output::Report(Report::Running(pid)) => {
                     effects.push(Effect::Say(Line::Forked(pid)));
-                    self.running(&identity, now);
+                    self.running(&identity, now, effects);
                 }
                 Output::Report(Report::MainEnded(outcome, pid)) => {
                     if let Some(code) = outcome.code() {
                         self.tell(&identity.task, Message::ExitCode(code));
                     }
                     effects.push(Effect::Say(Line::Ended(outcome, pid)));
+                }
+                Output::Report(Report::HookEnded(name, outcome)) => {
+                    effects.push(Effect::Note(Note::HookEnded(name, outcome)));
                 }
                 Output::Report(Report::Over(verdict)) => {
                     self.over(&identity, verdict, now, effects)
@@ -366,11 +374,11 @@ impl Executor {
     }
 
     /// A command that was still on its way when a kill came does not run for the framework.
-    fn running(&mut self, identity: &Identity, now: Now) {
+    fn running(&mut self, identity: &Identity, now: Now, effects: &mut Vec<Effect>) {
         if let State::Active(active) = &self.state
             && active.last_state == TaskState::Starting
         {
-            self.record(identity, TaskState::Running, now);
+            self.record(identity, TaskState::Running, now, effects);
         }
     }
 
@@ -388,7 +396,7 @@ impl Executor {
             identity.task.clone(),
             verdict.state,
         )));
-        self.record_terminal(identity, verdict, Some(result), now);
+        self.record_terminal(identity, verdict, Some(result), now, effects);
     }
 
     // --- the task API ---
@@ -426,8 +434,15 @@ impl Executor {
             .put(Item::Message(task.clone(), message));
     }
 
-    fn record(&mut self, identity: &Identity, state: TaskState, now: Now) {
-        self.put_update(identity, state, None, None, None, now);
+    fn record(
+        &mut self,
+        identity: &Identity,
+        state: TaskState,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let update = self.update(identity, state, now);
+        self.put(update, effects);
     }
 
     fn record_terminal(
@@ -436,39 +451,40 @@ impl Executor {
         verdict: Verdict,
         result: Option<View>,
         now: Now,
+        effects: &mut Vec<Effect>,
     ) {
-        let Verdict {
-            state,
-            reason,
-            message,
-        } = verdict;
-        self.put_update(identity, state, reason, Some(message), result, now);
+        let update = Update {
+            reason: verdict.reason,
+            message: Some(verdict.message),
+            result,
+            ..self.update(identity, verdict.state, now)
+        };
+        self.put(update, effects);
     }
 
-    fn put_update(
-        &mut self,
-        identity: &Identity,
-        state: TaskState,
-        reason: Option<Reason>,
-        message: Option<String>,
-        result: Option<View>,
-        now: Now,
-    ) {
-        if let State::Active(active) = &mut self.state
-            && active.identity.task == identity.task
-        {
-            active.last_state = state;
-        }
-        self.session.outbox.put(Item::Update(Update {
+    fn update(&mut self, identity: &Identity, state: TaskState, now: Now) -> Update {
+        Update {
             uuid: self.uuids.issue(),
             task: identity.task.clone(),
             agent: identity.agent.clone(),
             state,
-            reason,
-            message,
-            result,
+            reason: None,
+            message: None,
+            result: None,
             at: now.wall,
-        }));
+        }
+    }
+
+    /// From here on the update exists, whatever becomes of wires and agents.
+    fn put(&mut self, update: Update, effects: &mut Vec<Effect>) {
+        if let State::Active(active) = &mut self.state
+            && active.identity.task == update.task
+        {
+            active.last_state = update.state;
+        }
+        let note = Note::Recorded(update.state, update.uuid, update.message.clone());
+        effects.push(Effect::Note(note));
+        self.session.outbox.put(Item::Update(update));
     }
 
     // --- what follows from the state, whatever the event was ---
@@ -476,6 +492,7 @@ impl Executor {
     fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.session.is_lost(now.moment) && !self.agent_lost {
             self.agent_lost = true;
+            effects.push(Effect::Note(Note::AgentLost));
             self.agent_was_lost(now, effects);
         }
         self.report_progress(now.moment);
@@ -535,8 +552,14 @@ impl Executor {
         if !self.is_over() {
             return;
         }
-        let is_too_late = self.acknowledgement_ends_at().is_some_and(|end| end <= now);
-        if self.session.outbox.is_acknowledged() || is_too_late {
+        if self.session.outbox.is_acknowledged() && self.farewell_ends_at.is_none() {
+            self.farewell_ends_at = Some(self.session.messages_end_at(now));
+        }
+        let is_too_late = self.telling_ends_at().is_some_and(|end| end <= now);
+        if self.session.outbox.is_empty() || is_too_late {
+            if !self.session.outbox.is_acknowledged() {
+                effects.push(Effect::Note(Note::GivingUp));
+            }
             self.state = State::Gone;
             effects.push(Effect::Exit(self.exit_status()));
         }
@@ -558,9 +581,9 @@ impl Executor {
         }
     }
 
-    /// When a terminal update that is still not acknowledged is given up. An agent that is away is
-    /// waited for as long as the session hopes for it.
-    fn acknowledgement_ends_at(&self) -> Option<Moment> {
+    /// When what is still not told or not acknowledged is given up. An agent that is away is waited
+    /// for as long as the session hopes for it.
+    fn telling_ends_at(&self) -> Option<Moment> {
         if !self.is_over() {
             return None;
         }
@@ -575,6 +598,7 @@ impl Executor {
             None => None,
         };
         let report_by = report_by.map(|limit| limit.max(since.plus(LOST_TIMEOUT)));
-        patience.into_iter().chain(report_by).min()
+        let limits = [patience, report_by, self.farewell_ends_at];
+        limits.into_iter().flatten().min()
     }
 }

@@ -154,9 +154,12 @@ impl Outbox {
         });
     }
 
-    /// The first item that the agent was not told in this subscription.
-    pub fn next(&self) -> Option<(Serial, &Item)> {
-        let entry = self.entries.iter().find(|entry| !entry.sent)?;
+    /// The first item that the agent was not told in this subscription, messages left out if they
+    /// have to wait.
+    pub fn next(&self, with_messages: bool) -> Option<(Serial, &Item)> {
+        let may_go = |item: &Item| with_messages || matches!(item, Item::Update(_));
+        let mut unsent = self.entries.iter().filter(|entry| !entry.sent);
+        let entry = unsent.find(|entry| may_go(&entry.item))?;
         Some((entry.serial, &entry.item))
     }
 
@@ -191,8 +194,8 @@ impl Outbox {
         self.updates().cloned().collect()
     }
 
-    /// The agent has an update on disk. After a terminal one nothing more of that task may be sent:
-    /// it would be forwarded as an update of an unknown task and never acknowledged.
+    /// The agent has an update on disk. After a terminal one no other of that task may be sent: it
+    /// would be forwarded as an update of an unknown task and never acknowledged.
     /// Returns the acknowledged update; `None` for an unknown UUID.
     pub fn acknowledge(&mut self, uuid: &[u8]) -> Option<Update> {
         let at = self.entries.iter().position(|entry| match &entry.item {
@@ -205,10 +208,15 @@ impl Outbox {
         if update.state.is_terminal() {
             self.entries.retain(|entry| match &entry.item {
                 Item::Update(other) => other.task != update.task,
-                Item::Message(task, _) => *task != update.task,
+                Item::Message(..) => true,
             });
         }
         Some(update)
+    }
+
+    /// Whether nothing is left to be told.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether every update was acknowledged.
@@ -276,7 +284,7 @@ mod tests {
 
         /// Sends the next item and returns it with its serial.
         fn send(&mut self) -> Option<(Serial, Item)> {
-            let (serial, item) = self.outbox.next()?;
+            let (serial, item) = self.outbox.next(true)?;
             let item = item.clone();
             self.outbox.sending(serial);
             Some((serial, item))
@@ -289,7 +297,7 @@ mod tests {
         let uuid = fixture.update(TaskState::Starting);
         let (serial, _) = fixture.send().expect("recorded");
         fixture.outbox.answered(serial, Answer::Accepted);
-        assert_eq!(fixture.outbox.next(), None);
+        assert_eq!(fixture.outbox.next(true), None);
         assert!(!fixture.outbox.is_acknowledged());
         assert!(fixture.outbox.acknowledge(&uuid.0).is_some());
         assert!(fixture.outbox.is_acknowledged());
@@ -335,17 +343,19 @@ mod tests {
         let (serial, item) = fixture.send().expect("the newest");
         assert!(matches!(item, Item::Message(_, Message::Progress(p)) if p.sequence == 2));
         fixture.outbox.answered(serial, Answer::Accepted);
-        assert_eq!(fixture.outbox.next(), None);
+        assert_eq!(fixture.outbox.next(true), None);
     }
 
     #[test]
-    fn nothing_of_a_task_is_sent_after_its_terminal_acknowledgement() {
+    fn after_the_terminal_acknowledgement_only_messages_are_left() {
         let mut fixture = Fixture::new();
         fixture.update(TaskState::Starting);
-        let terminal = fixture.update(TaskState::Finished);
         fixture.progress(1);
+        let terminal = fixture.update(TaskState::Finished);
         assert!(fixture.outbox.acknowledge(&terminal.0).is_some());
         assert!(fixture.outbox.is_acknowledged());
-        assert_eq!(fixture.outbox.next(), None);
+        assert!(!fixture.outbox.is_empty());
+        assert_eq!(fixture.outbox.next(false), None);
+        assert!(matches!(fixture.send(), Some((_, Item::Message(..)))));
     }
 }

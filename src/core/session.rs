@@ -100,6 +100,7 @@ pub struct Session {
     lost: bool,
     call: Option<CallInFlight>,
     call_not_before: Moment,
+    messages_not_before: Moment,
 }
 
 /// An agent that accepts a connection and then says nothing is given up after this long. Nothing but
@@ -108,6 +109,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A call is tried again this long after a 503, which a recovering agent answers for 2 seconds or more.
 const CALL_RETRY: Duration = Duration::from_millis(200);
+
+/// A restarted agent answers 202 to a message and drops it until it has registered with its master
+/// again (`Slave::executorMessage`). It begins to when its recovery is over, at the latest after
+/// [`Policy::backoff_max`], and needs about this long.
+const REGISTRATION_TIME: Duration = Duration::from_secs(1);
 
 /// The longest wait between two tries to subscribe: a recovering agent's window is 2 seconds by
 /// default, and a new subscription must stand within 250 ms of its answering again.
@@ -145,7 +151,13 @@ impl Session {
             lost: false,
             call: None,
             call_not_before: Moment::default(),
+            messages_not_before: Moment::default(),
         }
+    }
+
+    /// When messages that are waiting should have been told, unless something is wrong.
+    pub fn messages_end_at(&self, now: Moment) -> Moment {
+        now.max(self.messages_not_before).plus(ANSWER_TIMEOUT)
     }
 
     /// Whether the agent listens to us.
@@ -170,6 +182,12 @@ impl Session {
     pub fn subscribed(&mut self, generation: Generation, now: Moment) -> bool {
         if generation != self.generation {
             return false;
+        }
+        // It was away, and not only its connection: the failure to be up, and one to come back.
+        let was_restarted = self.was_subscribed && self.failures > 1;
+        if was_restarted {
+            let recovered = now.plus(self.policy.backoff_max);
+            self.messages_not_before = recovered.plus(REGISTRATION_TIME);
         }
         self.link = Link::Up;
         self.since = now;
@@ -256,7 +274,8 @@ impl Session {
                 });
             }
             Link::Up if self.call.is_none() && self.call_not_before <= now => {
-                if let Some((serial, item)) = self.outbox.next() {
+                let with_messages = self.messages_not_before <= now;
+                if let Some((serial, item)) = self.outbox.next(with_messages) {
                     let item = Box::new(item.clone());
                     self.outbox.sending(serial);
                     self.call = Some(CallInFlight {
@@ -275,12 +294,22 @@ impl Session {
         let link = match self.link {
             Link::Down { retry_at } => Some(retry_at),
             Link::Subscribing { give_up_at } => Some(give_up_at),
-            Link::Up if self.call.is_none() => self.outbox.next().map(|_| self.call_not_before),
+            Link::Up if self.call.is_none() => self.next_call_at(),
             Link::Up => None,
         };
         let call = self.call.as_ref().map(|call| call.give_up_at);
         let patience = self.patience_ends_at().filter(|_| !self.lost);
         [link, call, patience].into_iter().flatten().min()
+    }
+
+    /// When the next item may be told.
+    fn next_call_at(&self) -> Option<Moment> {
+        let messages_at = self.messages_not_before.max(self.call_not_before);
+        match (self.outbox.next(false), self.outbox.next(true)) {
+            (Some(_), _) => Some(self.call_not_before),
+            (None, Some(_)) => Some(messages_at),
+            (None, None) => None,
+        }
     }
 
     /// When the agent counts as lost, if it stays away.
@@ -318,6 +347,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::outbox::Message;
+    use crate::units::TaskId;
 
     fn at(milliseconds: u64) -> Moment {
         Moment(Duration::from_millis(milliseconds))
@@ -418,6 +449,28 @@ mod tests {
         assert!(!session.is_lost(at(99_000)));
         session.ended(generation, StreamEnd::Disconnected, at(99_000));
         assert!(session.is_lost(at(99_000)));
+    }
+
+    #[test]
+    fn messages_wait_until_a_restarted_agent_has_registered_again() {
+        let mut session = session(true);
+        let generation = subscribe(&mut session, 0);
+        session.subscribed(generation, at(0));
+        session.ended(generation, StreamEnd::Disconnected, at(1000));
+        let generation = subscribe(&mut session, 1000);
+        session.ended(generation, StreamEnd::NotReady, at(1000));
+        let generation = subscribe(&mut session, 1500);
+        session.subscribed(generation, at(1500));
+        let message = Message::ExitCode(0);
+        session
+            .outbox
+            .put(Item::Message(TaskId("t".into()), message));
+        assert_eq!(actions(&mut session, 1500), []);
+        assert_eq!(session.next_deadline(), Some(at(4500)));
+        assert!(matches!(
+            actions(&mut session, 4500)[..],
+            [Action::Call { .. }]
+        ));
     }
 
     #[test]

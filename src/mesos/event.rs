@@ -15,7 +15,7 @@ use crate::mesos::messages::{
     self, CommandInfo, DurationInfo, EventType, KillPolicy, Subscribed, TASK_KILLING_STATE,
     TaskInfo, VARIABLE_SECRET,
 };
-use crate::units::{AgentId, TaskId, Uuid};
+use crate::units::{AgentId, TaskId};
 
 /// Reads records; remembers what SUBSCRIBED said for the LAUNCH that follows.
 #[derive(Debug)]
@@ -117,15 +117,12 @@ impl Translator {
             Ok(EventType::Kill) => {
                 let kill = kill.ok_or_else(missing)?;
                 let grace = grace_of(kill.kill_policy.as_ref());
-                log(format!(
-                    "killTask task={:?} grace={grace:?}",
-                    kill.task_id.value
-                ));
+                let own = grace.map_or(String::new(), |grace| format!(" grace={grace:?}"));
+                log(format!("killTask task={:?}{own}", kill.task_id.value));
                 Event::Kill(TaskId(kill.task_id.value), grace)
             }
             Ok(EventType::Acknowledged) => {
                 let uuid = acknowledged.ok_or_else(missing)?.uuid;
-                log(acknowledged_line(&uuid));
                 Event::Acknowledged(uuid)
             }
             Ok(EventType::Shutdown) => {
@@ -269,13 +266,6 @@ fn variables_of(command: Option<&CommandInfo>) -> Result<Vec<(Name, Value)>, Ref
             })
         })
         .collect()
-}
-
-fn acknowledged_line(uuid: &[u8]) -> String {
-    match <[u8; 16]>::try_from(uuid) {
-        Ok(bytes) => format!("acknowledged uuid={}", Uuid(bytes)),
-        Err(_) => format!("acknowledged uuid of {} bytes", uuid.len()),
-    }
 }
 
 fn grace_of(policy: Option<&KillPolicy>) -> Option<Duration> {

@@ -25,7 +25,7 @@ use std::time::Duration;
 pub use budget::{Budget, StopOrder};
 use ledger::Ledger;
 
-use crate::core::effect::Effect;
+use crate::core::effect::{Effect, Note};
 use crate::core::environment::Environment;
 use crate::core::outbox::{Reason, TaskState};
 use crate::core::plan::{CommandId, Origin, Part, Plan};
@@ -85,6 +85,8 @@ pub enum Report {
     Running(Pid),
     /// The command ended.
     MainEnded(Outcome, Option<Pid>),
+    /// A before or after command, by its description, ended.
+    HookEnded(String, Outcome),
     /// No process of the task lives.
     Over(Verdict),
 }
@@ -268,6 +270,7 @@ impl Lifecycle {
             }
             (Phase::Stopping { kill_at }, Tick) => {
                 if kill_at <= turn.now {
+                    turn.perform(Effect::Note(Note::KillingNow));
                     self.signal_running(StopSignal::Kill, turn);
                     let kill_at = turn.now.plus(KILL_AGAIN);
                     self.phase = Phase::Stopping { kill_at };
@@ -297,6 +300,7 @@ impl Lifecycle {
             }
             (Phase::Clearing { kill_at, .. }, Tick) => {
                 if kill_at <= turn.now {
+                    turn.perform(Effect::Note(Note::KillingNow));
                     self.phase = Phase::Clearing {
                         kill_at: turn.now.plus(KILL_AGAIN),
                         signal: StopSignal::Kill,
@@ -402,9 +406,10 @@ impl Lifecycle {
             let kill_at = Some(kill_at);
             self.phase = Phase::Sequence { current, kill_at };
         } else if self.has_after() {
-            self.phase = Phase::Stopping {
-                kill_at: budget.stop_by(),
-            };
+            let kill_at = budget.stop_by();
+            let grace = kill_at.since(turn.now);
+            turn.perform(Effect::Note(Note::Stopping(grace)));
+            self.phase = Phase::Stopping { kill_at };
             self.signal_running(StopSignal::Terminate, turn);
         } else {
             self.clear(budget.stop_by(), turn);
@@ -495,9 +500,10 @@ impl Lifecycle {
         if is_guard && !outcome.succeeded() && !end.asked_to_stop {
             self.failed_guard.get_or_insert((id, outcome.clone()));
         }
-        if id == self.plan.main() {
-            turn.report(Report::MainEnded(outcome, end.pid));
-        }
+        turn.report(match id == self.plan.main() {
+            true => Report::MainEnded(outcome, end.pid),
+            false => Report::HookEnded(self.plan.describe(id), outcome),
+        });
     }
 
     fn main_outcome(&self) -> Option<&Outcome> {

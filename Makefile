@@ -1,0 +1,59 @@
+# cook-executor. Needs a Rust toolchain from rustup, and a C compiler for the build machine; the rest
+# is installed by the targets that need it.
+
+TARGET ?= x86_64-unknown-linux-musl
+RELEASE = target/$(TARGET)/release
+EXECUTOR = $(RELEASE)/cook-executor
+CARGO = cargo
+JOB ?=
+
+.DEFAULT_GOAL := build
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: target-$(TARGET) ## Build the executor: one static file
+	$(CARGO) build --locked --release --target $(TARGET) --bin cook-executor
+	@ls -l $(EXECUTOR)
+
+.PHONY: release-all
+release-all: ## Build the executor for x86_64 and aarch64
+	$(MAKE) build TARGET=x86_64-unknown-linux-musl
+	$(MAKE) build TARGET=aarch64-unknown-linux-musl
+
+.PHONY: run
+run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
+	$(CARGO) run --quiet --locked --target $(TARGET) --bin cook-local -- --executor $(EXECUTOR) $(JOB)
+
+.PHONY: test
+test: target-$(TARGET) ## Run all tests that need no Mesos
+	$(CARGO) test --locked --target $(TARGET)
+
+.PHONY: test-mesos
+test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
+	tests/mesos/test.sh $(EXECUTOR)
+
+.PHONY: lint
+lint: target-$(TARGET) ## Check the formatting and let clippy look
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets --target $(TARGET) -- --deny warnings
+
+.PHONY: size
+size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its budget
+	packaging/size.sh $(TARGET)
+
+.PHONY: footprint
+footprint: build ## Measure memory, threads, descriptors, wake-ups and start of an executor
+	tests/bench/footprint.py --executor $(EXECUTOR)
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	$(CARGO) clean
+	rm -rf tests/mesos/build tests/mesos/run tests/bench/build
+
+# rustup may be absent where a distribution has the target in its own packages.
+.PHONY: target-%
+target-%:
+	@rustc --print target-libdir --target $* | xargs test -d || rustup target add $*
