@@ -26,26 +26,12 @@ use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
 use crate::core::lifecycle::StopSignal;
 use crate::core::request::Reply;
-use crate::core::session::Generation;
+use crate::inbox::{self, Incoming};
 use crate::mesos::agent::Agent;
 use crate::mesos::call::Caller;
 use crate::mesos::event::{Meaning, Translator};
 use crate::process::{Processes, descendants};
 use crate::units::{Moment, Now, TaskId, WallTime};
-
-/// What the tasks around the loop have waited for.
-#[derive(Debug)]
-pub enum Incoming {
-    /// Something for the core as it is.
-    Event(Event),
-    /// One record of a subscription's stream.
-    Record(Generation, Vec<u8>),
-    /// A signal to this process.
-    Signal(Signal),
-}
-
-/// Senders wait while so much is unread: the loop never does.
-const INBOX_SIZE: usize = 32;
 
 /// So many steps of other tasks are taken before the loop has its turn, however many are ready: a
 /// client that never stops sending must not keep a kill waiting.
@@ -102,8 +88,8 @@ async fn start(
     started: Instant,
     executor: Rc<LocalExecutor<'static>>,
 ) -> ExitStatus {
-    let (inbox, events) = bounded(INBOX_SIZE);
-    let (api_inbox, requests) = bounded(INBOX_SIZE);
+    let (inbox, events) = bounded(inbox::SIZE);
+    let (api_inbox, requests) = bounded(inbox::SIZE);
     if let Err(error) = descendants::become_subreaper() {
         warn!(
             "failed to become a subreaper, processes that lose their parent will not be found: {error}"

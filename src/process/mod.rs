@@ -16,8 +16,8 @@ use crate::core::environment::Environment;
 use crate::core::event::Event;
 use crate::core::lifecycle::{Pid, StopSignal};
 use crate::core::plan::{Command, CommandId};
+use crate::inbox::Incoming;
 use crate::outcome::Outcome;
-use crate::runtime::Incoming;
 
 /// The commands that live. An entry goes in the same moment as the process is reaped, so its pid,
 /// which is also its process group, cannot mean another process.
