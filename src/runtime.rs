@@ -24,13 +24,13 @@ use crate::config::Config;
 use crate::core::effect::{Effect, ExitStatus, Line};
 use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
-use crate::core::lifecycle::StopSignal;
 use crate::core::request::Reply;
 use crate::inbox::{self, Incoming};
 use crate::mesos::agent::Agent;
 use crate::mesos::call::Caller;
 use crate::mesos::event::{Meaning, Translator};
 use crate::process::{Processes, descendants};
+use crate::units::StopSignal;
 use crate::units::{Moment, Now, TaskId, WallTime};
 
 /// So many steps of other tasks are taken before the loop has its turn, however many are ready: a

@@ -13,13 +13,13 @@ use cook_executor::core::effect::{Effect, ExitStatus};
 use cook_executor::core::environment::Environment;
 use cook_executor::core::event::{Event, Identity, Launch, RequestId, Work};
 use cook_executor::core::executor::{Executor, Settings};
-use cook_executor::core::lifecycle::{Pid, StopSignal};
 use cook_executor::core::outbox::{Answer, Item, Message, Serial, TaskState, Update};
 use cook_executor::core::plan::{CommandId, Hook, Hooks, Part, Plan, Program};
 use cook_executor::core::request::{Patch, Reply, Request};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
 use cook_executor::outcome::Outcome;
 use cook_executor::units::{AgentId, Moment, Now, Percent, TaskId, Uuid};
+use cook_executor::units::{Pid, StopSignal};
 
 /// How often each kind of mischief may happen in one walk; this is what bounds the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,6 +110,7 @@ fn hook(guard: bool, is_async: bool) -> Hook {
         value: "hook".into(),
         guard,
         is_async,
+        timeout: None,
     }
 }
 

@@ -128,6 +128,9 @@ impl Executor {
             Event::CommandEnded(id, outcome) => {
                 self.task_step(TaskEvent::Ended(id, outcome), now, &mut effects);
             }
+            Event::CommandDelayed(id, reason) => {
+                self.task_step(TaskEvent::Delayed(id, reason), now, &mut effects);
+            }
             Event::OrphanEnded => self.task_step(TaskEvent::OrphanEnded, now, &mut effects),
             Event::Swept { alive } => {
                 self.task_step(TaskEvent::Swept { alive }, now, &mut effects);

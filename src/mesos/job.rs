@@ -3,6 +3,8 @@
 //!
 //! Whatever is wrong is said in words for the author of the job, with the place where it stands.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
@@ -147,7 +149,7 @@ impl Reader<'_> {
                 entry,
             ));
         };
-        self.remark_unknown(what, object, &["value", "guard", "async"]);
+        self.remark_unknown(what, object, &["value", "guard", "async", "timeout"]);
         let named = |key: &str| format!("{what}.{key}");
         let value = match object.get("value") {
             Some(Value::String(text)) => {
@@ -162,10 +164,21 @@ impl Reader<'_> {
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(other) => Err(wrong_type(&named(key), "true or false", other)),
         };
+        let seconds = |value: &Value| {
+            let seconds = value.as_f64().filter(|seconds| *seconds > 0.0);
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        };
+        let timeout = match object.get("timeout") {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(seconds(value).ok_or_else(|| {
+                wrong_type(&named("timeout"), "a number of seconds above 0", value)
+            })?),
+        };
         Ok(Hook {
             value,
             guard: flag("guard")?,
             is_async: flag("async")?,
+            timeout,
         })
     }
 
@@ -356,6 +369,10 @@ mod tests {
             (
                 r#"{"command": "a", "before_commands": [{"value": "x", "async": 1}]}"#,
                 "before_commands[0].async must be true or false, found a number",
+            ),
+            (
+                r#"{"command": "a", "after_commands": [{"value": "x", "timeout": 0}]}"#,
+                "after_commands[0].timeout must be a number of seconds above 0",
             ),
         ] {
             let Err(Refusal(message)) = read(data) else {

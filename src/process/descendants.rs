@@ -6,7 +6,9 @@
 
 use std::fs;
 
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use rustix::time::{ClockId, clock_gettime};
 
 /// A process below us.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,31 @@ pub struct Descendant {
     pub is_zombie: bool,
     /// It is our child, born or adopted, so it is ours to reap.
     pub is_child: bool,
+    /// When it started, by [`clock`]; with its pid this identifies it.
+    pub started: u64,
+}
+
+// === impl Descendant ===
+
+impl Descendant {
+    /// Differs from that of every other process, earlier or later.
+    pub fn identity(&self) -> (Pid, u64) {
+        (self.pid, self.started)
+    }
+
+    /// Whether its pid still means this process, and it has not ended.
+    pub fn is_still_there(&self) -> bool {
+        let now = look_at(self.pid, self.is_child);
+        now.is_some_and(|now| now.identity() == self.identity() && !now.is_zombie)
+    }
+}
+
+/// The time since boot in the unit of `/proc/PID/stat`, rounded down.
+pub fn clock() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let ticks = clock_ticks_per_second();
+    let seconds = now.tv_sec.unsigned_abs() * ticks;
+    seconds + now.tv_nsec.unsigned_abs() * ticks / 1_000_000_000
 }
 
 /// Makes us the parent of every descendant that loses its own.
@@ -87,11 +114,14 @@ fn look_at(pid: Pid, is_child: bool) -> Option<Descendant> {
     let mut fields = rest.split_ascii_whitespace();
     let is_zombie = matches!(fields.next()?, "Z" | "X");
     let group = fields.nth(1)?.parse().ok()?;
+    // From the fifth field to the twenty-second, starttime.
+    let started = fields.nth(16)?.parse().ok()?;
     Some(Descendant {
         pid,
         // A group of 0 is outside our pid namespace.
         group: Pid::from_raw(group).unwrap_or(pid),
         is_zombie,
         is_child,
+        started,
     })
 }

@@ -5,19 +5,26 @@ pub mod descendants;
 pub mod spawn;
 
 use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use rustix::process::{Pid as RawPid, Signal, kill_process, kill_process_group};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{
+    Pid as RawPid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open,
+    pidfd_send_signal,
+};
 use smol::LocalExecutor;
 use smol::channel::Sender;
 use tracing::{debug, warn};
 
 use crate::core::environment::Environment;
 use crate::core::event::Event;
-use crate::core::lifecycle::{Pid, StopSignal};
 use crate::core::plan::{Command, CommandId};
 use crate::inbox::Incoming;
 use crate::outcome::Outcome;
+use crate::process::descendants::Descendant;
+use crate::process::spawn::SpawnError;
+use crate::units::{Pid, StopSignal};
 
 /// The commands that live. An entry goes in the same moment as the process is reaped, so its pid,
 /// which is also its process group, cannot mean another process.
@@ -28,7 +35,14 @@ pub struct Processes {
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
     alive: Alive,
+    /// Kept for the pidfd that async-process opens after it has started a program: without it, a
+    /// program would run that nobody waits for.
+    spare: RefCell<Option<OwnedFd>>,
 }
+
+/// A sweep that kills looks again until it finds nobody new, but not for ever: those who fork faster
+/// than this are found by the next sweep.
+const MAX_PASSES: usize = 32;
 
 // === impl Processes ===
 
@@ -39,16 +53,28 @@ impl Processes {
             executor,
             inbox,
             alive: Alive::default(),
+            spare: RefCell::new(spare_descriptor()),
         }
     }
 
     /// Starts a command; says at once whether its program runs.
     pub fn start(&self, id: CommandId, command: &Command, environment: &Environment) -> Event {
-        let mut child = match spawn::spawn(&command.program, environment) {
+        let before = descendants::clock();
+        self.spare.replace(None);
+        let spawned = spawn::spawn(&command.program, environment);
+        self.spare.replace(spare_descriptor());
+        let mut child = match spawned {
             Ok(child) => child,
-            Err(error) => {
-                let reason = format!("{error}");
-                return Event::CommandEnded(id, Outcome::NotStarted(reason));
+            Err(SpawnError {
+                is_transient,
+                reason,
+            }) => {
+                warn!("failed to start {reason}");
+                self.kill_unknown_since(before);
+                return match is_transient {
+                    true => Event::CommandDelayed(id, reason),
+                    false => Event::CommandEnded(id, Outcome::NotStarted(reason)),
+                };
             }
         };
         let pid = child.id();
@@ -81,38 +107,85 @@ impl Processes {
 
     /// Reaps what ended, sends the signal to everything below us, and counts what lives.
     pub fn sweep(&self, signal: Option<StopSignal>) -> usize {
-        let groups: Vec<RawPid> = self.alive.borrow().iter().map(|(_, pid)| *pid).collect();
-        if let Some(signal) = signal {
-            for group in &groups {
-                signal_group(*group, signal);
+        let groups = self.groups();
+        let mut signalled = Vec::new();
+        let mut alive = 0;
+        for _ in 0..MAX_PASSES {
+            if let Some(signal) = signal {
+                groups.iter().for_each(|group| signal_group(*group, signal));
             }
-        }
-        let family = descendants::find();
-        descendants::reap(&family, &groups);
-        let living = family.iter().filter(|one| !one.is_zombie);
-        if let Some(signal) = signal {
+            let family = descendants::find();
+            descendants::reap(&family, &groups);
+            let mut living: Vec<Descendant> = family;
+            living.retain(|one| !one.is_zombie);
+            alive = living.len();
+            let Some(signal) = signal else {
+                break;
+            };
             // The members of the groups have had theirs: a trap must not run twice.
-            for stray in living.clone().filter(|one| !groups.contains(&one.group)) {
-                debug!(
-                    pid = stray.pid.as_raw_nonzero().get(),
-                    ?signal,
-                    "signal a left-over process"
-                );
-                each_of(signal, |raw| kill_process(stray.pid, raw));
+            let is_new = |one: &&Descendant| {
+                !groups.contains(&one.group) && !signalled.contains(&one.identity())
+            };
+            let strays: Vec<Descendant> = living.iter().filter(is_new).copied().collect();
+            for stray in &strays {
+                signalled.push(stray.identity());
+                signal_stray(stray, signal);
+            }
+            if strays.is_empty() || signal == StopSignal::Terminate {
+                break;
             }
         }
-        living.count()
+        alive
     }
 
     /// Reaps what ended and is no command of ours.
     pub fn reap_orphans(&self) {
-        let groups: Vec<RawPid> = self.alive.borrow().iter().map(|(_, pid)| *pid).collect();
-        descendants::reap(&descendants::find_children(), &groups);
+        descendants::reap(&descendants::find_children(), &self.groups());
     }
+
+    /// The process groups of the commands that live, which are also their pids.
+    fn groups(&self) -> Vec<RawPid> {
+        self.alive.borrow().iter().map(|(_, pid)| *pid).collect()
+    }
+
+    /// After a start that failed there may be a process all the same, which nobody waits for.
+    fn kill_unknown_since(&self, before: u64) {
+        let groups = self.groups();
+        let is_unknown = |one: &&Descendant| {
+            one.started >= before && one.group == one.pid && !groups.contains(&one.pid)
+        };
+        for child in descendants::find_children().iter().filter(is_unknown) {
+            warn!(
+                pid = child.pid.as_raw_nonzero().get(),
+                "killed a process that could not be waited for"
+            );
+            signal_group(child.pid, StopSignal::Kill);
+        }
+    }
+}
+
+fn spare_descriptor() -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open("/dev/null", flags, Mode::empty()).ok()
 }
 
 fn signal_group(group: RawPid, signal: StopSignal) {
     each_of(signal, |raw| kill_process_group(group, raw));
+}
+
+/// Its pid may be another's by now: what is signalled is a pidfd that was found to be the same process.
+fn signal_stray(stray: &Descendant, signal: StopSignal) {
+    let pid = stray.pid.as_raw_nonzero();
+    let handle = pidfd_open(stray.pid, PidfdFlags::empty());
+    if !stray.is_still_there() {
+        return;
+    }
+    debug!(pid, ?signal, "signalling a left-over process");
+    match handle {
+        Ok(handle) => each_of(signal, |raw| pidfd_send_signal(&handle, raw)),
+        // No descriptor, or a kernel before 5.3: the moment since the look has to be short enough.
+        Err(_) => each_of(signal, |raw| kill_process(stray.pid, raw)),
+    }
 }
 
 /// Sends what a stop signal stands for.
