@@ -6,6 +6,7 @@
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,7 @@ use crate::api::request::TASK_PATH;
 use crate::api::server::{self, Server};
 use crate::config::Config;
 use crate::core::effect::{Effect, ExitStatus, Line};
+use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
 use crate::core::request::Reply;
@@ -116,8 +118,10 @@ async fn start(
     };
     let endpoint = format!("http://127.0.0.1:{port}{TASK_PATH}");
     info!("serving the task API at {endpoint}");
+    let mut settings = config.settings;
+    settings.environment.apply(own_path());
     let mut runtime = Runtime {
-        core: Executor::new(config.settings),
+        core: Executor::new(settings),
         started,
         caller: config.caller,
         translator: Translator::new(config.hooks, endpoint),
@@ -128,6 +132,16 @@ async fn start(
         requests: 0,
     };
     runtime.run(&events, &requests).await
+}
+
+/// Where this program is, so that commands can use it as a client of the task API.
+fn own_path() -> Vec<(Name, Option<Value>)> {
+    let path = std::env::current_exe().map(|path| path.into_os_string().into_vec());
+    let value = path.ok().and_then(|path| Value::new(path).ok());
+    Name::new("EXECUTOR_BIN")
+        .into_iter()
+        .map(|name| (name, value.clone()))
+        .collect()
 }
 
 async fn forward_signals(mut signals: Signals, inbox: Sender<Incoming>) {

@@ -476,7 +476,7 @@ impl Model {
                     Reply::Applied | Reply::AppliedWithoutAgent => {
                         self.newest_progress = Some(u32::from(self.mischief.patches));
                     }
-                    Reply::TaskEnded | Reply::View(_) => {}
+                    Reply::EnvironmentTooLarge | Reply::TaskEnded | Reply::View(_) => {}
                 }
                 None
             }

@@ -57,6 +57,11 @@ pub fn reply(reply: &Reply) -> Response {
             response.insert_header("retry-after", RETRY_AFTER_SECONDS);
             response
         }
+        Reply::EnvironmentTooLarge => failure(
+            StatusCode::PayloadTooLarge,
+            "\"env\": with these variables the environment would be over 1 MiB, too large to start a \
+             command with; nothing was changed",
+        ),
         Reply::TaskEnded => failure(
             StatusCode::Conflict,
             "the task has ended, and its last status cannot be changed any more",

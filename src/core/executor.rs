@@ -415,6 +415,14 @@ impl Executor {
                 ..active.lifecycle.view()
             }),
             Request::Patch(_) if active.lifecycle.is_reported() => Reply::TaskEnded,
+            Request::Patch(patch)
+                if !active
+                    .lifecycle
+                    .environment
+                    .has_room_for(&patch.environment) =>
+            {
+                Reply::EnvironmentTooLarge
+            }
             Request::Patch(patch) => {
                 let Patch {
                     progress, message, ..

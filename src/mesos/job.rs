@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::api::json::kind;
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
 use crate::mesos::messages::CommandInfo;
 
@@ -232,22 +233,7 @@ fn refuse<T>(message: &str) -> Result<T, Refusal> {
 }
 
 fn wrong_type(what: &str, wanted: &str, found: &Value) -> Refusal {
-    Refusal(format!(
-        "{what} must be {wanted}, found {}",
-        type_name(found)
-    ))
-}
-
-/// What to call a JSON value in a message.
-pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
+    Refusal(format!("{what} must be {wanted}, found {}", kind(found)))
 }
 
 #[cfg(test)]
