@@ -16,7 +16,8 @@ use smol::channel::{Sender, bounded};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::request::{self, Asked, Refusal};
+use super::refusal::Refusal;
+use super::request::{self, Asked};
 use super::response;
 use super::seats::Seat;
 use crate::core::request::{Reply, Request};

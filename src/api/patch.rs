@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::json::{self, kind};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use crate::core::environment::{self, Name};
 use crate::core::request::Patch;
 use crate::units::{Percent, truncate};

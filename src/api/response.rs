@@ -7,7 +7,8 @@ use http_types::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Number;
 
-use super::request::{METHODS, Refusal};
+use super::refusal::Refusal;
+use super::request::METHODS;
 use crate::core::request::{Reply, View};
 
 /// The least that `Retry-After` can say; an agent that restarts is back in a few seconds.

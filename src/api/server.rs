@@ -17,7 +17,7 @@ use smol::channel::Sender;
 use super::connection::{Connection, Context, drain};
 pub use super::connection::{Incoming, Limits};
 use super::peer;
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::response;
 use super::seats::Seats;
 use crate::http::h1;
