@@ -48,6 +48,10 @@ size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its 
 footprint: build ## Measure memory, threads, descriptors, wake-ups and start of an executor
 	tests/bench/footprint.py --executor $(EXECUTOR)
 
+.PHONY: bench-mesos
+bench-mesos: build ## Measure it under a real Mesos, side by side with the Python executor
+	tests/bench/bench.py --executor $(EXECUTOR)
+
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(CARGO) clean

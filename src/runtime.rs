@@ -8,11 +8,14 @@ use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
 use async_signal::{Signal, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec};
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::flag;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{FutureExt, or, yield_now};
@@ -42,17 +45,12 @@ const TURNS: usize = 32;
 /// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
 const MAX_LINE: usize = 4096;
 
-/// Signals that ask for an end, and signals that would be one if nobody caught them. A full disk quota
+/// Signals that ask for an end, and the one that says that a process has ended.
+const SIGNALS: [Signal; 3] = [Signal::Term, Signal::Int, Signal::Child];
+
+/// Signals that would end the executor, and with it the task, if nobody caught them. A full disk quota
 /// (SIGXFSZ) must cost a log line and not the task.
-const SIGNALS: [Signal; 7] = [
-    Signal::Term,
-    Signal::Int,
-    Signal::Child,
-    Signal::Hup,
-    Signal::Usr1,
-    Signal::Usr2,
-    Signal::Xfsz,
-];
+const HARMLESS: [i32; 4] = [SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ];
 
 /// Everything around the core.
 struct Runtime {
@@ -102,6 +100,12 @@ async fn start(
             .spawn(forward_signals(signals, inbox.clone()))
             .detach(),
         Err(error) => warn!("failed to listen for signals: {error}"),
+    }
+    for signal in HARMLESS {
+        // Caught, and not ignored: commands would inherit that.
+        if let Err(error) = flag::register(signal, Arc::default()) {
+            warn!(signal, "failed to catch a signal: {error}");
+        }
     }
     let served_task = Rc::new(OnceCell::new());
     let port = match Server::bind(config.api_port) {
@@ -226,11 +230,7 @@ impl Runtime {
                 info!("received a signal that asks for the end");
                 Some(Event::Shutdown)
             }
-            Incoming::Signal(Signal::Child) => Some(Event::OrphanEnded),
-            Incoming::Signal(signal) => {
-                info!(?signal, "ignored a signal");
-                None
-            }
+            Incoming::Signal(_) => Some(Event::OrphanEnded),
         }
     }
 

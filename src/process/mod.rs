@@ -1,6 +1,7 @@
 //! The commands as processes: started in groups of their own, waited for, signalled, and whatever they
 //! leave behind found and ended.
 
+pub mod cgroup;
 pub mod descendants;
 pub mod spawn;
 
@@ -15,13 +16,14 @@ use rustix::process::{
 };
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::core::environment::Environment;
 use crate::core::event::Event;
 use crate::core::plan::{Command, CommandId};
 use crate::inbox::Incoming;
 use crate::outcome::Outcome;
+use crate::process::cgroup::Cgroup;
 use crate::process::descendants::Descendant;
 use crate::process::spawn::SpawnError;
 use crate::units::{Pid, StopSignal};
@@ -38,6 +40,7 @@ pub struct Processes {
     /// Kept for the pidfd that async-process opens after it has started a program: without it, a
     /// program would run that nobody waits for.
     spare: RefCell<Option<OwnedFd>>,
+    cgroup: Option<Cgroup>,
 }
 
 /// A sweep that kills looks again until it finds nobody new, but not for ever: those who fork faster
@@ -54,6 +57,7 @@ impl Processes {
             inbox,
             alive: Alive::default(),
             spare: RefCell::new(spare_descriptor()),
+            cgroup: Cgroup::create().inspect(|cgroup| info!(?cgroup, "commands have their own")),
         }
     }
 
@@ -82,6 +86,9 @@ impl Processes {
             return Event::CommandEnded(id, Outcome::Unknown);
         };
         self.alive.borrow_mut().push((id, raw));
+        if let Some(Err(error)) = self.cgroup.as_ref().map(|cgroup| cgroup.add(raw)) {
+            debug!("failed to move a command to its cgroup: {error}");
+        }
         let (alive, inbox) = (Rc::clone(&self.alive), self.inbox.clone());
         let wait = async move {
             let status = child.status().await;
@@ -108,6 +115,11 @@ impl Processes {
     /// Reaps what ended, sends the signal to everything below us, and counts what lives.
     pub fn sweep(&self, signal: Option<StopSignal>) -> usize {
         let groups = self.groups();
+        if signal == Some(StopSignal::Kill)
+            && let Some(Err(error)) = self.cgroup.as_ref().map(Cgroup::kill)
+        {
+            warn!("failed to kill the commands' cgroup: {error}");
+        }
         let mut signalled = Vec::new();
         let mut alive = 0;
         for _ in 0..MAX_PASSES {

@@ -307,8 +307,7 @@ impl Lifecycle {
 
             // A repeated stop can still shorten the wait for the acknowledgement.
             (Phase::Reported, Stop(order)) => drop(self.obey(order, turn.now)),
-            (Phase::Reported, Started(..) | Ended(..) | Swept { .. } | Tick) => {}
-            (Phase::Reported, OrphanEnded) => turn.perform(Effect::ReapOrphans),
+            (Phase::Reported, Started(..) | Ended(..) | OrphanEnded | Swept { .. } | Tick) => {}
         }
     }
 
