@@ -25,7 +25,7 @@ release-all: ## Build the executor for x86_64 and aarch64
 
 .PHONY: run
 run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
-	$(CARGO) run --quiet --locked --target $(TARGET) --bin cook-local -- --executor $(EXECUTOR) $(JOB)
+	$(CARGO) run --quiet --locked --target $(TARGET) --bin cook-local -- --executor $(EXECUTOR) $(if $(JOB),"$(JOB)")
 
 .PHONY: test
 test: target-$(TARGET) ## Run all tests that need no Mesos

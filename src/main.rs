@@ -8,6 +8,7 @@ use std::time::Instant;
 use cook_executor::client::{self, Request};
 use cook_executor::config::Config;
 use cook_executor::core::effect::ExitStatus;
+use cook_executor::core::lifecycle::PHASE;
 use cook_executor::log::Log;
 use cook_executor::runtime;
 
@@ -30,11 +31,15 @@ Environment (more in README.md):
   EXECUTOR_PORT0               preferred port of the task API
   EXECUTOR_BEFORE_COMMANDS, EXECUTOR_AFTER_COMMANDS,
   EXECUTOR_DEFAULT_BEFORE_COMMANDS, EXECUTOR_DEFAULT_AFTER_COMMANDS
-                               hooks, as JSON arrays of {value, guard?, async?}
+                               hooks, as JSON arrays of {value, guard?, async?,
+                               timeout?}
 
 Files: executor.log in the sandbox.
 Exit status: 0 when the agent knows how the task ended, 1 otherwise.
 "#;
+
+/// The exit status of a client that was called wrongly.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -48,6 +53,13 @@ fn main() -> ExitCode {
         ([word], Ok(endpoint)) if word == "get" => return ask(&endpoint, &Request::Get),
         ([word, body], Ok(endpoint)) if word == "patch" => {
             return ask(&endpoint, &Request::Patch(body));
+        }
+        // A second executor would take the first one's place at the agent, and end its task.
+        _ if std::env::var_os(PHASE).is_some() => {
+            eprintln!(
+                "cook-executor: in a command, use it as: get, or: patch '{{\"progress\": 10}}'"
+            );
+            return ExitCode::from(USAGE);
         }
         _ => return run(started),
     }

@@ -134,18 +134,21 @@ impl Environment {
         }
     }
 
-    /// Whether the environment would stay below [`MAX_SIZE`] with these changes; what they replace or
-    /// remove is not counted as gained.
+    /// Whether the environment would stay below [`MAX_SIZE`] with these changes, or at least not grow.
     pub fn has_room_for(&self, changes: &[(Name, Option<Value>)]) -> bool {
         let size = |name: &OsStr, value: &OsStr| name.len() + value.len() + 2;
         let present: usize = self.iter().map(|(name, value)| size(name, value)).sum();
-        let set = changes
-            .iter()
-            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let added: usize = set
-            .map(|(name, value)| size(name.as_os_str(), value.as_os_str()))
-            .sum();
-        added == 0 || present + added <= MAX_SIZE
+        let (mut removed, mut added) = (0, 0);
+        for (name, value) in changes {
+            let name = name.as_os_str();
+            if let Ok(at) = self.position(name) {
+                removed += size(name, self.variables[at].1.as_os_str());
+            }
+            added += value
+                .as_ref()
+                .map_or(0, |value| size(name, value.as_os_str()));
+        }
+        added <= removed || present + added - removed <= MAX_SIZE
     }
 
     /// Sets each variable that has a value and unsets each that has none.
@@ -222,6 +225,7 @@ mod tests {
         environment.apply(vec![(name("A"), large())]);
         assert!(!environment.has_room_for(&[(name("B"), Value::new("").ok())]));
         assert!(environment.has_room_for(&[(name("A"), None)]));
+        assert!(environment.has_room_for(&[(name("A"), large())]));
     }
 
     #[test]

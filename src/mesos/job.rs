@@ -171,8 +171,12 @@ impl Reader<'_> {
         };
         let timeout = match object.get("timeout") {
             None | Some(Value::Null) => None,
-            Some(value) => Some(seconds(value).ok_or_else(|| {
-                wrong_type(&named("timeout"), "a number of seconds above 0", value)
+            Some(value) => Some(seconds(value).ok_or_else(|| match value {
+                Value::Number(number) => {
+                    let what = named("timeout");
+                    Refusal(format!("{what} must be above 0 seconds, found {number}"))
+                }
+                other => wrong_type(&named("timeout"), "a number of seconds", other),
             })?),
         };
         Ok(Hook {
@@ -358,7 +362,7 @@ mod tests {
             ),
             (
                 r#"{"command": "a", "after_commands": [{"value": "x", "timeout": 0}]}"#,
-                "after_commands[0].timeout must be a number of seconds above 0",
+                "after_commands[0].timeout must be above 0 seconds, found 0",
             ),
         ] {
             let Err(Refusal(message)) = read(data) else {

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{
     Pid as RawPid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open,
     pidfd_send_signal,
@@ -122,6 +123,7 @@ impl Processes {
         }
         let mut signalled = Vec::new();
         let mut alive = 0;
+        let mut out_of_reach = 0;
         for _ in 0..MAX_PASSES {
             if let Some(signal) = signal {
                 groups.iter().for_each(|group| signal_group(*group, signal));
@@ -141,8 +143,12 @@ impl Processes {
             let strays: Vec<Descendant> = living.iter().filter(is_new).copied().collect();
             for stray in &strays {
                 signalled.push(stray.identity());
-                signal_stray(stray, signal);
+                if signal_stray(stray, signal) == Err(Errno::PERM) {
+                    out_of_reach += 1;
+                }
             }
+            // What became another user, by setuid, only the agent can end.
+            alive -= out_of_reach.min(alive);
             if strays.is_empty() || signal == StopSignal::Terminate {
                 break;
             }
@@ -182,15 +188,16 @@ fn spare_descriptor() -> Option<OwnedFd> {
 }
 
 fn signal_group(group: RawPid, signal: StopSignal) {
-    each_of(signal, |raw| kill_process_group(group, raw));
+    // What became another user has left for itself; the rest of the group has been signalled.
+    let _ = each_of(signal, |raw| kill_process_group(group, raw));
 }
 
 /// Its pid may be another's by now: what is signalled is a pidfd that was found to be the same process.
-fn signal_stray(stray: &Descendant, signal: StopSignal) {
+fn signal_stray(stray: &Descendant, signal: StopSignal) -> Result<(), Errno> {
     let pid = stray.pid.as_raw_nonzero();
     let handle = pidfd_open(stray.pid, PidfdFlags::empty());
     if !stray.is_still_there() {
-        return;
+        return Ok(());
     }
     debug!(pid, ?signal, "signalling a left-over process");
     match handle {
@@ -201,7 +208,10 @@ fn signal_stray(stray: &Descendant, signal: StopSignal) {
 }
 
 /// Sends what a stop signal stands for.
-fn each_of(signal: StopSignal, send: impl Fn(Signal) -> rustix::io::Result<()>) {
+fn each_of(
+    signal: StopSignal,
+    send: impl Fn(Signal) -> rustix::io::Result<()>,
+) -> Result<(), Errno> {
     let signals: &[Signal] = match signal {
         StopSignal::Terminate => &[Signal::TERM, Signal::CONT],
         StopSignal::Kill => &[Signal::KILL],
@@ -209,8 +219,12 @@ fn each_of(signal: StopSignal, send: impl Fn(Signal) -> rustix::io::Result<()>) 
     for raw in signals {
         match send(*raw) {
             // It ended by itself in the meantime.
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => warn!(signal = raw.as_raw(), %error, "failed to send a signal"),
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => {
+                warn!(signal = raw.as_raw(), %error, "failed to send a signal");
+                return Err(error);
+            }
         }
     }
+    Ok(())
 }

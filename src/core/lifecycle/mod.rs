@@ -25,6 +25,7 @@ use std::time::Duration;
 
 pub use budget::{Budget, StopOrder};
 use ledger::{Due, Ledger};
+pub use result::PHASE;
 
 use crate::core::effect::{Effect, Note};
 use crate::core::environment::Environment;
