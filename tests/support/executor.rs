@@ -34,6 +34,7 @@ static COUNTER: AtomicUsize = AtomicUsize::new(0);
 pub struct Setup {
     pub config: AgentConfig,
     changes: Vec<(String, Option<OsString>)>,
+    prelude: Option<String>,
 }
 
 /// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
@@ -72,6 +73,7 @@ impl Setup {
         Self {
             config: AgentConfig::default(),
             changes: Vec::new(),
+            prelude: None,
         }
     }
 
@@ -89,6 +91,12 @@ impl Setup {
     /// Leaves a variable of the executor out.
     pub fn without(mut self, name: &str) -> Self {
         self.changes.push((name.to_owned(), None));
+        self
+    }
+
+    /// Shell commands that change the executor's world before it begins.
+    pub fn prelude(mut self, commands: impl Into<String>) -> Self {
+        self.prelude = Some(commands.into());
         self
     }
 
@@ -132,6 +140,9 @@ impl Setup {
                 Some(value) => launch.set(name, value),
                 None => launch.unset(&name),
             };
+        }
+        if let Some(commands) = self.prelude {
+            launch.set_prelude(commands);
         }
         Run {
             executor: launch
