@@ -4,8 +4,9 @@
 //! statuses of the commands away from async-process, and a peek at "any" child answers the same zombie
 //! again and again; so adopted children are listed and reaped one by one.
 
-use std::fs;
+use std::{fs, io};
 
+use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 use rustix::time::{ClockId, clock_gettime};
@@ -57,52 +58,84 @@ pub fn become_subreaper() -> rustix::io::Result<()> {
     set_child_subreaper(Some(getpid()))
 }
 
+/// Whether we have no child, born or adopted, running or ended, and so nothing below us at all: what
+/// loses its parent becomes our child in the same moment. This is the only proof of it. Who reads
+/// lists of processes can miss one for ever that forks and ends, again and again, between two reads.
+pub fn is_alone() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
+}
+
 /// All descendants, parents before their children. A process that forks meanwhile may hide its
 /// child, so one look proves nothing but the existence of what it found.
-pub fn find() -> Vec<Descendant> {
-    let mut family = find_children();
+///
+/// # Errors
+///
+/// We cannot be looked at: there is no `/proc`, or no descriptor left for it.
+pub fn find() -> io::Result<Vec<Descendant>> {
+    let mut family = find_children()?;
     let mut next = 0;
     while let Some(parent) = family.get(next).copied() {
         next += 1;
-        for pid in children_of(&parent.pid.as_raw_nonzero().to_string()) {
+        for pid in children_of(&parent.pid.as_raw_nonzero().to_string())? {
             let is_known = family.iter().any(|known| known.pid == pid);
             family.extend((!is_known).then(|| look_at(pid, false)).flatten());
         }
     }
-    family
+    Ok(family)
 }
 
 /// Our children only.
-pub fn find_children() -> Vec<Descendant> {
-    let children = children_of("self").into_iter();
-    children.filter_map(|pid| look_at(pid, true)).collect()
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn find_children() -> io::Result<Vec<Descendant>> {
+    let children = children_of(SELF)?.into_iter();
+    Ok(children.filter_map(|pid| look_at(pid, true)).collect())
 }
 
-/// Reaps adopted children that have ended; `commands` are reaped by those who wait for them.
-pub fn reap(family: &[Descendant], commands: &[Pid]) {
+/// Reaps adopted children that have ended, and says how many; `commands` are reaped by those who
+/// wait for them.
+pub fn reap(family: &[Descendant], commands: &[Pid]) -> usize {
     let is_adopted =
         |one: &&Descendant| one.is_child && one.is_zombie && !commands.contains(&one.pid);
-    for zombie in family.iter().filter(is_adopted) {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        // Fails only if it is no longer there, which is what was wanted.
-        let _ = waitid(WaitId::Pid(zombie.pid), options);
-    }
+    let zombies = family.iter().filter(is_adopted);
+    zombies
+        .map(|zombie| {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            // Fails only if it is no longer there, which is what was wanted.
+            let _ = waitid(WaitId::Pid(zombie.pid), options);
+        })
+        .count()
 }
 
-/// The children of all threads of a process; none if it has just ended.
-fn children_of(process: &str) -> Vec<Pid> {
-    let mut children = Vec::new();
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
-        return children;
+/// The name of our own folder in `/proc`.
+const SELF: &str = "self";
+
+/// The children of all threads of a process; none of those that have just ended, whose children are
+/// another's by now.
+fn children_of(process: &str) -> io::Result<Vec<Pid>> {
+    let has_ended = |error: &io::Error| {
+        let errno = Errno::from_io_error(error);
+        process != SELF && matches!(errno, Some(Errno::NOENT | Errno::SRCH))
     };
-    for thread in threads.flatten() {
-        let list = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        let pids = list
-            .split_ascii_whitespace()
-            .filter_map(|pid| pid.parse().ok());
+    let mut children = Vec::new();
+    let threads = match fs::read_dir(format!("/proc/{process}/task")) {
+        Err(error) if has_ended(&error) => return Ok(children),
+        threads => threads?,
+    };
+    for thread in threads {
+        let list = thread.and_then(|thread| fs::read_to_string(thread.path().join("children")));
+        let list = match list {
+            Err(error) if has_ended(&error) => continue,
+            list => list?,
+        };
+        let pids = list.split_ascii_whitespace();
+        let pids = pids.filter_map(|pid| pid.parse().ok());
         children.extend(pids.filter_map(Pid::from_raw));
     }
-    children
+    Ok(children)
 }
 
 /// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`, where the name may hold anything, also

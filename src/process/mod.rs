@@ -5,12 +5,14 @@ pub mod descendants;
 pub mod spawn;
 
 use std::cell::RefCell;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{
-    Pid as RawPid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open,
+    Pid as RawPid, PidfdFlags, Signal, getpgid, kill_process, kill_process_group, pidfd_open,
     pidfd_send_signal,
 };
 use smol::LocalExecutor;
@@ -35,10 +37,14 @@ pub struct Processes {
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
     alive: Alive,
-    /// Kept for the pidfd that async-process opens after it has started a program: without it, a
-    /// program would run that nobody waits for.
-    spare: RefCell<Option<OwnedFd>>,
+    /// Kept for what must not fail for lack of descriptors: the pidfd that async-process opens after
+    /// it has started a program, without which a program would run that nobody waits for; and a look
+    /// at what is below us.
+    spare: RefCell<Vec<OwnedFd>>,
 }
+
+/// A look at processes has a folder open and a file in it, or a pidfd and a file.
+const SPARE: usize = 2;
 
 /// A sweep that kills looks again until it finds nobody new, but not for ever: those who fork faster
 /// than this are found by the next sweep.
@@ -53,16 +59,14 @@ impl Processes {
             executor,
             inbox,
             alive: Alive::default(),
-            spare: RefCell::new(spare_descriptor()),
+            spare: RefCell::new(spare_descriptors()),
         }
     }
 
     /// Starts a command; says at once whether its program runs.
     pub fn start(&self, id: CommandId, command: &Command, environment: &Environment) -> Event {
         let before = descendants::clock();
-        self.spare.replace(None);
-        let spawned = spawn::spawn(&command.program, environment);
-        self.spare.replace(spare_descriptor());
+        let spawned = self.with_spare(|| spawn::spawn(&command.program, environment));
         let mut child = match spawned {
             Ok(child) => child,
             Err(SpawnError {
@@ -101,12 +105,31 @@ impl Processes {
         for (id, group) in self.alive.borrow().iter() {
             if commands.contains(id) {
                 signal_group(*group, signal);
+                // It may have left its own group. It is not reaped, so its pid is still its own.
+                if getpgid(Some(*group)) != Ok(*group) {
+                    each_of(signal, |raw| kill_process(*group, raw));
+                }
             }
         }
     }
 
-    /// Reaps what ended, sends the signal to everything below us, and counts what lives.
+    /// Reaps what ended, sends the signal to everything below us, and counts what lives: 0 is a proof
+    /// that nothing does, and any other number an estimate.
     pub fn sweep(&self, signal: Option<StopSignal>) -> usize {
+        let seen = self.with_spare(|| self.pass_over(signal));
+        match seen {
+            _ if descendants::is_alone() => 0,
+            Ok(alive) => alive.max(1),
+            // What cannot be seen here cannot be waited for either.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => 0,
+            Err(error) => {
+                warn!("failed to look for what is left of the task: {error}");
+                1
+            }
+        }
+    }
+
+    fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<usize> {
         let groups = self.groups();
         let mut signalled = Vec::new();
         let mut alive = 0;
@@ -114,8 +137,8 @@ impl Processes {
             if let Some(signal) = signal {
                 groups.iter().for_each(|group| signal_group(*group, signal));
             }
-            let family = descendants::find();
-            descendants::reap(&family, &groups);
+            let family = descendants::find()?;
+            let reaped = descendants::reap(&family, &groups);
             let mut living: Vec<Descendant> = family;
             living.retain(|one| !one.is_zombie);
             alive = living.len();
@@ -131,16 +154,31 @@ impl Processes {
                 signalled.push(stray.identity());
                 signal_stray(stray, signal);
             }
-            if strays.is_empty() || signal == StopSignal::Terminate {
+            // What a trap starts to clean up is not asked to end in its turn. And while there are
+            // some to reap, others may have become our children after we looked.
+            let is_settled = strays.is_empty() && reaped == 0;
+            if is_settled || signal == StopSignal::Terminate {
                 break;
             }
         }
-        alive
+        Ok(alive)
     }
 
     /// Reaps what ended and is no command of ours.
     pub fn reap_orphans(&self) {
-        descendants::reap(&descendants::find_children(), &self.groups());
+        match descendants::find_children() {
+            Ok(children) => drop(descendants::reap(&children, &self.groups())),
+            // They are reaped with the next one.
+            Err(error) => debug!("failed to look for what has ended: {error}"),
+        }
+    }
+
+    /// Does something with some descriptors more than there are for others.
+    fn with_spare<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.spare.take();
+        let result = act();
+        self.spare.replace(spare_descriptors());
+        result
     }
 
     /// The process groups of the commands that live, which are also their pids.
@@ -154,7 +192,8 @@ impl Processes {
         let is_unknown = |one: &&Descendant| {
             one.started >= before && one.group == one.pid && !groups.contains(&one.pid)
         };
-        for child in descendants::find_children().iter().filter(is_unknown) {
+        let children = self.with_spare(descendants::find_children);
+        for child in children.unwrap_or_default().iter().filter(is_unknown) {
             warn!(
                 pid = child.pid.as_raw_nonzero().get(),
                 "killed a process that could not be waited for"
@@ -164,9 +203,11 @@ impl Processes {
     }
 }
 
-fn spare_descriptor() -> Option<OwnedFd> {
+/// As many as there are left, if they are few.
+fn spare_descriptors() -> Vec<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::open("/dev/null", flags, Mode::empty()).ok()
+    let open = |_| rustix::fs::open("/dev/null", flags, Mode::empty()).ok();
+    (0..SPARE).map_while(open).collect()
 }
 
 fn signal_group(group: RawPid, signal: StopSignal) {
@@ -197,7 +238,7 @@ fn each_of(signal: StopSignal, send: impl Fn(Signal) -> rustix::io::Result<()>) 
     for raw in signals {
         match send(*raw) {
             // It ended by itself in the meantime.
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => warn!(signal = raw.as_raw(), %error, "failed to send a signal"),
         }
     }
