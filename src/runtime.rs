@@ -4,8 +4,9 @@
 //! and sends what it has waited for into one of two inboxes, so that a storm of API requests never
 //! stands before the agent, the commands or a signal.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -42,10 +43,9 @@ const MAX_LINE: usize = 4096;
 
 /// Signals that ask for an end, and signals that would be one if nobody caught them. A full disk quota
 /// (SIGXFSZ) must cost a log line and not the task.
-const SIGNALS: [Signal; 7] = [
+const SIGNALS: [Signal; 6] = [
     Signal::Term,
     Signal::Int,
-    Signal::Child,
     Signal::Hup,
     Signal::Usr1,
     Signal::Usr2,
@@ -60,6 +60,8 @@ struct Runtime {
     translator: Translator,
     agent: Agent,
     processes: Processes,
+    /// A process has ended, and an event that says so is on its way.
+    has_orphans: Rc<Cell<bool>>,
     served_task: Rc<OnceCell<TaskId>>,
     /// Where replies go, while a step lasts.
     waiting: Vec<(RequestId, Sender<Reply>)>,
@@ -95,10 +97,14 @@ async fn start(
             "failed to become a subreaper, processes that lose their parent will not be found: {error}"
         );
     }
-    match Signals::new(SIGNALS) {
-        Ok(signals) => executor
-            .spawn(forward_signals(signals, inbox.clone()))
-            .detach(),
+    let has_orphans = Rc::new(Cell::new(false));
+    match listen() {
+        Ok((signals, ends)) => {
+            let forward = forward_signals(signals, inbox.clone());
+            executor.spawn(forward).detach();
+            let forward = forward_ends(ends, Rc::clone(&has_orphans), inbox.clone());
+            executor.spawn(forward).detach();
+        }
         Err(error) => warn!("failed to listen for signals: {error}"),
     }
     let served_task = Rc::new(OnceCell::new());
@@ -123,11 +129,28 @@ async fn start(
         translator: Translator::new(config.hooks, endpoint),
         agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
         processes: Processes::new(executor, inbox),
+        has_orphans,
         served_task,
         waiting: Vec::new(),
         requests: 0,
     };
     runtime.run(&events, &requests).await
+}
+
+/// The ends of processes come on a way of their own: it holds some hundred, and a task may have more
+/// processes, whose ends must not push a SIGTERM out.
+fn listen() -> io::Result<(Signals, Signals)> {
+    Ok((Signals::new(SIGNALS)?, Signals::new([Signal::Child])?))
+}
+
+/// However many processes have ended, looking once finds them all.
+async fn forward_ends(mut ends: Signals, has_orphans: Rc<Cell<bool>>, inbox: Sender<Incoming>) {
+    while let Some(Ok(signal)) = ends.next().await {
+        if !has_orphans.replace(true) {
+            // The receiver lives as long as the runtime does.
+            let _ = inbox.send(Incoming::Signal(signal)).await;
+        }
+    }
 }
 
 async fn forward_signals(mut signals: Signals, inbox: Sender<Incoming>) {
@@ -212,7 +235,11 @@ impl Runtime {
                 info!("received a signal that asks for the end");
                 Some(Event::Shutdown)
             }
-            Incoming::Signal(Signal::Child) => Some(Event::OrphanEnded),
+            Incoming::Signal(Signal::Child) => {
+                // Before looking: who ends meanwhile is looked for once more.
+                self.has_orphans.set(false);
+                Some(Event::OrphanEnded)
+            }
             Incoming::Signal(signal) => {
                 info!(?signal, "ignored a signal");
                 None

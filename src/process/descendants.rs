@@ -20,8 +20,6 @@ pub struct Descendant {
     pub group: Pid,
     /// It has ended; its parent did not reap it yet.
     pub is_zombie: bool,
-    /// It is our child, born or adopted, so it is ours to reap.
-    pub is_child: bool,
     /// When it started, by [`clock`]; with its pid this identifies it.
     pub started: u64,
 }
@@ -36,7 +34,7 @@ impl Descendant {
 
     /// Whether its pid still means this process, and it has not ended.
     pub fn is_still_there(&self) -> bool {
-        let now = look_at(self.pid, self.is_child);
+        let now = look_at(self.pid);
         now.is_some_and(|now| now.identity() == self.identity() && !now.is_zombie)
     }
 }
@@ -79,7 +77,7 @@ pub fn find() -> io::Result<Vec<Descendant>> {
         next += 1;
         for pid in children_of(&parent.pid.as_raw_nonzero().to_string())? {
             let is_known = family.iter().any(|known| known.pid == pid);
-            family.extend((!is_known).then(|| look_at(pid, false)).flatten());
+            family.extend((!is_known).then(|| look_at(pid)).flatten());
         }
     }
     Ok(family)
@@ -92,22 +90,21 @@ pub fn find() -> io::Result<Vec<Descendant>> {
 /// As [`find`].
 pub fn find_children() -> io::Result<Vec<Descendant>> {
     let children = children_of(SELF)?.into_iter();
-    Ok(children.filter_map(|pid| look_at(pid, true)).collect())
+    Ok(children.filter_map(look_at).collect())
 }
 
 /// Reaps adopted children that have ended, and says how many; `commands` are reaped by those who
 /// wait for them.
-pub fn reap(family: &[Descendant], commands: &[Pid]) -> usize {
-    let is_adopted =
-        |one: &&Descendant| one.is_child && one.is_zombie && !commands.contains(&one.pid);
-    let zombies = family.iter().filter(is_adopted);
-    zombies
-        .map(|zombie| {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            // Fails only if it is no longer there, which is what was wanted.
-            let _ = waitid(WaitId::Pid(zombie.pid), options);
-        })
-        .count()
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn reap(commands: &[Pid]) -> io::Result<usize> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let has_ended = |pid: &Pid| matches!(waitid(WaitId::Pid(*pid), options), Ok(Some(_)));
+    let mut adopted = children_of(SELF)?;
+    adopted.retain(|pid| !commands.contains(pid));
+    Ok(adopted.iter().filter(|pid| has_ended(pid)).count())
 }
 
 /// The name of our own folder in `/proc`.
@@ -140,7 +137,7 @@ fn children_of(process: &str) -> io::Result<Vec<Pid>> {
 
 /// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`, where the name may hold anything, also
 /// parentheses and line feeds.
-fn look_at(pid: Pid, is_child: bool) -> Option<Descendant> {
+fn look_at(pid: Pid) -> Option<Descendant> {
     let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let rest = std::str::from_utf8(&stat[behind_name..]).ok()?;
@@ -154,7 +151,6 @@ fn look_at(pid: Pid, is_child: bool) -> Option<Descendant> {
         // A group of 0 is outside our pid namespace.
         group: Pid::from_raw(group).unwrap_or(pid),
         is_zombie,
-        is_child,
         started,
     })
 }

@@ -137,9 +137,8 @@ impl Processes {
             if let Some(signal) = signal {
                 groups.iter().for_each(|group| signal_group(*group, signal));
             }
-            let family = descendants::find()?;
-            let reaped = descendants::reap(&family, &groups);
-            let mut living: Vec<Descendant> = family;
+            let reaped = descendants::reap(&groups)?;
+            let mut living = descendants::find()?;
             living.retain(|one| !one.is_zombie);
             alive = living.len();
             let Some(signal) = signal else {
@@ -166,10 +165,9 @@ impl Processes {
 
     /// Reaps what ended and is no command of ours.
     pub fn reap_orphans(&self) {
-        match descendants::find_children() {
-            Ok(children) => drop(descendants::reap(&children, &self.groups())),
+        if let Err(error) = descendants::reap(&self.groups()) {
             // They are reaped with the next one.
-            Err(error) => debug!("failed to look for what has ended: {error}"),
+            debug!("failed to look for what has ended: {error}");
         }
     }
 
