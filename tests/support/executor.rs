@@ -279,7 +279,10 @@ impl Run {
         while holds(self) {
             // Waiting for the executor's end is a pause that ends early when there is no hope.
             let ended = self.executor.wait(TICK).is_some();
-            assert!(!ended && Instant::now() < deadline, "waited in vain: {what}");
+            assert!(
+                !ended && Instant::now() < deadline,
+                "waited in vain: {what}"
+            );
         }
     }
 
