@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
 use cook_executor::mesos::messages::TaskState::{self, Failed, Finished, Killed};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -106,4 +110,49 @@ fn everything_at_once_is_gone_when_the_end_by_a_signal_is_told() {
         run.executor.signal(Signal::TERM);
     };
     check_end_within(SHUTDOWN_GRACE, job, terminate, Killed, &["main", "after"]);
+}
+
+#[test]
+fn what_ends_while_the_command_runs_is_reaped_at_once() {
+    let orphans = "i=0; until [ $i = 100 ]; do (: &); i=$((i + 1)); done";
+    let command = format!("{orphans}; {}; {}", say("main"), wait_for_word("go"));
+    let run = observed(json!({"command": command}));
+    run.wait_for_word("main");
+    run.wait_while("only the command is left", |run| run.children().len() > 1);
+    run.say("go");
+    assert_eq!(run.finish_alone().state, Finished);
+}
+
+/// Tells the test below to leave its process group.
+const LEAVE: &str = "COOK_TEST_LEAVE";
+
+/// Not a test, but what the next one runs: a command that moves into the process group of its child.
+#[test]
+fn leaves_its_process_group_if_it_is_told_to() {
+    if std::env::var_os(LEAVE).is_none() {
+        return;
+    }
+    let mut child = Command::new("sleep");
+    let child = child.arg("600").process_group(0).spawn().unwrap();
+    let group = i32::try_from(child.id()).unwrap();
+    let mut this = Command::new("sh");
+    this.arg("-c")
+        .arg(format!("{}; exec sleep 600", say("left")));
+    // It does not return.
+    panic!("{}", this.process_group(group).exec());
+}
+
+#[test]
+fn a_command_that_has_left_its_process_group_is_ended_too() {
+    let this = std::env::current_exe().unwrap();
+    let leave = format!(
+        "{LEAVE}=1 exec {} --exact leaves_its_process_group_if_it_is_told_to",
+        this.display()
+    );
+    let run = observed(json!({"command": leave, "after_commands": [hook(say("after"))]}));
+    run.wait_for_word("left");
+    run.agent.kill(TASK, Some(Duration::from_secs(3600)));
+    let ended = run.finish_alone();
+    assert_eq!(ended.exit_code(), Some(-15), "{}", run.transcript());
+    assert_eq!(run.order(), ["left", "after"]);
 }

@@ -34,6 +34,8 @@ static COUNTER: AtomicUsize = AtomicUsize::new(0);
 pub struct Setup {
     pub config: AgentConfig,
     changes: Vec<(String, Option<OsString>)>,
+    /// Lines of a shell before it becomes the executor.
+    wrapper: Option<String>,
 }
 
 /// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
@@ -72,7 +74,15 @@ impl Setup {
         Self {
             config: AgentConfig::default(),
             changes: Vec::new(),
+            wrapper: None,
         }
+    }
+
+    /// Starts the executor by these lines of a shell, in the sandbox: they end in `exec`, and find
+    /// its program as `$EXECUTOR`, a copy that every user may run.
+    pub fn by_shell(mut self, lines: &str) -> Self {
+        self.wrapper = Some(lines.to_owned());
+        self
     }
 
     /// Sets a variable of the executor.
@@ -134,7 +144,11 @@ impl Setup {
         prepare(&agent);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let value = format!("{}-{number}", std::process::id());
-        let mut launch = Launch::new(program(), sandbox.path(), &agent);
+        let program = match &self.wrapper {
+            Some(lines) => sandbox.write_wrapper(lines, &program()),
+            None => program(),
+        };
+        let mut launch = Launch::new(program, sandbox.path(), &agent);
         launch.set(COOKIE, &value);
         for (name, value) in self.changes {
             match value {
