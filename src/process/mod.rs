@@ -3,16 +3,18 @@
 
 pub mod cgroup;
 pub mod descendants;
+pub mod signals;
 pub mod spawn;
 
 use std::cell::RefCell;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid as RawPid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open,
+    Pid as RawPid, PidfdFlags, Signal, getpgid, kill_process, kill_process_group, pidfd_open,
     pidfd_send_signal,
 };
 use smol::LocalExecutor;
@@ -38,10 +40,22 @@ pub struct Processes {
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
     alive: Alive,
-    /// Kept for the pidfd that async-process opens after it has started a program: without it, a
-    /// program would run that nobody waits for.
-    spare: RefCell<Option<OwnedFd>>,
+    /// Kept for what must not fail for lack of descriptors: the pidfd that async-process opens after
+    /// it has started a program, without which a program would run that nobody waits for; and a look
+    /// at what is below us.
+    spare: RefCell<Vec<OwnedFd>>,
     cgroup: Option<Cgroup>,
+}
+
+/// A look at processes has a folder open and a file in it, or a pidfd and a file.
+const SPARE: usize = 2;
+
+/// What a sweep has found alive.
+#[derive(Default)]
+struct Left {
+    in_reach: usize,
+    /// What became another user, by setuid.
+    beyond: usize,
 }
 
 /// A sweep that kills looks again until it finds nobody new, but not for ever: those who fork faster
@@ -57,7 +71,7 @@ impl Processes {
             executor,
             inbox,
             alive: Alive::default(),
-            spare: RefCell::new(spare_descriptor()),
+            spare: RefCell::new(spare_descriptors()),
             cgroup: Cgroup::create().inspect(|cgroup| info!(?cgroup, "commands have their own")),
         }
     }
@@ -65,9 +79,7 @@ impl Processes {
     /// Starts a command; says at once whether its program runs.
     pub fn start(&self, id: CommandId, command: &Command, environment: &Environment) -> Event {
         let before = descendants::clock();
-        self.spare.replace(None);
-        let spawned = spawn::spawn(&command.program, environment);
-        self.spare.replace(spare_descriptor());
+        let spawned = self.with_spare(|| spawn::spawn(&command.program, environment));
         let mut child = match spawned {
             Ok(child) => child,
             Err(SpawnError {
@@ -109,12 +121,38 @@ impl Processes {
         for (id, group) in self.alive.borrow().iter() {
             if commands.contains(id) {
                 signal_group(*group, signal);
+                // It may have left its own group. It is not reaped, so its pid is still its own.
+                if getpgid(Some(*group)) != Ok(*group) {
+                    let _ = each_of(signal, |raw| kill_process(*group, raw));
+                }
             }
         }
     }
 
-    /// Reaps what ended, sends the signal to everything below us, and counts what lives.
+    /// Reaps what ended, sends the signal to everything below us, and counts what lives: 0 is a proof
+    /// that nothing does that we could end, and any other number an estimate.
     pub fn sweep(&self, signal: Option<StopSignal>) -> usize {
+        let seen = self.with_spare(|| self.pass_over(signal));
+        match seen {
+            _ if descendants::is_alone() => 0,
+            Ok(Left {
+                in_reach: 0,
+                beyond,
+            }) if beyond > 0 => {
+                warn!("{beyond} processes run as another user now: only the agent can end them");
+                0
+            }
+            Ok(Left { in_reach, .. }) => in_reach.max(1),
+            // What cannot be seen here cannot be waited for either.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => 0,
+            Err(error) => {
+                warn!("failed to look for what is left of the task: {error}");
+                1
+            }
+        }
+    }
+
+    fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<Left> {
         let groups = self.groups();
         if signal == Some(StopSignal::Kill)
             && let Some(Err(error)) = self.cgroup.as_ref().map(Cgroup::kill)
@@ -122,17 +160,15 @@ impl Processes {
             warn!("failed to kill the commands' cgroup: {error}");
         }
         let mut signalled = Vec::new();
-        let mut alive = 0;
-        let mut out_of_reach = 0;
+        let mut left = Left::default();
         for _ in 0..MAX_PASSES {
             if let Some(signal) = signal {
                 groups.iter().for_each(|group| signal_group(*group, signal));
             }
-            let family = descendants::find();
-            descendants::reap(&family, &groups);
-            let mut living: Vec<Descendant> = family;
+            let reaped = descendants::reap(&groups)?;
+            let mut living = descendants::find()?;
             living.retain(|one| !one.is_zombie);
-            alive = living.len();
+            left.in_reach = living.len().saturating_sub(left.beyond);
             let Some(signal) = signal else {
                 break;
             };
@@ -144,21 +180,34 @@ impl Processes {
             for stray in &strays {
                 signalled.push(stray.identity());
                 if signal_stray(stray, signal) == Err(Errno::PERM) {
-                    out_of_reach += 1;
+                    left.beyond += 1;
+                    left.in_reach -= 1;
                 }
             }
-            // What became another user, by setuid, only the agent can end.
-            alive -= out_of_reach.min(alive);
-            if strays.is_empty() || signal == StopSignal::Terminate {
+            // What a trap starts to clean up is not asked to end in its turn. And while there are
+            // some to reap, others may have become our children after we looked.
+            let is_settled = strays.is_empty() && reaped == 0;
+            if is_settled || signal == StopSignal::Terminate {
                 break;
             }
         }
-        alive
+        Ok(left)
     }
 
     /// Reaps what ended and is no command of ours.
     pub fn reap_orphans(&self) {
-        descendants::reap(&descendants::find_children(), &self.groups());
+        if let Err(error) = descendants::reap(&self.groups()) {
+            // They are reaped with the next one.
+            debug!("failed to look for what has ended: {error}");
+        }
+    }
+
+    /// Does something with some descriptors more than there are for others.
+    fn with_spare<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.spare.take();
+        let result = act();
+        self.spare.replace(spare_descriptors());
+        result
     }
 
     /// The process groups of the commands that live, which are also their pids.
@@ -172,7 +221,8 @@ impl Processes {
         let is_unknown = |one: &&Descendant| {
             one.started >= before && one.group == one.pid && !groups.contains(&one.pid)
         };
-        for child in descendants::find_children().iter().filter(is_unknown) {
+        let children = self.with_spare(descendants::find_children);
+        for child in children.unwrap_or_default().iter().filter(is_unknown) {
             warn!(
                 pid = child.pid.as_raw_nonzero().get(),
                 "killed a process that could not be waited for"
@@ -182,9 +232,11 @@ impl Processes {
     }
 }
 
-fn spare_descriptor() -> Option<OwnedFd> {
+/// As many as there are left, if they are few.
+fn spare_descriptors() -> Vec<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::open("/dev/null", flags, Mode::empty()).ok()
+    let open = |_| rustix::fs::open("/dev/null", flags, Mode::empty()).ok();
+    (0..SPARE).map_while(open).collect()
 }
 
 fn signal_group(group: RawPid, signal: StopSignal) {
