@@ -1,6 +1,7 @@
 //! How a command ended, and the texts and numbers that are made of it: here and nowhere else.
 
 use std::fmt;
+use std::time::Duration;
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,9 +17,14 @@ pub enum Outcome {
     },
     /// It never ran: the reason, as a sentence's end ("failed to start ...: No such file").
     NotStarted(String),
+    /// It took longer than its own timeout, and then ended so.
+    TimedOut(Duration, Box<Outcome>),
     /// It ended, and nobody knows how: its status was taken by somebody else.
     Unknown,
 }
+
+/// The code of a command that timed out and then claimed success, as timeout(1) reports it.
+const TIMED_OUT: i32 = 124;
 
 // === impl Outcome ===
 
@@ -28,6 +34,10 @@ impl Outcome {
         match self {
             Self::Exited(status) => Some(i32::from(*status)),
             Self::Signalled { signal, .. } => Some(-signal),
+            Self::TimedOut(_, then) => match then.code() {
+                Some(0) => Some(TIMED_OUT),
+                code => code,
+            },
             Self::NotStarted(_) | Self::Unknown => None,
         }
     }
@@ -51,6 +61,7 @@ impl fmt::Display for Outcome {
                 f.write_str(if *core_dumped { " (core dumped)" } else { "" })
             }
             Self::NotStarted(reason) => write!(f, "failed to start: {reason}"),
+            Self::TimedOut(timeout, then) => write!(f, "timed out after {timeout:?} and {then}"),
             Self::Unknown => f.write_str("ended with an unknown status"),
         }
     }

@@ -6,46 +6,32 @@
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
-use async_signal::{Signal, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{FutureExt, or, yield_now};
-use smol::stream::StreamExt;
 use tracing::{debug, error, info, warn};
 
 use crate::api::request::TASK_PATH;
 use crate::api::server::{self, Server};
 use crate::config::Config;
 use crate::core::effect::{Effect, ExitStatus, Line};
+use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
-use crate::core::lifecycle::StopSignal;
 use crate::core::request::Reply;
-use crate::core::session::Generation;
+use crate::inbox::{self, Incoming};
 use crate::mesos::agent::Agent;
 use crate::mesos::call::Caller;
 use crate::mesos::event::{Meaning, Translator};
-use crate::process::{Processes, descendants};
+use crate::process::{Processes, descendants, signals};
+use crate::units::StopSignal;
 use crate::units::{Moment, Now, TaskId, WallTime};
-
-/// What the tasks around the loop have waited for.
-#[derive(Debug)]
-pub enum Incoming {
-    /// Something for the core as it is.
-    Event(Event),
-    /// One record of a subscription's stream.
-    Record(Generation, Vec<u8>),
-    /// A signal to this process.
-    Signal(Signal),
-}
-
-/// Senders wait while so much is unread: the loop never does.
-const INBOX_SIZE: usize = 32;
 
 /// So many steps of other tasks are taken before the loop has its turn, however many are ready: a
 /// client that never stops sending must not keep a kill waiting.
@@ -53,18 +39,6 @@ const TURNS: usize = 32;
 
 /// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
 const MAX_LINE: usize = 4096;
-
-/// Signals that ask for an end, and signals that would be one if nobody caught them. A full disk quota
-/// (SIGXFSZ) must cost a log line and not the task.
-const SIGNALS: [Signal; 7] = [
-    Signal::Term,
-    Signal::Int,
-    Signal::Child,
-    Signal::Hup,
-    Signal::Usr1,
-    Signal::Usr2,
-    Signal::Xfsz,
-];
 
 /// Everything around the core.
 struct Runtime {
@@ -74,6 +48,8 @@ struct Runtime {
     translator: Translator,
     agent: Agent,
     processes: Processes,
+    /// A process has ended, and an event that says so is on its way.
+    signals: signals::Received,
     served_task: Rc<OnceCell<TaskId>>,
     /// Where replies go, while a step lasts.
     waiting: Vec<(RequestId, Sender<Reply>)>,
@@ -102,19 +78,14 @@ async fn start(
     started: Instant,
     executor: Rc<LocalExecutor<'static>>,
 ) -> ExitStatus {
-    let (inbox, events) = bounded(INBOX_SIZE);
-    let (api_inbox, requests) = bounded(INBOX_SIZE);
+    let (inbox, events) = bounded(inbox::SIZE);
+    let (api_inbox, requests) = bounded(inbox::SIZE);
     if let Err(error) = descendants::become_subreaper() {
         warn!(
             "failed to become a subreaper, processes that lose their parent will not be found: {error}"
         );
     }
-    match Signals::new(SIGNALS) {
-        Ok(signals) => executor
-            .spawn(forward_signals(signals, inbox.clone()))
-            .detach(),
-        Err(error) => warn!("failed to listen for signals: {error}"),
-    }
+    let signals = signals::catch(&executor, inbox.clone());
     let served_task = Rc::new(OnceCell::new());
     let port = match Server::bind(config.api_port) {
         Ok(server) => {
@@ -130,13 +101,16 @@ async fn start(
     };
     let endpoint = format!("http://127.0.0.1:{port}{TASK_PATH}");
     info!("serving the task API at {endpoint}");
+    let mut settings = config.settings;
+    settings.environment.apply(own_path());
     let mut runtime = Runtime {
-        core: Executor::new(config.settings),
+        core: Executor::new(settings),
         started,
         caller: config.caller,
         translator: Translator::new(config.hooks, endpoint),
         agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
         processes: Processes::new(executor, inbox),
+        signals,
         served_task,
         waiting: Vec::new(),
         requests: 0,
@@ -144,11 +118,14 @@ async fn start(
     runtime.run(&events, &requests).await
 }
 
-async fn forward_signals(mut signals: Signals, inbox: Sender<Incoming>) {
-    while let Some(Ok(signal)) = signals.next().await {
-        // The receiver lives as long as the runtime does.
-        let _ = inbox.send(Incoming::Signal(signal)).await;
-    }
+/// Where this program is, so that commands can use it as a client of the task API.
+fn own_path() -> Vec<(Name, Option<Value>)> {
+    let path = std::env::current_exe().map(|path| path.into_os_string().into_vec());
+    let value = path.ok().and_then(|path| Value::new(path).ok());
+    Name::new("EXECUTOR_BIN")
+        .into_iter()
+        .map(|name| (name, value.clone()))
+        .collect()
 }
 
 /// What the loop woke up for.
@@ -184,12 +161,12 @@ impl Runtime {
                 (&mut timer).await;
                 Woken::Deadline
             };
-            let event = match event.or(deadline).or(request).await {
+            let events = match event.or(deadline).or(request).await {
                 Woken::Incoming(incoming) => self.meaning(incoming),
-                Woken::Request(incoming) => Some(self.admit(incoming)),
-                Woken::Deadline => Some(Event::Tick),
+                Woken::Request(incoming) => vec![self.admit(incoming)],
+                Woken::Deadline => vec![Event::Tick],
             };
-            if let Some(status) = event.and_then(|event| self.handle(event)) {
+            if let Some(status) = self.handle(events) {
                 return status;
             }
         }
@@ -207,29 +184,28 @@ impl Runtime {
     }
 
     /// What an incoming thing is to the core; nothing if it is only for the log.
-    fn meaning(&mut self, incoming: Incoming) -> Option<Event> {
+    fn meaning(&mut self, incoming: Incoming) -> Vec<Event> {
         match incoming {
-            Incoming::Event(event) => Some(event),
+            Incoming::Event(event) => vec![event],
+            Incoming::Signals => {
+                let mut events = vec![Event::OrphanEnded];
+                if self.signals.take_end() {
+                    info!("received a signal that asks for the end");
+                    events.push(Event::Shutdown);
+                }
+                events
+            }
             Incoming::Record(generation, record) => {
                 let mut log = |line: String| info!("{line}");
                 match self.translator.translate(generation, &record, &mut log) {
-                    Ok(Meaning::Event(event)) => Some(event),
-                    Ok(Meaning::Nothing) => None,
-                    Ok(Meaning::Ended(end)) => Some(Event::StreamEnded(generation, end)),
+                    Ok(Meaning::Event(event)) => vec![event],
+                    Ok(Meaning::Nothing) => Vec::new(),
+                    Ok(Meaning::Ended(end)) => vec![Event::StreamEnded(generation, end)],
                     Err(error) => {
                         warn!(bytes = record.len(), "skipped a record, failed to {error}");
-                        None
+                        Vec::new()
                     }
                 }
-            }
-            Incoming::Signal(Signal::Term | Signal::Int) => {
-                info!("received a signal that asks for the end");
-                Some(Event::Shutdown)
-            }
-            Incoming::Signal(Signal::Child) => Some(Event::OrphanEnded),
-            Incoming::Signal(signal) => {
-                info!(?signal, "ignored a signal");
-                None
             }
         }
     }
@@ -242,9 +218,9 @@ impl Runtime {
         Event::Request(id, incoming.request)
     }
 
-    /// Takes one event to its end, with everything that it causes at once.
-    fn handle(&mut self, event: Event) -> Option<ExitStatus> {
-        let mut queue = VecDeque::from([event]);
+    /// Takes events to their end, with everything that they cause at once.
+    fn handle(&mut self, events: Vec<Event>) -> Option<ExitStatus> {
+        let mut queue = VecDeque::from(events);
         while let Some(event) = queue.pop_front() {
             debug!("event: {}", event.name());
             let now = self.now();

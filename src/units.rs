@@ -48,6 +48,19 @@ pub struct UuidSource {
 #[derive(Clone, Copy, Debug)]
 pub struct Percent(f64);
 
+/// A process id, only for people to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pid(pub u32);
+
+/// A signal that ends processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopSignal {
+    /// SIGTERM, then SIGCONT, since a stopped process would never hear it.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
 // === impl Moment ===
 
 impl Moment {

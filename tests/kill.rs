@@ -8,7 +8,7 @@ use cook_executor::local::events;
 use cook_executor::local::journal::What;
 use cook_executor::mesos::messages::{
     DurationInfo, TASK_KILLING_STATE, TaskInfo,
-    TaskState::{self, Failed, Finished, Killed, Killing, Running, Starting},
+    TaskState::{Failed, Finished, Killed, Killing, Running, Starting},
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -312,7 +312,7 @@ fn a_stopped_process_is_ended_too() {
 }
 
 #[test]
-fn a_failed_guard_stays_the_end_of_it_when_a_kill_comes() {
+fn a_kill_while_a_failed_guard_is_cleared_up_makes_the_task_killed() {
     // The async command holds the end up, so that the kill finds a task that has failed already.
     let run = Run::start(json!({
         "before_commands": [
@@ -325,7 +325,8 @@ fn a_failed_guard_stays_the_end_of_it_when_a_kill_comes() {
     run.wait_for_word("async");
     run.agent.kill(TASK, SHORT);
     let ended = run.finish();
-    assert!(matches!(ended.state, Killed | Failed), "{:?}", ended.state);
+    // The design's order: killed, then the failed guard, then the command's own end.
+    assert_eq!(ended.state, Killed);
     assert!(!ended.states.contains(&Running));
 }
 
@@ -339,7 +340,133 @@ fn the_maximum_run_time_ends_the_command_and_says_so() {
         ..run.task(TASK, &job(&forever("main")))
     });
     let ended = run.finish();
-    assert!(matches!(ended.state, TaskState::Failed | Killed));
+    assert_eq!(ended.state, Failed);
     assert_eq!(ended.reason, Some(MAX_COMPLETION_TIME_REACHED));
+    assert_eq!(run.order(), ["before", "main", "after"]);
+}
+
+#[test]
+fn after_commands_have_a_budget_of_their_own_and_run_once_behind_a_deaf_command() {
+    // Together they take longer than one grace.
+    let grace = Duration::from_millis(1500);
+    let slow = |word: &str| hook(format!("sleep 0.3; {}", say(word)));
+    let run = Setup::new().launch_observed(json!({
+        "before_commands": [{"value": deaf("async"), "async": true}],
+        "command": format!("{}; {}", wait_for_word("async"), deaf("main")),
+        "after_commands": [slow("one"), slow("two")],
+    }));
+    run.wait_for_word("main");
+    run.agent.kill(TASK, Some(grace));
+    let ended = run.finish_alone();
+    assert_eq!(run.order(), ["async", "main", "one", "two"]);
+    assert_eq!(ended.exit_code(), Some(-9));
+    assert_eq!(ended.codes("before_codes"), [Some(-9)]);
+    assert_eq!(ended.codes("after_codes"), [Some(0), Some(0)]);
+    let time = time_between(&run, is_kill, is_killed);
+    assert!(time >= grace && time < 2 * grace, "{time:?}");
+}
+
+#[test]
+fn a_kill_that_meets_the_commands_own_end_is_either_late_or_a_kill() {
+    for pause in 0..10 {
+        let command = format!("{}; exit 3", wait_for_word("go"));
+        let run = Setup::new().launch_observed(json!({
+            "command": command,
+            "after_commands": [hook(say("after"))],
+        }));
+        run.wait_for(Running);
+        run.say("go");
+        // The command looks for the word each 10 ms: the kill comes before, while or after it ends.
+        let _ = run.executor.wait(Duration::from_millis(2 * pause));
+        run.agent.kill(TASK, LONG);
+        let ended = run.finish_alone();
+        match (ended.state, ended.exit_code()) {
+            (Failed, Some(3)) | (Killed, Some(3 | -15)) => {}
+            end => panic!("{end:?}\n{}", run.transcript()),
+        }
+        assert_eq!(run.order(), ["go", "after"]);
+    }
+}
+
+#[test]
+fn a_shutdown_during_a_kill_shortens_it() {
+    let run = Setup::new().grace("1secs").launch_observed(json!({
+        "command": deaf("main"),
+        "after_commands": [hook(say("after"))],
+    }));
+    run.wait_for_word("main");
+    run.agent.kill(TASK, LONG);
+    run.agent.shutdown();
+    let ended = run.finish_alone();
+    assert_eq!(ended.states, [Starting, Running, Killed]);
+    assert_eq!(ended.exit_code(), Some(-9));
+    assert_eq!(run.order(), ["main", "after"]);
+}
+
+#[test]
+fn a_kill_during_a_shutdown_does_not_lengthen_it() {
+    let run = Setup::new().grace("1secs").launch_observed(json!({
+        "command": deaf("main"),
+        "after_commands": [hook(say("after"))],
+    }));
+    run.wait_for_word("main");
+    run.agent.shutdown();
+    run.agent.kill(TASK, LONG);
+    let ended = run.finish_alone();
+    assert_eq!(ended.exit_code(), Some(-9));
+    assert_eq!(run.order(), ["main", "after"]);
+}
+
+#[test]
+fn a_second_kill_during_an_after_command_shortens_its_time_and_starts_it_not_again() {
+    let run = Setup::new().launch_observed(json!({
+        "command": forever("main"),
+        "after_commands": [hook(deaf("after"))],
+    }));
+    run.wait_for_word("main");
+    run.agent.kill(TASK, LONG);
+    run.wait_for_word("after");
+    run.agent.kill(TASK, SHORT);
+    let ended = run.finish_alone();
+    assert_eq!(ended.state, Killed);
+    assert_eq!(ended.codes("after_codes"), [Some(-9)]);
+    assert_eq!(run.order(), ["main", "after"]);
+}
+
+#[test]
+fn a_kill_while_left_over_processes_are_stopped_shortens_their_grace() {
+    let stray = format!("setsid sh -c \"{}\" &", deaf("stray"));
+    let run = Setup::new()
+        .grace("1hrs")
+        .launch_observed(json!({"command": format!("{stray} {}", wait_for_word("stray"))}));
+    // The exit code is told when the command has ended, and the left-overs get their SIGTERM.
+    run.wait_until("the exit code", |journal| {
+        let messages = journal.messages();
+        messages
+            .iter()
+            .any(|message| message.get("exit-code").is_some())
+    });
+    run.agent.kill(TASK, SHORT);
+    let ended = run.finish_alone();
+    assert_eq!(ended.state, Killed);
+    assert_eq!(ended.exit_code(), Some(0));
+}
+
+#[test]
+fn the_maximum_run_time_is_no_kill() {
+    let run = Setup::new()
+        .agent(|config| config.capabilities = vec![TASK_KILLING_STATE])
+        .start_with(|agent| agent.hold_acknowledgements());
+    run.agent.launch(TaskInfo {
+        max_completion_time: Some(DurationInfo {
+            nanoseconds: 200_000_000,
+        }),
+        kill_policy: SHORT.map(events::kill_policy),
+        ..run.task(TASK, &job(&deaf("main")))
+    });
+    let ended = run.finish_alone();
+    assert_eq!(ended.states, [Starting, Running, Failed]);
+    assert_eq!(ended.reason, Some(MAX_COMPLETION_TIME_REACHED));
+    assert_eq!(ended.exit_code(), Some(-9));
     assert_eq!(run.order(), ["before", "main", "after"]);
 }

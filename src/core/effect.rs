@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::event::{Identity, RequestId};
-use crate::core::lifecycle::{Pid, StopSignal};
 use crate::core::outbox::{Item, Serial, TaskState, Update};
 use crate::core::plan::CommandId;
 use crate::core::request::Reply;
 use crate::core::session::Generation;
 use crate::outcome::Outcome;
+use crate::units::{Pid, StopSignal};
 use crate::units::{TaskId, Uuid};
 
 /// Everything the world can be asked to do.
@@ -89,6 +89,8 @@ pub enum Note {
     AcknowledgedUnknown,
     /// A hook, by its description, ended.
     HookEnded(String, Outcome),
+    /// A hook, by its description, has used up its own time.
+    HookTimedOut(String),
     /// What runs was asked to end, and is killed after this long; after commands follow.
     Stopping(Duration),
     /// SIGTERM has had its time.
@@ -163,6 +165,7 @@ impl fmt::Display for Note {
                 f.write_str("acknowledged an update that is not waited for")
             }
             Self::HookEnded(hook, outcome) => write!(f, "{hook} {outcome}"),
+            Self::HookTimedOut(hook) => write!(f, "{hook} has timed out"),
             Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),
             Self::KillingNow => f.write_str("SIGKILL to what still lives"),
             Self::AgentLost => f.write_str("the agent is lost: the task is stopped"),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::core::environment::{Name, Value};
-use crate::core::lifecycle::Pid;
 use crate::core::outbox::{Answer, Serial};
 use crate::core::plan::{CommandId, Plan, Refusal};
 use crate::core::request::Request;
 use crate::core::session::{Generation, StreamEnd};
 use crate::outcome::Outcome;
+use crate::units::Pid;
 use crate::units::{AgentId, TaskId};
 
 /// Everything that can happen.
@@ -37,6 +37,8 @@ pub enum Event {
     CommandStarted(CommandId, Pid),
     /// The command ended, or never started.
     CommandEnded(CommandId, Outcome),
+    /// The system has no room for the command right now, for this reason.
+    CommandDelayed(CommandId, String),
     /// A process that some command left behind ended.
     OrphanEnded,
     /// A sweep found so many processes alive.
@@ -102,6 +104,7 @@ impl Event {
             Self::Acknowledged(_) => "acknowledged",
             Self::CommandStarted(..) => "command started",
             Self::CommandEnded(..) => "command ended",
+            Self::CommandDelayed(..) => "command delayed",
             Self::OrphanEnded => "orphan ended",
             Self::Swept { .. } => "swept",
             Self::Request(..) => "request",

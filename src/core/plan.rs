@@ -2,6 +2,7 @@
 //! job's after commands, the operator's.
 
 use std::fmt;
+use std::time::Duration;
 
 /// How to run one command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,8 @@ pub struct Hook {
     pub guard: bool,
     /// It does not hold up the next command, and is stopped when the others have ended.
     pub is_async: bool,
+    /// It is stopped after this long, and has failed then.
+    pub timeout: Option<Duration>,
 }
 
 /// The before and after commands from one author.
@@ -68,6 +71,8 @@ pub struct Command {
     pub guard: bool,
     /// See [`Hook::is_async`]; never set for the command itself.
     pub is_async: bool,
+    /// See [`Hook::timeout`]; never set for the command itself.
+    pub timeout: Option<Duration>,
 }
 
 /// A command's place in its plan.
@@ -94,6 +99,7 @@ impl Hook {
             program: Program::Shell(self.value.into_bytes()),
             guard: self.guard,
             is_async: self.is_async,
+            timeout: self.timeout,
         }
     }
 }
@@ -119,6 +125,7 @@ impl Plan {
                 program: main,
                 guard: false,
                 is_async: false,
+                timeout: None,
             },
         );
         Self {
@@ -200,6 +207,7 @@ mod tests {
             value: value.to_owned(),
             guard: false,
             is_async: false,
+            timeout: None,
         }
     }
 

@@ -20,9 +20,9 @@ use crate::core::session::{Generation, StreamEnd};
 use crate::http::body::{Chunked, Piece};
 use crate::http::h1;
 use crate::http::head::{Framing, ResponseHead, Scanner};
+use crate::inbox::Incoming;
 use crate::mesos::address::{Address, Socket};
 use crate::mesos::recordio;
-use crate::runtime::Incoming;
 
 /// The agent reads and writes protobuf only if it is asked for exactly this.
 const PROTOBUF: &str = "application/x-protobuf";

@@ -3,8 +3,11 @@
 //!
 //! Whatever is wrong is said in words for the author of the job, with the place where it stands.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
+use crate::api::json::kind;
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
 use crate::mesos::messages::CommandInfo;
 
@@ -147,7 +150,7 @@ impl Reader<'_> {
                 entry,
             ));
         };
-        self.remark_unknown(what, object, &["value", "guard", "async"]);
+        self.remark_unknown(what, object, &["value", "guard", "async", "timeout"]);
         let named = |key: &str| format!("{what}.{key}");
         let value = match object.get("value") {
             Some(Value::String(text)) => {
@@ -162,10 +165,25 @@ impl Reader<'_> {
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(other) => Err(wrong_type(&named(key), "true or false", other)),
         };
+        let seconds = |value: &Value| {
+            let seconds = value.as_f64().filter(|seconds| *seconds > 0.0);
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        };
+        let timeout = match object.get("timeout") {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(seconds(value).ok_or_else(|| match value {
+                Value::Number(number) => {
+                    let what = named("timeout");
+                    Refusal(format!("{what} must be above 0 seconds, found {number}"))
+                }
+                other => wrong_type(&named("timeout"), "a number of seconds", other),
+            })?),
+        };
         Ok(Hook {
             value,
             guard: flag("guard")?,
             is_async: flag("async")?,
+            timeout,
         })
     }
 
@@ -219,22 +237,7 @@ fn refuse<T>(message: &str) -> Result<T, Refusal> {
 }
 
 fn wrong_type(what: &str, wanted: &str, found: &Value) -> Refusal {
-    Refusal(format!(
-        "{what} must be {wanted}, found {}",
-        type_name(found)
-    ))
-}
-
-/// What to call a JSON value in a message.
-pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
+    Refusal(format!("{what} must be {wanted}, found {}", kind(found)))
 }
 
 #[cfg(test)]
@@ -356,6 +359,10 @@ mod tests {
             (
                 r#"{"command": "a", "before_commands": [{"value": "x", "async": 1}]}"#,
                 "before_commands[0].async must be true or false, found a number",
+            ),
+            (
+                r#"{"command": "a", "after_commands": [{"value": "x", "timeout": 0}]}"#,
+                "after_commands[0].timeout must be above 0 seconds, found 0",
             ),
         ] {
             let Err(Refusal(message)) = read(data) else {

@@ -4,9 +4,12 @@
 //! statuses of the commands away from async-process, and a peek at "any" child answers the same zombie
 //! again and again; so adopted children are listed and reaped one by one.
 
-use std::fs;
+use std::{fs, io};
 
+use rustix::io::Errno;
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use rustix::time::{ClockId, clock_gettime};
 
 /// A process below us.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +20,31 @@ pub struct Descendant {
     pub group: Pid,
     /// It has ended; its parent did not reap it yet.
     pub is_zombie: bool,
-    /// It is our child, born or adopted, so it is ours to reap.
-    pub is_child: bool,
+    /// When it started, by [`clock`]; with its pid this identifies it.
+    pub started: u64,
+}
+
+// === impl Descendant ===
+
+impl Descendant {
+    /// Differs from that of every other process, earlier or later.
+    pub fn identity(&self) -> (Pid, u64) {
+        (self.pid, self.started)
+    }
+
+    /// Whether its pid still means this process, and it has not ended.
+    pub fn is_still_there(&self) -> bool {
+        let now = look_at(self.pid);
+        now.is_some_and(|now| now.identity() == self.identity() && !now.is_zombie)
+    }
+}
+
+/// The time since boot in the unit of `/proc/PID/stat`, rounded down.
+pub fn clock() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let ticks = clock_ticks_per_second();
+    let seconds = now.tv_sec.unsigned_abs() * ticks;
+    seconds + now.tv_nsec.unsigned_abs() * ticks / 1_000_000_000
 }
 
 /// Makes us the parent of every descendant that loses its own.
@@ -30,68 +56,101 @@ pub fn become_subreaper() -> rustix::io::Result<()> {
     set_child_subreaper(Some(getpid()))
 }
 
+/// Whether we have no child, born or adopted, running or ended, and so nothing below us at all: what
+/// loses its parent becomes our child in the same moment. This is the only proof of it. Who reads
+/// lists of processes can miss one for ever that forks and ends, again and again, between two reads.
+pub fn is_alone() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
+}
+
 /// All descendants, parents before their children. A process that forks meanwhile may hide its
 /// child, so one look proves nothing but the existence of what it found.
-pub fn find() -> Vec<Descendant> {
-    let mut family = find_children();
+///
+/// # Errors
+///
+/// We cannot be looked at: there is no `/proc`, or no descriptor left for it.
+pub fn find() -> io::Result<Vec<Descendant>> {
+    let mut family = find_children()?;
     let mut next = 0;
     while let Some(parent) = family.get(next).copied() {
         next += 1;
-        for pid in children_of(&parent.pid.as_raw_nonzero().to_string()) {
+        for pid in children_of(&parent.pid.as_raw_nonzero().to_string())? {
             let is_known = family.iter().any(|known| known.pid == pid);
-            family.extend((!is_known).then(|| look_at(pid, false)).flatten());
+            family.extend((!is_known).then(|| look_at(pid)).flatten());
         }
     }
-    family
+    Ok(family)
 }
 
 /// Our children only.
-pub fn find_children() -> Vec<Descendant> {
-    let children = children_of("self").into_iter();
-    children.filter_map(|pid| look_at(pid, true)).collect()
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn find_children() -> io::Result<Vec<Descendant>> {
+    let children = children_of(SELF)?.into_iter();
+    Ok(children.filter_map(look_at).collect())
 }
 
-/// Reaps adopted children that have ended; `commands` are reaped by those who wait for them.
-pub fn reap(family: &[Descendant], commands: &[Pid]) {
-    let is_adopted =
-        |one: &&Descendant| one.is_child && one.is_zombie && !commands.contains(&one.pid);
-    for zombie in family.iter().filter(is_adopted) {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        // Fails only if it is no longer there, which is what was wanted.
-        let _ = waitid(WaitId::Pid(zombie.pid), options);
-    }
+/// Reaps adopted children that have ended, and says how many; `commands` are reaped by those who
+/// wait for them.
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn reap(commands: &[Pid]) -> io::Result<usize> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let has_ended = |pid: &Pid| matches!(waitid(WaitId::Pid(*pid), options), Ok(Some(_)));
+    let mut adopted = children_of(SELF)?;
+    adopted.retain(|pid| !commands.contains(pid));
+    Ok(adopted.iter().filter(|pid| has_ended(pid)).count())
 }
 
-/// The children of all threads of a process; none if it has just ended.
-fn children_of(process: &str) -> Vec<Pid> {
-    let mut children = Vec::new();
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
-        return children;
+/// The name of our own folder in `/proc`.
+const SELF: &str = "self";
+
+/// The children of all threads of a process; none of those that have just ended, whose children are
+/// another's by now.
+fn children_of(process: &str) -> io::Result<Vec<Pid>> {
+    let has_ended = |error: &io::Error| {
+        let errno = Errno::from_io_error(error);
+        process != SELF && matches!(errno, Some(Errno::NOENT | Errno::SRCH))
     };
-    for thread in threads.flatten() {
-        let list = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        let pids = list
-            .split_ascii_whitespace()
-            .filter_map(|pid| pid.parse().ok());
+    let mut children = Vec::new();
+    let threads = match fs::read_dir(format!("/proc/{process}/task")) {
+        Err(error) if has_ended(&error) => return Ok(children),
+        threads => threads?,
+    };
+    for thread in threads {
+        let list = thread.and_then(|thread| fs::read_to_string(thread.path().join("children")));
+        let list = match list {
+            Err(error) if has_ended(&error) => continue,
+            list => list?,
+        };
+        let pids = list.split_ascii_whitespace();
+        let pids = pids.filter_map(|pid| pid.parse().ok());
         children.extend(pids.filter_map(Pid::from_raw));
     }
-    children
+    Ok(children)
 }
 
 /// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`, where the name may hold anything, also
 /// parentheses and line feeds.
-fn look_at(pid: Pid, is_child: bool) -> Option<Descendant> {
+fn look_at(pid: Pid) -> Option<Descendant> {
     let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let rest = std::str::from_utf8(&stat[behind_name..]).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let is_zombie = matches!(fields.next()?, "Z" | "X");
     let group = fields.nth(1)?.parse().ok()?;
+    // From the fifth field to the twenty-second, starttime.
+    let started = fields.nth(16)?.parse().ok()?;
     Some(Descendant {
         pid,
         // A group of 0 is outside our pid namespace.
         group: Pid::from_raw(group).unwrap_or(pid),
         is_zombie,
-        is_child,
+        started,
     })
 }

@@ -9,10 +9,20 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
 
 use async_process::Child;
+use rustix::io::Errno;
 
 use crate::core::environment::Environment;
 use crate::core::plan::Program;
 use crate::outcome::Outcome;
+
+/// Why a program does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpawnError {
+    /// Another try may find room.
+    pub is_transient: bool,
+    /// In words, with the program's name.
+    pub reason: String,
+}
 
 /// What runs a shell command.
 const SHELL: &str = "/bin/sh";
@@ -25,8 +35,8 @@ const SHELL: &str = "/bin/sh";
 ///
 /// # Errors
 ///
-/// The kernel's reason why the program could not be started.
-pub fn spawn(program: &Program, environment: &Environment) -> io::Result<Child> {
+/// What the kernel says against it, and whether it may change its mind.
+pub fn spawn(program: &Program, environment: &Environment) -> Result<Child, SpawnError> {
     let text = |bytes| std::ffi::OsStr::from_bytes(bytes);
     let mut command = match program {
         Program::Shell(script) => {
@@ -48,7 +58,40 @@ pub fn spawn(program: &Program, environment: &Environment) -> io::Result<Child> 
         .process_group(0)
         .env_clear()
         .envs(environment.iter());
-    async_process::Command::from(command).spawn()
+    let name = command.get_program().to_string_lossy().into_owned();
+    async_process::Command::from(command)
+        .spawn()
+        .map_err(|error| SpawnError {
+            is_transient: is_transient(&error),
+            reason: reason(&name, &error),
+        })
+}
+
+/// Another try may find room: processes, memory or descriptors were short, or the program's file was
+/// still being written.
+fn is_transient(error: &io::Error) -> bool {
+    let transient = [
+        Errno::AGAIN,
+        Errno::NOMEM,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::TXTBSY,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| transient.contains(&errno))
+}
+
+/// Names the program, and explains the reasons that a person can do something about.
+fn reason(program: &str, error: &io::Error) -> String {
+    let hint = match Errno::from_io_error(error) {
+        Some(Errno::AGAIN) => " (the limit of processes is reached)",
+        Some(Errno::TOOBIG) => " (the command with its environment is too large)",
+        Some(Errno::NOEXEC) => " (no program for this machine, and no #! line)",
+        _ => "",
+    };
+    let text = error.to_string();
+    // The number behind it says nothing to a person.
+    let text = text.split(" (os error").next().unwrap_or_default();
+    format!("{program}: {text}{hint}")
 }
 
 /// How a process ended.

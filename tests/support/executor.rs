@@ -35,6 +35,8 @@ pub struct Setup {
     pub config: AgentConfig,
     changes: Vec<(String, Option<OsString>)>,
     prelude: Option<String>,
+    /// Lines of a shell before it becomes the executor.
+    wrapper: Option<String>,
 }
 
 /// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
@@ -74,7 +76,15 @@ impl Setup {
             config: AgentConfig::default(),
             changes: Vec::new(),
             prelude: None,
+            wrapper: None,
         }
+    }
+
+    /// Starts the executor by these lines of a shell, in the sandbox: they end in `exec`, and find
+    /// its program as `$EXECUTOR`, a copy that every user may run.
+    pub fn by_shell(mut self, lines: &str) -> Self {
+        self.wrapper = Some(lines.to_owned());
+        self
     }
 
     /// Sets a variable of the executor.
@@ -125,6 +135,15 @@ impl Setup {
         run
     }
 
+    /// Starts the agent and the executor, and launches a task with this job; the executor does not
+    /// leave before [`Run::finish_alone`] has looked around.
+    #[track_caller]
+    pub fn launch_observed(self, job: Value) -> Run {
+        let run = self.start_with(Agent::hold_acknowledgements);
+        run.launch(TASK, &job);
+        run
+    }
+
     /// Starts the agent, does something to it, then starts the executor.
     #[track_caller]
     pub fn start_with(self, prepare: impl FnOnce(&Agent)) -> Run {
@@ -133,7 +152,11 @@ impl Setup {
         prepare(&agent);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let value = format!("{}-{number}", std::process::id());
-        let mut launch = Launch::new(program(), sandbox.path(), &agent);
+        let program = match &self.wrapper {
+            Some(lines) => sandbox.write_wrapper(lines, &program()),
+            None => program(),
+        };
+        let mut launch = Launch::new(program, sandbox.path(), &agent);
         launch.set(COOKIE, &value);
         for (name, value) in self.changes {
             match value {
@@ -241,6 +264,51 @@ impl Run {
             .open(path)
             .expect("order can be opened");
         writeln!(file, "{word}").expect("order can be written");
+    }
+
+    /// The processes of this run but the executor itself.
+    pub fn processes(&self) -> Vec<String> {
+        let executor = self.executor.pid();
+        let mut found = census::carrying(&self.cookie);
+        found.retain(|process| process.pid != executor);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    /// The children of the executor, also those that have ended and are not reaped.
+    pub fn children(&self) -> Vec<i32> {
+        let pid = self.executor.pid().as_raw_nonzero();
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let list = std::fs::read_to_string(path).unwrap_or_default();
+        let pids = list.split_ascii_whitespace();
+        pids.filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// Waits for the terminal update, and finds the executor alone when it comes. The agent has to
+    /// hold its acknowledgements back until then: they are what lets the executor go.
+    #[track_caller]
+    pub fn finish_alone(&self) -> Ended {
+        self.wait_until("a terminal update", |journal| {
+            journal.terminal_of(TASK).is_some()
+        });
+        let (processes, children) = (self.processes(), self.children());
+        assert!(processes.is_empty(), "survivors: {}", processes.join(", "));
+        assert!(children.is_empty(), "not reaped: {children:?}");
+        self.agent.release_acknowledgements();
+        self.finish()
+    }
+
+    /// Waits as long as something holds that must not hold for long.
+    #[track_caller]
+    pub fn wait_while(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while holds(self) {
+            // Waiting for the executor's end is a pause that ends early when there is no hope.
+            let ended = self.executor.wait(TICK).is_some();
+            assert!(
+                !ended && Instant::now() < deadline,
+                "waited in vain: {what}"
+            );
+        }
     }
 
     /// Waits for the executor's end; its exit code.

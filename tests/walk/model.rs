@@ -12,13 +12,12 @@ use cook_executor::core::effect::{Effect, ExitStatus, Note};
 use cook_executor::core::environment::Environment;
 use cook_executor::core::event::{Event, Identity, Launch, RequestId, Work};
 use cook_executor::core::executor::{Executor, Settings};
-use cook_executor::core::lifecycle::{Pid, StopSignal};
 use cook_executor::core::outbox::{Answer, Item, Message, Serial, TaskState, Update};
 use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
 use cook_executor::core::request::{Patch, Reply, Request};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
 use cook_executor::outcome::Outcome;
-use cook_executor::units::{AgentId, Moment, Now, Percent, TaskId, Uuid};
+use cook_executor::units::{AgentId, Moment, Now, Percent, Pid, StopSignal, TaskId, Uuid};
 
 /// How often each kind of mischief may happen in one walk; this is what bounds the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,6 +163,7 @@ pub fn hook(guard: bool, is_async: bool) -> Hook {
         value: "hook".into(),
         guard,
         is_async,
+        timeout: None,
     }
 }
 
@@ -458,7 +458,7 @@ impl Model {
                     Reply::Applied | Reply::AppliedWithoutAgent => {
                         self.newest_progress = Some(u32::from(self.mischief.patches));
                     }
-                    Reply::TaskEnded | Reply::View(_) => {}
+                    Reply::EnvironmentTooLarge | Reply::TaskEnded | Reply::View(_) => {}
                 }
                 None
             }

@@ -201,9 +201,12 @@ impl Start {
                 program,
                 guard,
                 is_async,
+                timeout,
             } = command;
             let broken = matches!(program, Program::Shell(text) if text == BROKEN.as_bytes());
-            eprintln!("    {part:?} guard={guard} async={is_async} broken={broken}");
+            eprintln!(
+                "    {part:?} guard={guard} async={is_async} timeout={timeout:?} broken={broken}"
+            );
         }
         LOUD.set(true);
         self.replay(&steps, promise);

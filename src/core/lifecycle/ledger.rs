@@ -1,8 +1,11 @@
 //! What has become of each command of a plan.
 
-use super::Pid;
+use std::time::Duration;
+
+use super::KILL_AGAIN;
 use crate::core::plan::{CommandId, Part, Plan};
 use crate::outcome::Outcome;
+use crate::units::{Moment, Pid, StopSignal};
 
 /// One entry for each command, in the plan's order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,14 +16,33 @@ pub(super) struct Ledger {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum CommandState {
     Planned,
-    /// The world was asked to start it.
-    Starting,
+    /// The world was asked to start it, after so many times in vain.
+    Starting {
+        failures: u32,
+    },
+    /// There was no room for it; it is tried again.
+    Delayed {
+        failures: u32,
+        retry_at: Moment,
+    },
     Running {
         pid: Pid,
         /// We asked it to end: how it ends says nothing about its guard.
         asked_to_stop: bool,
+        time: Time,
     },
     Ended(Outcome),
+}
+
+/// How long a command may run by its own timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Time {
+    Unlimited,
+    Until(Moment),
+    /// It was over; SIGKILL follows.
+    Over {
+        kill_at: Moment,
+    },
 }
 
 /// A command's end, as far as it was awaited.
@@ -29,7 +51,24 @@ pub(super) struct End {
     pub(super) pid: Option<Pid>,
     /// It was stopped by us.
     pub(super) asked_to_stop: bool,
+    /// How it is told.
+    pub(super) outcome: Outcome,
 }
+
+/// What is to be done with one command because time has passed.
+pub(super) enum Due {
+    /// Try again to start it.
+    Start,
+    /// Its own time is over.
+    Signal(StopSignal),
+}
+
+/// A command that finds no room is tried again so often: about three seconds in all, since what is
+/// short (processes, descriptors, memory) was short before it and may stay so.
+const MAX_FAILURES: u32 = 5;
+
+/// The first wait; each further one is twice as long.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 // === impl Ledger ===
 
@@ -41,34 +80,127 @@ impl Ledger {
     }
 
     pub(super) fn starting(&mut self, id: CommandId) {
-        self.set(id, CommandState::Starting);
+        self.set(id, CommandState::Starting { failures: 0 });
+    }
+
+    /// There was no room for the command. False if it has been tried often enough.
+    pub(super) fn delay(&mut self, id: CommandId, now: Moment) -> bool {
+        match self.get(id) {
+            Some(CommandState::Starting { failures }) if *failures < MAX_FAILURES => {
+                let retry_at = now.plus(RETRY_DELAY * 2_u32.pow(*failures));
+                let failures = failures + 1;
+                self.set(id, CommandState::Delayed { failures, retry_at });
+                true
+            }
+            _ => false,
+        }
     }
 
     /// False if the command was not on its way.
-    pub(super) fn started(&mut self, id: CommandId, pid: Pid) -> bool {
-        if self.get(id) != Some(&CommandState::Starting) {
+    pub(super) fn started(&mut self, id: CommandId, pid: Pid, ends_at: Option<Moment>) -> bool {
+        let Some(CommandState::Starting { .. }) = self.get(id) else {
             return false;
-        }
-        let asked_to_stop = false;
-        self.set(id, CommandState::Running { pid, asked_to_stop });
+        };
+        let running = CommandState::Running {
+            pid,
+            asked_to_stop: false,
+            time: ends_at.map_or(Time::Unlimited, Time::Until),
+        };
+        self.set(id, running);
         true
     }
 
-    /// `None` if the command was not alive.
-    pub(super) fn ended(&mut self, id: CommandId, outcome: Outcome) -> Option<End> {
-        let end = match self.get(id)? {
+    /// `None` if the command was not alive. `timeout` is its own, for the telling.
+    pub(super) fn ended(
+        &mut self,
+        id: CommandId,
+        outcome: Outcome,
+        timeout: Option<Duration>,
+    ) -> Option<End> {
+        let (pid, asked_to_stop, time) = match self.get(id)? {
             CommandState::Planned | CommandState::Ended(_) => return None,
-            CommandState::Starting => End {
-                pid: None,
-                asked_to_stop: false,
-            },
-            CommandState::Running { pid, asked_to_stop } => End {
-                pid: Some(*pid),
-                asked_to_stop: *asked_to_stop,
-            },
+            CommandState::Starting { .. } | CommandState::Delayed { .. } => {
+                (None, false, Time::Unlimited)
+            }
+            CommandState::Running {
+                pid,
+                asked_to_stop,
+                time,
+            } => (Some(*pid), *asked_to_stop, *time),
         };
-        self.set(id, CommandState::Ended(outcome));
-        Some(end)
+        let outcome = match (time, timeout) {
+            (Time::Over { .. }, Some(timeout)) => Outcome::TimedOut(timeout, Box::new(outcome)),
+            (Time::Over { .. } | Time::Until(_) | Time::Unlimited, _) => outcome,
+        };
+        self.set(id, CommandState::Ended(outcome.clone()));
+        Some(End {
+            pid,
+            asked_to_stop,
+            outcome,
+        })
+    }
+
+    /// What time has made due; each thing once.
+    pub(super) fn take_due(&mut self, now: Moment, grace: Duration) -> Vec<(CommandId, Due)> {
+        let mut due = Vec::new();
+        for (index, state) in self.commands.iter_mut().enumerate() {
+            let id = CommandId(index);
+            match state {
+                CommandState::Delayed { failures, retry_at } if *retry_at <= now => {
+                    let failures = *failures;
+                    *state = CommandState::Starting { failures };
+                    due.push((id, Due::Start));
+                }
+                CommandState::Running { time, .. } => match *time {
+                    Time::Until(end) if end <= now => {
+                        let kill_at = now.plus(grace);
+                        *time = Time::Over { kill_at };
+                        due.push((id, Due::Signal(StopSignal::Terminate)));
+                    }
+                    Time::Over { kill_at } if kill_at <= now => {
+                        let kill_at = now.plus(KILL_AGAIN);
+                        *time = Time::Over { kill_at };
+                        due.push((id, Due::Signal(StopSignal::Kill)));
+                    }
+                    Time::Unlimited | Time::Until(_) | Time::Over { .. } => {}
+                },
+                CommandState::Planned
+                | CommandState::Starting { .. }
+                | CommandState::Delayed { .. }
+                | CommandState::Ended(_) => {}
+            }
+        }
+        due
+    }
+
+    /// When [`Self::take_due`] has something.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        let deadlines = self.commands.iter().filter_map(|state| match state {
+            CommandState::Delayed { retry_at, .. } => Some(*retry_at),
+            CommandState::Running { time, .. } => match time {
+                Time::Unlimited => None,
+                Time::Until(end) => Some(*end),
+                Time::Over { kill_at } => Some(*kill_at),
+            },
+            CommandState::Planned | CommandState::Starting { .. } | CommandState::Ended(_) => None,
+        });
+        deadlines.min()
+    }
+
+    /// What waits for room.
+    pub(super) fn delayed(&self) -> Vec<CommandId> {
+        let delayed = self
+            .commands
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| match state {
+                CommandState::Delayed { .. } => true,
+                CommandState::Planned
+                | CommandState::Starting { .. }
+                | CommandState::Running { .. }
+                | CommandState::Ended(_) => false,
+            });
+        delayed.map(|(index, _)| CommandId(index)).collect()
     }
 
     /// Everything that runs is being stopped by us; returns what that is.
@@ -85,7 +217,9 @@ impl Ledger {
 
     pub(super) fn is_any_alive(&self) -> bool {
         self.commands.iter().any(|state| match state {
-            CommandState::Starting | CommandState::Running { .. } => true,
+            CommandState::Starting { .. }
+            | CommandState::Delayed { .. }
+            | CommandState::Running { .. } => true,
             CommandState::Planned | CommandState::Ended(_) => false,
         })
     }
@@ -93,7 +227,10 @@ impl Ledger {
     pub(super) fn outcome(&self, id: CommandId) -> Option<&Outcome> {
         match self.get(id)? {
             CommandState::Ended(outcome) => Some(outcome),
-            CommandState::Planned | CommandState::Starting | CommandState::Running { .. } => None,
+            CommandState::Planned
+            | CommandState::Starting { .. }
+            | CommandState::Delayed { .. }
+            | CommandState::Running { .. } => None,
         }
     }
 

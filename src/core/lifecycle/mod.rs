@@ -19,20 +19,22 @@
 
 mod budget;
 mod ledger;
+mod result;
 
 use std::time::Duration;
 
 pub use budget::{Budget, StopOrder};
-use ledger::Ledger;
+use ledger::{Due, Ledger};
+pub use result::PHASE;
 
 use crate::core::effect::{Effect, Note};
 use crate::core::environment::Environment;
 use crate::core::outbox::{Reason, TaskState};
-use crate::core::plan::{CommandId, Origin, Part, Plan};
+use crate::core::plan::{CommandId, Plan};
 use crate::core::progress::Progress;
-use crate::core::request::{Patch, View};
+use crate::core::request::Patch;
 use crate::outcome::Outcome;
-use crate::units::Moment;
+use crate::units::{Moment, Pid, StopSignal};
 
 /// What happens to a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +43,8 @@ pub enum TaskEvent {
     Started(CommandId, Pid),
     /// The command ended, or never started.
     Ended(CommandId, Outcome),
+    /// The system has no room for the command right now, for this reason.
+    Delayed(CommandId, String),
     /// A process that some command left behind ended.
     OrphanEnded,
     /// The sweep asked for last found so many processes alive.
@@ -52,19 +56,6 @@ pub enum TaskEvent {
     Stop(StopOrder),
     /// Time has passed.
     Tick,
-}
-
-/// A process id, only for people to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Pid(pub u32);
-
-/// A signal that ends processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StopSignal {
-    /// SIGTERM, then SIGCONT, since a stopped process would never hear it.
-    Terminate,
-    /// SIGKILL.
-    Kill,
 }
 
 /// How the task ends, as it is to be told.
@@ -212,7 +203,7 @@ impl Lifecycle {
     }
 
     pub(super) fn step(&mut self, event: TaskEvent, turn: &mut Turn) {
-        use TaskEvent::{Ended, OrphanEnded, Started, Stop, Swept, Tick};
+        use TaskEvent::{Delayed, Ended, OrphanEnded, Started, Stop, Swept, Tick};
         match (self.phase, event) {
             (Phase::Sequence { current, .. }, Started(id, pid)) => {
                 self.started(id, pid, turn);
@@ -229,6 +220,11 @@ impl Lifecycle {
                     self.start(CommandId(id.0 + 1), turn);
                 }
             }
+            (Phase::Sequence { .. }, Delayed(id, reason)) => {
+                if !self.ledger.delay(id, turn.now) {
+                    self.step(Ended(id, Outcome::NotStarted(reason)), turn);
+                }
+            }
             (Phase::Sequence { current, .. }, Stop(order)) => {
                 self.obey(order, turn.now);
                 self.interrupt(current, turn);
@@ -240,6 +236,8 @@ impl Lifecycle {
                     let grace = self.limits.grace;
                     self.obey(StopOrder::MaximumRunTime { grace }, turn.now);
                     self.interrupt(current, turn);
+                } else {
+                    self.tick_commands(turn);
                 }
             }
             (Phase::Sequence { .. } | Phase::Stopping { .. }, OrphanEnded) => {
@@ -248,20 +246,19 @@ impl Lifecycle {
             // The answer to a sweep of an earlier phase cannot come: only Clearing asks.
             (Phase::Sequence { .. } | Phase::Stopping { .. }, Swept { .. }) => {}
 
+            // Nothing that has not started yet needs to start any more.
+            (Phase::Stopping { .. } | Phase::Clearing { .. }, Delayed(id, reason)) => {
+                self.step(Ended(id, Outcome::NotStarted(reason)), turn);
+            }
+            (Phase::Reported, Delayed(..)) => {}
+
             (Phase::Stopping { .. }, Started(id, pid)) => {
                 self.started(id, pid, turn);
                 self.signal_running(StopSignal::Terminate, turn);
             }
             (Phase::Stopping { kill_at }, Ended(id, outcome)) => {
                 self.ended(id, outcome, turn);
-                if self.ledger.is_any_alive() {
-                    return;
-                }
-                if self.has_after() {
-                    self.start(self.first_after(), turn);
-                } else {
-                    self.clear(kill_at, turn);
-                }
+                self.go_on_if_stopped(kill_at, turn);
             }
             (Phase::Stopping { kill_at }, Stop(order)) => {
                 let budget = self.obey(order, turn.now);
@@ -311,8 +308,7 @@ impl Lifecycle {
 
             // A repeated stop can still shorten the wait for the acknowledgement.
             (Phase::Reported, Stop(order)) => drop(self.obey(order, turn.now)),
-            (Phase::Reported, Started(..) | Ended(..) | Swept { .. } | Tick) => {}
-            (Phase::Reported, OrphanEnded) => turn.perform(Effect::ReapOrphans),
+            (Phase::Reported, Started(..) | Ended(..) | OrphanEnded | Swept { .. } | Tick) => {}
         }
     }
 
@@ -321,7 +317,8 @@ impl Lifecycle {
         match self.phase {
             Phase::Sequence { kill_at, .. } => {
                 let run_until = self.limits.run_until.filter(|_| self.may_run_out_of_time());
-                kill_at.into_iter().chain(run_until).min()
+                let limits = [kill_at, run_until, self.ledger.next_deadline()];
+                limits.into_iter().flatten().min()
             }
             Phase::Stopping { kill_at } | Phase::Clearing { kill_at, .. } => Some(kill_at),
             Phase::Reported => None,
@@ -354,21 +351,6 @@ impl Lifecycle {
         self.progress.update(patch.progress, patch.message);
     }
 
-    /// What is known about the task, but for the state reported last.
-    pub fn view(&self) -> View {
-        let codes = |part| self.ledger.codes(&self.plan, part);
-        View {
-            exit_code: self.main_outcome().and_then(Outcome::code),
-            before_codes: codes(Part::Before(Origin::Job)).unwrap_or_default(),
-            after_codes: codes(Part::After(Origin::Job)).unwrap_or_default(),
-            default_before_codes: codes(Part::Before(Origin::Operator)),
-            default_after_codes: codes(Part::After(Origin::Operator)),
-            progress: self.progress.percent(),
-            message: self.progress.message().map(str::to_owned),
-            state: None,
-        }
-    }
-
     // --- the sequence ---
 
     /// Starts the command at `id`, or begins the end if the plan is over.
@@ -380,6 +362,7 @@ impl Lifecycle {
         };
         if self.plan.get(id).is_some() {
             self.ledger.starting(id);
+            self.tell_by_environment(id);
             self.phase = Phase::Sequence {
                 current: id,
                 kill_at,
@@ -410,9 +393,23 @@ impl Lifecycle {
             let grace = kill_at.since(turn.now);
             turn.perform(Effect::Note(Note::Stopping(grace)));
             self.phase = Phase::Stopping { kill_at };
+            self.give_up_delayed(turn);
             self.signal_running(StopSignal::Terminate, turn);
+            self.go_on_if_stopped(kill_at, turn);
         } else {
             self.clear(budget.stop_by(), turn);
+        }
+    }
+
+    /// Once everything that ran has ended, the after commands follow.
+    fn go_on_if_stopped(&mut self, kill_at: Moment, turn: &mut Turn) {
+        if self.ledger.is_any_alive() {
+            return;
+        }
+        if self.has_after() {
+            self.start(self.first_after(), turn);
+        } else {
+            self.clear(kill_at, turn);
         }
     }
 
@@ -430,6 +427,7 @@ impl Lifecycle {
             kill_at
         };
         self.phase = Phase::Clearing { kill_at, signal };
+        self.give_up_delayed(turn);
         self.ledger.ask_to_stop();
         self.sweep(Some(signal), turn);
     }
@@ -486,23 +484,49 @@ impl Lifecycle {
 
     // --- the commands ---
 
+    /// Ends hooks whose own time is over, and tries again to start what found no room.
+    fn tick_commands(&mut self, turn: &mut Turn) {
+        for (id, due) in self.ledger.take_due(turn.now, self.limits.grace) {
+            match due {
+                Due::Start => turn.perform(Effect::Start(id)),
+                Due::Signal(signal) => {
+                    let name = self.plan.describe(id);
+                    turn.perform(Effect::Note(Note::HookTimedOut(name)));
+                    let commands = vec![id];
+                    turn.perform(Effect::Signal { commands, signal });
+                }
+            }
+        }
+    }
+
+    /// What has found no room so far will not start any more.
+    fn give_up_delayed(&mut self, turn: &mut Turn) {
+        for id in self.ledger.delayed() {
+            let reason = "the task was stopped before there was room for it".to_owned();
+            self.ended(id, Outcome::NotStarted(reason), turn);
+        }
+    }
+
     fn started(&mut self, id: CommandId, pid: Pid, turn: &mut Turn) {
-        if self.ledger.started(id, pid) && id == self.plan.main() {
+        let timeout = self.plan.get(id).and_then(|command| command.timeout);
+        let ends_at = timeout.map(|timeout| turn.now.plus(timeout));
+        if self.ledger.started(id, pid, ends_at) && id == self.plan.main() {
             turn.report(Report::Running(pid));
         }
     }
 
     fn ended(&mut self, id: CommandId, outcome: Outcome, turn: &mut Turn) {
-        let Some(end) = self.ledger.ended(id, outcome.clone()) else {
+        let timeout = self.plan.get(id).and_then(|command| command.timeout);
+        let Some(end) = self.ledger.ended(id, outcome, timeout) else {
             return;
         };
         let is_guard = self.plan.get(id).is_some_and(|command| command.guard);
-        if is_guard && !outcome.succeeded() && !end.asked_to_stop {
-            self.failed_guard.get_or_insert((id, outcome.clone()));
+        if is_guard && !end.outcome.succeeded() && !end.asked_to_stop {
+            self.failed_guard.get_or_insert((id, end.outcome.clone()));
         }
         turn.report(match id == self.plan.main() {
-            true => Report::MainEnded(outcome, end.pid),
-            false => Report::HookEnded(self.plan.describe(id), outcome),
+            true => Report::MainEnded(end.outcome, end.pid),
+            false => Report::HookEnded(self.plan.describe(id), end.outcome),
         });
     }
 
@@ -521,41 +545,5 @@ impl Lifecycle {
     /// Whether there are after commands that may still run.
     fn has_after(&self) -> bool {
         self.failed_guard.is_none() && self.plan.get(self.first_after()).is_some()
-    }
-
-    // --- the result ---
-
-    fn verdict(&self) -> Verdict {
-        let main = self.main_outcome();
-        let by_run_time = self
-            .stopped
-            .as_ref()
-            .is_some_and(|stopped| stopped.only_by_run_time);
-        let (state, reason) = match (&self.stopped, &self.failed_guard, main) {
-            (Some(_), _, _) if by_run_time => {
-                (TaskState::Failed, Some(Reason::MaxCompletionTimeReached))
-            }
-            (Some(_), _, _) => (TaskState::Killed, None),
-            (None, Some(_), _) => (TaskState::Failed, None),
-            (None, None, Some(outcome)) if outcome.succeeded() => (TaskState::Finished, None),
-            (None, None, Some(_) | None) => (TaskState::Failed, None),
-        };
-        let stock_message = || match (&self.failed_guard, main) {
-            (Some((guard, outcome)), _) => {
-                let name = self.plan.describe(*guard);
-                format!("{name} {outcome}; it is a guard, so nothing further was started")
-            }
-            (None, Some(outcome)) => format!("Command {outcome}"),
-            (None, None) if by_run_time => {
-                "Reached its maximum run time before its command started".to_owned()
-            }
-            (None, None) => "Killed before its command started".to_owned(),
-        };
-        let own_message = self.progress.message().map(str::to_owned);
-        Verdict {
-            state,
-            reason,
-            message: own_message.unwrap_or_else(stock_message),
-        }
     }
 }
