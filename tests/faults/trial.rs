@@ -179,6 +179,11 @@ impl Trial {
             self.launch();
             self.wait_for_word("before");
         }
+        let is_last = phase == Phase::BeforeTheLastAcknowledgement;
+        if is_last {
+            // The last but one is to be unacknowledged as well: there is an order to keep.
+            run.agent.hold_acknowledgements();
+        }
         if phase >= Phase::InTheCommand {
             self.pass("before");
             self.wait_for_word("main");
@@ -188,8 +193,7 @@ impl Trial {
             self.pass("main");
             self.wait_for_word("after");
         }
-        if phase >= Phase::BeforeTheLastAcknowledgement {
-            run.agent.hold_acknowledgements();
+        if is_last {
             self.pass("after");
             run.wait_for(Finished);
         }

@@ -27,7 +27,7 @@ pub struct Mischief {
     pub kills: u8,
     pub shutdowns: u8,
     /// Streams that end and subscriptions that are refused or never answered.
-    pub losses: u8,
+    pub losses: u16,
     pub lost_calls: u8,
     pub extra_acknowledgements: u8,
     pub patches: u8,
@@ -138,7 +138,10 @@ const REFUSED_RETRY: Duration = Duration::from_secs(1);
 /// How long an agent that is there may take for the terminal acknowledgement.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-fn settings(checkpoint: bool) -> Settings {
+/// How long the executor waits for an agent that is away, unless a walk says otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn settings(checkpoint: bool, recovery_timeout: Duration) -> Settings {
     Settings {
         environment: Environment::default(),
         shutdown_grace: GRACE,
@@ -147,7 +150,7 @@ fn settings(checkpoint: bool) -> Settings {
         directory: Some("/sandbox".into()),
         policy: Policy {
             checkpoint,
-            recovery_timeout: Duration::from_secs(20),
+            recovery_timeout,
             backoff_max: Duration::from_secs(2),
             spread: 0,
         },
@@ -176,8 +179,12 @@ pub fn plan(before: &[Hook], after: &[Hook]) -> Plan {
 
 impl Model {
     pub fn new(checkpoint: bool, mischief: Mischief) -> Self {
+        Self::with_patience(checkpoint, mischief, PATIENCE)
+    }
+
+    pub fn with_patience(checkpoint: bool, mischief: Mischief, patience: Duration) -> Self {
         let mut model = Self {
-            core: Executor::new(settings(checkpoint)),
+            core: Executor::new(settings(checkpoint, patience)),
             now: Moment::default(),
             mischief,
             subscribing: None,
@@ -203,6 +210,11 @@ impl Model {
         };
         model.tell(Event::Tick, &plan(&[], &[]));
         model
+    }
+
+    /// When the core wants to be told that time has passed.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.core.next_deadline()
     }
 
     /// Lets one thing happen.

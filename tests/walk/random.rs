@@ -85,7 +85,7 @@ impl Start {
             // Most walks are to see the end of their commands.
             kills: some(6).saturating_sub(3),
             shutdowns: some(4).saturating_sub(3),
-            losses: some(40),
+            losses: some(40).into(),
             lost_calls: some(40),
             extra_acknowledgements: some(10),
             patches: some(20),

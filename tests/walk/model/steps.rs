@@ -114,7 +114,7 @@ impl Model {
     }
 
     /// What a good agent does next, if it has anything to do.
-    fn prompt_step(&self) -> Option<Step> {
+    pub fn prompt_step(&self) -> Option<Step> {
         if self.subscribing.is_some() {
             return Some(Step::Subscribed);
         }
