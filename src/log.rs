@@ -5,6 +5,7 @@
 //! bounded: chatter stops first, what explains the task's end has room of its own.
 
 use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Mutex;
@@ -26,6 +27,12 @@ const SIZE_LIMIT: u64 = 2 << 20;
 
 /// A line longer than this is cut: the agent and the task can put any text into one.
 const LINE_LIMIT: usize = 2048;
+
+/// Says one line on stderr, for what happens before there is a log or without one. Nobody may read it:
+/// `eprintln!` would panic then.
+pub fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(format!("cook-executor: {text}\n").as_bytes());
+}
 
 /// Writes events of a level or above to a file.
 pub struct Log {
@@ -53,7 +60,7 @@ impl Log {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
         let descriptor = rustix::fs::open(&path, flags, Mode::from(0o644));
         let descriptor = descriptor.inspect_err(|error| {
-            eprintln!("cook-executor: failed to open {}: {error}", path.display());
+            complain(&format!("failed to open {}: {error}", path.display()));
         });
         let descriptor = descriptor.ok();
         let stat = descriptor

@@ -9,7 +9,8 @@ use cook_executor::client::{self, Request};
 use cook_executor::config::Config;
 use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::lifecycle::PHASE;
-use cook_executor::log::Log;
+use cook_executor::log::{Log, complain};
+use cook_executor::process::signals;
 use cook_executor::runtime;
 
 const HELP: &str = r#"cook-executor: a Mesos executor with before and after commands and a task API
@@ -48,56 +49,58 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
     let endpoint = std::env::var(client::ENDPOINT);
     match (arguments.as_slice(), endpoint) {
-        ([flag], _) if flag == "--version" => println!("{}", env!("CARGO_PKG_VERSION")),
-        ([flag], _) if flag == "--help" => print!("{HELP}"),
-        ([word], Ok(endpoint)) if word == "get" => return ask(&endpoint, &Request::Get),
-        ([word, body], Ok(endpoint)) if word == "patch" => {
-            return ask(&endpoint, &Request::Patch(body));
-        }
+        ([flag], _) if flag == "--version" => print(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        ([flag], _) if flag == "--help" => print(HELP),
+        ([word], Ok(endpoint)) if word == "get" => ask(&endpoint, &Request::Get),
+        ([word, body], Ok(endpoint)) if word == "patch" => ask(&endpoint, &Request::Patch(body)),
         // A second executor would take the first one's place at the agent, and end its task.
         _ if std::env::var_os(PHASE).is_some() => {
-            eprintln!(
-                "cook-executor: in a command, use it as: get, or: patch '{{\"progress\": 10}}'"
-            );
-            return ExitCode::from(USAGE);
+            complain("in a command, use it as: get, or: patch '{\"progress\": 10}'");
+            ExitCode::from(USAGE)
         }
-        _ => return run(started),
+        _ => run(started),
     }
-    ExitCode::SUCCESS
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// In a command: prints the answer of the task API, on stderr if it is an error.
 fn ask(endpoint: &str, request: &Request) -> ExitCode {
-    let answer = match client::ask(endpoint, request) {
-        Ok(answer) => answer,
-        Err(error) => {
-            eprintln!("cook-executor: failed to reach the task API at {endpoint}: {error}");
-            return ExitCode::FAILURE;
+    match client::ask(endpoint, request) {
+        Ok(answer) if answer.is_success => print(&String::from_utf8_lossy(&answer.body)),
+        Ok(answer) => {
+            // Nobody is left to tell if stderr is closed.
+            let _ = std::io::stderr().write_all(&answer.body);
+            ExitCode::FAILURE
         }
-    };
-    // Nobody is left to tell if the output is closed.
-    if answer.is_success {
-        let _ = std::io::stdout().write_all(&answer.body);
-        ExitCode::SUCCESS
-    } else {
-        let _ = std::io::stderr().write_all(&answer.body);
-        ExitCode::FAILURE
+        Err(error) => {
+            complain(&format!(
+                "failed to reach the task API at {endpoint}: {error}"
+            ));
+            ExitCode::FAILURE
+        }
     }
 }
 
 fn run(started: Instant) -> ExitCode {
+    signals::survive();
     let mut seed = [0; 16];
     if let Err(error) = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()) {
-        eprintln!("cook-executor: failed to get random bytes: {error}");
+        complain(&format!("failed to get random bytes: {error}"));
         return ExitCode::FAILURE;
     }
     let config = match Config::read(std::env::vars_os(), seed) {
         Ok(config) => config,
         Err(missing) => {
-            eprintln!(
-                "cook-executor: failed to {missing}: it is started by a Mesos agent; to try a job \
-                 without one, see cook-local"
-            );
+            complain(&format!(
+                "failed to {missing}: it is started by a Mesos agent; to try a job without one, \
+                 see cook-local"
+            ));
             return ExitCode::FAILURE;
         }
     };
@@ -105,7 +108,7 @@ fn run(started: Instant) -> ExitCode {
         // /proc/PID/environ is not readable by the task's user then.
         let hidden = rustix::process::DumpableBehavior::NotDumpable;
         if let Err(error) = rustix::process::set_dumpable_behavior(hidden) {
-            eprintln!("cook-executor: failed to hide the authentication token: {error}");
+            complain(&format!("failed to hide the authentication token: {error}"));
         }
     }
     let log = Log::open(&config.sandbox, config.log_level);

@@ -213,10 +213,6 @@ impl Session {
             // An agent that is starting may find out who we are.
             StreamEnd::NotReady | StreamEnd::Disconnected | StreamEnd::Refused => None,
         };
-        // Without a checkpoint a restarted agent does not know us and destroys the container.
-        if was_up && !self.policy.checkpoint {
-            self.lost = true;
-        }
         let wait = match end {
             // The agent may be back already. One that ends each stream as soon as it stands must not
             // be asked a thousand times a second.
@@ -324,6 +320,7 @@ impl Session {
         let limit = match (self.policy.checkpoint, self.was_subscribed) {
             (true, _) => self.policy.recovery_timeout,
             (false, false) => REGISTRATION_PATIENCE,
+            // A restarted agent does not know us and destroys the container.
             (false, true) => Duration::ZERO,
         };
         let unknown = self.unknown_since.map(|since| since.plus(UNKNOWN_PATIENCE));

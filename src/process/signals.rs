@@ -26,6 +26,14 @@ const ENDS: [i32; 2] = [SIGTERM, SIGINT];
 /// cost a log line and not the task.
 const HARMLESS: [i32; 4] = [SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ];
 
+/// Keeps the executor alive, before it does anything else.
+pub fn survive() {
+    for signal in HARMLESS {
+        // Caught, and not ignored: commands would inherit that. It fails for no signal of these.
+        let _ = flag::register(signal, Arc::default());
+    }
+}
+
 /// What signals have come.
 pub struct Received {
     end_is_wanted: Arc<AtomicBool>,
@@ -35,13 +43,10 @@ pub struct Received {
 
 /// Catches all of them; [`Incoming::Signals`] says when to look.
 pub fn catch(executor: &LocalExecutor<'static>, inbox: Sender<Incoming>) -> Received {
-    let end_is_wanted = Arc::default();
-    let ends = ENDS.map(|signal| (signal, Arc::clone(&end_is_wanted)));
-    // Caught, and not ignored: commands would inherit that.
-    let harmless = HARMLESS.map(|signal| (signal, Arc::default()));
+    let end_is_wanted = Arc::new(AtomicBool::new(false));
     // The flags come first: whoever is woken by the pipe finds them set.
-    for (signal, flag) in ends.into_iter().chain(harmless) {
-        if let Err(error) = flag::register(signal, flag) {
+    for signal in ENDS {
+        if let Err(error) = flag::register(signal, Arc::clone(&end_is_wanted)) {
             warn!(signal, "failed to catch a signal: {error}");
         }
     }

@@ -214,6 +214,30 @@ fn a_limit_on_the_size_of_files_costs_log_lines_and_no_result() {
     assert_eq!(run.sandbox.read("executor.log"), written);
 }
 
+#[test]
+fn a_log_and_a_stderr_that_both_take_nothing_cost_nothing() {
+    works_after("mkdir executor.log; exec 2>/dev/full");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_from_the_start_costs_log_lines_and_no_result() {
+    for blocks in [0, 1] {
+        // Commands have their limits back.
+        let with_limit = |text: String| format!("ulimit -S -f unlimited; {text}");
+        let run = setup()
+            .prelude(format!("ulimit -S -f {blocks}"))
+            .launch(json!({
+                "before_commands": [hook(with_limit(say("before")))],
+                "command": with_limit(format!("{}; exit 3", say("main"))),
+                "after_commands": [hook(with_limit(say("after")))],
+            }));
+        let ended = run.finish();
+        assert_eq!((ended.state, ended.exit_code()), (Failed, Some(3)));
+        assert_eq!(run.order(), ["before", "main", "after"]);
+        assert!(run.sandbox.read("executor.log").len() <= blocks * 512);
+    }
+}
+
 mod a_sandbox_that_is_deleted {
     use super::*;
 

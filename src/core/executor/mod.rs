@@ -42,6 +42,8 @@ pub struct Executor {
     uuids: UuidSource,
     session: Session,
     state: State,
+    /// Tasks that were not run: each gets one update, however often it comes.
+    refused: Vec<TaskId>,
     /// The framework knows `TASK_KILLING`.
     killing_state: bool,
     agent_lost: bool,
@@ -52,15 +54,20 @@ pub struct Executor {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     /// No task yet. A KILL may come before its LAUNCH.
-    Waiting {
-        killed: Option<(TaskId, Option<Duration>)>,
-    },
+    Waiting { killed: Vec<EarlyKill> },
     /// There is a task.
     Active(Box<Active>),
     /// There was nothing that could be run; its refusal is to be acknowledged.
     Leaving { since: Moment },
     /// Nothing is left to do.
     Gone,
+}
+
+/// A KILL of a task that has not come, with its own grace period.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct EarlyKill {
+    task: TaskId,
+    grace: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +114,8 @@ impl Executor {
         Self {
             uuids: UuidSource::new(settings.uuid_seed),
             session: Session::new(settings.policy),
-            state: State::Waiting { killed: None },
+            state: State::Waiting { killed: Vec::new() },
+            refused: Vec::new(),
             killing_state: false,
             agent_lost: false,
             farewell_ends_at: None,
@@ -257,9 +265,10 @@ impl Executor {
         if !self.is_over() {
             return;
         }
-        if self.session.outbox.is_acknowledged() && self.farewell_ends_at.is_none() {
-            self.farewell_ends_at = Some(self.session.messages_end_at(step.now.moment));
-        }
+        let farewell_ends_at = self.session.messages_end_at(step.now.moment);
+        let is_acknowledged = self.session.outbox.is_acknowledged();
+        self.farewell_ends_at =
+            is_acknowledged.then(|| self.farewell_ends_at.unwrap_or(farewell_ends_at));
         let is_too_late = self
             .telling_ends_at()
             .is_some_and(|end| end <= step.now.moment);

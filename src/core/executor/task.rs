@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Active, Executor, State, Step};
+use super::{Active, EarlyKill, Executor, State, Step};
 use crate::core::effect::{Effect, ExitStatus, Line, Note};
 use crate::core::event::{Identity, Launch};
 use crate::core::lifecycle::{
@@ -18,6 +18,13 @@ use crate::units::TaskId;
 /// re-subscription usually takes less.
 const ABSENCE_TOLERATED: Duration = Duration::from_secs(1);
 
+/// So many kills of tasks that have not come are remembered, the newest ones. An agent has one task
+/// for an executor like this.
+const MAX_EARLY_KILLS: usize = 16;
+
+/// So many tasks are refused; a group may have several.
+const MAX_REFUSED: usize = 256;
+
 impl Executor {
     pub(super) fn launch(&mut self, launches: Vec<Launch>, step: &mut Step) {
         let State::Waiting { killed } = &mut self.state else {
@@ -26,7 +33,7 @@ impl Executor {
             }
             return;
         };
-        let killed = killed.take();
+        let killed = std::mem::take(killed);
         let mut launches = launches;
         match (launches.pop(), launches.is_empty()) {
             (Some(launch), true) => self.accept(launch, killed, step),
@@ -43,12 +50,7 @@ impl Executor {
     }
 
     /// The one task of this executor.
-    fn accept(
-        &mut self,
-        launch: Launch,
-        killed: Option<(TaskId, Option<Duration>)>,
-        step: &mut Step,
-    ) {
+    fn accept(&mut self, launch: Launch, killed: Vec<EarlyKill>, step: &mut Step) {
         let Launch { identity, work } = launch;
         step.perform(Effect::Say(Line::Starting(identity.task.clone())));
         self.record(&identity, TaskState::Starting, step);
@@ -82,9 +84,9 @@ impl Executor {
         };
         step.perform(Effect::Publish(identity.task.clone()));
         let mut turn = Turn::new(step.now.moment);
-        let killed = killed.filter(|(task, _)| *task == identity.task);
-        let order = killed.map(|(_, grace)| StopOrder::Kill {
-            grace: grace.unwrap_or(limits.grace),
+        let kill = killed.iter().find(|kill| kill.task == identity.task);
+        let order = kill.map(|kill| StopOrder::Kill {
+            grace: kill.grace.unwrap_or(limits.grace),
         });
         let lifecycle =
             Lifecycle::launch(work.plan, environment, progress, limits, order, &mut turn);
@@ -112,6 +114,10 @@ impl Executor {
     }
 
     fn refuse(&mut self, identity: Identity, message: String, step: &mut Step) {
+        if self.refused.contains(&identity.task) || self.refused.len() == MAX_REFUSED {
+            return;
+        }
+        self.refused.push(identity.task.clone());
         let verdict = Verdict {
             state: TaskState::Error,
             reason: Some(Reason::TaskInvalid),
@@ -123,8 +129,8 @@ impl Executor {
     pub(super) fn kill(&mut self, task: TaskId, grace: Option<Duration>, step: &mut Step) {
         let active = match &mut self.state {
             State::Waiting { killed } => {
-                *killed = Some((task, grace));
-                return;
+                killed.truncate(MAX_EARLY_KILLS - 1);
+                return killed.insert(0, EarlyKill { task, grace });
             }
             State::Active(active) if active.identity.task == task => active,
             State::Active(_) | State::Leaving { .. } | State::Gone => return,

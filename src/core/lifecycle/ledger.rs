@@ -203,16 +203,27 @@ impl Ledger {
         delayed.map(|(index, _)| CommandId(index)).collect()
     }
 
-    /// Everything that runs is being stopped by us; returns what that is.
-    pub(super) fn ask_to_stop(&mut self) -> Vec<CommandId> {
+    /// What runs and is one of these is being stopped by us; returns what was not before, since a trap
+    /// must not run twice.
+    pub(super) fn ask_to_stop(&mut self, is_one: impl Fn(CommandId) -> bool) -> Vec<CommandId> {
         let mut asked = Vec::new();
         for (index, state) in self.commands.iter_mut().enumerate() {
-            if let CommandState::Running { asked_to_stop, .. } = state {
-                *asked_to_stop = true;
-                asked.push(CommandId(index));
+            let id = CommandId(index);
+            if let CommandState::Running { asked_to_stop, .. } = state
+                && is_one(id)
+                && !std::mem::replace(asked_to_stop, true)
+            {
+                asked.push(id);
             }
         }
         asked
+    }
+
+    /// What runs.
+    pub(super) fn running(&self) -> Vec<CommandId> {
+        let commands = self.commands.iter().enumerate();
+        let running = commands.filter(|(_, state)| matches!(state, CommandState::Running { .. }));
+        running.map(|(index, _)| CommandId(index)).collect()
     }
 
     pub(super) fn is_any_alive(&self) -> bool {

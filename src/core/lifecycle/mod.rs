@@ -388,6 +388,11 @@ impl Lifecycle {
             };
             let kill_at = Some(kill_at);
             self.phase = Phase::Sequence { current, kill_at };
+            // What ran beside the command has no part in what comes after it.
+            let main = self.plan.main();
+            let commands = self.ledger.ask_to_stop(|id| id < main);
+            let signal = StopSignal::Terminate;
+            turn.perform(Effect::Signal { commands, signal });
         } else if self.has_after() {
             let kill_at = budget.stop_by();
             let grace = kill_at.since(turn.now);
@@ -428,7 +433,7 @@ impl Lifecycle {
         };
         self.phase = Phase::Clearing { kill_at, signal };
         self.give_up_delayed(turn);
-        self.ledger.ask_to_stop();
+        self.ledger.ask_to_stop(|_| true);
         self.sweep(Some(signal), turn);
     }
 
@@ -456,7 +461,11 @@ impl Lifecycle {
     }
 
     fn signal_running(&mut self, signal: StopSignal, turn: &mut Turn) {
-        let commands = self.ledger.ask_to_stop();
+        let newly_asked = self.ledger.ask_to_stop(|_| true);
+        let commands = match signal {
+            StopSignal::Terminate => newly_asked,
+            StopSignal::Kill => self.ledger.running(),
+        };
         turn.perform(Effect::Signal { commands, signal });
     }
 
