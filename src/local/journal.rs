@@ -105,8 +105,17 @@ impl Journal {
 
     /// Writes down that something happened now.
     pub fn record(&mut self, what: What) {
-        let at = self.started.elapsed();
+        self.record_at(self.now(), what);
+    }
+
+    /// Writes down what began at an earlier [`Self::now`].
+    pub fn record_at(&mut self, at: Duration, what: What) {
         self.entries.push(Entry { at, what });
+    }
+
+    /// The time since the agent's start.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Everything.

@@ -369,14 +369,17 @@ impl Session {
         write: impl FnOnce(&EventStream, crate::local::script::Splitting) -> std::io::Result<()>,
     ) -> bool {
         let splitting = self.script.splitting;
+        // The executor may act on it before it is written down here.
+        let at = self.journal.now();
         let written = self
             .stream
             .as_ref()
             .is_some_and(|stream| write(stream, splitting).is_ok());
-        self.journal.record(match written {
+        let what = match written {
             true => What::Sent(name.to_owned()),
             false => What::Lost(name.to_owned()),
-        });
+        };
+        self.journal.record_at(at, what);
         written
     }
 
