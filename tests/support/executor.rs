@@ -34,6 +34,7 @@ static COUNTER: AtomicUsize = AtomicUsize::new(0);
 pub struct Setup {
     pub config: AgentConfig,
     changes: Vec<(String, Option<OsString>)>,
+    script: Option<String>,
 }
 
 /// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
@@ -72,7 +73,15 @@ impl Setup {
         Self {
             config: AgentConfig::default(),
             changes: Vec::new(),
+            script: None,
         }
+    }
+
+    /// Has a shell script start the executor, which is `./cook-executor` for it: with arguments, or as
+    /// another user. The sandbox is everybody's then.
+    pub fn started_by(mut self, script: &str) -> Self {
+        self.script = Some(script.to_owned());
+        self
     }
 
     /// Sets a variable of the executor.
@@ -125,7 +134,13 @@ impl Setup {
         prepare(&agent);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let value = format!("{}-{number}", std::process::id());
-        let mut launch = Launch::new(program(), sandbox.path(), &agent);
+        let program = self.script.map_or_else(program, |script| {
+            sandbox.copy("cook-executor", &program());
+            sandbox.write("start", &format!("#!/bin/sh\n{script}\n"));
+            sandbox.give_to_everybody();
+            sandbox.path().join("start")
+        });
+        let mut launch = Launch::new(program, sandbox.path(), &agent);
         launch.set(COOKIE, &value);
         for (name, value) in self.changes {
             match value {

@@ -1,6 +1,7 @@
 //! A temporary folder for one run.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -40,6 +41,20 @@ impl Sandbox {
 
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path.join(name), text).expect("the sandbox is writable");
+    }
+
+    /// Puts a copy of a file into it.
+    pub fn copy(&self, name: &str, from: &Path) {
+        fs::copy(from, self.path.join(name)).expect("the sandbox is writable");
+    }
+
+    /// Lets every user write it, and run what is in it.
+    pub fn give_to_everybody(&self) {
+        let everything = || fs::Permissions::from_mode(0o777);
+        let files = fs::read_dir(&self.path).expect("it is there").flatten();
+        for path in files.map(|file| file.path()).chain([self.path.clone()]) {
+            fs::set_permissions(path, everything()).expect("it is ours");
+        }
     }
 }
 
