@@ -63,7 +63,8 @@ def serve(length):
 @contextlib.contextmanager
 def other_server(length):
     """Its pid and its port."""
-    process = subprocess.Popen([sys.executable, __file__, "--serve", str(length)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, __file__, "--serve", str(length)], stdout=subprocess.PIPE, text=True,
+                               start_new_session=True)  # as the executor has one: the kernel schedules by session
     try:
         yield process.pid, int(process.stdout.readline())
     finally:

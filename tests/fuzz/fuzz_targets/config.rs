@@ -10,14 +10,23 @@ use cook_executor::units::parse_duration;
 use libfuzzer_sys::fuzz_target;
 
 fn variables(input: &[u8]) -> impl Iterator<Item = (OsString, OsString)> {
-    let fallback = ["MESOS_FRAMEWORK_ID=f", "MESOS_EXECUTOR_ID=e", "MESOS_SLAVE_PID=s@127.0.0.1:1"];
+    let fallback = [
+        "MESOS_FRAMEWORK_ID=f",
+        "MESOS_EXECUTOR_ID=e",
+        "MESOS_SLAVE_PID=s@127.0.0.1:1",
+    ];
     let fallback = fallback.into_iter().map(str::as_bytes);
     let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-    fallback.chain(input.split(|byte| *byte == b'\n')).map(move |line| {
-        let equals = line.iter().position(|byte| *byte == b'=').unwrap_or(line.len());
-        let (name, value) = line.split_at(equals);
-        (text(name), text(value.get(1..).unwrap_or_default()))
-    })
+    fallback
+        .chain(input.split(|byte| *byte == b'\n'))
+        .map(move |line| {
+            let equals = line
+                .iter()
+                .position(|byte| *byte == b'=')
+                .unwrap_or(line.len());
+            let (name, value) = line.split_at(equals);
+            (text(name), text(value.get(1..).unwrap_or_default()))
+        })
 }
 
 /// In nanoseconds, with the rounding errors of a floating point number.
@@ -41,9 +50,19 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(config) = Config::read(variables(input), [7; 16]) {
         assert!(config.settings.message_limit >= 64);
         assert!(config.settings.progress_interval.as_millis() >= 100);
-        let names = config.settings.environment.iter().map(|(name, _)| name.to_owned());
+        let names = config
+            .settings
+            .environment
+            .iter()
+            .map(|(name, _)| name.to_owned());
         assert!(names.is_sorted_by(|a, b| a < b));
-        assert!(config.settings.environment.get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN").is_none());
+        assert!(
+            config
+                .settings
+                .environment
+                .get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN")
+                .is_none()
+        );
     }
     let Ok(text) = std::str::from_utf8(input) else {
         return;
@@ -52,7 +71,10 @@ fuzz_target!(|input: &[u8]| {
         if let Some(duration) = parse_duration(text) {
             let found = duration.as_nanos() as f64;
             let rough = roughly(text).expect("a number and a unit");
-            assert!((found - rough).abs() <= 1.0 + rough * 1e-9, "{text}: {found} for {rough}");
+            assert!(
+                (found - rough).abs() <= 1.0 + rough * 1e-9,
+                "{text}: {found} for {rough}"
+            );
         }
     }
 });

@@ -26,11 +26,15 @@ fn same(left: &Value, right: &Value) -> bool {
 fuzz_target!(|input: &[u8]| {
     let read = json::read(input);
     if let Ok(strict) = serde_json::from_slice::<Value>(input) {
-        assert!(read.as_ref().is_ok_and(|value| *value == strict), "it differs from strict JSON");
+        assert!(
+            read.as_ref().is_ok_and(|value| *value == strict),
+            "it differs from strict JSON"
+        );
     }
     if let Ok(value) = &read {
         let text = serde_json::to_vec(value).expect("a value can be written");
-        let strict = serde_json::from_slice::<Value>(&text).expect("what is written is strict JSON");
+        let strict =
+            serde_json::from_slice::<Value>(&text).expect("what is written is strict JSON");
         assert!(same(value, &strict), "{value} is read again as {strict}");
         let again = json::read(&text).expect("strict JSON");
         assert_eq!(again, strict);

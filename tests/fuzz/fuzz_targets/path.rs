@@ -25,7 +25,10 @@ fn decoded(segment: &str) -> Option<Vec<u8>> {
 
 fn finds(path: &str, task: &TaskId) -> bool {
     let options = Some("OPTIONS".parse().expect("a method"));
-    matches!(request::read(options, path, b"", Some(task)), Ok(Asked::Methods))
+    matches!(
+        request::read(options, path, b"", Some(task)),
+        Ok(Asked::Methods)
+    )
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -52,6 +55,10 @@ fuzz_target!(|input: &[u8]| {
             close: false,
         };
         let message = h1::decode(&head, Vec::new()).expect("an endpoint is a path");
-        assert!(finds(&message.path, &task), "{endpoint} became {}", message.path);
+        assert!(
+            finds(&message.path, &task),
+            "{endpoint} became {}",
+            message.path
+        );
     }
 });
