@@ -437,9 +437,14 @@ fn clients_that_vanish_at_any_point_leave_nothing() {
         &patch,
         &get.repeat(20),
     ];
-    for round in 0..20 {
+    for round in 0..40 {
         for text in says {
             let mut talk = target.connect();
+            if round % 4 < 2 {
+                // Known and seated; without, it is nobody's by the time that it is looked at.
+                talk.say(&get);
+                assert_eq!(talk.hear().status, 200);
+            }
             talk.say(text);
             if round % 2 == 0 {
                 // Closing without this is an orderly end; with it, a reset.
