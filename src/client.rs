@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use crate::http::head::{ResponseHead, Scanner};
+use crate::http::head::{Framing, ResponseHead, Scanner};
 
 /// Where the task API is, in the environment of every command.
 pub const ENDPOINT: &str = "EXECUTOR_ENDPOINT";
@@ -77,6 +77,10 @@ fn read_answer(mut bytes: Vec<u8>) -> Option<Answer> {
     let end = Scanner::default().end(&bytes).ok()??;
     let head = ResponseHead::parse(&bytes[..end]).ok()?;
     bytes.drain(..end);
+    // An executor that ends in the middle has not said all.
+    if matches!(head.framing, Framing::Length(length) if length != bytes.len() as u64) {
+        return None;
+    }
     Some(Answer {
         is_success: (200..300).contains(&head.status),
         body: bytes,
@@ -113,6 +117,7 @@ mod tests {
                 .is_success
         );
         assert!(answer("HTTP/1.1 200 OK\r\n").is_none());
+        assert!(answer("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi").is_none());
         assert!(answer("nonsense\r\n\r\n").is_none());
     }
 }

@@ -172,6 +172,10 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(split);
     let (_, nanoseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    // Before it is cut: what is cut off must be digits too.
+    if fraction.contains('.') {
+        return None;
+    }
     let fraction = &fraction[..fraction.len().min(MAX_FRACTION)];
     let digits = |text: &str| {
         if text.is_empty() {
@@ -218,6 +222,7 @@ mod tests {
             "1sec",
             "-1secs",
             "1.2.3secs",
+            "1.0000000000000000.3secs",
             "5 secs",
             "corrupt-value",
             "1e9secs",

@@ -4,29 +4,69 @@
 //! doubled and trailing commas left out. The strict parser reads that text too, so nothing comes out
 //! that JSON cannot say, and its limit on nesting holds: the rewriting itself does not recurse.
 
+use std::fmt;
+
 use serde_json::{Error, Value};
 
 /// Some editors put it before a text in a file, and `curl -d @file` sends it along.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// Why a text cannot be read: in words, with line and column of the text as it was written.
+#[derive(Debug)]
+pub struct Wrong(String);
+
 /// Reads a value; of a key that is given twice, the last one counts.
 ///
 /// # Errors
 ///
-/// What the strict parser says about the text as it was written, with line and column.
-pub fn read(text: &[u8]) -> Result<Value, Error> {
+/// What the strict parser says when the lenient forms are out of its way: a key without quotes is not what
+/// is wrong with `{message: hello}`.
+pub fn read(text: &[u8]) -> Result<Value, Wrong> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    serde_json::from_slice(text)
-        .or_else(|error| serde_json::from_slice(&strict(text)).map_err(|_| error))
+    serde_json::from_slice(text).or_else(|_| {
+        let (strict, _) = strict(text, usize::MAX);
+        serde_json::from_slice(&strict).map_err(|error| Wrong::new(&error, &strict, text))
+    })
 }
 
+// === impl Wrong ===
+
+impl Wrong {
+    /// What `error` says about `strict`, with the place in `text` that it was made of.
+    fn new(error: &Error, strict: &[u8], text: &[u8]) -> Self {
+        // No line feed comes or goes in the rewriting.
+        let lines = strict.split_inclusive(|byte| *byte == b'\n');
+        let before: usize = lines.take(error.line() - 1).map(<[u8]>::len).sum();
+        let at = before + error.column();
+        let (written, read) = self::strict(text, at);
+        let place = read - (written.len() - at.min(written.len())).min(read);
+        let line = text[..place].split(|byte| *byte == b'\n').next_back();
+        let column = line.unwrap_or_default().len();
+        let said = error.to_string();
+        let words = said.rsplit_once(" at line ").map_or(&*said, |it| it.0);
+        Self(format!("{words} at line {} column {column}", error.line()))
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
 /// The text with each lenient form replaced by its strict one; anything else stays as wrong as it was.
-fn strict(text: &[u8]) -> Vec<u8> {
+/// It ends with the token that makes it as long as `enough`, and comes with the length of what it was
+/// made of.
+fn strict(text: &[u8], enough: usize) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(text.len() + text.len() / 4);
     // The last byte before `rest` that is not blank.
     let mut last = 0;
     let mut rest = text;
-    while let Some(&byte) = rest.first() {
+    while let Some(&byte) = rest.first()
+        && out.len() < enough
+    {
         let length = match byte {
             b'"' | b'\'' => string_length(rest),
             _ if in_word(byte) => rest.iter().take_while(|byte| in_word(**byte)).count(),
@@ -51,7 +91,7 @@ fn strict(text: &[u8]) -> Vec<u8> {
             last = byte;
         }
     }
-    out
+    (out, text.len() - rest.len())
 }
 
 /// How long the string is that `text` begins with, quotes included; all of it if no quote ends it.
@@ -249,7 +289,31 @@ mod tests {
 
     #[test]
     fn an_error_is_about_the_text_as_it_was_written() {
-        let error = read(b"{progress: 10\n, message: hello}").expect_err("wrong");
-        assert_eq!((error.line(), error.column()), (1, 2));
+        for (text, words) in [
+            (
+                "{progress: 10\n, message: hello}",
+                "expected value at line 2 column 12",
+            ),
+            ("{progress = 10}", "key must be a string at line 1 column 2"),
+            (
+                "{progress: 1e999}",
+                "number out of range at line 1 column 16",
+            ),
+            ("{'a': 'it's'}", "expected `,` or `}` at line 1 column 11"),
+            (
+                "{'a': \"b\",\n\n 'c': 01}",
+                "invalid number at line 3 column 8",
+            ),
+            (
+                "{a: [1,], b: 2,, c: 3}",
+                "key must be a string at line 1 column 16",
+            ),
+            ("{", "EOF while parsing an object at line 1 column 1"),
+            ("{a: 'x", "EOF while parsing a string at line 1 column 6"),
+            ("\n\n", "EOF while parsing a value at line 3 column 0"),
+        ] {
+            let error = read(text.as_bytes()).expect_err(text);
+            assert_eq!(error.to_string(), words, "{text}");
+        }
     }
 }

@@ -114,6 +114,9 @@ fn changes(value: Value) -> Result<Changes, Refusal> {
                 return Err(wrong(&key, &what));
             }
         };
+        if key.len() > environment::MAX_NAME {
+            return Err(wrong(&key, &"a name must not be longer than 4096 bytes"));
+        }
         match Name::new(key.as_bytes()) {
             Ok(name) => changes.push((name, value)),
             Err(invalid) => return Err(wrong(&key, &invalid)),
@@ -257,6 +260,10 @@ mod tests {
             (
                 r#"{"env": {"A": "\u0000"}}"#,
                 r#""env": "A": names and values of variables must not contain a NUL byte"#,
+            ),
+            (
+                "{message: hello}",
+                r#"failed to read the body as JSON: expected value at line 1 column 11; write {"progress": 10}"#,
             ),
             (
                 r#"{"mesage": "x"}"#,

@@ -30,6 +30,13 @@ pub const MAX_SIZE: usize = 1 << 20;
 /// The longest value that can be set. The kernel takes 128 KiB with the name (`MAX_ARG_STRLEN`).
 pub const MAX_VALUE: usize = 64 << 10;
 
+/// The longest name that can be set: with the longest value, far below what the kernel takes.
+pub const MAX_NAME: usize = 4 << 10;
+
+/// What a variable takes besides its name and its value: `=`, a NUL, and a pointer, which the kernel
+/// counts too. Without it, a hundred thousand short variables would seem to have room.
+const OVERHEAD: usize = 2 + 8;
+
 /// Variables sorted by name, each name once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Environment {
@@ -136,7 +143,7 @@ impl Environment {
 
     /// Whether the environment would stay below [`MAX_SIZE`] with these changes, or at least not grow.
     pub fn has_room_for(&self, changes: &[(Name, Option<Value>)]) -> bool {
-        let size = |name: &OsStr, value: &OsStr| name.len() + value.len() + 2;
+        let size = |name: &OsStr, value: &OsStr| name.len() + value.len() + OVERHEAD;
         let present: usize = self.iter().map(|(name, value)| size(name, value)).sum();
         let (mut removed, mut added) = (0, 0);
         for (name, value) in changes {
@@ -151,14 +158,30 @@ impl Environment {
         added <= removed || present + added - removed <= MAX_SIZE
     }
 
-    /// Sets each variable that has a value and unsets each that has none.
+    /// Sets each variable that has a value and unsets each that has none; of several changes to one, the
+    /// last counts.
+    ///
+    /// All at once: one after the other, each would move all variables behind it, and ten thousand of
+    /// them would keep the loop for seconds.
     pub fn apply(&mut self, changes: Vec<(Name, Option<Value>)>) {
-        for (name, value) in changes {
-            match value {
-                Some(value) => self.set(name, value),
-                None => self.unset(&name),
+        let old = std::mem::take(&mut self.variables).into_iter();
+        let mut all: Vec<_> = old
+            .map(|(name, value)| (name, Some(value)))
+            .chain(changes)
+            .collect();
+        // Stable: of equal names, the newest comes last.
+        all.sort_by(|left, right| left.0.cmp(&right.0));
+        all.dedup_by(|newer, older| {
+            let is_same = newer.0 == older.0;
+            if is_same {
+                std::mem::swap(&mut newer.1, &mut older.1);
             }
-        }
+            is_same
+        });
+        let set = all
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        self.variables = set.collect();
     }
 
     /// The value of `name`, if it is set.
@@ -208,18 +231,39 @@ mod tests {
             (name("A"), None),
             (name("C"), Value::new("4").ok()),
             (name("missing"), None),
+            (name("D"), Value::new("5").ok()),
+            (name("D"), None),
+            (name("E"), None),
+            (name("E"), Value::new("6").ok()),
         ]);
         let all: Vec<_> = environment
             .iter()
             .map(|(n, v)| (n.to_str(), v.to_str()))
             .collect();
-        assert_eq!(all, [(Some("B"), Some("3")), (Some("C"), Some("4"))]);
+        let wanted = [("B", "3"), ("C", "4"), ("E", "6")];
+        assert_eq!(all, wanted.map(|(n, v)| (Some(n), Some(v))));
+        assert_eq!(environment.get("C"), Some("4".as_ref()));
+        assert_eq!(environment.get("D"), None);
+    }
+
+    #[test]
+    fn a_hundred_thousand_changes_are_applied_in_one_go() {
+        // One by one they would take minutes.
+        let many = |prefix: &str| -> Vec<_> {
+            let names = (0..100_000).map(|n| name(&format!("{prefix}{n}")));
+            names.map(|name| (name, Value::new("").ok())).collect()
+        };
+        let mut environment = Environment::default();
+        environment.apply(many("B"));
+        environment.apply(many("A"));
+        environment.apply(many("C"));
+        assert_eq!(environment.iter().count(), 300_000);
     }
 
     #[test]
     fn there_is_room_for_a_mebibyte_and_always_for_less() {
         let mut environment = Environment::default();
-        let large = || Value::new(vec![b'x'; MAX_SIZE - 3]).ok();
+        let large = || Value::new(vec![b'x'; MAX_SIZE - OVERHEAD - 1]).ok();
         assert!(environment.has_room_for(&[(name("A"), large())]));
         assert!(!environment.has_room_for(&[(name("AB"), large())]));
         environment.apply(vec![(name("A"), large())]);

@@ -36,17 +36,17 @@ struct Memory {
 }
 
 /// Makes a message of a head that was let through and a body that is whole; nothing if the target is
-/// no URL.
+/// neither a path nor a URL.
 pub fn decode(head: &RequestHead, body: Vec<u8>) -> Option<Message> {
+    let target = origin_form(&head.target)?;
     let Ok(method) = Method::from_str(&head.method) else {
-        let path = head.target.split('?').next().unwrap_or_default().to_owned();
+        let path = target.split('?').next().unwrap_or_default().to_owned();
         let method = None;
         return Some(Message { method, path, body });
     };
     // The client's own Host would become a part of the URL, and could bring a path along.
     let mut bytes = format!(
-        "{method} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
-        head.target,
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
@@ -62,6 +62,21 @@ pub fn decode(head: &RequestHead, body: Vec<u8>) -> Option<Message> {
         path: request.url().path().to_owned(),
         body: at_once(request.body_bytes())?.ok()?,
     })
+}
+
+/// The path and query of a target. Whoever came this far is where they wanted to be: no library needs to
+/// make sense of the name of the host, which can have every trick of internationalised domains in it.
+fn origin_form(target: &str) -> Option<&str> {
+    let path = ["http://", "https://"].iter().find_map(|scheme| {
+        let (begin, authority) = target.split_at_checked(scheme.len())?;
+        let is_absolute = begin.eq_ignore_ascii_case(scheme);
+        is_absolute.then(|| {
+            authority
+                .find(['/', '?', '#'])
+                .map_or("/", |at| &authority[at..])
+        })
+    });
+    path.or(Some(target)).filter(|path| path.starts_with('/'))
 }
 
 /// The bytes of a response to a request with this method. They are none if the response cannot be
@@ -156,9 +171,23 @@ mod tests {
         let path = |method, target| decode(&head(method, target), Vec::new()).map(|it| it.path);
         assert_eq!(path("BREW", "/task/a?b"), Some("/task/a".into()));
         assert_eq!(path("GET", "http://a:1/task/a"), Some("/task/a".into()));
-        assert_eq!(path("CONNECT", "a:1"), Some("/".into()));
-        assert_eq!(path("OPTIONS", "*"), None);
-        assert_eq!(path("GET", "http://[/"), None);
+        assert_eq!(path("GET", "HTTPS://a"), Some("/".into()));
+        assert_eq!(path("BREW", "http://a/task/b"), Some("/task/b".into()));
+        assert_eq!(path("GET", "http://[/b"), Some("/b".into()));
+        assert_eq!(path("GET", "http://b@.K%9f/c"), Some("/c".into()));
+        for none in [
+            "*",
+            "a:1",
+            "a:1/b",
+            "ftp://a/b",
+            "http:a",
+            "http://a?b",
+            "http",
+        ] {
+            for method in ["OPTIONS", "CONNECT", "BREW"] {
+                assert_eq!(path(method, none), None, "{method} {none}");
+            }
+        }
         let longest = "/".repeat(MAX_TARGET);
         assert_eq!(path("BASELINE-CONTROL", &longest), Some(longest.clone()));
     }

@@ -35,8 +35,6 @@ pub struct Setup {
     pub config: AgentConfig,
     changes: Vec<(String, Option<OsString>)>,
     prelude: Option<String>,
-    /// Lines of a shell before it becomes the executor.
-    wrapper: Option<String>,
 }
 
 /// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
@@ -76,15 +74,7 @@ impl Setup {
             config: AgentConfig::default(),
             changes: Vec::new(),
             prelude: None,
-            wrapper: None,
         }
-    }
-
-    /// Starts the executor by these lines of a shell, in the sandbox: they end in `exec`, and find
-    /// its program as `$EXECUTOR`, a copy that every user may run.
-    pub fn by_shell(mut self, lines: &str) -> Self {
-        self.wrapper = Some(lines.to_owned());
-        self
     }
 
     /// Sets a variable of the executor.
@@ -104,7 +94,8 @@ impl Setup {
         self
     }
 
-    /// Shell commands that change the executor's world before it begins.
+    /// Shell commands that change the executor's world before it begins. They may start it themselves,
+    /// by an `exec` of `"$0"`.
     pub fn prelude(mut self, commands: impl Into<String>) -> Self {
         self.prelude = Some(commands.into());
         self
@@ -152,11 +143,7 @@ impl Setup {
         prepare(&agent);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let value = format!("{}-{number}", std::process::id());
-        let program = match &self.wrapper {
-            Some(lines) => sandbox.write_wrapper(lines, &program()),
-            None => program(),
-        };
-        let mut launch = Launch::new(program, sandbox.path(), &agent);
+        let mut launch = Launch::new(program(), sandbox.path(), &agent);
         launch.set(COOKIE, &value);
         for (name, value) in self.changes {
             match value {

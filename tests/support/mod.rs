@@ -8,11 +8,13 @@
 
 pub mod executor;
 pub mod hostile;
+pub mod raw;
 pub mod sandbox;
 pub mod text;
 
 #[allow(unused_imports, reason = "each test program uses another part")]
 pub use self::{
     executor::{Ended, Run, Setup, TASK},
+    raw::{Answer, Talk, Target},
     text::{hook, say, wait_for_word},
 };

@@ -1,0 +1,34 @@
+//! Events: whatever a record holds, it means something or is skipped; and a job is read in time, as the
+//! data of a task too.
+#![no_main]
+
+use cook_executor::core::session::Generation;
+use cook_executor::mesos::event::Translator;
+use cook_executor::mesos::job::{HookVariables, Sources, read_plan};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let endpoint = "http://127.0.0.1:1/task/".to_owned();
+    let mut translator = Translator::new(HookVariables::default(), endpoint);
+    let mut log = |line: String| assert!(line.len() < 64 + 12 * input.len(), "a long line");
+    // SUBSCRIBED is remembered for what follows.
+    for generation in 0..2 {
+        let _ = translator.translate(Generation(generation), input, &mut log);
+    }
+    let variables = HookVariables {
+        after: input.to_vec(),
+        ..HookVariables::default()
+    };
+    for (data, variables) in [
+        (Some(input), &HookVariables::default()),
+        (Some(&br#"{"command": "true"}"#[..]), &variables),
+    ] {
+        let sources = Sources {
+            data,
+            command: None,
+            executor_data: Some(input),
+            variables,
+        };
+        let _ = read_plan(sources, &mut |_| {});
+    }
+});

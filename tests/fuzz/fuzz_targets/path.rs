@@ -1,0 +1,64 @@
+//! Paths: the first line is a task's id, the second a path. The path names the task if and only if its
+//! one segment, decoded once, is the id; and the endpoint that commands are given always does.
+#![no_main]
+
+use cook_executor::api::request::{self, Asked, TASK_PATH, percent_encode_task_id};
+use cook_executor::http::h1;
+use cook_executor::http::head::{Framing, MAX_TARGET, RequestHead};
+use cook_executor::units::TaskId;
+use libfuzzer_sys::fuzz_target;
+
+/// Decodes a segment from behind, unlike the reader under test.
+fn decoded(segment: &str) -> Option<Vec<u8>> {
+    let mut pieces = segment.split('%');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.get(..2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    Some(bytes)
+}
+
+fn finds(path: &str, task: &TaskId) -> bool {
+    let options = Some("OPTIONS".parse().expect("a method"));
+    matches!(
+        request::read(options, path, b"", Some(task)),
+        Ok(Asked::Methods)
+    )
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    let (id, path) = text.split_once('\n').unwrap_or((text, "/task/"));
+    let task = TaskId(id.to_owned());
+    let named = path
+        .strip_prefix(TASK_PATH)
+        .filter(|segment| !segment.contains('/'))
+        .and_then(decoded)
+        .is_some_and(|bytes| bytes == id.as_bytes());
+    assert_eq!(finds(path, &task), named);
+    let endpoint = format!("{TASK_PATH}{}", percent_encode_task_id(&task));
+    assert!(finds(&endpoint, &task));
+    // Through async-h1's URL as well, which removes `.` and `..` as every client does.
+    if endpoint.len() <= MAX_TARGET && id != "." && id != ".." {
+        let head = RequestHead {
+            method: "GET".into(),
+            target: endpoint.clone(),
+            framing: Framing::Length(0),
+            expects_continue: false,
+            close: false,
+        };
+        let message = h1::decode(&head, Vec::new()).expect("an endpoint is a path");
+        assert!(
+            finds(&message.path, &task),
+            "{endpoint} became {}",
+            message.path
+        );
+    }
+});

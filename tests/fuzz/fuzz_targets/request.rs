@@ -1,0 +1,72 @@
+//! What clients of the task API send: framed the same however it is split; what is let through never
+//! panics in async-h1, and loses neither the body nor a thread.
+#![no_main]
+
+use cook_executor::api::request;
+use cook_executor::http::body::{Chunked, Piece};
+use cook_executor::http::h1;
+use cook_executor::http::head::{Framing, HeadError, MAX_HEAD, MAX_TARGET, RequestHead, Scanner};
+use cook_executor::units::TaskId;
+use libfuzzer_sys::fuzz_target;
+
+fn head_end(stream: &[u8], size: usize) -> Result<Option<usize>, HeadError> {
+    let mut scanner = Scanner::default();
+    let mut held = 0;
+    loop {
+        held = stream.len().min(held + size);
+        match scanner.end(&stream[..held]) {
+            Ok(None) if held < stream.len() => {}
+            end => return end,
+        }
+    }
+}
+
+/// The body, as far as it has come, and what follows it.
+fn body<'a>(head: &RequestHead, mut rest: &'a [u8]) -> Option<(Vec<u8>, &'a [u8])> {
+    match head.framing {
+        Framing::Length(length) => {
+            let length = usize::try_from(length).ok()?;
+            Some((rest.get(..length)?.to_vec(), &rest[length..]))
+        }
+        Framing::Chunked => {
+            let mut decoder = Chunked::default();
+            let mut body = Vec::new();
+            loop {
+                match decoder.next(&mut rest).ok()? {
+                    Piece::Data(data) => body.extend_from_slice(data),
+                    Piece::NeedMore => return None,
+                    Piece::Finished => return Some((body, rest)),
+                }
+            }
+        }
+        Framing::UntilClose => panic!("no request is framed so"),
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&size, mut stream)) = input.split_first() else {
+        return;
+    };
+    let size = usize::from(size).max(1);
+    let task = TaskId("t 1".into());
+    // One request after the other, as on a connection.
+    while !stream.is_empty() {
+        let end = head_end(stream, usize::MAX / 2);
+        assert_eq!(end, head_end(stream, size));
+        let Ok(Some(end)) = end else { return };
+        assert!(end <= MAX_HEAD);
+        let head = match RequestHead::parse(&stream[..end]) {
+            Ok(head) => head,
+            Err(error) => return assert!(error.status() as u16 >= 400),
+        };
+        assert!(head.target.len() <= MAX_TARGET);
+        let Some((body, rest)) = body(&head, &stream[end..]) else {
+            return;
+        };
+        if let Some(message) = h1::decode(&head, body.clone()) {
+            assert_eq!(message.body, body, "the body is changed");
+            let _ = request::read(message.method, &message.path, &message.body, Some(&task));
+        }
+        stream = rest;
+    }
+});

@@ -1,0 +1,99 @@
+"""The task API for a task of root and for one of an unprivileged `task-user`: the task itself and root get in, a second
+user does not, whatever they send."""
+import contextlib
+import json
+import subprocess
+
+TASK_USER = ("nobody", 65534)
+STRANGER = 65533   # nobody in particular
+
+# Everything that the API answers, as a command sees it: a wanted status and the arguments of curl in each line.
+SUITE = """\
+204 -X PATCH -d '{progress: 10}' "$EXECUTOR_ENDPOINT"
+204 -X PATCH -d '{"env": {"A": "1"}, "message": "half way"}' "$EXECUTOR_ENDPOINT"
+204 -X PATCH -H 'Expect: 100-continue' -d '{"progress": 20}' "$EXECUTOR_ENDPOINT"
+204 -X PATCH -H 'Transfer-Encoding: chunked' -d '{"progress": 30}' "$EXECUTOR_ENDPOINT"
+400 -X PATCH -d '{"progres": 1}' "$EXECUTOR_ENDPOINT"
+400 -X PATCH -d '{"progress": NaN}' "$EXECUTOR_ENDPOINT"
+400 -X PATCH -d '' "$EXECUTOR_ENDPOINT"
+413 -X PATCH --data-binary @large "$EXECUTOR_ENDPOINT"
+431 -H @large "$EXECUTOR_ENDPOINT"
+404 "$EXECUTOR_ENDPOINT/deeper"
+404 "${EXECUTOR_ENDPOINT%/task/*}/"
+405 -X DELETE "$EXECUTOR_ENDPOINT"
+200 -I "$EXECUTOR_ENDPOINT"
+200 --http1.0 "$EXECUTOR_ENDPOINT"
+200 "$EXECUTOR_ENDPOINT"
+"""
+
+
+def _job():
+    curls = [line.partition(" ")[2] for line in SUITE.splitlines()]
+    return {
+        "before_commands": [
+            {"value": "id -u >user; (printf 'A: '; head -c 300000 /dev/zero | tr '\\0' a) >large"},
+            {"value": "\n".join(f"curl -s -o /dev/null -w '%{{http_code}}\\n' {curl} >>codes" for curl in curls)},
+            {"value": """"$EXECUTOR_BIN" patch '{"progress": 40}' && "$EXECUTOR_BIN" get >view.json"""},
+        ],
+        "command": 'echo "$EXECUTOR_ENDPOINT" >endpoint.new; mv endpoint.new endpoint; '
+                   "until [ -e may-end ]; do sleep 0.05; done",
+        "after_commands": [{"value": 'echo "$A ${STOLEN-unset} ${FROM_ROOT-unset}" >seen'}],
+    }
+
+
+@contextlib.contextmanager
+def _tasks_of(cook, user):
+    """What is launched meanwhile runs as this user, by ExecutorInfo.command.user as the Cook scheduler sets it."""
+    launch = cook.framework.launch
+
+    def launch_as(task, executor=None, **how):
+        executor["command"]["user"] = user
+        return launch(task, executor, **how)
+    cook.framework.launch = launch_as
+    try:
+        yield
+    finally:
+        cook.framework.launch = launch
+
+
+def _curl(user, *arguments):
+    """The status and the body of what another user than the task's gets to see."""
+    command = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups",
+               "curl", "-s", "-w", "\n%{http_code}", *arguments]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=20).stdout
+    body, _, status = output.rpartition("\n")
+    return int(status), body
+
+
+def _check(cook, user, uid):
+    with _tasks_of(cook, user):
+        task = cook.launch(_job())
+    task.wait_file("endpoint")
+    assert task.read("user").strip() == str(uid), f"the task runs as {task.read('user')}"
+    wanted = [line.partition(" ")[0] for line in SUITE.splitlines()]
+    assert task.read("codes").split() == wanted, f"{task.read('codes').split()} for {wanted}"
+    view = json.loads(task.read("view.json"))
+    assert view["progress"] == 40 and view["message"] == "half way", view
+
+    endpoint = task.read("endpoint").strip()
+    theft = '{"env": {"STOLEN": "1"}, "progress": 66, "message": "stolen"}'
+    for arguments in ([endpoint], ["-X", "PATCH", "-d", theft, endpoint], ["-I", endpoint], [endpoint + "/nothing"]):
+        status, body = _curl(STRANGER, *arguments)
+        assert status == 403, f"{arguments}: {status} {body}"
+        if "-I" not in arguments:
+            assert "only the task's own user and root" in json.loads(body)["error"], body
+    assert _curl(0, "-X", "PATCH", "-d", '{"env": {"FROM_ROOT": "2"}}', endpoint)[0] == 204
+
+    task.touch("may-end")
+    status = task.ends("TASK_FINISHED")
+    assert status["data"]["progress"] == 40 and status["data"]["message"] == "half way", status["data"]
+    assert task.read("seen").strip() == "1 unset 2", task.read("seen")
+    assert f"failed to admit the user with the id {STRANGER}" in task.read("executor.log")
+
+
+def the_api_of_a_task_of_root_serves_it_and_keeps_others_out(cook):
+    _check(cook, "root", 0)
+
+
+def the_api_of_a_task_of_an_unprivileged_user_serves_it_and_keeps_others_out(cook):
+    _check(cook, *TASK_USER)
