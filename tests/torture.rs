@@ -378,6 +378,7 @@ fn is_exit_code(what: &What) -> bool {
 /// Runs one plan; panics if a promise is broken.
 fn torture(plan: &Plan, totals: &Mutex<Totals>) {
     let run = plan.start();
+    run.wait_for_subscriptions(1);
     plan.stop(&run);
     run.wait_until("a terminal update", |journal| {
         journal.terminal_of(TASK).is_some()
@@ -401,7 +402,15 @@ fn torture(plan: &Plan, totals: &Mutex<Totals>) {
         "after commands ran twice: {words:?}"
     );
     if plan.all_after_commands_run() {
-        assert_eq!(words.len(), plan.after.len(), "after commands: {words:?}");
+        // An async one may be stopped before it says its word.
+        let codes = ended.codes("after_codes");
+        let ran = codes.iter().flatten().count();
+        assert_eq!(ran, plan.after.len(), "after commands: {codes:?}");
+        let hooks = plan.after.iter().enumerate();
+        for (index, _) in hooks.filter(|(_, hook)| !hook.is_async) {
+            let word = format!("after-{index}");
+            assert!(words.contains(&word), "{word} did not run: {words:?}");
+        }
     }
 
     let (stopped, ended_at, exited_at) = run.agent.inspect(|journal| {
