@@ -25,7 +25,7 @@ release-all: ## Build the executor for x86_64 and aarch64
 
 .PHONY: run
 run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
-	$(CARGO) run --quiet --locked --target $(TARGET) --bin cook-local -- --executor $(EXECUTOR) $(JOB)
+	$(CARGO) run --quiet --locked --target $(TARGET) --bin cook-local -- --executor $(EXECUTOR) $(if $(JOB),"$(JOB)")
 
 .PHONY: test
 test: target-$(TARGET) ## Run all tests that need no Mesos
@@ -47,6 +47,10 @@ size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its 
 .PHONY: footprint
 footprint: build ## Measure memory, threads, descriptors, wake-ups and start of an executor
 	tests/bench/footprint.py --executor $(EXECUTOR)
+
+.PHONY: bench-mesos
+bench-mesos: build ## Measure it under a real Mesos, side by side with the Python executor
+	tests/bench/bench.py --executor $(EXECUTOR)
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -106,7 +106,7 @@ impl Config {
             let required = [
                 (FRAMEWORK_ID, framework.is_none()),
                 (EXECUTOR_ID, executor.is_none()),
-                (SLAVE_PID, address.is_none()),
+                ("MESOS_SLAVE_PID or MESOS_AGENT_ENDPOINT", address.is_none()),
             ];
             let missing = required.into_iter().filter(|(_, is_missing)| *is_missing);
             return Err(Missing(missing.map(|(name, _)| name).collect()));
@@ -307,7 +307,14 @@ mod tests {
         let Err(missing) = Config::read(none, [0; 16]) else {
             panic!("nothing is there");
         };
-        assert_eq!(missing, Missing(vec![FRAMEWORK_ID, EXECUTOR_ID, SLAVE_PID]));
+        assert_eq!(
+            missing,
+            Missing(vec![
+                FRAMEWORK_ID,
+                EXECUTOR_ID,
+                "MESOS_SLAVE_PID or MESOS_AGENT_ENDPOINT"
+            ])
+        );
     }
 
     #[test]

@@ -9,13 +9,14 @@
 //! | words | [`units`], [`outcome`] | the standard library |
 //! | core | [`core`] | words |
 //! | codecs | [`http`], `api::{json, request, response}`, `mesos::{messages, recordio, event, call, job, cook}` | serde, prost, http-types, async-h1 |
-//! | world | `api::server`, `mesos::agent`, [`process`], [`log`], [`inbox`] | smol, async-io, async-process, rustix |
+//! | world | `api::server`, `mesos::agent`, [`process`], [`log`], [`inbox`], [`client`] | smol, async-io, async-process, rustix |
 //! | shell | [`config`], [`runtime`] | everything above |
 //! | entry | `main` | everything above |
 //!
 //! `local` is the developer's side: an agent to run jobs and tests with. Nothing here uses it.
 
 pub mod api;
+pub mod client;
 pub mod config;
 pub mod core;
 pub mod http;

@@ -1,22 +1,28 @@
 //! `cook-executor`: started by a Mesos agent in a task's sandbox, without arguments.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use cook_executor::client::{self, Request};
 use cook_executor::config::Config;
 use cook_executor::core::effect::ExitStatus;
+use cook_executor::core::lifecycle::PHASE;
 use cook_executor::log::Log;
 use cook_executor::runtime;
 
-const HELP: &str = "\
-cook-executor: a Mesos executor with before and after commands and a task API
+const HELP: &str = r#"cook-executor: a Mesos executor with before and after commands and a task API
 
 A Mesos agent starts it, without arguments, as the executor of one task. Give its
 URI to your framework; see README.md. To try a job without Mesos: cook-local.
 
-  --version   print the version
-  --help      print this
+  --version     print the version
+  --help        print this
+
+In a command, where EXECUTOR_ENDPOINT is set, it is a client of the task API:
+  "$EXECUTOR_BIN" get                      print what is known about the task
+  "$EXECUTOR_BIN" patch '{"progress": 10}' report; the exit status is 1 on an error
 
 Environment (more in README.md):
   EXECUTOR_LOG_LEVEL           DEBUG, INFO (default), WARNING or ERROR
@@ -25,23 +31,58 @@ Environment (more in README.md):
   EXECUTOR_PORT0               preferred port of the task API
   EXECUTOR_BEFORE_COMMANDS, EXECUTOR_AFTER_COMMANDS,
   EXECUTOR_DEFAULT_BEFORE_COMMANDS, EXECUTOR_DEFAULT_AFTER_COMMANDS
-                               hooks, as JSON arrays of {value, guard?, async?}
+                               hooks, as JSON arrays of {value, guard?, async?,
+                               timeout?}
 
 Files: executor.log in the sandbox.
 Exit status: 0 when the agent knows how the task ended, 1 otherwise.
-";
+"#;
+
+/// The exit status of a client that was called wrongly.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let started = Instant::now();
     // Schedulers append arguments of their own, such as the task's command (Marathon): only these
-    // two, alone, are for us.
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).take(2).collect();
-    match arguments.as_slice() {
-        [flag] if flag == "--version" => println!("{}", env!("CARGO_PKG_VERSION")),
-        [flag] if flag == "--help" => print!("{HELP}"),
+    // are for us.
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
+    let endpoint = std::env::var(client::ENDPOINT);
+    match (arguments.as_slice(), endpoint) {
+        ([flag], _) if flag == "--version" => println!("{}", env!("CARGO_PKG_VERSION")),
+        ([flag], _) if flag == "--help" => print!("{HELP}"),
+        ([word], Ok(endpoint)) if word == "get" => return ask(&endpoint, &Request::Get),
+        ([word, body], Ok(endpoint)) if word == "patch" => {
+            return ask(&endpoint, &Request::Patch(body));
+        }
+        // A second executor would take the first one's place at the agent, and end its task.
+        _ if std::env::var_os(PHASE).is_some() => {
+            eprintln!(
+                "cook-executor: in a command, use it as: get, or: patch '{{\"progress\": 10}}'"
+            );
+            return ExitCode::from(USAGE);
+        }
         _ => return run(started),
     }
     ExitCode::SUCCESS
+}
+
+/// In a command: prints the answer of the task API, on stderr if it is an error.
+fn ask(endpoint: &str, request: &Request) -> ExitCode {
+    let answer = match client::ask(endpoint, request) {
+        Ok(answer) => answer,
+        Err(error) => {
+            eprintln!("cook-executor: failed to reach the task API at {endpoint}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // Nobody is left to tell if the output is closed.
+    if answer.is_success {
+        let _ = std::io::stdout().write_all(&answer.body);
+        ExitCode::SUCCESS
+    } else {
+        let _ = std::io::stderr().write_all(&answer.body);
+        ExitCode::FAILURE
+    }
 }
 
 fn run(started: Instant) -> ExitCode {

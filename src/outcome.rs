@@ -23,6 +23,9 @@ pub enum Outcome {
     Unknown,
 }
 
+/// The code of a command that timed out and then claimed success, as timeout(1) reports it.
+const TIMED_OUT: i32 = 124;
+
 // === impl Outcome ===
 
 impl Outcome {
@@ -31,7 +34,10 @@ impl Outcome {
         match self {
             Self::Exited(status) => Some(i32::from(*status)),
             Self::Signalled { signal, .. } => Some(-signal),
-            Self::TimedOut(_, then) => then.code(),
+            Self::TimedOut(_, then) => match then.code() {
+                Some(0) => Some(TIMED_OUT),
+                code => code,
+            },
             Self::NotStarted(_) | Self::Unknown => None,
         }
     }

@@ -6,13 +6,16 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
-use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
 use async_signal::{Signal, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec};
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::flag;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{FutureExt, or, yield_now};
@@ -23,6 +26,7 @@ use crate::api::request::TASK_PATH;
 use crate::api::server::{self, Server};
 use crate::config::Config;
 use crate::core::effect::{Effect, ExitStatus, Line};
+use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
 use crate::core::request::Reply;
@@ -41,16 +45,12 @@ const TURNS: usize = 32;
 /// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
 const MAX_LINE: usize = 4096;
 
-/// Signals that ask for an end, and signals that would be one if nobody caught them. A full disk quota
+/// Signals that ask for an end, and the one that says that a process has ended.
+const SIGNALS: [Signal; 3] = [Signal::Term, Signal::Int, Signal::Child];
+
+/// Signals that would end the executor, and with it the task, if nobody caught them. A full disk quota
 /// (SIGXFSZ) must cost a log line and not the task.
-const SIGNALS: [Signal; 6] = [
-    Signal::Term,
-    Signal::Int,
-    Signal::Hup,
-    Signal::Usr1,
-    Signal::Usr2,
-    Signal::Xfsz,
-];
+const HARMLESS: [i32; 4] = [SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ];
 
 /// Everything around the core.
 struct Runtime {
@@ -98,14 +98,18 @@ async fn start(
         );
     }
     let has_orphans = Rc::new(Cell::new(false));
-    match listen() {
-        Ok((signals, ends)) => {
-            let forward = forward_signals(signals, inbox.clone());
-            executor.spawn(forward).detach();
-            let forward = forward_ends(ends, Rc::clone(&has_orphans), inbox.clone());
+    match Signals::new(SIGNALS) {
+        Ok(signals) => {
+            let forward = forward_signals(signals, Rc::clone(&has_orphans), inbox.clone());
             executor.spawn(forward).detach();
         }
         Err(error) => warn!("failed to listen for signals: {error}"),
+    }
+    for signal in HARMLESS {
+        // Caught, and not ignored: commands would inherit that.
+        if let Err(error) = flag::register(signal, Arc::default()) {
+            warn!(signal, "failed to catch a signal: {error}");
+        }
     }
     let served_task = Rc::new(OnceCell::new());
     let port = match Server::bind(config.api_port) {
@@ -122,8 +126,10 @@ async fn start(
     };
     let endpoint = format!("http://127.0.0.1:{port}{TASK_PATH}");
     info!("serving the task API at {endpoint}");
+    let mut settings = config.settings;
+    settings.environment.apply(own_path());
     let mut runtime = Runtime {
-        core: Executor::new(config.settings),
+        core: Executor::new(settings),
         started,
         caller: config.caller,
         translator: Translator::new(config.hooks, endpoint),
@@ -137,26 +143,28 @@ async fn start(
     runtime.run(&events, &requests).await
 }
 
-/// The ends of processes come on a way of their own: it holds some hundred, and a task may have more
-/// processes, whose ends must not push a SIGTERM out.
-fn listen() -> io::Result<(Signals, Signals)> {
-    Ok((Signals::new(SIGNALS)?, Signals::new([Signal::Child])?))
+/// Where this program is, so that commands can use it as a client of the task API.
+fn own_path() -> Vec<(Name, Option<Value>)> {
+    let path = std::env::current_exe().map(|path| path.into_os_string().into_vec());
+    let value = path.ok().and_then(|path| Value::new(path).ok());
+    Name::new("EXECUTOR_BIN")
+        .into_iter()
+        .map(|name| (name, value.clone()))
+        .collect()
 }
 
-/// However many processes have ended, looking once finds them all.
-async fn forward_ends(mut ends: Signals, has_orphans: Rc<Cell<bool>>, inbox: Sender<Incoming>) {
-    while let Some(Ok(signal)) = ends.next().await {
-        if !has_orphans.replace(true) {
+/// However many processes have ended, looking once finds them all: the next event for it goes out when
+/// the one before is taken.
+async fn forward_signals(
+    mut signals: Signals,
+    has_orphans: Rc<Cell<bool>>,
+    inbox: Sender<Incoming>,
+) {
+    while let Some(Ok(signal)) = signals.next().await {
+        if signal != Signal::Child || !has_orphans.replace(true) {
             // The receiver lives as long as the runtime does.
             let _ = inbox.send(Incoming::Signal(signal)).await;
         }
-    }
-}
-
-async fn forward_signals(mut signals: Signals, inbox: Sender<Incoming>) {
-    while let Some(Ok(signal)) = signals.next().await {
-        // The receiver lives as long as the runtime does.
-        let _ = inbox.send(Incoming::Signal(signal)).await;
     }
 }
 
@@ -235,14 +243,10 @@ impl Runtime {
                 info!("received a signal that asks for the end");
                 Some(Event::Shutdown)
             }
-            Incoming::Signal(Signal::Child) => {
+            Incoming::Signal(_) => {
                 // Before looking: who ends meanwhile is looked for once more.
                 self.has_orphans.set(false);
                 Some(Event::OrphanEnded)
-            }
-            Incoming::Signal(signal) => {
-                info!(?signal, "ignored a signal");
-                None
             }
         }
     }

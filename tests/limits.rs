@@ -70,8 +70,9 @@ fn with_two_processes(asynchronous: &str) -> Option<Run> {
     let asynchronous = json!({"value": asynchronous, "async": true});
     let run = Setup::new()
         .grace(SHORT)
-        .by_shell(&format!(
-            "chmod 777 .; exec setpriv --reuid {user} --clear-groups $EXECUTOR"
+        // Its own file may be where only root can go.
+        .prelude(format!(
+            "chmod 777 .; cp \"$0\" executor; exec setpriv --reuid {user} --clear-groups ./executor"
         ))
         .launch_observed(json!({
             "before_commands": [
@@ -180,7 +181,7 @@ fn a_limit_of_file_sizes_costs_lines_of_the_log_and_no_task() {
     let run = Setup::new()
         .grace(SHORT)
         .variable("EXECUTOR_LOG_LEVEL", "DEBUG")
-        .by_shell("ulimit -f 2; exec $EXECUTOR")
+        .prelude("ulimit -f 2")
         .launch_observed(json!({
             "before_commands": [hook(DEAF_STRAY), hook(wait_for_word("stray"))],
             "command": big,
@@ -199,7 +200,7 @@ fn a_limit_of_file_sizes_costs_lines_of_the_log_and_no_task() {
 #[test]
 fn a_limit_of_memory_ends_the_command_that_wants_more() {
     let run = Setup::new()
-        .by_shell("ulimit -v 65536; exec $EXECUTOR")
+        .prelude("ulimit -v 65536")
         .launch_observed(json!({
             "command": "exec dd if=/dev/zero of=/dev/null bs=256M count=1",
             "after_commands": [hook(say("after"))],
@@ -213,7 +214,7 @@ fn a_limit_of_memory_ends_the_command_that_wants_more() {
 #[test]
 fn a_full_device_under_stdout_stderr_and_the_log_changes_nothing() {
     let run = Setup::new()
-        .by_shell("ln -s /dev/full executor.log; exec $EXECUTOR > /dev/full 2> /dev/full")
+        .prelude("ln -s /dev/full executor.log; exec > /dev/full 2> /dev/full")
         .launch_observed(json!({
             "command": format!("echo lost; {}; exit 3", say("main")),
             "after_commands": [hook(say("after"))],
@@ -231,17 +232,13 @@ fn a_disk_that_fills_costs_the_command_its_file_and_nobody_else_anything() {
     ) {
         return;
     }
-    let mount = "mount -t tmpfs -o size=32k none . && cd \"$PWD\" && exec $EXECUTOR > out 2>&1";
+    let mount = "mount -t tmpfs -o size=32k none . && cd \"$PWD\" && exec \"$0\" > out 2>&1";
     let run = Setup::new()
         .grace(SHORT)
         .variable("EXECUTOR_LOG_LEVEL", "DEBUG")
-        // The sandbox is another folder afterwards, without the program's copy.
-        .by_shell(&format!(
-            "mkdir ../$$; mv $EXECUTOR ../$$/; EXECUTOR=$(cd ../$$; pwd)/the-executor; export EXECUTOR
-             exec unshare --mount sh -c 'rm -rf /tmp/never; {mount}'"
-        ))
+        .prelude(format!("exec unshare --mount sh -c '{mount}' \"$0\""))
         .launch_observed(json!({
-            "command": "head -c 100000 /dev/zero > big; rm -r \"${EXECUTOR%/*}\"; exit 4",
+            "command": "head -c 100000 /dev/zero > big; exit 4",
             "after_commands": [hook("exit 5")],
         }));
     let ended = run.finish_alone();
@@ -251,18 +248,29 @@ fn a_disk_that_fills_costs_the_command_its_file_and_nobody_else_anything() {
 
 #[test]
 fn an_environment_that_is_too_large_is_named_as_the_reason() {
-    // Each is less than one variable may have, and the body less than the task API takes.
-    let grow = r#"i=0
-until [ $i = 30 ]; do
-    { printf '{"env": {"BIG_%s": "' $i; head -c 100000 /dev/zero | tr '\0' x; printf '"}}'; } > body
-    curl -s -o answer -X PATCH --data-binary @body $EXECUTOR_ENDPOINT || exit 1
-    i=$((i + 1))
+    // Within what a PATCH may ask for, and beyond what this stack lets a program be given.
+    let grow = r#"for i in 1 2 3; do
+    { printf '{"env": {"BIG_%s": "' $i; head -c 60000 /dev/zero | tr '\0' x; printf '"}}'; } > body
+    curl -s -f -o answer -X PATCH --data-binary @body $EXECUTOR_ENDPOINT || exit 1
 done"#;
-    let run = Setup::new().launch_observed(json!({
-        "before_commands": [{"value": grow, "guard": true}],
-        "command": say("never"),
-        "after_commands": [hook(say("never"))],
-    }));
+    let run = Setup::new()
+        .prelude("ulimit -s 512")
+        .launch_observed(json!({
+            "before_commands": [{"value": grow, "guard": true}],
+            "command": say("never"),
+            "after_commands": [hook(say("never"))],
+        }));
+    check_too_large(&run);
+}
+
+#[test]
+fn a_command_that_is_too_large_is_named_as_the_reason() {
+    let command = format!("{} # {}", say("never"), "x".repeat(200_000));
+    check_too_large(&Setup::new().launch_observed(json!({"command": command})));
+}
+
+#[track_caller]
+fn check_too_large(run: &Run) {
     let ended = run.finish_alone();
     assert_eq!(ended.states, [Starting, Failed], "{}", run.transcript());
     let message = &ended.message;

@@ -383,11 +383,10 @@ fn torture(plan: &Plan, totals: &Mutex<Totals>) {
     run.wait_until("a terminal update", |journal| {
         journal.terminal_of(TASK).is_some()
     });
-    let (processes, children) = (run.processes(), run.children());
+    let (processes, children) = run.look_around();
     totals.lock().unwrap().survivors += processes.len();
     assert!(processes.is_empty(), "survivors: {}", processes.join(", "));
     assert!(children.is_empty(), "not reaped: {children:?}");
-    run.agent.release_acknowledgements();
     let ended = run.finish();
 
     let terminal = ended.states.iter().filter(|state| is_terminal(**state));

@@ -16,7 +16,8 @@ use smol::channel::{Sender, bounded};
 use smol::future::{or, yield_now};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::request::{self, Asked, Refusal};
+use super::refusal::Refusal;
+use super::request::{self, Asked};
 use super::response;
 use super::seats::Seat;
 use crate::core::request::{Reply, Request};
@@ -166,7 +167,7 @@ impl Connection {
             }
             match self.exchange().await {
                 Ending::KeepAlive => {}
-                Ending::Close => return self.linger().await,
+                Ending::Close => return drain(&self.stream, self.context.limits.linger).await,
                 Ending::Gone => return,
             }
             // A client with many requests in the pipeline is not to hold up the others.
@@ -333,24 +334,25 @@ impl Connection {
             Some(Err(_)) | None => Err(Fault::Gone),
         }
     }
+}
 
-    /// Ends the connection so that the client gets to see the last answer.
-    async fn linger(mut self) {
-        // It fails only if the client is gone, which the first read will find too.
-        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
-        let limit = self.context.limits.linger;
-        within(limit, async {
-            let mut drained = 0;
-            while drained < MAX_DRAIN {
-                self.buffer.clear();
-                if self.fill().await.is_err() {
-                    return;
-                }
-                drained += self.buffer.len();
+/// Ends a connection so that the client gets to see the last answer.
+pub(super) async fn drain(stream: &Async<TcpStream>, limit: Duration) {
+    // It fails only if the client is gone, which the first read will find too.
+    let _ = stream.get_ref().shutdown(Shutdown::Write);
+    within(limit, async {
+        let mut stream = stream;
+        let mut buffer = [0; 512];
+        let mut drained = 0;
+        while drained < MAX_DRAIN {
+            match stream.read(&mut buffer).await {
+                Ok(length) if length > 0 => drained += length,
+                Ok(_) | Err(_) => return,
             }
-        })
-        .await;
-    }
+            yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// What the future comes to, unless the time is up before.

@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::json;
-use super::request::Refusal;
+use super::json::{self, kind};
+use super::refusal::Refusal;
 use crate::core::environment::{self, Name};
 use crate::core::request::Patch;
 use crate::units::{Percent, truncate};
@@ -101,6 +101,10 @@ fn changes(value: Value) -> Result<Changes, Refusal> {
     for (key, value) in members {
         let value = match value {
             Value::Null => None,
+            Value::String(text) if text.len() > environment::MAX_VALUE => {
+                let what = "a value must not be longer than 65536 bytes";
+                return Err(wrong(&key, &what));
+            }
             Value::String(text) => {
                 Some(environment::Value::new(text).map_err(|invalid| wrong(&key, &invalid))?)
             }
@@ -151,18 +155,6 @@ fn distance(left: &[u8], right: &[u8]) -> usize {
         }
     }
     row[right.len()]
-}
-
-/// What a value is, in words.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What a request means: method, path and body become a request to the core, or a refusal that says why.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use http_types::{Method, StatusCode};
 
 use super::patch;
+use super::refusal::Refusal;
 use crate::core::request::Request;
 use crate::units::TaskId;
 
@@ -22,15 +22,6 @@ pub enum Asked {
     Core(Request),
     /// Which methods there are.
     Methods,
-}
-
-/// An answer of the server's own: why the request comes to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The status code. 405 goes with [`METHODS`] in `Allow`.
-    pub status: StatusCode,
-    /// For the person who sent the request.
-    pub text: Cow<'static, str>,
 }
 
 /// Reads a request. `method` is `None` for one that http-types has no name for; `path` is still
@@ -77,29 +68,6 @@ pub fn percent_encode_task_id(task: &TaskId) -> String {
         }
     }
     segment
-}
-
-// === impl Refusal ===
-
-impl Refusal {
-    /// A refusal with a fixed text.
-    pub fn new(status: StatusCode, text: &'static str) -> Self {
-        let text = Cow::Borrowed(text);
-        Self { status, text }
-    }
-
-    /// A refusal that says what could not be done.
-    pub fn failed(status: StatusCode, task: &str) -> Self {
-        let text = Cow::Owned(format!("failed to {task}"));
-        Self { status, text }
-    }
-
-    /// Says what is wrong with the body.
-    pub(super) fn body(text: String) -> Self {
-        let text = Cow::Owned(text);
-        let status = StatusCode::BadRequest;
-        Self { status, text }
-    }
 }
 
 /// Whether `path` is the task's, however its id is encoded.

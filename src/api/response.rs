@@ -7,7 +7,8 @@ use http_types::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Number;
 
-use super::request::{METHODS, Refusal};
+use super::refusal::Refusal;
+use super::request::METHODS;
 use crate::core::request::{Reply, View};
 
 /// The least that `Retry-After` can say; an agent that restarts is back in a few seconds.
@@ -57,6 +58,11 @@ pub fn reply(reply: &Reply) -> Response {
             response.insert_header("retry-after", RETRY_AFTER_SECONDS);
             response
         }
+        Reply::EnvironmentTooLarge => failure(
+            StatusCode::PayloadTooLarge,
+            "\"env\": with these variables the environment would be over 1 MiB, too large to start a \
+             command with; nothing was changed",
+        ),
         Reply::TaskEnded => failure(
             StatusCode::Conflict,
             "the task has ended, and its last status cannot be changed any more",

@@ -14,9 +14,10 @@ use http_types::{Method, StatusCode};
 use smol::LocalExecutor;
 use smol::channel::Sender;
 
-use super::connection::{Connection, Context};
+use super::connection::{Connection, Context, drain};
 pub use super::connection::{Incoming, Limits};
-use super::request::Refusal;
+use super::peer;
+use super::refusal::Refusal;
 use super::response;
 use super::seats::Seats;
 use crate::http::h1;
@@ -25,6 +26,9 @@ use crate::units::TaskId;
 /// How long to wait after a failed accept. Out of descriptors, the connection stays where it is and
 /// the listener readable: trying again at once would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// So many refused connections are given time to take their answer.
+const MAX_REFUSED: usize = 8;
 
 /// The task API's listening socket.
 #[derive(Debug)]
@@ -87,12 +91,21 @@ impl Server {
             inbox,
             limits: self.limits,
         });
+        let refused = Rc::new(());
         let mut failing = false;
         loop {
             match self.listener.accept().await {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     failing = false;
-                    open(stream, &executor, &seats, &context);
+                    match peer::admit(peer, self.port) {
+                        Ok(()) => open(stream, &executor, &seats, &context),
+                        Err(unwelcome) => {
+                            tracing::warn!(
+                                "refused a connection to the task API: failed to {unwelcome}"
+                            );
+                            turn_away(stream, forbidden(), &executor, &refused, self.limits.linger);
+                        }
+                    }
                 }
                 Err(error) => {
                     // Once for a row of failures: ten lines a second explain no more.
@@ -107,7 +120,7 @@ impl Server {
     }
 }
 
-/// Gives a connection a seat and serves it; this is the place to turn a peer away before it is read.
+/// Gives a connection a seat and serves it.
 fn open(
     stream: Async<TcpStream>,
     executor: &LocalExecutor<'static>,
@@ -118,15 +131,41 @@ fn open(
     let _ = stream.get_ref().set_nodelay(true);
     let Some(seat) = seats.take() else {
         let text = "there are too many connections at once";
-        return turn_away(&stream, &Refusal::new(StatusCode::ServiceUnavailable, text));
+        return say_without_waiting(&stream, &Refusal::new(StatusCode::ServiceUnavailable, text));
     };
     let number = seat.number();
     let connection = Connection::new(stream, seat, context.clone());
     seats.hold(number, executor.spawn(connection.run()));
 }
 
-/// Refuses a connection as far as that can be said without waiting.
-fn turn_away(stream: &Async<TcpStream>, refusal: &Refusal) {
+fn forbidden() -> Refusal {
+    let text = "only the task's own user and root may use this task's API";
+    Refusal::new(StatusCode::Forbidden, text)
+}
+
+/// Answers a connection that is not to be served, whatever it asks for. It gets no seat, and a moment
+/// to take its answer, unless there are many such: nobody outside can keep the task's user out.
+fn turn_away(
+    stream: Async<TcpStream>,
+    refusal: Refusal,
+    executor: &LocalExecutor<'static>,
+    refused: &Rc<()>,
+    moment: Duration,
+) {
+    say_without_waiting(&stream, &refusal);
+    if Rc::strong_count(refused) > MAX_REFUSED {
+        return;
+    }
+    let held = Rc::clone(refused);
+    let lingering = async move {
+        drain(&stream, moment).await;
+        drop(held);
+    };
+    executor.spawn(lingering).detach();
+}
+
+/// Writes a refusal as far as the socket takes it at once.
+fn say_without_waiting(stream: &Async<TcpStream>, refusal: &Refusal) {
     let mut response = response::refusal(refusal);
     response.insert_header("connection", "close");
     // A new socket's buffer is empty; a client that is gone needs no answer.

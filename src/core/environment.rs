@@ -23,6 +23,13 @@ pub enum Invalid {
     Nul,
 }
 
+/// The most that all variables may take together: the kernel gives arguments and environment 2 MiB
+/// with the usual stack limit of 8 MiB (execve(2)), and the command's own text has to fit as well.
+pub const MAX_SIZE: usize = 1 << 20;
+
+/// The longest value that can be set. The kernel takes 128 KiB with the name (`MAX_ARG_STRLEN`).
+pub const MAX_VALUE: usize = 64 << 10;
+
 /// Variables sorted by name, each name once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Environment {
@@ -127,6 +134,23 @@ impl Environment {
         }
     }
 
+    /// Whether the environment would stay below [`MAX_SIZE`] with these changes, or at least not grow.
+    pub fn has_room_for(&self, changes: &[(Name, Option<Value>)]) -> bool {
+        let size = |name: &OsStr, value: &OsStr| name.len() + value.len() + 2;
+        let present: usize = self.iter().map(|(name, value)| size(name, value)).sum();
+        let (mut removed, mut added) = (0, 0);
+        for (name, value) in changes {
+            let name = name.as_os_str();
+            if let Ok(at) = self.position(name) {
+                removed += size(name, self.variables[at].1.as_os_str());
+            }
+            added += value
+                .as_ref()
+                .map_or(0, |value| size(name, value.as_os_str()));
+        }
+        added <= removed || present + added - removed <= MAX_SIZE
+    }
+
     /// Sets each variable that has a value and unsets each that has none.
     pub fn apply(&mut self, changes: Vec<(Name, Option<Value>)>) {
         for (name, value) in changes {
@@ -190,6 +214,18 @@ mod tests {
             .map(|(n, v)| (n.to_str(), v.to_str()))
             .collect();
         assert_eq!(all, [(Some("B"), Some("3")), (Some("C"), Some("4"))]);
+    }
+
+    #[test]
+    fn there_is_room_for_a_mebibyte_and_always_for_less() {
+        let mut environment = Environment::default();
+        let large = || Value::new(vec![b'x'; MAX_SIZE - 3]).ok();
+        assert!(environment.has_room_for(&[(name("A"), large())]));
+        assert!(!environment.has_room_for(&[(name("AB"), large())]));
+        environment.apply(vec![(name("A"), large())]);
+        assert!(!environment.has_room_for(&[(name("B"), Value::new("").ok())]));
+        assert!(environment.has_room_for(&[(name("A"), None)]));
+        assert!(environment.has_room_for(&[(name("A"), large())]));
     }
 
     #[test]

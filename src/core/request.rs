@@ -30,6 +30,8 @@ pub enum Reply {
     Applied,
     /// The patch was applied, but its progress or message cannot reach the agent right now.
     AppliedWithoutAgent,
+    /// Nothing was applied: the environment would be too large to start a command with.
+    EnvironmentTooLarge,
     /// There is no task any more that a patch could change: its terminal update is recorded.
     TaskEnded,
     /// What is known about the task.

@@ -204,19 +204,23 @@ impl Session {
             return;
         }
         let was_up = self.is_up();
+        let has_stood = was_up && now.since(self.since) >= MAX_RETRY;
         if was_up {
             self.since = now;
         }
-        if end == StreamEnd::Unknown {
-            self.unknown_since.get_or_insert(now);
-        }
+        self.unknown_since = match end {
+            StreamEnd::Unknown => self.unknown_since.or(Some(now)),
+            // An agent that is starting may find out who we are.
+            StreamEnd::NotReady | StreamEnd::Disconnected | StreamEnd::Refused => None,
+        };
         // Without a checkpoint a restarted agent does not know us and destroys the container.
         if was_up && !self.policy.checkpoint {
             self.lost = true;
         }
         let wait = match end {
-            // A stream that was up and broke: the agent may be back already.
-            StreamEnd::Disconnected if was_up => Duration::ZERO,
+            // The agent may be back already. One that ends each stream as soon as it stands must not
+            // be asked a thousand times a second.
+            StreamEnd::Disconnected if has_stood => Duration::ZERO,
             StreamEnd::Refused => REFUSED_RETRY,
             StreamEnd::Disconnected | StreamEnd::NotReady | StreamEnd::Unknown => self.backoff(),
         };
@@ -408,12 +412,12 @@ mod tests {
         let mut session = session(true);
         let old = subscribe(&mut session, 0);
         session.subscribed(old, at(1));
-        session.ended(old, StreamEnd::Disconnected, at(2));
-        let new = subscribe(&mut session, 2);
-        session.subscribed(new, at(3));
-        session.ended(old, StreamEnd::Disconnected, at(4));
+        session.ended(old, StreamEnd::Disconnected, at(500));
+        let new = subscribe(&mut session, 500);
+        session.subscribed(new, at(501));
+        session.ended(old, StreamEnd::Disconnected, at(502));
         assert!(session.is_up());
-        assert!(!session.subscribed(old, at(5)));
+        assert!(!session.subscribed(old, at(503)));
     }
 
     #[test]
@@ -426,6 +430,21 @@ mod tests {
         let retry = session.next_deadline().expect("a retry");
         let second = subscribe(&mut session, retry.0.as_millis() as u64 + 1);
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_stream_that_breaks_as_soon_as_it_stands_is_not_asked_for_in_a_tight_loop() {
+        let mut session = session(true);
+        let mut now = 0;
+        for _ in 0..100 {
+            let generation = subscribe(&mut session, now);
+            session.subscribed(generation, at(now));
+            session.ended(generation, StreamEnd::Disconnected, at(now));
+            let next = session.next_deadline().expect("another try");
+            let wait = next.since(at(now)).as_millis() as u64;
+            assert!((20..=200).contains(&wait), "{wait} ms");
+            now += wait + 1;
+        }
     }
 
     #[test]
@@ -471,6 +490,20 @@ mod tests {
             actions(&mut session, 4500)[..],
             [Action::Call { .. }]
         ));
+    }
+
+    #[test]
+    fn an_agent_that_forgot_us_and_restarts_may_remember_us_again() {
+        let mut session = session(true);
+        let generation = subscribe(&mut session, 0);
+        session.ended(generation, StreamEnd::Unknown, at(0));
+        let generation = subscribe(&mut session, 9000);
+        session.ended(generation, StreamEnd::NotReady, at(9000));
+        assert!(!session.is_lost(at(12_000)));
+        let generation = subscribe(&mut session, 12_000);
+        session.ended(generation, StreamEnd::Unknown, at(12_000));
+        assert!(!session.is_lost(at(21_999)));
+        assert!(session.is_lost(at(22_000)));
     }
 
     #[test]

@@ -212,7 +212,12 @@ impl Agent {
 
     /// The next `count` SUBSCRIBE calls are refused.
     pub fn refuse_subscribes(&self, status: u16, count: usize) {
-        let troubles = std::iter::repeat_n(Trouble::Status(status), count);
+        self.trouble_subscribes(Trouble::Status(status), count);
+    }
+
+    /// The next `count` SUBSCRIBE calls get into trouble.
+    pub fn trouble_subscribes(&self, trouble: Trouble, count: usize) {
+        let troubles = std::iter::repeat_n(trouble, count);
         self.change(|session| session.script.subscribes.extend(troubles));
     }
 
@@ -232,6 +237,12 @@ impl Agent {
     /// Answers everything that waited since [`Agent::hang`].
     pub fn resume(&self) {
         self.change(|session| session.script.hang = false);
+    }
+
+    /// Forgets that the executor has subscribed, but not its stream: calls are refused with 403 until
+    /// it subscribes again.
+    pub fn forget_subscription(&self) {
+        self.change(|session| session.registered = false);
     }
 
     /// Ends the event stream as an agent does that closes it: last chunk, then end of file.

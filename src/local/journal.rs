@@ -13,6 +13,9 @@ use crate::mesos::messages::{TaskState, TaskStatus};
 /// Bytes of a message that are shown in a transcript.
 const MAX_SHOWN: usize = 400;
 
+/// The note about a call that arrived while the agent hangs.
+pub const UNANSWERED: &str = "a call waits for its answer";
+
 /// The record of one agent's life.
 #[derive(Debug)]
 pub struct Journal {
@@ -166,6 +169,12 @@ impl Journal {
             |entry| matches!(entry.what, What::Refused { status, .. } if status == Some(wanted)),
         );
         refused.count()
+    }
+
+    /// How many calls have arrived while the agent hung.
+    pub fn unanswered(&self) -> usize {
+        let is_one = |entry: &&Entry| matches!(&entry.what, What::Note(text) if text == UNANSWERED);
+        self.entries.iter().filter(is_one).count()
     }
 
     /// What the executor did against the protocol.

@@ -26,6 +26,7 @@ pub struct Launch {
     program: PathBuf,
     sandbox: PathBuf,
     variables: BTreeMap<OsString, OsString>,
+    prelude: Option<String>,
 }
 
 /// An executor's process; not ended by being dropped.
@@ -55,6 +56,7 @@ impl Launch {
             program: program.into(),
             sandbox: sandbox.clone(),
             variables: BTreeMap::new(),
+            prelude: None,
         };
         launch
             .set("MESOS_FRAMEWORK_ID", config.framework_id)
@@ -103,6 +105,13 @@ impl Launch {
         self
     }
 
+    /// Shell commands that change the executor's world before it begins, in its own process: limits
+    /// and descriptors.
+    pub fn set_prelude(&mut self, commands: impl Into<String>) -> &mut Self {
+        self.prelude = Some(commands.into());
+        self
+    }
+
     /// The folder it will run in.
     pub fn sandbox(&self) -> &Path {
         &self.sandbox
@@ -118,7 +127,16 @@ impl Launch {
         &self,
         on_exit: impl FnOnce(Option<i32>) + Send + 'static,
     ) -> io::Result<Executor> {
-        let child = Command::new(&self.program)
+        let mut command = match &self.prelude {
+            None => Command::new(&self.program),
+            Some(prelude) => {
+                let mut command = Command::new("/bin/sh");
+                command.arg("-c").arg(format!("{prelude}\nexec \"$0\""));
+                command.arg(&self.program);
+                command
+            }
+        };
+        let child = command
             .current_dir(&self.sandbox)
             .env_clear()
             .envs(&self.variables)

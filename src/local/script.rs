@@ -34,6 +34,8 @@ pub enum Splitting {
 pub enum Trouble {
     /// It is refused with this status.
     Status(u16),
+    /// It is refused with this status and sentence.
+    Refusal(u16, &'static str),
     /// The connection is reset before the call is looked at.
     Reset,
     /// The call is accepted, then the connection is reset in the place of a reply.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::local::agent::PATIENCE;
 use crate::local::connection::{Connection, Listener, Transport};
 use crate::local::http::{self, ReadError, Request};
+use crate::local::journal::{UNANSWERED, What};
 use crate::local::session::{Answer, Session};
 
 /// What the handle and the threads share.
@@ -62,13 +63,19 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits while the script wants the agent to hang.
-    fn lock_when_responsive(&self) -> MutexGuard<'_, State> {
+    /// Waits while the script wants the agent to hang; true if it did.
+    fn lock_when_responsive(&self) -> (MutexGuard<'_, State>, bool) {
         let mut state = self.lock();
+        let hangs = state.session.script.hang;
+        if hangs {
+            let note = What::Note(UNANSWERED.to_owned());
+            state.session.journal.record(note);
+            self.changed.notify_all();
+        }
         while state.session.script.hang && !state.closing {
             state = self.wait(state, PATIENCE);
         }
-        state
+        (state, hangs)
     }
 }
 
@@ -105,7 +112,12 @@ fn serve(shared: &Shared, connection: Connection, transport: Transport) {
                 return connection.close();
             }
         };
-        let mut state = shared.lock_when_responsive();
+        let (mut state, has_waited) = shared.lock_when_responsive();
+        if has_waited && !connection.is_open() {
+            // Whoever gave up has called again, and that call may have been looked at before this
+            // one: real agents take calls in the order of their arrival.
+            return;
+        }
         let answer = state.session.answer(&request, transport, &connection);
         if state.session.script.acknowledge_first {
             state.session.send_due();

@@ -33,7 +33,7 @@ pub struct Session {
     stream: Option<EventStream>,
     generation: u64,
     /// The executor has subscribed since the agent's last start.
-    registered: bool,
+    pub registered: bool,
     /// The agent has asked the executor to shut down.
     terminating: bool,
     /// Launches that wait for the executor to subscribe.
@@ -104,7 +104,10 @@ impl Session {
         let trouble = troubles.pop_front();
         let call_name = validate::name(kind);
         match trouble {
-            Some(Trouble::Status(status)) => return self.refuse(call_name, status),
+            Some(Trouble::Status(status)) => {
+                return self.refuse(call_name, status, "as scripted");
+            }
+            Some(Trouble::Refusal(status, text)) => return self.refuse(call_name, status, text),
             Some(Trouble::Reset) => {
                 self.journal.record(What::Refused {
                     call: call_name,
@@ -172,19 +175,19 @@ impl Session {
         Answer::Reply(*status, text.clone())
     }
 
-    fn refuse(&mut self, call: &'static str, status: u16) -> Answer {
+    fn refuse(&mut self, call: &'static str, status: u16, text: &str) -> Answer {
         self.journal.record(What::Refused {
             call,
             status: Some(status),
         });
-        Answer::Reply(status, "as scripted".to_owned())
+        Answer::Reply(status, text.to_owned())
     }
 
     fn not_subscribed(&mut self, call: &'static str) -> Answer {
         if self.generation == 0 {
             self.violation(format!("{call} before the first SUBSCRIBE"));
         }
-        self.refuse(call, 403)
+        self.refuse(call, 403, "Executor is not subscribed")
     }
 
     /// Writes down that the executor did what the protocol forbids.

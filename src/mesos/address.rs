@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::net::sockopt;
 use smol::Async;
 use tracing::debug;
@@ -63,7 +64,8 @@ impl Address {
     /// The reason why TCP failed; the domain socket's is only logged.
     pub async fn connect(&self) -> io::Result<Socket> {
         if let Some(path) = &self.socket {
-            match Async::<UnixStream>::connect(path).await {
+            let (path, _folder) = short_enough(path);
+            match Async::<UnixStream>::connect(&path).await {
                 Ok(stream) => return as_file(stream.into_inner()?),
                 Err(error) => debug!("failed to connect to the domain socket: {error}"),
             }
@@ -79,6 +81,20 @@ impl Address {
     }
 }
 
+/// A path of 108 bytes or more is no address (unix(7)); its folder then has a shorter name while it is
+/// held open.
+fn short_enough(path: &Path) -> (PathBuf, Option<OwnedFd>) {
+    const MAX_PATH: usize = 107;
+    if path.as_os_str().len() > MAX_PATH
+        && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        && let Ok(held) = rustix::fs::open(folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+    {
+        let short = format!("/proc/self/fd/{}", held.as_raw_fd());
+        return (Path::new(&short).join(name), Some(held));
+    }
+    (path.to_owned(), None)
+}
+
 fn as_file(stream: impl Into<OwnedFd>) -> io::Result<Socket> {
     Async::new_nonblocking(File::from(stream.into()))
 }
@@ -86,6 +102,25 @@ fn as_file(stream: impl Into<OwnedFd>) -> io::Result<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_domain_socket_may_have_a_path_of_any_length() {
+        let mut folder = std::env::temp_dir();
+        folder.push(format!("cook-{}-{}", std::process::id(), "x".repeat(150)));
+        std::fs::create_dir(&folder).expect("a folder");
+        let path = folder.join("agent.sock");
+        let (short, held) = short_enough(&path);
+        assert!(held.is_some() && short.as_os_str().len() < 108);
+        let listener = std::os::unix::net::UnixListener::bind(&short).expect("a socket");
+        let address = Address {
+            socket: Some(path),
+            tcp: ([127, 0, 0, 1], 1).into(),
+            agent: String::new(),
+        };
+        assert!(smol::block_on(address.connect()).is_ok());
+        drop(listener);
+        std::fs::remove_dir_all(&folder).expect("ours");
+    }
 
     #[test]
     fn an_address_is_read_from_what_the_agent_sets() {

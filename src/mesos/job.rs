@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::api::json::kind;
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
 use crate::mesos::messages::CommandInfo;
 
@@ -170,8 +171,12 @@ impl Reader<'_> {
         };
         let timeout = match object.get("timeout") {
             None | Some(Value::Null) => None,
-            Some(value) => Some(seconds(value).ok_or_else(|| {
-                wrong_type(&named("timeout"), "a number of seconds above 0", value)
+            Some(value) => Some(seconds(value).ok_or_else(|| match value {
+                Value::Number(number) => {
+                    let what = named("timeout");
+                    Refusal(format!("{what} must be above 0 seconds, found {number}"))
+                }
+                other => wrong_type(&named("timeout"), "a number of seconds", other),
             })?),
         };
         Ok(Hook {
@@ -232,22 +237,7 @@ fn refuse<T>(message: &str) -> Result<T, Refusal> {
 }
 
 fn wrong_type(what: &str, wanted: &str, found: &Value) -> Refusal {
-    Refusal(format!(
-        "{what} must be {wanted}, found {}",
-        type_name(found)
-    ))
-}
-
-/// What to call a JSON value in a message.
-pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
+    Refusal(format!("{what} must be {wanted}, found {}", kind(found)))
 }
 
 #[cfg(test)]
@@ -372,7 +362,7 @@ mod tests {
             ),
             (
                 r#"{"command": "a", "after_commands": [{"value": "x", "timeout": 0}]}"#,
-                "after_commands[0].timeout must be a number of seconds above 0",
+                "after_commands[0].timeout must be above 0 seconds, found 0",
             ),
         ] {
             let Err(Refusal(message)) = read(data) else {

@@ -1,6 +1,7 @@
 //! The commands as processes: started in groups of their own, waited for, signalled, and whatever they
 //! leave behind found and ended.
 
+pub mod cgroup;
 pub mod descendants;
 pub mod spawn;
 
@@ -17,13 +18,14 @@ use rustix::process::{
 };
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::core::environment::Environment;
 use crate::core::event::Event;
 use crate::core::plan::{Command, CommandId};
 use crate::inbox::Incoming;
 use crate::outcome::Outcome;
+use crate::process::cgroup::Cgroup;
 use crate::process::descendants::Descendant;
 use crate::process::spawn::SpawnError;
 use crate::units::{Pid, StopSignal};
@@ -41,6 +43,15 @@ pub struct Processes {
     /// it has started a program, without which a program would run that nobody waits for; and a look
     /// at what is below us.
     spare: RefCell<Vec<OwnedFd>>,
+    cgroup: Option<Cgroup>,
+}
+
+/// What a sweep has found.
+#[derive(Debug, Default)]
+struct Seen {
+    alive: usize,
+    /// Of these, we may not signal so many.
+    out_of_reach: usize,
 }
 
 /// A look at processes has a folder open and a file in it, or a pidfd and a file.
@@ -60,6 +71,7 @@ impl Processes {
             inbox,
             alive: Alive::default(),
             spare: RefCell::new(spare_descriptors()),
+            cgroup: Cgroup::create().inspect(|cgroup| info!(?cgroup, "commands have their own")),
         }
     }
 
@@ -86,6 +98,9 @@ impl Processes {
             return Event::CommandEnded(id, Outcome::Unknown);
         };
         self.alive.borrow_mut().push((id, raw));
+        if let Some(Err(error)) = self.cgroup.as_ref().map(|cgroup| cgroup.add(raw)) {
+            debug!("failed to move a command to its cgroup: {error}");
+        }
         let (alive, inbox) = (Rc::clone(&self.alive), self.inbox.clone());
         let wait = async move {
             let status = child.status().await;
@@ -107,7 +122,7 @@ impl Processes {
                 signal_group(*group, signal);
                 // It may have left its own group. It is not reaped, so its pid is still its own.
                 if getpgid(Some(*group)) != Ok(*group) {
-                    each_of(signal, |raw| kill_process(*group, raw));
+                    let _ = each_of(signal, |raw| kill_process(*group, raw));
                 }
             }
         }
@@ -119,7 +134,9 @@ impl Processes {
         let seen = self.with_spare(|| self.pass_over(signal));
         match seen {
             _ if descendants::is_alone() => 0,
-            Ok(alive) => alive.max(1),
+            // What became another user, by setuid, only the agent can end.
+            Ok(seen) if seen.out_of_reach > 0 => seen.alive.saturating_sub(seen.out_of_reach),
+            Ok(seen) => seen.alive.max(1),
             // What cannot be seen here cannot be waited for either.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => 0,
             Err(error) => {
@@ -129,10 +146,15 @@ impl Processes {
         }
     }
 
-    fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<usize> {
+    fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<Seen> {
         let groups = self.groups();
+        if signal == Some(StopSignal::Kill)
+            && let Some(Err(error)) = self.cgroup.as_ref().map(Cgroup::kill)
+        {
+            warn!("failed to kill the commands' cgroup: {error}");
+        }
         let mut signalled = Vec::new();
-        let mut alive = 0;
+        let mut seen = Seen::default();
         for _ in 0..MAX_PASSES {
             if let Some(signal) = signal {
                 groups.iter().for_each(|group| signal_group(*group, signal));
@@ -140,7 +162,7 @@ impl Processes {
             let reaped = descendants::reap(&groups)?;
             let mut living = descendants::find()?;
             living.retain(|one| !one.is_zombie);
-            alive = living.len();
+            seen.alive = living.len();
             let Some(signal) = signal else {
                 break;
             };
@@ -151,7 +173,9 @@ impl Processes {
             let strays: Vec<Descendant> = living.iter().filter(is_new).copied().collect();
             for stray in &strays {
                 signalled.push(stray.identity());
-                signal_stray(stray, signal);
+                if signal_stray(stray, signal) == Err(Errno::PERM) {
+                    seen.out_of_reach += 1;
+                }
             }
             // What a trap starts to clean up is not asked to end in its turn. And while there are
             // some to reap, others may have become our children after we looked.
@@ -160,7 +184,7 @@ impl Processes {
                 break;
             }
         }
-        Ok(alive)
+        Ok(seen)
     }
 
     /// Reaps what ended and is no command of ours.
@@ -209,15 +233,16 @@ fn spare_descriptors() -> Vec<OwnedFd> {
 }
 
 fn signal_group(group: RawPid, signal: StopSignal) {
-    each_of(signal, |raw| kill_process_group(group, raw));
+    // What became another user has left for itself; the rest of the group has been signalled.
+    let _ = each_of(signal, |raw| kill_process_group(group, raw));
 }
 
 /// Its pid may be another's by now: what is signalled is a pidfd that was found to be the same process.
-fn signal_stray(stray: &Descendant, signal: StopSignal) {
+fn signal_stray(stray: &Descendant, signal: StopSignal) -> Result<(), Errno> {
     let pid = stray.pid.as_raw_nonzero();
     let handle = pidfd_open(stray.pid, PidfdFlags::empty());
     if !stray.is_still_there() {
-        return;
+        return Ok(());
     }
     debug!(pid, ?signal, "signalling a left-over process");
     match handle {
@@ -228,7 +253,10 @@ fn signal_stray(stray: &Descendant, signal: StopSignal) {
 }
 
 /// Sends what a stop signal stands for.
-fn each_of(signal: StopSignal, send: impl Fn(Signal) -> rustix::io::Result<()>) {
+fn each_of(
+    signal: StopSignal,
+    send: impl Fn(Signal) -> rustix::io::Result<()>,
+) -> Result<(), Errno> {
     let signals: &[Signal] = match signal {
         StopSignal::Terminate => &[Signal::TERM, Signal::CONT],
         StopSignal::Kill => &[Signal::KILL],
@@ -237,7 +265,11 @@ fn each_of(signal: StopSignal, send: impl Fn(Signal) -> rustix::io::Result<()>) 
         match send(*raw) {
             // It ended by itself in the meantime.
             Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => warn!(signal = raw.as_raw(), %error, "failed to send a signal"),
+            Err(error) => {
+                warn!(signal = raw.as_raw(), %error, "failed to send a signal");
+                return Err(error);
+            }
         }
     }
+    Ok(())
 }

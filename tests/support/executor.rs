@@ -34,8 +34,7 @@ static COUNTER: AtomicUsize = AtomicUsize::new(0);
 pub struct Setup {
     pub config: AgentConfig,
     changes: Vec<(String, Option<OsString>)>,
-    /// Lines of a shell before it becomes the executor.
-    wrapper: Option<String>,
+    prelude: Option<String>,
 }
 
 /// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
@@ -74,15 +73,8 @@ impl Setup {
         Self {
             config: AgentConfig::default(),
             changes: Vec::new(),
-            wrapper: None,
+            prelude: None,
         }
-    }
-
-    /// Starts the executor by these lines of a shell, in the sandbox: they end in `exec`, and find
-    /// its program as `$EXECUTOR`, a copy that every user may run.
-    pub fn by_shell(mut self, lines: &str) -> Self {
-        self.wrapper = Some(lines.to_owned());
-        self
     }
 
     /// Sets a variable of the executor.
@@ -99,6 +91,12 @@ impl Setup {
     /// Leaves a variable of the executor out.
     pub fn without(mut self, name: &str) -> Self {
         self.changes.push((name.to_owned(), None));
+        self
+    }
+
+    /// Shell commands that change the executor's world before it begins.
+    pub fn prelude(mut self, commands: impl Into<String>) -> Self {
+        self.prelude = Some(commands.into());
         self
     }
 
@@ -144,17 +142,16 @@ impl Setup {
         prepare(&agent);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let value = format!("{}-{number}", std::process::id());
-        let program = match &self.wrapper {
-            Some(lines) => sandbox.write_wrapper(lines, &program()),
-            None => program(),
-        };
-        let mut launch = Launch::new(program, sandbox.path(), &agent);
+        let mut launch = Launch::new(program(), sandbox.path(), &agent);
         launch.set(COOKIE, &value);
         for (name, value) in self.changes {
             match value {
                 Some(value) => launch.set(name, value),
                 None => launch.unset(&name),
             };
+        }
+        if let Some(commands) = self.prelude {
+            launch.set_prelude(commands);
         }
         Run {
             executor: launch
@@ -272,6 +269,14 @@ impl Run {
         pids.filter_map(|pid| pid.parse().ok()).collect()
     }
 
+    /// What there is beside the executor now, and its children. A census takes long on a loaded
+    /// machine: the acknowledgements need not wait for it.
+    pub fn look_around(&self) -> (Vec<String>, Vec<i32>) {
+        let children = self.children();
+        self.agent.release_acknowledgements();
+        (self.processes(), children)
+    }
+
     /// Waits for the terminal update, and finds the executor alone when it comes. The agent has to
     /// hold its acknowledgements back until then: they are what lets the executor go.
     #[track_caller]
@@ -279,10 +284,9 @@ impl Run {
         self.wait_until("a terminal update", |journal| {
             journal.terminal_of(TASK).is_some()
         });
-        let (processes, children) = (self.processes(), self.children());
+        let (processes, children) = self.look_around();
         assert!(processes.is_empty(), "survivors: {}", processes.join(", "));
         assert!(children.is_empty(), "not reaped: {children:?}");
-        self.agent.release_acknowledgements();
         self.finish()
     }
 

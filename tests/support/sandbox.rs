@@ -42,18 +42,6 @@ impl Sandbox {
         fs::write(self.path.join(name), text).expect("the sandbox is writable");
     }
 
-    /// Writes a shell script that is started instead of a program; its path.
-    pub fn write_wrapper(&self, lines: &str, program: &Path) -> PathBuf {
-        let executor = self.path.join("the-executor");
-        fs::copy(program, &executor).expect("the program can be copied");
-        let wrapper = self.path.join("wrapper");
-        let text = format!("#!/bin/sh\nEXECUTOR='{}'\n{lines}\n", executor.display());
-        self.write("wrapper", &text);
-        self.permit("the-executor", 0o755);
-        self.permit("wrapper", 0o755);
-        wrapper
-    }
-
     /// Sets the permissions of a file in it, or of itself with an empty name.
     pub fn permit(&self, name: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;

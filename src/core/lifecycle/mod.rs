@@ -25,6 +25,7 @@ use std::time::Duration;
 
 pub use budget::{Budget, StopOrder};
 use ledger::{Due, Ledger};
+pub use result::PHASE;
 
 use crate::core::effect::{Effect, Note};
 use crate::core::environment::Environment;
@@ -307,8 +308,7 @@ impl Lifecycle {
 
             // A repeated stop can still shorten the wait for the acknowledgement.
             (Phase::Reported, Stop(order)) => drop(self.obey(order, turn.now)),
-            (Phase::Reported, Started(..) | Ended(..) | Swept { .. } | Tick) => {}
-            (Phase::Reported, OrphanEnded) => turn.perform(Effect::ReapOrphans),
+            (Phase::Reported, Started(..) | Ended(..) | OrphanEnded | Swept { .. } | Tick) => {}
         }
     }
 

@@ -9,7 +9,7 @@ use crate::core::request::View;
 use crate::outcome::Outcome;
 
 /// Tells a command its part in the task: `before`, `command` or `after`.
-const PHASE: &str = "EXECUTOR_PHASE";
+pub const PHASE: &str = "EXECUTOR_PHASE";
 
 /// Tells an after command the state that the task is heading for.
 const TASK_STATE: &str = "EXECUTOR_TASK_STATE";

@@ -1,0 +1,121 @@
+"""What the kernel says about a process. No figure of the bench comes from the measured program itself."""
+import os
+import platform
+import re
+import select
+import sys
+import threading
+import time
+
+# A thread that has just read a call or seen an end should not wait 5 ms, Python's default, for one that only computes.
+sys.setswitchinterval(0.0001)
+
+
+def read(*names):
+    """A file below /proc as text."""
+    with open(os.path.join("/proc", *map(str, names)), errors="replace") as file:
+        return file.read()
+
+
+def memory(pid):
+    """Rss, Pss, Anonymous and so on, in kB, of all mappings together."""
+    return {name: int(value) for name, value in re.findall(r"^(\w+): +(\d+) kB$", read(pid, "smaps_rollup"), re.M)}
+
+
+def threads(pid):
+    return os.listdir(f"/proc/{pid}/task")
+
+
+def descriptors(pid):
+    """What the open descriptors stand for, such as "socket:[4711]" or "anon_inode:[eventpoll]"."""
+    folder = f"/proc/{pid}/fd"
+    return [os.readlink(os.path.join(folder, number)) for number in os.listdir(folder)]
+
+
+def epolls(pid):
+    return descriptors(pid).count("anon_inode:[eventpoll]")
+
+
+def switches(pid):
+    """Context switches so far, voluntary and not, of all threads."""
+    texts = (read(pid, "task", thread, "status") for thread in threads(pid))
+    return sum(int(count) for text in texts for count in re.findall(r"ctxt_switches:\s+(\d+)", text))
+
+
+def stat(pid):
+    """The fields of /proc/PID/stat that follow the name, beginning with the state (field 3 of proc(5))."""
+    return read(pid, "stat").rpartition(")")[2].split()
+
+
+def ticks(pid):
+    """CPU time so far in clock ticks, user and system."""
+    return sum(map(int, stat(pid)[11:13]))
+
+
+def parent(pid):
+    return int(stat(pid)[1])
+
+
+def session(pid):
+    return int(stat(pid)[3])
+
+
+def processes(condition):
+    """The pids of all living processes for which the condition holds."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if stat(pid)[0] not in "ZX" and condition(int(pid)):
+                found.append(int(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+    return found
+
+
+def environment(pid):
+    """The variables of a process, as they were at its exec."""
+    return dict(line.split("=", 1) for line in read(pid, "environ").split("\0") if "=" in line)
+
+
+class End:
+    """Watches a process from now on for the moment of its end, in nanoseconds of the monotonic clock."""
+
+    def __init__(self, pid):
+        self.pid, self.at = pid, None
+        self.descriptor = os.pidfd_open(pid)
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self):
+        select.select([self.descriptor], [], [])
+        self.at = time.monotonic_ns()
+        os.close(self.descriptor)
+
+    def wait(self, timeout=20):
+        self.thread.join(timeout)
+        if self.at is None:
+            raise TimeoutError(f"process {self.pid} has not ended within {timeout} s")
+        return self.at
+
+
+# The last part of a shell command: it leaves in the file `ended` when that was. Who watches the process from outside
+# knows it only when the scheduler lets him, on a busy machine after the terminal update.
+SAYS_WHEN_IT_ENDS = "exec date +%s%N >ended"
+
+
+def said(text):
+    """The moment in such a file, on the monotonic clock."""
+    return int(text) + time.monotonic_ns() - time.time_ns()
+
+
+def machine():
+    """The class of this machine, in a line."""
+    models = re.findall(r"^model name\s*: (.*)$", read("cpuinfo"), re.M) or [platform.machine()]
+    gibibytes = int(re.search(r"MemTotal: +(\d+)", read("meminfo"))[1]) / (1 << 20)
+    system = f"{platform.system()} {platform.release()}"
+    return f"{models[0]}, {os.cpu_count()} cores, {gibibytes:.0f} GiB, {system}"
+
+
+def load():
+    """How much else went on: what is timed on a busy machine says little."""
+    return f"load average {os.getloadavg()[0]:.1f} at the end"

@@ -1,0 +1,230 @@
+//! What the machine can do to an executor: signals, a stdout that takes nothing, a log that cannot be
+//! written, a sandbox that is gone.
+
+use std::fs::File;
+use std::io::Write;
+
+use cook_executor::local::agent::Agent;
+use cook_executor::mesos::messages::TaskState::{Failed, Finished, Killed};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::process::{Resource, Rlimit, Signal};
+use serde_json::json;
+
+use crate::support::sandbox::Sandbox;
+use crate::support::{Run, Setup, TASK, hook, say};
+use crate::trial::{Fault, Phase, Trial, costs_nothing, setup};
+
+/// A fault that strikes the executor and not the agent.
+const fn to_the_executor(strike: fn(&Run)) -> Fault {
+    Fault {
+        strike: |_| {},
+        heal: strike,
+        costs_a_subscription: false,
+    }
+}
+
+mod signals_that_ask_for_nothing {
+    use super::*;
+
+    fn send_all(run: &Run) {
+        for signal in [Signal::HUP, Signal::PIPE, Signal::USR1, Signal::USR2] {
+            run.executor.signal(signal);
+        }
+    }
+
+    costs_nothing!(later to_the_executor(send_all));
+}
+
+mod an_executor_that_was_stopped_while_the_stream_ended {
+    use super::*;
+
+    costs_nothing!(later Fault {
+        strike: |_| {},
+        heal: |run| {
+            run.executor.signal(Signal::STOP);
+            run.agent.close_stream();
+            run.executor.signal(Signal::CONT);
+        },
+        costs_a_subscription: true,
+    });
+}
+
+/// The signal in a phase of the task; it means SHUTDOWN.
+#[track_caller]
+fn ends(signal: Signal, phase: Phase) {
+    if phase == Phase::BeforeTheFirstSubscription {
+        // Subscribed or not: an agent that hangs shows that the signals are listened for.
+        let trial = Trial::start_with(setup(), Agent::hang);
+        trial
+            .run
+            .wait_until("SUBSCRIBE", |journal| journal.unanswered() > 0);
+        trial.run.executor.signal(signal);
+        assert_eq!(trial.run.exit_code(), Some(0));
+        return trial.run.agent.resume();
+    }
+    let trial = Trial::at(phase);
+    trial.run.executor.signal(signal);
+    if phase == Phase::BeforeTheTask {
+        return assert_eq!(trial.run.exit_code(), Some(0));
+    }
+    if phase < Phase::BeforeTheLastAcknowledgement {
+        trial.wait_for_word("after");
+        trial.pass("after");
+    }
+    trial.run.agent.release_acknowledgements();
+    let ended = trial.run.finish();
+    let wanted = match phase {
+        Phase::BeforeTheLastAcknowledgement => Finished,
+        _ => Killed,
+    };
+    assert_eq!(ended.state, wanted);
+    trial.check_told(&ended);
+}
+
+macro_rules! is_a_shutdown {
+    ($signal:expr) => {
+        is_a_shutdown! { $signal;
+            before_the_first_subscription: BeforeTheFirstSubscription,
+            before_the_task: BeforeTheTask,
+            in_a_before_command: InABeforeCommand,
+            in_the_command: InTheCommand,
+            in_an_after_command: InAnAfterCommand,
+            before_the_last_acknowledgement: BeforeTheLastAcknowledgement,
+        }
+    };
+    ($signal:expr; $($test:ident: $phase:ident),* $(,)?) => { $(
+        #[test]
+        fn $test() {
+            ends($signal, Phase::$phase);
+        }
+    )* };
+}
+
+mod sigterm_is_a_shutdown {
+    use super::*;
+
+    is_a_shutdown!(Signal::TERM);
+}
+
+mod sigint_is_a_shutdown {
+    use super::*;
+
+    is_a_shutdown!(Signal::INT);
+}
+
+/// A task of an executor in a world that was changed so, in all phases.
+#[track_caller]
+fn works_after(prelude: &str) -> Trial {
+    let trial = Trial::start_with(setup().prelude(prelude), |_| {});
+    trial.finish_from(Phase::BeforeTheFirstSubscription);
+    trial
+}
+
+#[test]
+fn closed_standard_streams_cost_nothing() {
+    for prelude in ["exec >&-", "exec 2>&-", "exec <&- >&- 2>&-"] {
+        works_after(prelude);
+    }
+}
+
+#[test]
+fn standard_streams_that_take_nothing_cost_nothing() {
+    works_after("exec >/dev/full 2>&1");
+}
+
+/// A named pipe for the executor's stdout.
+struct Pipe {
+    folder: Sandbox,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        let folder = Sandbox::new();
+        let path = folder.path().join("pipe");
+        let mode = Mode::from(0o600);
+        rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0).expect("a named pipe");
+        Self { folder }
+    }
+
+    fn open(&self, flags: OFlags) -> File {
+        let path = self.folder.path().join("pipe");
+        let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        File::from(rustix::fs::open(path, flags, Mode::empty()).expect("a named pipe"))
+    }
+
+    fn prelude(&self) -> String {
+        format!("exec >{}", self.folder.path().join("pipe").display())
+    }
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_any_more_costs_nothing() {
+    let pipe = Pipe::new();
+    let reader = pipe.open(OFlags::RDONLY);
+    let trial = Trial::with(setup().prelude(pipe.prelude()), Phase::BeforeTheTask);
+    drop(reader);
+    trial.finish_from(Phase::BeforeTheTask);
+}
+
+#[test]
+fn a_stdout_that_is_full_and_nobody_reads_costs_nothing() {
+    let pipe = Pipe::new();
+    let _reader = pipe.open(OFlags::RDONLY);
+    let mut writer = pipe.open(OFlags::WRONLY);
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    works_after(&pipe.prelude());
+}
+
+#[test]
+fn a_log_on_a_full_disk_costs_nothing() {
+    works_after("ln -s /dev/full executor.log");
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_costs_nothing() {
+    works_after("mkdir executor.log");
+    works_after("ln -s /nowhere/executor.log executor.log");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_costs_log_lines_and_no_result() {
+    // Commands have their limits back.
+    let with_limit = |text: String| format!("ulimit -S -f unlimited; {text}");
+    let run = Setup::new().start();
+    run.wait_for_subscriptions(1);
+    let pid = Some(run.executor.pid());
+    let limit = Rlimit {
+        current: Some(0),
+        maximum: None,
+    };
+    rustix::process::prlimit(pid, Resource::Fsize, limit).expect("it is our process");
+    let written = run.sandbox.read("executor.log");
+    run.launch(
+        TASK,
+        &json!({
+            "before_commands": [hook(with_limit(say("before")))],
+            "command": with_limit(format!("{}; exit 3", say("main"))),
+            "after_commands": [hook(with_limit(say("after")))],
+        }),
+    );
+    let ended = run.finish();
+    assert_eq!((ended.state, ended.exit_code()), (Failed, Some(3)));
+    assert_eq!(run.order(), ["before", "main", "after"]);
+    assert_eq!(run.sandbox.read("executor.log"), written);
+}
+
+mod a_sandbox_that_is_deleted {
+    use super::*;
+
+    fn delete(run: &Run) {
+        std::fs::remove_dir_all(run.sandbox.path()).expect("the sandbox is ours");
+    }
+
+    costs_nothing!(later to_the_executor(delete));
+}
+
+#[test]
+fn a_sandbox_that_was_never_there_costs_nothing() {
+    works_after("rm -r \"$MESOS_SANDBOX\"");
+}

@@ -1,0 +1,498 @@
+//! The core in a world as hostile as the real one: commands end as they like or not at all, ignore
+//! SIGTERM, leave processes behind; the agent goes away, refuses, forgets, loses calls, repeats and
+//! reorders acknowledgements, launches again, kills at any moment. Time passes when nobody is waited
+//! for, by as much as the core asks for, or by an hour.
+
+mod promises;
+mod steps;
+
+use std::time::Duration;
+
+use cook_executor::core::effect::{Effect, ExitStatus, Note};
+use cook_executor::core::environment::Environment;
+use cook_executor::core::event::{Event, Identity, Launch, RequestId, Work};
+use cook_executor::core::executor::{Executor, Settings};
+use cook_executor::core::outbox::{Answer, Item, Message, Serial, TaskState, Update};
+use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
+use cook_executor::core::request::{Patch, Reply, Request};
+use cook_executor::core::session::{Generation, Policy, StreamEnd};
+use cook_executor::outcome::Outcome;
+use cook_executor::units::{AgentId, Moment, Now, Percent, Pid, StopSignal, TaskId, Uuid};
+
+/// How often each kind of mischief may happen in one walk; this is what bounds the walk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mischief {
+    /// The agent does nothing but what it should, and at once.
+    pub prompt_agent: bool,
+    pub kills: u8,
+    pub shutdowns: u8,
+    /// Streams that end and subscriptions that are refused or never answered.
+    pub losses: u8,
+    pub lost_calls: u8,
+    pub extra_acknowledgements: u8,
+    pub patches: u8,
+    /// An older stream's end that is heard late, a call that arrives after it was abandoned.
+    pub echoes: u8,
+    /// A LAUNCH of this task again, or of another.
+    pub launches: u8,
+    /// The executor does not run for an hour.
+    pub naps: u8,
+}
+
+/// No mischief at all.
+pub const QUIET: Mischief = Mischief {
+    prompt_agent: true,
+    kills: 0,
+    shutdowns: 0,
+    losses: 0,
+    lost_calls: 0,
+    extra_acknowledgements: 0,
+    patches: 0,
+    echoes: 0,
+    launches: 0,
+    naps: 0,
+};
+
+/// A process of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Process {
+    Command(CommandId),
+    /// Something a command left behind; the most stubborn kind, which ignores SIGTERM.
+    Leftover,
+}
+
+/// The core, and all that the world and its observers know.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Model {
+    core: Executor,
+    pub now: Moment,
+    pub mischief: Mischief,
+    /// SUBSCRIBE was sent, or the subscription stands.
+    subscribing: Option<Generation>,
+    up: Option<Generation>,
+    /// The agent refuses this executor: it need not be asked as often as one that is away.
+    refused: bool,
+    call: Option<Serial>,
+    /// An update whose call was given up: it may arrive all the same.
+    stray: Option<Update>,
+    alive: Vec<Process>,
+    /// Updates that the agent has, in the order in which it got them, and has not acknowledged.
+    unacknowledged: Vec<Update>,
+    seen: Vec<(Uuid, TaskState)>,
+    /// The updates of other tasks that the agent has.
+    refusals: Vec<(Uuid, TaskId)>,
+    launched: bool,
+    started: Vec<CommandId>,
+    ended: Vec<(CommandId, bool)>,
+    terminal_acknowledged: bool,
+    /// Since when only the acknowledgement is missing.
+    reported_at: Option<Moment>,
+    newest_progress: Option<u32>,
+    sent_sequence: u32,
+    asked_to_stop: bool,
+    /// It was asked to stop before its after commands began.
+    cut_short: bool,
+    /// Nobody waits for the result any more, or not for long: SHUTDOWN, or no agent.
+    may_give_up: bool,
+    pub exit: Option<ExitStatus>,
+}
+
+/// One thing that may happen next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    Subscribed,
+    StreamEnds(StreamEnd),
+    OlderStreamEnds,
+    Launch,
+    LaunchAgain,
+    LaunchAnother,
+    CallArrives(Answer),
+    /// The agent got the call, and its answer is lost.
+    CallIsLost,
+    AbandonedCallArrives,
+    Acknowledge(usize),
+    AcknowledgeAgain,
+    Kill(Duration),
+    KillAnother,
+    Shutdown,
+    Ends(CommandId, Outcome),
+    EndsLeavingAProcess(CommandId),
+    Patch,
+    TimePasses,
+    AnHourPasses,
+}
+
+const TASK: &str = "task";
+const OTHER: &str = "other";
+
+const GRACE: Duration = Duration::from_secs(5);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A command that cannot be started.
+pub const BROKEN: &str = "broken";
+
+/// An agent that is there again is asked within this time; one that refuses us, within a second.
+const RETRY: Duration = Duration::from_millis(250);
+const REFUSED_RETRY: Duration = Duration::from_secs(1);
+
+/// How long an agent that is there may take for the terminal acknowledgement.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn settings(checkpoint: bool) -> Settings {
+    Settings {
+        environment: Environment::default(),
+        shutdown_grace: GRACE,
+        progress_interval: Duration::from_secs(1),
+        message_limit: 64,
+        directory: Some("/sandbox".into()),
+        policy: Policy {
+            checkpoint,
+            recovery_timeout: Duration::from_secs(20),
+            backoff_max: Duration::from_secs(2),
+            spread: 0,
+        },
+        uuid_seed: [0; 16],
+    }
+}
+
+pub fn hook(guard: bool, is_async: bool) -> Hook {
+    Hook {
+        value: "hook".into(),
+        guard,
+        is_async,
+        timeout: None,
+    }
+}
+
+pub fn plan(before: &[Hook], after: &[Hook]) -> Plan {
+    let job = Hooks {
+        before: before.to_vec(),
+        after: after.to_vec(),
+    };
+    Plan::new(Program::Shell(b"main".to_vec()), job, Hooks::default())
+}
+
+// === impl Model ===
+
+impl Model {
+    pub fn new(checkpoint: bool, mischief: Mischief) -> Self {
+        let mut model = Self {
+            core: Executor::new(settings(checkpoint)),
+            now: Moment::default(),
+            mischief,
+            subscribing: None,
+            up: None,
+            refused: false,
+            call: None,
+            stray: None,
+            alive: Vec::new(),
+            unacknowledged: Vec::new(),
+            seen: Vec::new(),
+            refusals: Vec::new(),
+            launched: false,
+            started: Vec::new(),
+            ended: Vec::new(),
+            terminal_acknowledged: false,
+            reported_at: None,
+            newest_progress: None,
+            sent_sequence: 0,
+            asked_to_stop: false,
+            cut_short: false,
+            may_give_up: false,
+            exit: None,
+        };
+        model.tell(Event::Tick, &plan(&[], &[]));
+        model
+    }
+
+    /// Lets one thing happen.
+    pub fn take(&mut self, step: &Step, plan: &Plan) {
+        match step {
+            Step::Subscribed => {
+                let generation = self.subscribing.take().expect("a step of this state");
+                self.up = Some(generation);
+                self.refused = false;
+                self.tell(
+                    Event::Subscribed {
+                        generation,
+                        killing_state: true,
+                    },
+                    plan,
+                );
+            }
+            Step::StreamEnds(end) => {
+                self.mischief.losses -= 1;
+                let generation = self.subscribing.take().or(self.up.take());
+                self.give_call_up();
+                self.refused = *end == StreamEnd::Refused;
+                let generation = generation.expect("a step of this state");
+                self.tell(Event::StreamEnded(generation, *end), plan);
+            }
+            Step::OlderStreamEnds => {
+                self.mischief.echoes -= 1;
+                let newest = self.subscribing.or(self.up).expect("a step of this state");
+                let older = Generation(newest.0 - 1);
+                self.tell(Event::StreamEnded(older, StreamEnd::Unknown), plan);
+            }
+            Step::Launch => {
+                self.launched = true;
+                self.tell(launch(TASK, plan), plan);
+            }
+            Step::LaunchAgain => {
+                self.mischief.launches -= 1;
+                self.tell(launch(TASK, plan), plan);
+            }
+            Step::LaunchAnother => {
+                self.mischief.launches -= 1;
+                // A framework uses an id once.
+                let other = format!("{OTHER}-{}", self.mischief.launches);
+                self.tell(launch(&other, plan), plan);
+            }
+            Step::CallArrives(answer) => {
+                if *answer != Answer::Accepted {
+                    self.mischief.lost_calls -= 1;
+                }
+                if *answer == Answer::NotSubscribed {
+                    self.up = None;
+                }
+                let serial = self.call.take().expect("a step of this state");
+                if *answer == Answer::Accepted {
+                    self.agent_gets(serial);
+                }
+                self.tell(Event::CallAnswered(serial, *answer), plan);
+            }
+            Step::CallIsLost => {
+                self.mischief.lost_calls -= 1;
+                let serial = self.call.take().expect("a step of this state");
+                self.agent_gets(serial);
+                self.tell(Event::CallAnswered(serial, Answer::TryAgain), plan);
+            }
+            Step::AbandonedCallArrives => {
+                self.mischief.echoes -= 1;
+                let update = self.stray.take().expect("a step of this state");
+                self.receive(update);
+            }
+            Step::Acknowledge(index) => {
+                let update = self.unacknowledged.remove(*index);
+                if update.state.is_terminal() {
+                    self.terminal_acknowledged |= update.task.0 == TASK;
+                    self.unacknowledged
+                        .retain(|other| other.task != update.task);
+                }
+                self.tell(Event::Acknowledged(update.uuid.0.to_vec()), plan);
+            }
+            Step::AcknowledgeAgain => {
+                self.mischief.extra_acknowledgements -= 1;
+                let known = self.unacknowledged.iter().any(|u| u.uuid == self.seen[0].0);
+                let uuid = if known { Uuid([9; 16]) } else { self.seen[0].0 };
+                self.tell(Event::Acknowledged(uuid.0.to_vec()), plan);
+            }
+            Step::Kill(grace) => {
+                self.mischief.kills -= 1;
+                self.ask_to_stop(plan);
+                self.tell(Event::Kill(TaskId(TASK.into()), Some(*grace)), plan);
+            }
+            Step::KillAnother => {
+                self.mischief.kills -= 1;
+                self.tell(Event::Kill(TaskId(OTHER.into()), None), plan);
+            }
+            Step::Shutdown => {
+                self.mischief.shutdowns -= 1;
+                self.may_give_up = true;
+                self.ask_to_stop(plan);
+                self.tell(Event::Shutdown, plan);
+            }
+            Step::Ends(id, outcome) => self.end(*id, outcome.clone(), plan),
+            Step::EndsLeavingAProcess(id) => {
+                self.alive.push(Process::Leftover);
+                self.end(*id, Outcome::Exited(0), plan);
+            }
+            Step::Patch => {
+                self.mischief.patches -= 1;
+                let value = f64::from(self.mischief.patches);
+                let patch = Patch {
+                    progress: Percent::new(value),
+                    ..Patch::default()
+                };
+                self.tell(Event::Request(RequestId(1), Request::Patch(patch)), plan);
+            }
+            Step::TimePasses => {
+                match (self.subscribing, self.call) {
+                    (Some(_), _) => self.mischief.losses -= 1,
+                    (None, Some(_)) => self.mischief.lost_calls -= 1,
+                    (None, None) => {}
+                }
+                let deadline = self.core.next_deadline().expect("a step of this state");
+                self.now = self.now.max(deadline);
+                self.tell(Event::Tick, plan);
+            }
+            Step::AnHourPasses => {
+                self.mischief.naps -= 1;
+                self.now = self.now.plus(HOUR);
+                self.tell(Event::Tick, plan);
+            }
+        }
+        if self.reported_at.is_none() && self.is_reported() {
+            self.reported_at = Some(self.now);
+        }
+    }
+
+    /// The call under way gets no answer, but may have been sent.
+    fn give_call_up(&mut self) {
+        let item = self
+            .call
+            .take()
+            .and_then(|serial| self.core.outbox().get(serial));
+        if let Some(Item::Update(update)) = item {
+            self.stray = Some(update.clone());
+        }
+    }
+
+    fn end(&mut self, id: CommandId, outcome: Outcome, plan: &Plan) {
+        self.alive
+            .retain(|process| *process != Process::Command(id));
+        self.ended.push((id, outcome.succeeded()));
+        self.tell(Event::CommandEnded(id, outcome), plan);
+        self.tell(Event::OrphanEnded, plan);
+    }
+
+    /// The agent has a call; it forgets nothing that it has.
+    fn agent_gets(&mut self, serial: Serial) {
+        let outbox = self.core.outbox();
+        if let Some(Item::Update(update)) = outbox.get(serial) {
+            let update = update.clone();
+            self.receive(update);
+        }
+    }
+
+    /// Gives the core an event, and everything that follows from it at once.
+    fn tell(&mut self, event: Event, plan: &Plan) {
+        let mut queue = vec![event];
+        while !queue.is_empty() {
+            let now = Now {
+                moment: self.now,
+                ..Now::default()
+            };
+            for effect in self.core.step(queue.remove(0), now) {
+                queue.extend(self.perform(effect, plan));
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, plan: &Plan) -> Option<Event> {
+        assert_eq!(self.exit, None, "{} after the exit", effect.name());
+        match effect {
+            Effect::Subscribe {
+                generation,
+                updates,
+                ..
+            } => {
+                self.subscribing = Some(generation);
+                self.up = None;
+                self.call = None;
+                // What a subscription carries, the agent has.
+                let own = updates.iter().filter(|update| update.task.0 == TASK);
+                assert!(own.count() <= 4, "{updates:?}");
+                for update in updates {
+                    self.receive(update);
+                }
+                None
+            }
+            Effect::Call(serial, item) => {
+                assert!(self.up.is_some(), "a call without a subscription");
+                assert_eq!(self.call, None, "two calls at once");
+                if let Item::Message(_, Message::Progress(report)) = *item {
+                    assert!(report.sequence >= self.sent_sequence, "an older progress");
+                    self.sent_sequence = report.sequence;
+                }
+                self.call = Some(serial);
+                None
+            }
+            Effect::AbandonCall => {
+                self.give_call_up();
+                None
+            }
+            Effect::Start(id) => {
+                self.check_start(id, plan);
+                self.started.push(id);
+                if is_broken(plan, id) {
+                    self.ended.push((id, false));
+                    let outcome = Outcome::NotStarted(BROKEN.to_owned());
+                    return Some(Event::CommandEnded(id, outcome));
+                }
+                self.alive.push(Process::Command(id));
+                Some(Event::CommandStarted(id, Pid(1)))
+            }
+            Effect::Signal { commands, signal } => {
+                let known = |id: &CommandId| self.alive.contains(&Process::Command(*id));
+                assert!(commands.iter().all(known), "a signal to what is not alive");
+                match signal {
+                    StopSignal::Terminate => None,
+                    StopSignal::Kill => commands.into_iter().next().map(|id| self.killed(id)),
+                }
+            }
+            Effect::Sweep(Some(StopSignal::Kill)) => {
+                self.alive.retain(|process| *process != Process::Leftover);
+                match self.alive.first().copied() {
+                    Some(Process::Command(id)) => Some(self.killed(id)),
+                    _ => Some(Event::Swept { alive: 0 }),
+                }
+            }
+            Effect::Sweep(_) => Some(Event::Swept {
+                alive: self.alive.len(),
+            }),
+            Effect::Reply(_, reply) => {
+                match reply {
+                    Reply::Applied | Reply::AppliedWithoutAgent => {
+                        self.newest_progress = Some(u32::from(self.mischief.patches));
+                    }
+                    Reply::EnvironmentTooLarge | Reply::TaskEnded | Reply::View(_) => {}
+                }
+                None
+            }
+            Effect::Exit(status) => {
+                self.exit = Some(status);
+                self.check_exit(status);
+                None
+            }
+            Effect::Note(Note::AgentLost) => {
+                self.may_give_up = true;
+                self.ask_to_stop(plan);
+                None
+            }
+            Effect::ReapOrphans | Effect::Publish(_) | Effect::Say(_) | Effect::Note(_) => None,
+        }
+    }
+
+    fn killed(&mut self, id: CommandId) -> Event {
+        self.alive
+            .retain(|process| *process != Process::Command(id));
+        self.ended.push((id, false));
+        let outcome = Outcome::Signalled {
+            signal: 9,
+            core_dumped: false,
+        };
+        Event::CommandEnded(id, outcome)
+    }
+}
+
+fn launch(task: &str, plan: &Plan) -> Event {
+    Event::Launch(vec![Launch {
+        identity: Identity {
+            task: TaskId(task.into()),
+            agent: AgentId("agent".into()),
+            name: Vec::new(),
+        },
+        work: Ok(Work {
+            plan: plan.clone(),
+            environment: Vec::new(),
+            kill_grace: None,
+            maximum_run_time: None,
+        }),
+    }])
+}
+
+fn is_broken(plan: &Plan, id: CommandId) -> bool {
+    let program = plan.get(id).map(|command| &command.program);
+    matches!(program, Some(Program::Shell(script)) if script == BROKEN.as_bytes())
+}

@@ -1,0 +1,166 @@
+//! What must hold in every state, and at every thing that the core does.
+
+use cook_executor::core::effect::ExitStatus;
+use cook_executor::core::outbox::{TaskState, Update};
+use cook_executor::core::plan::{CommandId, Part, Plan};
+use cook_executor::units::Percent;
+
+use super::{ACKNOWLEDGEMENT_TIMEOUT, Model, Process, REFUSED_RETRY, RETRY, TASK};
+
+impl Model {
+    /// The task has to stop; from here on it ends as killed.
+    pub(super) fn ask_to_stop(&mut self, plan: &Plan) {
+        if !self.asked_to_stop && !self.is_reported() {
+            self.asked_to_stop = true;
+            self.cut_short = !self.started.iter().any(|id| *id > plan.main());
+        }
+    }
+
+    pub(super) fn receive(&mut self, update: Update) {
+        if update.task.0 != TASK {
+            return self.receive_refusal(update);
+        }
+        assert!(
+            !self.terminal_acknowledged,
+            "{:?} was sent after the terminal acknowledgement",
+            update.state
+        );
+        if !self.seen.iter().any(|(uuid, _)| *uuid == update.uuid) {
+            self.seen.push((update.uuid, update.state));
+            self.check_order();
+        }
+        if !self
+            .unacknowledged
+            .iter()
+            .any(|other| other.uuid == update.uuid)
+        {
+            self.unacknowledged.push(update);
+        }
+    }
+
+    /// Another task gets one update, which says that it was not started.
+    fn receive_refusal(&mut self, update: Update) {
+        assert_eq!(update.state, TaskState::Error);
+        let known = self.refusals.iter().find(|(_, task)| *task == update.task);
+        match known {
+            Some((uuid, _)) => assert_eq!(*uuid, update.uuid, "two updates of {:?}", update.task),
+            None => self.refusals.push((update.uuid, update.task.clone())),
+        }
+        if !self.unacknowledged.contains(&update) {
+            self.unacknowledged.push(update);
+        }
+    }
+
+    /// I1, I2: each update once, in order, exactly one terminal one at the end.
+    fn check_order(&self) {
+        let rank = |state: TaskState| match state {
+            TaskState::Starting => 0,
+            TaskState::Running => 1,
+            TaskState::Killing => 2,
+            TaskState::Finished | TaskState::Failed | TaskState::Killed | TaskState::Error => 3,
+        };
+        let ranks: Vec<_> = self.seen.iter().map(|(_, state)| rank(*state)).collect();
+        assert!(
+            ranks.windows(2).all(|pair| pair[0] < pair[1]),
+            "updates out of order: {:?}",
+            self.seen
+        );
+    }
+
+    pub(super) fn is_reported(&self) -> bool {
+        self.terminal_update().is_some() || self.terminal_acknowledged
+    }
+
+    fn terminal_update(&self) -> Option<&Update> {
+        let mut updates = self.core.outbox().updates();
+        updates.find(|update| update.task.0 == TASK && update.state.is_terminal())
+    }
+
+    /// I5, I6: order, guards, nothing twice, and what a kill leaves to start.
+    pub(super) fn check_start(&self, id: CommandId, plan: &Plan) {
+        let command = plan.get(id).expect("of this plan");
+        assert!(!self.started.contains(&id), "{id:?} started twice");
+        assert!(!self.is_reported(), "{id:?} started after the end");
+        let has_ended = |id: CommandId| self.ended.iter().any(|(other, _)| *other == id);
+        for (earlier, other) in plan.iter().take_while(|(other, _)| *other < id) {
+            let was_started = self.started.contains(&earlier);
+            if was_started && !other.is_async {
+                assert!(
+                    has_ended(earlier),
+                    "{id:?} started before {earlier:?} ended"
+                );
+            }
+            assert!(
+                was_started || self.asked_to_stop,
+                "{id:?} started without {earlier:?}"
+            );
+        }
+        if self.asked_to_stop {
+            assert!(
+                matches!(command.part, Part::After(_)),
+                "{id:?} started after a kill"
+            );
+        }
+        // What runs beside the after commands when they are interrupted, runs on beside the next ones.
+        assert!(
+            !self.cut_short
+                || !self
+                    .alive
+                    .iter()
+                    .any(|p| matches!(p, Process::Command(other)
+                if *other <= plan.main())),
+            "an after command started while what was killed still ran"
+        );
+    }
+
+    /// I3, I4: who leaves with success has told everything, and nobody leaves a process behind.
+    pub(super) fn check_exit(&self, status: ExitStatus) {
+        assert_eq!(self.alive, [], "left alive at the exit");
+        match status {
+            ExitStatus::Done => {
+                assert!(
+                    self.terminal_acknowledged || !self.launched,
+                    "exit 0 without the acknowledgement"
+                );
+                assert!(self.core.outbox().is_acknowledged(), "an update is lost");
+            }
+            ExitStatus::Unreported => {
+                let waited = self.reported_at.map(|since| self.now.since(since));
+                // The refusal of another task, launched while this one's last words go out, is not
+                // waited for: its agent makes up for it (REASON_EXECUTOR_TERMINATED).
+                assert!(
+                    self.may_give_up
+                        || self.terminal_acknowledged
+                        || waited >= Some(ACKNOWLEDGEMENT_TIMEOUT),
+                    "it gave up after {waited:?}"
+                );
+            }
+        }
+    }
+
+    /// What must hold in every state.
+    pub fn check(&self) {
+        if let Some(update) = self.terminal_update() {
+            assert_eq!(self.alive, [], "a process lives at the terminal update");
+            if self.asked_to_stop {
+                assert_eq!(update.state, TaskState::Killed);
+            }
+            let result = update
+                .result
+                .as_ref()
+                .expect("a task that ran has a result");
+            let newest = self.newest_progress.map(f64::from);
+            assert_eq!(result.progress.map(Percent::get), newest, "I9");
+        }
+        if self.exit.is_none() && self.subscribing.is_none() && self.up.is_none() {
+            let retry = self.core.next_deadline().map(|next| next.since(self.now));
+            let limit = if self.refused { REFUSED_RETRY } else { RETRY };
+            assert!(retry <= Some(limit), "the next try is {retry:?} away");
+        }
+        // I11: something is always left to happen.
+        assert!(
+            self.exit.is_some() || !self.steps().is_empty(),
+            "nothing can happen any more"
+        );
+    }
+}

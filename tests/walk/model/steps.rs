@@ -1,0 +1,130 @@
+//! What may happen next in a state.
+
+use std::time::Duration;
+
+use cook_executor::core::outbox::Answer;
+use cook_executor::core::session::StreamEnd;
+use cook_executor::outcome::Outcome;
+
+use super::{GRACE, Model, Process, Step};
+
+impl Model {
+    /// Everything that may happen next.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.exit.is_some() {
+            return steps;
+        }
+        if self.mischief.prompt_agent
+            && let Some(step) = self.prompt_step()
+        {
+            return vec![step];
+        }
+        if self.subscribing.is_some() {
+            steps.push(Step::Subscribed);
+        }
+        self.stream_steps(&mut steps);
+        if self.up.is_some() {
+            self.agent_steps(&mut steps);
+        }
+        for process in &self.alive {
+            if let Process::Command(id) = process {
+                for outcome in [Outcome::Exited(0), Outcome::Exited(1)] {
+                    steps.push(Step::Ends(*id, outcome));
+                }
+                if !self.alive.contains(&Process::Leftover) {
+                    steps.push(Step::EndsLeavingAProcess(*id));
+                }
+            }
+        }
+        if self.mischief.patches > 0 && self.launched {
+            steps.push(Step::Patch);
+        }
+        if self.mischief.naps > 0 {
+            steps.push(Step::AnHourPasses);
+        }
+        // An agent that is silent for long enough to be given up is one that is lost.
+        let is_awaited = match (self.subscribing, self.call) {
+            (Some(_), _) => self.mischief.losses == 0,
+            (None, Some(_)) => self.mischief.lost_calls == 0,
+            (None, None) => false,
+        };
+        if self.core.next_deadline().is_some() && !is_awaited {
+            steps.push(Step::TimePasses);
+        }
+        steps
+    }
+
+    /// How connections can end.
+    fn stream_steps(&self, steps: &mut Vec<Step>) {
+        if self.mischief.losses > 0 {
+            let refusals = [StreamEnd::NotReady, StreamEnd::Unknown, StreamEnd::Refused];
+            match (self.subscribing, self.up) {
+                (Some(_), _) => {
+                    steps.push(Step::StreamEnds(StreamEnd::Disconnected));
+                    steps.extend(refusals.map(Step::StreamEnds));
+                }
+                (None, Some(_)) => steps.push(Step::StreamEnds(StreamEnd::Disconnected)),
+                (None, None) => {}
+            }
+        }
+        if self.mischief.echoes > 0 {
+            let newest = self.subscribing.or(self.up);
+            if newest.is_some_and(|generation| generation.0 > 1) {
+                steps.push(Step::OlderStreamEnds);
+            }
+            if self.stray.is_some() && !self.terminal_acknowledged {
+                steps.push(Step::AbandonedCallArrives);
+            }
+        }
+    }
+
+    /// What an agent can do that has a stream.
+    fn agent_steps(&self, steps: &mut Vec<Step>) {
+        if !self.launched {
+            steps.push(Step::Launch);
+        }
+        if self.mischief.launches > 0 && self.launched {
+            steps.extend([Step::LaunchAgain, Step::LaunchAnother]);
+        }
+        if self.mischief.kills > 0 {
+            steps.push(Step::Kill(GRACE));
+            steps.push(Step::Kill(Duration::ZERO));
+            if self.launched {
+                steps.push(Step::KillAnother);
+            }
+        }
+        if self.mischief.shutdowns > 0 {
+            steps.push(Step::Shutdown);
+        }
+        if self.call.is_some() {
+            steps.push(Step::CallArrives(Answer::Accepted));
+            if self.mischief.lost_calls > 0 {
+                steps.push(Step::CallArrives(Answer::TryAgain));
+                steps.push(Step::CallArrives(Answer::NotSubscribed));
+                steps.push(Step::CallIsLost);
+            }
+        }
+        for index in 0..self.unacknowledged.len().min(2) {
+            steps.push(Step::Acknowledge(index));
+        }
+        if self.mischief.extra_acknowledgements > 0 && !self.seen.is_empty() {
+            steps.push(Step::AcknowledgeAgain);
+        }
+    }
+
+    /// What a good agent does next, if it has anything to do.
+    fn prompt_step(&self) -> Option<Step> {
+        if self.subscribing.is_some() {
+            return Some(Step::Subscribed);
+        }
+        self.up?;
+        if self.call.is_some() {
+            return Some(Step::CallArrives(Answer::Accepted));
+        }
+        if !self.unacknowledged.is_empty() {
+            return Some(Step::Acknowledge(0));
+        }
+        (!self.launched && self.mischief.kills == 0).then_some(Step::Launch)
+    }
+}

@@ -1,0 +1,282 @@
+//! Long walks of large plans through much mischief, by seeds; and what is left of a walk that fails
+//! when everything is dropped that it does not need to fail.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use cook_executor::core::effect::ExitStatus;
+use cook_executor::core::plan::{Command, Hook, Plan, Program};
+
+use crate::model::{BROKEN, Mischief, Model, QUIET, Step, hook, plan};
+
+/// Set to one seed, the test walks only that one.
+const SEED: &str = "COOK_WALK_SEED";
+
+/// How many walks there are.
+const WALKS: u64 = 8000;
+
+/// Steps of mischief; after them the agent is a good one, and the executor has to come to its end.
+const STEPS: usize = 250;
+
+/// Steps in which every executor must have ended under a good agent.
+const LAST_STEPS: usize = 500;
+
+/// xorshift64*, which is random enough to choose steps.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        // Any odd number: the state must not be zero.
+        Self(
+            seed.wrapping_mul(2)
+                .wrapping_add(1)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        )
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    fn chance(&mut self, one_in: usize) -> bool {
+        self.below(one_in) == 0
+    }
+}
+
+/// What a walk begins with. The rest of it are its steps.
+struct Start {
+    plan: Plan,
+    checkpoint: bool,
+    mischief: Mischief,
+}
+
+/// Something that must hold in every state, besides what the model checks.
+type Promise = fn(&Model);
+
+impl Start {
+    fn new(random: &mut Random) -> Self {
+        let mut hooks = || -> Vec<Hook> {
+            let count = random.below(5);
+            (0..count)
+                .map(|_| {
+                    let one = hook(random.chance(4), random.chance(3));
+                    match random.chance(8) {
+                        true => Hook {
+                            value: BROKEN.into(),
+                            ..one
+                        },
+                        false => one,
+                    }
+                })
+                .collect()
+        };
+        let plan = plan(&hooks(), &hooks());
+        let mut some = |most: usize| random.below(most + 1) as u8;
+        let mischief = Mischief {
+            prompt_agent: false,
+            // Most walks are to see the end of their commands.
+            kills: some(6).saturating_sub(3),
+            shutdowns: some(4).saturating_sub(3),
+            losses: some(40),
+            lost_calls: some(40),
+            extra_acknowledgements: some(10),
+            patches: some(20),
+            echoes: some(10),
+            launches: some(3),
+            naps: some(8).saturating_sub(6),
+        };
+        let checkpoint = !random.chance(5);
+        Self {
+            plan,
+            checkpoint,
+            mischief,
+        }
+    }
+
+    fn model(&self) -> Model {
+        Model::new(self.checkpoint, self.mischief)
+    }
+
+    /// Walks at random; all steps that were taken, the failing one last.
+    fn walk(&self, random: &mut Random, promise: Promise) -> Result<usize, Vec<Step>> {
+        let mut model = self.model();
+        let mut taken = Vec::new();
+        for _ in 0..STEPS {
+            let steps = model.steps();
+            if steps.is_empty() {
+                break;
+            }
+            let mut step = steps[random.below(steps.len())].clone();
+            // Commands take their time, so that there is something to make mischief about.
+            if matches!(step, Step::Ends(..) | Step::EndsLeavingAProcess(_)) && !random.chance(8) {
+                step = steps[random.below(steps.len())].clone();
+            }
+            taken.push(step.clone());
+            if !self.holds(&mut model, &step, promise) {
+                return Err(taken);
+            }
+        }
+        self.come_to_an_end(&mut model, promise)
+            .map_err(|()| taken.clone())?;
+        Ok(taken.len())
+    }
+
+    /// Takes these steps, as far as they are possible; whether all promises held.
+    fn replay(&self, steps: &[Step], promise: Promise) -> bool {
+        let mut model = self.model();
+        for step in steps {
+            if model.steps().contains(step) && !self.holds(&mut model, step, promise) {
+                return false;
+            }
+        }
+        self.come_to_an_end(&mut model, promise).is_ok()
+    }
+
+    fn holds(&self, model: &mut Model, step: &Step, promise: Promise) -> bool {
+        quietly(|| {
+            model.take(step, &self.plan);
+            model.check();
+            promise(model);
+        })
+    }
+
+    /// Under a good agent, and with commands that end, everybody comes to an end.
+    fn come_to_an_end(&self, model: &mut Model, promise: Promise) -> Result<(), ()> {
+        model.mischief = QUIET;
+        for _ in 0..LAST_STEPS {
+            // What a good agent does is the only step; else a command ends; else time passes.
+            let Some(step) = model.steps().first().cloned() else {
+                break;
+            };
+            if !self.holds(model, &step, promise) {
+                return Err(());
+            }
+        }
+        let ended = quietly(|| assert!(model.exit.is_some(), "it does not come to an end"));
+        ended.then_some(()).ok_or(())
+    }
+
+    /// Drops steps, many at first and then each, for as long as the walk still fails.
+    fn shrink(&self, mut steps: Vec<Step>, promise: Promise) -> Vec<Step> {
+        let mut size = steps.len().max(1);
+        loop {
+            let mut at = 0;
+            let before = steps.len();
+            while at < steps.len() {
+                let end = (at + size).min(steps.len());
+                let shorter = [&steps[..at], &steps[end..]].concat();
+                match self.replay(&shorter, promise) {
+                    true => at = end,
+                    false => steps = shorter,
+                }
+            }
+            match size {
+                1 if steps.len() == before => return steps,
+                1 => {}
+                _ => size = size.div_ceil(2),
+            }
+        }
+    }
+
+    /// The last word about a walk that fails: its shortest form, and the promise that it breaks.
+    fn report(&self, seed: u64, steps: Vec<Step>, promise: Promise) -> ! {
+        let whole = steps.len();
+        let steps = self.shrink(steps, promise);
+        eprintln!(
+            "seed {seed}: {whole} steps, of which {} are enough:",
+            steps.len()
+        );
+        eprintln!("{steps:#?}\ncheckpoint: {}, plan:", self.checkpoint);
+        for (_, command) in self.plan.iter() {
+            let Command {
+                part,
+                program,
+                guard,
+                is_async,
+                timeout,
+            } = command;
+            let broken = matches!(program, Program::Shell(text) if text == BROKEN.as_bytes());
+            eprintln!(
+                "    {part:?} guard={guard} async={is_async} timeout={timeout:?} broken={broken}"
+            );
+        }
+        LOUD.set(true);
+        self.replay(&steps, promise);
+        panic!("a promise was broken; {SEED}={seed} walks there again");
+    }
+}
+
+thread_local! {
+    /// A broken promise is to be told to people.
+    static LOUD: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether something comes to its end without a panic. The panic is not printed while shrinking, which
+/// goes through hundreds of them.
+fn quietly(attempt: impl FnOnce()) -> bool {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if LOUD.get() {
+                usual(panic);
+            }
+        }));
+    });
+    catch_unwind(AssertUnwindSafe(attempt)).is_ok()
+}
+
+fn no_other_promise(_: &Model) {}
+
+/// Walks by a seed; how many steps it took, and how it ended.
+fn walk(seed: u64, promise: Promise) -> usize {
+    let mut random = Random::new(seed);
+    let start = Start::new(&mut random);
+    LOUD.set(false);
+    let walked = start.walk(&mut random, promise);
+    let steps = match walked {
+        Ok(steps) => steps,
+        Err(steps) => start.report(seed, steps, promise),
+    };
+    LOUD.set(true);
+    steps
+}
+
+#[test]
+fn long_walks_of_large_plans_keep_all_promises() {
+    let only = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+    let seeds = only.map_or(0..WALKS, |seed: u64| seed..seed + 1);
+    let count = seeds.end - seeds.start;
+    let steps: usize = seeds.map(|seed| walk(seed, no_other_promise)).sum();
+    println!("{count} walks, {steps} steps");
+    assert!(only.is_some() || steps > 50_000, "only {steps} steps");
+}
+
+#[test]
+fn a_walk_that_fails_is_shrunk_to_what_it_needs() {
+    // Not a promise: an executor without an agent is allowed to give up.
+    let promise: Promise = |model| assert_ne!(model.exit, Some(ExitStatus::Unreported));
+    LOUD.set(false);
+    let found = (0..).find_map(|seed| {
+        let mut random = Random::new(seed);
+        let start = Start {
+            checkpoint: false,
+            ..Start::new(&mut random)
+        };
+        let steps = start.walk(&mut random, promise).err()?;
+        (steps.len() > 20).then_some((start, steps))
+    });
+    let (start, steps) = found.expect("there are endless seeds");
+    let shrunk = start.shrink(steps, promise);
+    let still_fails = !start.replay(&shrunk, promise);
+    LOUD.set(true);
+    assert!(still_fails && shrunk.len() <= 4, "{shrunk:?}");
+}
