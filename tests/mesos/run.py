@@ -19,7 +19,7 @@ from cook import Cook
 from framework import shown
 from lab import HERE, Lab, eventually, marked
 
-MODULES = ("results", "hooks", "kills", "agents")
+MODULES = ("results", "hooks", "kills", "agents", "hostile")
 
 
 def tests():
