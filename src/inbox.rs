@@ -1,7 +1,5 @@
 //! What the tasks around the loop have waited for, on its way to the loop.
 
-use async_signal::Signal;
-
 use crate::core::event::Event;
 use crate::core::session::Generation;
 
@@ -12,8 +10,8 @@ pub enum Incoming {
     Event(Event),
     /// One record of a subscription's stream.
     Record(Generation, Vec<u8>),
-    /// A signal to this process.
-    Signal(Signal),
+    /// There are signals to look at, or processes that have ended.
+    Signals,
 }
 
 /// Senders wait while so much is unread; the loop never waits for them.

@@ -4,22 +4,17 @@
 //! and sends what it has waited for into one of two inboxes, so that a storm of API requests never
 //! stands before the agent, the commands or a signal.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
-use async_signal::{Signal, Signals};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
-use signal_hook::flag;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{FutureExt, or, yield_now};
-use smol::stream::StreamExt;
 use tracing::{debug, error, info, warn};
 
 use crate::api::request::TASK_PATH;
@@ -34,7 +29,7 @@ use crate::inbox::{self, Incoming};
 use crate::mesos::agent::Agent;
 use crate::mesos::call::Caller;
 use crate::mesos::event::{Meaning, Translator};
-use crate::process::{Processes, descendants};
+use crate::process::{Processes, descendants, signals};
 use crate::units::StopSignal;
 use crate::units::{Moment, Now, TaskId, WallTime};
 
@@ -45,13 +40,6 @@ const TURNS: usize = 32;
 /// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
 const MAX_LINE: usize = 4096;
 
-/// Signals that ask for an end, and the one that says that a process has ended.
-const SIGNALS: [Signal; 3] = [Signal::Term, Signal::Int, Signal::Child];
-
-/// Signals that would end the executor, and with it the task, if nobody caught them. A full disk quota
-/// (SIGXFSZ) must cost a log line and not the task.
-const HARMLESS: [i32; 4] = [SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ];
-
 /// Everything around the core.
 struct Runtime {
     core: Executor,
@@ -61,7 +49,7 @@ struct Runtime {
     agent: Agent,
     processes: Processes,
     /// A process has ended, and an event that says so is on its way.
-    has_orphans: Rc<Cell<bool>>,
+    signals: signals::Received,
     served_task: Rc<OnceCell<TaskId>>,
     /// Where replies go, while a step lasts.
     waiting: Vec<(RequestId, Sender<Reply>)>,
@@ -97,20 +85,7 @@ async fn start(
             "failed to become a subreaper, processes that lose their parent will not be found: {error}"
         );
     }
-    let has_orphans = Rc::new(Cell::new(false));
-    match Signals::new(SIGNALS) {
-        Ok(signals) => {
-            let forward = forward_signals(signals, Rc::clone(&has_orphans), inbox.clone());
-            executor.spawn(forward).detach();
-        }
-        Err(error) => warn!("failed to listen for signals: {error}"),
-    }
-    for signal in HARMLESS {
-        // Caught, and not ignored: commands would inherit that.
-        if let Err(error) = flag::register(signal, Arc::default()) {
-            warn!(signal, "failed to catch a signal: {error}");
-        }
-    }
+    let signals = signals::catch(&executor, inbox.clone());
     let served_task = Rc::new(OnceCell::new());
     let port = match Server::bind(config.api_port) {
         Ok(server) => {
@@ -135,7 +110,7 @@ async fn start(
         translator: Translator::new(config.hooks, endpoint),
         agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
         processes: Processes::new(executor, inbox),
-        has_orphans,
+        signals,
         served_task,
         waiting: Vec::new(),
         requests: 0,
@@ -151,21 +126,6 @@ fn own_path() -> Vec<(Name, Option<Value>)> {
         .into_iter()
         .map(|name| (name, value.clone()))
         .collect()
-}
-
-/// However many processes have ended, looking once finds them all: the next event for it goes out when
-/// the one before is taken.
-async fn forward_signals(
-    mut signals: Signals,
-    has_orphans: Rc<Cell<bool>>,
-    inbox: Sender<Incoming>,
-) {
-    while let Some(Ok(signal)) = signals.next().await {
-        if signal != Signal::Child || !has_orphans.replace(true) {
-            // The receiver lives as long as the runtime does.
-            let _ = inbox.send(Incoming::Signal(signal)).await;
-        }
-    }
 }
 
 /// What the loop woke up for.
@@ -201,12 +161,12 @@ impl Runtime {
                 (&mut timer).await;
                 Woken::Deadline
             };
-            let event = match event.or(deadline).or(request).await {
+            let events = match event.or(deadline).or(request).await {
                 Woken::Incoming(incoming) => self.meaning(incoming),
-                Woken::Request(incoming) => Some(self.admit(incoming)),
-                Woken::Deadline => Some(Event::Tick),
+                Woken::Request(incoming) => vec![self.admit(incoming)],
+                Woken::Deadline => vec![Event::Tick],
             };
-            if let Some(status) = event.and_then(|event| self.handle(event)) {
+            if let Some(status) = self.handle(events) {
                 return status;
             }
         }
@@ -224,29 +184,28 @@ impl Runtime {
     }
 
     /// What an incoming thing is to the core; nothing if it is only for the log.
-    fn meaning(&mut self, incoming: Incoming) -> Option<Event> {
+    fn meaning(&mut self, incoming: Incoming) -> Vec<Event> {
         match incoming {
-            Incoming::Event(event) => Some(event),
+            Incoming::Event(event) => vec![event],
+            Incoming::Signals => {
+                let mut events = vec![Event::OrphanEnded];
+                if self.signals.take_end() {
+                    info!("received a signal that asks for the end");
+                    events.push(Event::Shutdown);
+                }
+                events
+            }
             Incoming::Record(generation, record) => {
                 let mut log = |line: String| info!("{line}");
                 match self.translator.translate(generation, &record, &mut log) {
-                    Ok(Meaning::Event(event)) => Some(event),
-                    Ok(Meaning::Nothing) => None,
-                    Ok(Meaning::Ended(end)) => Some(Event::StreamEnded(generation, end)),
+                    Ok(Meaning::Event(event)) => vec![event],
+                    Ok(Meaning::Nothing) => Vec::new(),
+                    Ok(Meaning::Ended(end)) => vec![Event::StreamEnded(generation, end)],
                     Err(error) => {
                         warn!(bytes = record.len(), "skipped a record, failed to {error}");
-                        None
+                        Vec::new()
                     }
                 }
-            }
-            Incoming::Signal(Signal::Term | Signal::Int) => {
-                info!("received a signal that asks for the end");
-                Some(Event::Shutdown)
-            }
-            Incoming::Signal(_) => {
-                // Before looking: who ends meanwhile is looked for once more.
-                self.has_orphans.set(false);
-                Some(Event::OrphanEnded)
             }
         }
     }
@@ -259,9 +218,9 @@ impl Runtime {
         Event::Request(id, incoming.request)
     }
 
-    /// Takes one event to its end, with everything that it causes at once.
-    fn handle(&mut self, event: Event) -> Option<ExitStatus> {
-        let mut queue = VecDeque::from([event]);
+    /// Takes events to their end, with everything that they cause at once.
+    fn handle(&mut self, events: Vec<Event>) -> Option<ExitStatus> {
+        let mut queue = VecDeque::from(events);
         while let Some(event) = queue.pop_front() {
             debug!("event: {}", event.name());
             let now = self.now();

@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 pub mod descendants;
+pub mod signals;
 pub mod spawn;
 
 use std::cell::RefCell;
@@ -46,16 +47,16 @@ pub struct Processes {
     cgroup: Option<Cgroup>,
 }
 
-/// What a sweep has found.
-#[derive(Debug, Default)]
-struct Seen {
-    alive: usize,
-    /// Of these, we may not signal so many.
-    out_of_reach: usize,
-}
-
 /// A look at processes has a folder open and a file in it, or a pidfd and a file.
 const SPARE: usize = 2;
+
+/// What a sweep has found alive.
+#[derive(Default)]
+struct Left {
+    in_reach: usize,
+    /// What became another user, by setuid.
+    beyond: usize,
+}
 
 /// A sweep that kills looks again until it finds nobody new, but not for ever: those who fork faster
 /// than this are found by the next sweep.
@@ -129,14 +130,19 @@ impl Processes {
     }
 
     /// Reaps what ended, sends the signal to everything below us, and counts what lives: 0 is a proof
-    /// that nothing does, and any other number an estimate.
+    /// that nothing does that we could end, and any other number an estimate.
     pub fn sweep(&self, signal: Option<StopSignal>) -> usize {
         let seen = self.with_spare(|| self.pass_over(signal));
         match seen {
             _ if descendants::is_alone() => 0,
-            // What became another user, by setuid, only the agent can end.
-            Ok(seen) if seen.out_of_reach > 0 => seen.alive.saturating_sub(seen.out_of_reach),
-            Ok(seen) => seen.alive.max(1),
+            Ok(Left {
+                in_reach: 0,
+                beyond,
+            }) if beyond > 0 => {
+                warn!("{beyond} processes run as another user now: only the agent can end them");
+                0
+            }
+            Ok(Left { in_reach, .. }) => in_reach.max(1),
             // What cannot be seen here cannot be waited for either.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => 0,
             Err(error) => {
@@ -146,7 +152,7 @@ impl Processes {
         }
     }
 
-    fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<Seen> {
+    fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<Left> {
         let groups = self.groups();
         if signal == Some(StopSignal::Kill)
             && let Some(Err(error)) = self.cgroup.as_ref().map(Cgroup::kill)
@@ -154,7 +160,7 @@ impl Processes {
             warn!("failed to kill the commands' cgroup: {error}");
         }
         let mut signalled = Vec::new();
-        let mut seen = Seen::default();
+        let mut left = Left::default();
         for _ in 0..MAX_PASSES {
             if let Some(signal) = signal {
                 groups.iter().for_each(|group| signal_group(*group, signal));
@@ -162,7 +168,7 @@ impl Processes {
             let reaped = descendants::reap(&groups)?;
             let mut living = descendants::find()?;
             living.retain(|one| !one.is_zombie);
-            seen.alive = living.len();
+            left.in_reach = living.len().saturating_sub(left.beyond);
             let Some(signal) = signal else {
                 break;
             };
@@ -174,7 +180,8 @@ impl Processes {
             for stray in &strays {
                 signalled.push(stray.identity());
                 if signal_stray(stray, signal) == Err(Errno::PERM) {
-                    seen.out_of_reach += 1;
+                    left.beyond += 1;
+                    left.in_reach = left.in_reach.saturating_sub(1);
                 }
             }
             // What a trap starts to clean up is not asked to end in its turn. And while there are
@@ -184,7 +191,7 @@ impl Processes {
                 break;
             }
         }
-        Ok(seen)
+        Ok(left)
     }
 
     /// Reaps what ended and is no command of ours.

@@ -10,10 +10,17 @@ from lab import COOKIE, Lab
 class Cook:
     """A framework on a lab, that launches jobs through the cook-executor under test. Each test gets its own."""
 
+    # How the agent starts the executor, in a shell.
+    command = "./cook-executor"
+
     def __init__(self, lab, executor, folder, cookie, launched=None):
         self.lab, self.executor, self.folder, self.cookie = lab, executor, folder, cookie
-        self.framework = Framework(lab)
+        self.framework = self.subscribe(lab)
         self.launched = [] if launched is None else launched   # all tasks of the test
+
+    @staticmethod
+    def subscribe(lab):
+        return Framework(lab)
 
     def __enter__(self):
         return self
@@ -57,7 +64,7 @@ class Cook:
         uris += [{"value": self._file(name, file, content), "executable": True, "extract": False}
                  for file, content in (files or {}).items()]
         executor = {"executor_id": {"value": name}, "name": "cook_executor",
-                    "command": {"value": "./cook-executor", "uris": uris, "environment": environment}}
+                    "command": {"value": self.command, "uris": uris, "environment": environment}}
         if executor_data is not None:
             executor["data"] = encoded(json.dumps(executor_data))
         if shutdown_grace is not None:

@@ -19,7 +19,7 @@ from lab import eventually, marked
 
 TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR", "TASK_LOST", "TASK_DROPPED", "TASK_GONE"}
 # The command line of an executor itself: as cook.py starts it, and as the agent starts its mesos-executor.
-EXECUTOR = re.compile(r"(\S+ (-c )?)?\./cook-executor|(\S+ )?(\S*/)?mesos-executor .*")
+EXECUTOR = re.compile(r"(\S+ (-c )?)?\./cook-executor(;.*)?|(\S+ )?(\S*/)?mesos-executor .*")
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -65,6 +65,7 @@ class Task:
         self.updates = []       # each TaskStatus once, plus `at`: when it came (monotonic clock); `data` is decoded
         self.messages = []      # framework messages of its executor, decoded
         self.failures = []      # FAILURE events: the agent has seen the executor end
+        self.is_killed = False  # we have asked for its end
         self.left_behind = {}   # what still ran, the executor aside, when the terminal status came
 
     # -- what has come -----------------------------------------------------------------------------------------
@@ -134,6 +135,7 @@ class Task:
         call = {"task_id": {"value": self.id}, "agent_id": {"value": self.agent_id}}
         if grace is not None:
             call["kill_policy"] = {"grace_period": duration(grace)}
+        self.is_killed = True
         self.framework.call("KILL", call)
 
     def shutdown(self):

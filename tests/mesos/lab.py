@@ -86,7 +86,7 @@ class Lab:
         self.master_port, self.agent_port = free_port(), free_port()
         self.master_address = f"127.0.0.1:{self.master_port}"
         self.agent_address = f"127.0.0.1:{self.agent_port}"
-        self.master = self.agent = None
+        self.master = self.agent = self.agent_since = None
         os.makedirs(self.folder)
         self.agent_flags = {
             "master": self.master_address, "ip": "127.0.0.1", "hostname": "127.0.0.1", "port": self.agent_port,
@@ -132,8 +132,17 @@ class Lab:
 
     def start_agent(self):
         """Start the agent, also once more after `kill_agent`; returns when the master has (re-)registered it."""
-        since = time.time()
+        self.launch_agent()
+        self.await_agent()
+
+    def launch_agent(self):
+        """Start the agent's process and nothing else. It gets a signal when this thread ends."""
+        self.agent_since = time.time()
         self.agent = self._daemon("mesos-agent", "USR1", self.agent_flags)
+
+    def await_agent(self):
+        """Wait until the agent answers and the master has (re-)registered it."""
+        since = self.agent_since
         self._answers(self.agent, f"http://{self.agent_address}/slave(1)/health")
 
         def registered():

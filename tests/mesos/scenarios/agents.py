@@ -75,7 +75,8 @@ def an_agent_with_a_domain_socket_needs_no_tcp_even_after_a_restart(cook):
             job = _job_that_shows_every_commands_environment()
             job["command"] += "; until [ -e agent-is-back ]; do sleep 0.05; done"
             # What ExecutorInfo says comes last: here, an address where no agent is.
-            task = other.launch(job, environment={"MESOS_AGENT_ENDPOINT": "127.0.0.1:1"})
+            task = other.launch(job, environment={"MESOS_AGENT_ENDPOINT": "127.0.0.1:1",
+                                                  "MESOS_SLAVE_PID": "slave(1)@127.0.0.1:1"})
             task.wait_running()
             other.lab.kill_agent()
             other.lab.start_agent()
