@@ -142,37 +142,44 @@ fn without_descriptors_a_task_comes_to_a_clear_end_and_nobody_is_left() {
     if !can("prlimit", &["--version"]) {
         return;
     }
-    // From none that is free to some.
-    for free in [0, 1, 2, 3, 5] {
-        let begin = format!("echo $EXECUTOR_ENDPOINT > endpoint; {DEAF_STRAY}");
-        let begin = format!(
-            "{begin} {}; {}",
-            wait_for_word("stray"),
-            wait_for_word("go")
-        );
-        let asynchronous = json!({"value": "exec sleep 600", "async": true});
-        let run = Setup::new().grace(SHORT).launch_observed(json!({
-            "before_commands": [hook(begin), asynchronous, asynchronous],
-            "command": say("main"),
-            "after_commands": [hook(say("after"))],
-        }));
-        run.wait_for_word("stray");
-        limit(&run, &[], "nofile", count(&run, "fd") + free);
-        let connections = occupy(&run);
-        run.say("go");
-        let ended = run.finish_alone();
-        drop(connections);
-        let times = |wanted: &str| run.order().iter().filter(|word| *word == wanted).count();
-        if times("main") == 1 {
-            assert_eq!(ended.state, Finished, "{free}: {}", run.transcript());
-        } else {
-            assert_eq!(ended.state, Failed, "{free}: {}", run.transcript());
-            let message = &ended.message;
-            assert!(message.contains("failed to start: /bin/sh: "), "{message}");
-            assert_eq!(times("main"), 0);
+    // From none that is free to some; each waits for room in vain for some seconds.
+    std::thread::scope(|scope| {
+        for free in [0, 1, 2, 3, 5] {
+            scope.spawn(move || end_with_descriptors(free));
         }
-        assert!(times("after") <= 1);
+    });
+}
+
+/// Runs a task that has so many descriptors more than it needs at its start.
+fn end_with_descriptors(free: usize) {
+    let begin = format!("echo $EXECUTOR_ENDPOINT > endpoint; {DEAF_STRAY}");
+    let begin = format!(
+        "{begin} {}; {}",
+        wait_for_word("stray"),
+        wait_for_word("go")
+    );
+    let asynchronous = json!({"value": "exec sleep 600", "async": true});
+    let run = Setup::new().grace(SHORT).launch_observed(json!({
+        "before_commands": [hook(begin), asynchronous, asynchronous],
+        "command": say("main"),
+        "after_commands": [hook(say("after"))],
+    }));
+    run.wait_for_word("stray");
+    limit(&run, &[], "nofile", count(&run, "fd") + free);
+    let connections = occupy(&run);
+    run.say("go");
+    let ended = run.finish_alone();
+    drop(connections);
+    let times = |wanted: &str| run.order().iter().filter(|word| *word == wanted).count();
+    if times("main") == 1 {
+        assert_eq!(ended.state, Finished, "{free}: {}", run.transcript());
+    } else {
+        assert_eq!(ended.state, Failed, "{free}: {}", run.transcript());
+        let message = &ended.message;
+        assert!(message.contains("failed to start: /bin/sh: "), "{message}");
+        assert_eq!(times("main"), 0);
     }
+    assert!(times("after") <= 1);
 }
 
 #[test]
