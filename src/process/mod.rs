@@ -181,7 +181,7 @@ impl Processes {
                 signalled.push(stray.identity());
                 if signal_stray(stray, signal) == Err(Errno::PERM) {
                     left.beyond += 1;
-                    left.in_reach -= 1;
+                    left.in_reach = left.in_reach.saturating_sub(1);
                 }
             }
             // What a trap starts to clean up is not asked to end in its turn. And while there are

@@ -270,6 +270,14 @@ impl Run {
         pids.filter_map(|pid| pid.parse().ok()).collect()
     }
 
+    /// What there is beside the executor now, and its children. A census takes long on a loaded
+    /// machine: the acknowledgements need not wait for it.
+    pub fn look_around(&self) -> (Vec<String>, Vec<i32>) {
+        let children = self.children();
+        self.agent.release_acknowledgements();
+        (self.processes(), children)
+    }
+
     /// Waits for the terminal update, and finds the executor alone when it comes. The agent has to
     /// hold its acknowledgements back until then: they are what lets the executor go.
     #[track_caller]
@@ -277,10 +285,9 @@ impl Run {
         self.wait_until("a terminal update", |journal| {
             journal.terminal_of(TASK).is_some()
         });
-        let (processes, children) = (self.processes(), self.children());
+        let (processes, children) = self.look_around();
         assert!(processes.is_empty(), "survivors: {}", processes.join(", "));
         assert!(children.is_empty(), "not reaped: {children:?}");
-        self.agent.release_acknowledgements();
         self.finish()
     }
 

@@ -1,0 +1,124 @@
+"""Tasks whose processes do not want to end, and an executor that is killed itself; under both launchers."""
+import os
+import signal
+
+from framework import EXECUTOR, TERMINAL, shown
+from lab import eventually, marked
+
+# One line for each way to stay: each marks its process by a word in $STRAY. `ready` is there when all are.
+STRAYS = r"""
+STRAY=background sleep 1000 &
+STRAY=session setsid sleep 1000 &
+(STRAY=daemon setsid sh -c 'sleep 1000 & sleep 1000' &)
+(trap '' TERM; STRAY=deaf exec sleep 1000) &
+(STRAY=deaf-daemon setsid sh -c 'trap "" TERM; sleep 1000 & sleep 1000' &)
+STRAY=stopped setsid sh -c 'kill -STOP $$; sleep 1000' &
+STRAY=deaf-stopped setsid sh -c 'trap "" TERM; kill -STOP $$; sleep 1000' &
+STRAY=forks setsid sh -c 'trap "setsid sleep 1000 & sleep 1000 & exit" TERM; touch forks; while :; do sleep 0.05; done' &
+STRAY=breeder setsid sh -c 'trap "" TERM; n=0; until [ $n = 100 ]; do setsid sleep 1000 & n=$((n + 1)); done; wait' &
+tree() { [ $1 = 0 ] && exec sleep 1000; for i in 1 2 3 4 5; do (tree $(($1 - 1))) & done; wait; }
+export STRAY=tree
+(trap '' TERM; tree 3) &
+export STRAY=chain HOP='trap "" TERM; [ $n -gt 0 ] || exit; n=$((n - 1)); export n; setsid sh -c "$HOP" &'
+n=300 setsid sh -c "$HOP" &
+export STRAY=command
+until [ -e forks ]; do sleep 0.05; done
+touch ready
+"""
+
+LAST = {"after_commands": [{"value": "echo after >>order"}]}
+
+
+def _stray(pid):
+    """The word in $STRAY of a process."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as environ:
+            variables = environ.read().decode(errors="replace").split("\0")
+    except OSError:
+        return "ended"
+    return next((v.removeprefix("STRAY=") for v in variables if v.startswith("STRAY=")), "none")
+
+
+def _ends_by_itself(cook):
+    task = cook.launch({"command": STRAYS, **LAST})
+    task.ends("TASK_FINISHED")
+    assert task.read("order").splitlines() == ["after"], task.read("order")
+
+
+def _is_killed(cook):
+    task = cook.launch({"command": STRAYS + "trap '' TERM; while :; do sleep 0.05; done", **LAST})
+    task.wait_file("ready")
+    task.kill(grace=1)
+    status = task.ends("TASK_KILLED")
+    assert status["data"]["exit_code"] == -9, status["data"]
+    assert task.read("order").splitlines() == ["after"], task.read("order")
+
+
+def _is_shut_down(cook):
+    task = cook.launch({"command": STRAYS + "trap '' TERM; while :; do sleep 0.05; done", **LAST}, shutdown_grace=8)
+    task.wait_file("ready")
+    task.shutdown()
+    status = task.ends("TASK_KILLED")
+    assert status["source"] == "SOURCE_EXECUTOR", shown(status)
+    assert task.read("order").splitlines() == ["after"], task.read("order")
+
+
+def _executor_is_killed(cook):
+    """kill -9 of the executor while everything runs; the words of what is left after the agent has told its end."""
+    task = cook.launch({"command": STRAYS + "exec sleep 1000"})
+    task.wait_file("ready")
+    task.wait_running()
+    executors = [pid for pid, command in marked(task.cookie).items() if EXECUTOR.fullmatch(command)]
+    # Before it, what only waits for it (`sh -c`): the agent's launcher may have started it so.
+    os.kill(max(executors), signal.SIGKILL)
+    task.wait(lambda: set(task.states()) & TERMINAL, "its terminal status")
+    status = task.updates[-1]
+    assert status["source"] in ("SOURCE_SLAVE", "SOURCE_AGENT"), shown(status)
+    task.wait(lambda: task.executor_id in task.framework.lab.completed_executors(), "the end of its executor")
+    # The chain ends by itself.
+    left = eventually(lambda: [p for p in [marked(task.cookie)] if "chain" not in map(_stray, p)], "the chain's end")[0]
+    words = sorted({_stray(pid) for pid in left})
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not marked(task.cookie), "what was left to end")
+    return words
+
+
+def hostile_tasks_leave_nothing_behind_under_the_posix_launcher(cook):
+    _ends_by_itself(cook)
+    _is_killed(cook)
+    _is_shut_down(cook)
+
+
+def when_the_executor_is_killed_the_posix_launcher_ends_everything_but_daemons(cook):
+    # The agent walks through the executor's session, which the commands are in, and all that descends from it. What has
+    # both a session of its own and no parent any more cannot be told from a stranger.
+    words = _executor_is_killed(cook)
+    assert words == ["daemon", "deaf-daemon"], f"left: {words}"
+
+
+def _linux_launcher(cook):
+    """A cook on an agent with the linux launcher: processes end by their cgroup. Nothing without cgroup v1 or root."""
+    hierarchy = "/sys/fs/cgroup"
+    if os.getuid() != 0 or not os.path.ismount(os.path.join(hierarchy, "freezer")):
+        print("SKIPPED: the linux launcher needs root, and cgroup v1 with its freezer at /sys/fs/cgroup")
+        return None
+    flags = {"launcher": "linux", "cgroups_hierarchy": hierarchy, "cgroups_root": f"cooktest-{os.getpid()}"}
+    return cook.on_own_lab(agent_flags=flags)
+
+
+def hostile_tasks_leave_nothing_behind_under_the_linux_launcher(cook):
+    lab = _linux_launcher(cook)
+    if lab:
+        with lab as other:
+            _ends_by_itself(other)
+            _is_killed(other)
+            _is_shut_down(other)
+
+
+def when_the_executor_is_killed_the_linux_launcher_ends_everything(cook):
+    lab = _linux_launcher(cook)
+    if lab:
+        with lab as other:
+            words = _executor_is_killed(other)
+            assert not words, f"left: {words}"
