@@ -35,6 +35,10 @@ test: target-$(TARGET) ## Run all tests that need no Mesos
 test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
 	tests/mesos/test.sh $(EXECUTOR)
 
+.PHONY: torture
+torture: target-$(TARGET) ## Run a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY)
+	$(CARGO) test --locked --release --target $(TARGET) --test torture -- --ignored --nocapture
+
 .PHONY: lint
 lint: target-$(TARGET) ## Check the formatting and let clippy look
 	$(CARGO) fmt --check

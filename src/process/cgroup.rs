@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, getpid, getppid};
+use tracing::info;
 
 /// The cgroup that commands are moved to; removed when it is dropped, which needs it to be empty.
 #[derive(Debug)]
@@ -26,18 +27,22 @@ impl Cgroup {
     /// in any other, a folder of ours would be litter in somebody else's house.
     pub fn create() -> Option<Self> {
         let own = own_folder()?;
+        if !own.join("cgroup.kill").exists() {
+            return None;
+        }
         let ours = [Some(getpid()), getppid()];
         let members = fs::read_to_string(own.join("cgroup.procs")).ok()?;
         let is_ours = |line: &str| {
             let pid = line.trim().parse().ok().and_then(Pid::from_raw);
             pid.is_some() && ours.contains(&pid)
         };
-        if !own.join("cgroup.kill").exists() || !members.lines().all(is_ours) {
+        if !members.lines().all(is_ours) {
             return None;
         }
         let pid = getpid().as_raw_nonzero();
         let folder = own.join(format!("{NAME}-{pid}"));
         fs::create_dir(&folder).ok()?;
+        info!("commands have a cgroup of their own: {}", folder.display());
         Some(Self { folder })
     }
 

@@ -6,7 +6,7 @@ pub mod descendants;
 pub mod signals;
 pub mod spawn;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use rustix::process::{
 };
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::core::environment::Environment;
 use crate::core::event::Event;
@@ -44,7 +44,8 @@ pub struct Processes {
     /// it has started a program, without which a program would run that nobody waits for; and a look
     /// at what is below us.
     spare: RefCell<Vec<OwnedFd>>,
-    cgroup: Option<Cgroup>,
+    /// Looked for when the first command starts: nothing waits for the agent then.
+    cgroup: OnceCell<Option<Cgroup>>,
 }
 
 /// A look at processes has a folder open and a file in it, or a pidfd and a file.
@@ -72,12 +73,14 @@ impl Processes {
             inbox,
             alive: Alive::default(),
             spare: RefCell::new(spare_descriptors()),
-            cgroup: Cgroup::create().inspect(|cgroup| info!(?cgroup, "commands have their own")),
+            cgroup: OnceCell::new(),
         }
     }
 
     /// Starts a command; says at once whether its program runs.
     pub fn start(&self, id: CommandId, command: &Command, environment: &Environment) -> Event {
+        // Before there is a child: it must hold nobody else yet.
+        let cgroup = self.cgroup.get_or_init(Cgroup::create).as_ref();
         let before = descendants::clock();
         let spawned = self.with_spare(|| spawn::spawn(&command.program, environment));
         let mut child = match spawned {
@@ -99,7 +102,7 @@ impl Processes {
             return Event::CommandEnded(id, Outcome::Unknown);
         };
         self.alive.borrow_mut().push((id, raw));
-        if let Some(Err(error)) = self.cgroup.as_ref().map(|cgroup| cgroup.add(raw)) {
+        if let Some(Err(error)) = cgroup.map(|cgroup| cgroup.add(raw)) {
             debug!("failed to move a command to its cgroup: {error}");
         }
         let (alive, inbox) = (Rc::clone(&self.alive), self.inbox.clone());
@@ -132,6 +135,9 @@ impl Processes {
     /// Reaps what ended, sends the signal to everything below us, and counts what lives: 0 is a proof
     /// that nothing does that we could end, and any other number an estimate.
     pub fn sweep(&self, signal: Option<StopSignal>) -> usize {
+        if descendants::is_alone() {
+            return 0;
+        }
         let seen = self.with_spare(|| self.pass_over(signal));
         match seen {
             _ if descendants::is_alone() => 0,
@@ -155,7 +161,8 @@ impl Processes {
     fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<Left> {
         let groups = self.groups();
         if signal == Some(StopSignal::Kill)
-            && let Some(Err(error)) = self.cgroup.as_ref().map(Cgroup::kill)
+            && let Some(Some(cgroup)) = self.cgroup.get()
+            && let Err(error) = cgroup.kill()
         {
             warn!("failed to kill the commands' cgroup: {error}");
         }
