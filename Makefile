@@ -6,6 +6,7 @@ RELEASE = target/$(TARGET)/release
 EXECUTOR = $(RELEASE)/cook-executor
 CARGO = cargo
 JOB ?=
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := build
 
@@ -35,6 +36,10 @@ test: target-$(TARGET) ## Run all tests that need no Mesos
 test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
 	tests/mesos/test.sh $(EXECUTOR)
 
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for a minute (needs a C++ compiler; FUZZ_SECONDS)
+	tests/fuzz/run.sh $(FUZZ_SECONDS)
+
 .PHONY: torture
 torture: target-$(TARGET) ## Run a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY)
 	$(CARGO) test --locked --release --target $(TARGET) --test torture -- --ignored --nocapture
@@ -52,6 +57,10 @@ size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its 
 footprint: build ## Measure memory, threads, descriptors, wake-ups and start of an executor
 	tests/bench/footprint.py --executor $(EXECUTOR)
 
+.PHONY: bench-api
+bench-api: build ## Measure the task API beside Python's http.server
+	tests/bench/api.py --executor $(EXECUTOR)
+
 .PHONY: bench-mesos
 bench-mesos: build ## Measure it under a real Mesos, side by side with the Python executor
 	tests/bench/bench.py --executor $(EXECUTOR)
@@ -59,7 +68,7 @@ bench-mesos: build ## Measure it under a real Mesos, side by side with the Pytho
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(CARGO) clean
-	rm -rf tests/mesos/build tests/mesos/run tests/bench/build
+	rm -rf tests/mesos/build tests/mesos/run tests/bench/build tests/fuzz/target
 
 # rustup may be absent where a distribution has the target in its own packages.
 .PHONY: target-%
