@@ -57,9 +57,10 @@ size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its 
 footprint: build ## Measure memory, threads, descriptors, wake-ups and start of an executor
 	tests/bench/footprint.py --executor $(EXECUTOR)
 
-.PHONY: bench-api
-bench-api: build ## Measure the task API beside Python's http.server
+.PHONY: bench
+bench: footprint ## Measure that, the task API beside http.server, and starting a command beside C
 	tests/bench/api.py --executor $(EXECUTOR)
+	tests/bench/spawn.py --executor $(EXECUTOR)
 
 .PHONY: bench-mesos
 bench-mesos: build ## Measure it under a real Mesos, side by side with the Python executor

@@ -361,7 +361,7 @@ fn an_executor_that_is_stopped_for_a_second_is_late_and_does_nothing_twice() {
     run.wait_for_word("TERM");
     run.executor.signal(Signal::STOP);
     // The grace and the timeout pass meanwhile: for once, time is what is tested.
-    let _ = run.executor.wait(Duration::from_secs(1));
+    let _ = run.executor.wait(Duration::from_secs(10));
     run.executor.signal(Signal::CONT);
     let ended = run.finish_alone();
     assert_eq!(ended.states, [Starting, Running, Killed]);

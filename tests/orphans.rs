@@ -157,3 +157,47 @@ fn a_command_that_has_left_its_process_group_is_ended_too() {
     assert_eq!(ended.exit_code(), Some(-15), "{}", run.transcript());
     assert_eq!(run.order(), ["left", "after"]);
 }
+
+/// A cgroup v2 for one executor; nothing where this user cannot make one.
+struct OwnCgroup(std::path::PathBuf);
+
+impl OwnCgroup {
+    fn create() -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let line = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+        let name = format!("cook-test-{}", std::process::id());
+        let folder = std::path::Path::new(line.split(' ').nth(4)?).join(name);
+        std::fs::create_dir(&folder).ok()?;
+        Some(Self(folder))
+    }
+}
+
+impl Drop for OwnCgroup {
+    fn drop(&mut self) {
+        // Fails if there is anything in it, process or folder.
+        let removed = std::fs::remove_dir(&self.0);
+        if !std::thread::panicking() {
+            removed.expect("nothing is left in the cgroup");
+        }
+    }
+}
+
+#[test]
+fn where_the_cgroup_is_its_own_the_executor_divides_it_and_leaves_nothing_in_it() {
+    let Some(cgroup) = OwnCgroup::create() else {
+        eprintln!("SKIPPED: this user cannot make a cgroup v2");
+        return;
+    };
+    let folder = cgroup.0.display();
+    let run = Setup::new()
+        .grace(GRACE)
+        .prelude(format!("echo $$ > {folder}/cgroup.procs"))
+        .launch_observed(json!({
+            "before_commands": [hook("true")],
+            "command": leave(&all()),
+        }));
+    let ended = run.finish_alone();
+    assert_eq!(ended.state, Finished);
+    let log = run.sandbox.read("executor.log");
+    assert!(log.contains("commands have a cgroup of their own"), "{log}");
+}

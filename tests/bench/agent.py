@@ -112,10 +112,10 @@ class Agent:
 
     # -- events ------------------------------------------------------------------------------------------------
 
-    def launch(self, command):
-        """Launch a job; returns when, just before the first byte was written."""
+    def launch(self, command, **job):
+        """Launch a job, maybe with hooks; returns when, just before the first byte was written."""
         task = message([(1, "a job"), (2, identifier(TASK)), (3, identifier("agent-1")),
-                        (6, json.dumps({"command": command}))])
+                        (6, json.dumps({"command": command, **job}))])
         at = time.monotonic_ns()
         self._send([(1, LAUNCH), (4, message([(1, task)]))])
         return at

@@ -17,7 +17,9 @@ use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
 use cook_executor::core::request::{Patch, Reply, Request};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
 use cook_executor::outcome::Outcome;
-use cook_executor::units::{AgentId, Moment, Now, Percent, Pid, StopSignal, TaskId, Uuid};
+use cook_executor::units::{
+    AgentId, Moment, Now, Percent, Pid, StopSignal, TaskId, Uuid, WallTime,
+};
 
 /// How often each kind of mischief may happen in one walk; this is what bounds the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -383,7 +385,8 @@ impl Model {
         while !queue.is_empty() {
             let now = Now {
                 moment: self.now,
-                ..Now::default()
+                // It jumps back further than time goes on: nothing may depend on it.
+                wall: WallTime(u64::MAX - 1000 * self.now.0.as_millis() as u64),
             };
             for effect in self.core.step(queue.remove(0), now) {
                 queue.extend(self.perform(effect, plan));
