@@ -7,6 +7,7 @@ EXECUTOR = $(RELEASE)/cook-executor
 CARGO = cargo
 JOB ?=
 FUZZ_SECONDS ?= 60
+SOAK ?=
 
 .DEFAULT_GOAL := build
 
@@ -35,6 +36,11 @@ test: target-$(TARGET) ## Run all tests that need no Mesos
 .PHONY: test-mesos
 test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
 	tests/mesos/test.sh $(EXECUTOR)
+
+.PHONY: soak-mesos
+soak-mesos: build ## Run many tasks there while the agent is killed and restarted (SOAK="--tasks 1000 ...")
+	tests/mesos/setup.sh
+	tests/mesos/soak.py --executor $(EXECUTOR) $(SOAK)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for a minute (needs a C++ compiler; FUZZ_SECONDS)
