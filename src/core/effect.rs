@@ -97,6 +97,8 @@ pub enum Note {
     KillingNow,
     /// There is no agent any more that would wait for the task.
     AgentLost,
+    /// Acknowledgements do not come: a new subscription asks for them.
+    AskingAgain,
     /// The executor leaves although not everything was told.
     GivingUp,
 }
@@ -169,6 +171,9 @@ impl fmt::Display for Note {
             Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),
             Self::KillingNow => f.write_str("SIGKILL to what still lives"),
             Self::AgentLost => f.write_str("the agent is lost: the task is stopped"),
+            Self::AskingAgain => {
+                f.write_str("no acknowledgement: asking again by a new subscription")
+            }
             Self::GivingUp => f.write_str("gave up waiting for the agent's acknowledgement"),
         }
     }

@@ -112,8 +112,8 @@ const CALL_RETRY: Duration = Duration::from_millis(200);
 
 /// A restarted agent answers 202 to a message and drops it until it has registered with its master
 /// again (`Slave::executorMessage`). It begins to when its recovery is over, at the latest after
-/// [`Policy::backoff_max`], and needs about this long.
-const REGISTRATION_TIME: Duration = Duration::from_secs(1);
+/// [`Policy::backoff_max`]; on a loaded machine it has been seen to need 1.5 s more.
+const REGISTRATION_TIME: Duration = Duration::from_secs(3);
 
 /// The longest wait between two tries to subscribe: a recovering agent's window is 2 seconds by
 /// default, and a new subscription must stand within 250 ms of its answering again.
@@ -224,6 +224,14 @@ impl Session {
         self.link = Link::Down {
             retry_at: now.plus(wait),
         };
+    }
+
+    /// Subscribes anew although the subscription stands: it may be one that only we believe in. Without
+    /// a checkpoint there would be no way back.
+    pub fn renew(&mut self, now: Moment) {
+        if self.is_up() && self.policy.checkpoint {
+            self.ended(self.generation, StreamEnd::Disconnected, now);
+        }
     }
 
     /// A call was answered.
@@ -482,9 +490,9 @@ mod tests {
             .outbox
             .put(Item::Message(TaskId("t".into()), message));
         assert_eq!(actions(&mut session, 1500), []);
-        assert_eq!(session.next_deadline(), Some(at(4500)));
+        assert_eq!(session.next_deadline(), Some(at(6500)));
         assert!(matches!(
-            actions(&mut session, 4500)[..],
+            actions(&mut session, 6500)[..],
             [Action::Call { .. }]
         ));
     }

@@ -47,6 +47,8 @@ pub struct Executor {
     /// The framework knows `TASK_KILLING`.
     killing_state: bool,
     agent_lost: bool,
+    /// The agent was asked a second time for acknowledgements that did not come.
+    has_renewed: bool,
     /// Every update is acknowledged; until then the last messages are waited for.
     farewell_ends_at: Option<Moment>,
 }
@@ -91,6 +93,10 @@ struct Step {
 /// stock command executor (`src/launcher/executor.cpp`, `reaped`).
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// An acknowledgement takes milliseconds. One that does not come may have gone into a connection that
+/// only we believe in, which the kernel notices after a minute: a new subscription asks again.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// An agent that is lost gets one more moment: a re-subscription may be on its way.
 const LOST_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -118,6 +124,7 @@ impl Executor {
             refused: Vec::new(),
             killing_state: false,
             agent_lost: false,
+            has_renewed: false,
             farewell_ends_at: None,
             settings,
         }
@@ -185,7 +192,11 @@ impl Executor {
             }
             State::Waiting { .. } | State::Leaving { .. } | State::Gone => None,
         };
-        let others = [self.session.next_deadline(), self.telling_ends_at()];
+        let others = [
+            self.session.next_deadline(),
+            self.telling_ends_at(),
+            self.renews_at(),
+        ];
         task.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -209,6 +220,11 @@ impl Executor {
             self.agent_was_lost(step);
         }
         self.report_progress(step.now.moment);
+        if self.renews_at().is_some_and(|at| at <= step.now.moment) {
+            self.has_renewed = true;
+            step.note(Note::AskingAgain);
+            self.session.renew(step.now.moment);
+        }
         self.leave_if_told(step);
         if self.state == State::Gone {
             return;
@@ -262,13 +278,14 @@ impl Executor {
     }
 
     fn leave_if_told(&mut self, step: &mut Step) {
-        if !self.is_over() {
+        if self.over_since().is_none() {
             return;
         }
         let farewell_ends_at = self.session.messages_end_at(step.now.moment);
-        let is_acknowledged = self.session.outbox.is_acknowledged();
+        // An agent that goes away meanwhile takes nobody's time: the next one has its own.
+        let is_under_way = self.session.outbox.is_acknowledged() && self.session.is_up();
         self.farewell_ends_at =
-            is_acknowledged.then(|| self.farewell_ends_at.unwrap_or(farewell_ends_at));
+            is_under_way.then(|| self.farewell_ends_at.unwrap_or(farewell_ends_at));
         let is_too_late = self
             .telling_ends_at()
             .is_some_and(|end| end <= step.now.moment);
@@ -281,12 +298,20 @@ impl Executor {
         }
     }
 
-    /// Whether only acknowledgements are missing.
-    fn is_over(&self) -> bool {
+    /// When the agent is asked for acknowledgements by a new subscription; once.
+    fn renews_at(&self) -> Option<Moment> {
+        let since = self.over_since().filter(|_| !self.has_renewed)?;
+        let is_waiting = !self.session.outbox.is_acknowledged();
+        let up_since = self.session.up_since().filter(|_| is_waiting)?;
+        Some(since.max(up_since).plus(RENEWAL_TIMEOUT))
+    }
+
+    /// Since when only acknowledgements are missing.
+    fn over_since(&self) -> Option<Moment> {
         match &self.state {
-            State::Active(active) => active.lifecycle.is_reported(),
-            State::Leaving { .. } => true,
-            State::Waiting { .. } | State::Gone => false,
+            State::Active(active) if active.lifecycle.is_reported() => Some(active.reported_at),
+            State::Leaving { since } => Some(*since),
+            State::Active(_) | State::Waiting { .. } | State::Gone => None,
         }
     }
 
@@ -300,13 +325,10 @@ impl Executor {
     /// When what is still not told or not acknowledged is given up. An agent that is away is waited
     /// for as long as the session hopes for it.
     fn telling_ends_at(&self) -> Option<Moment> {
-        if !self.is_over() {
-            return None;
-        }
-        let (since, report_by) = match &self.state {
-            State::Active(active) => (active.reported_at, active.lifecycle.report_by()),
-            State::Leaving { since } => (*since, None),
-            State::Waiting { .. } | State::Gone => return None,
+        let since = self.over_since()?;
+        let report_by = match &self.state {
+            State::Active(active) => active.lifecycle.report_by(),
+            State::Leaving { .. } | State::Waiting { .. } | State::Gone => None,
         };
         let patience = match self.session.up_since() {
             Some(up_since) => Some(since.max(up_since).plus(ACKNOWLEDGEMENT_TIMEOUT)),
