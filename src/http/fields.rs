@@ -1,6 +1,6 @@
 //! The fields of a head that decide what comes after it; all others are checked and passed over.
 
-use super::head::HeadError;
+use super::error::HeadError;
 
 /// More fields are refused; clients send about five.
 pub const MAX_FIELDS: usize = 100;

@@ -4,6 +4,7 @@
 //! `h1` is the one door to async-h1, which only ever sees what they have let through.
 
 pub mod body;
+mod error;
 mod fields;
 pub mod h1;
 pub mod head;
