@@ -48,7 +48,7 @@ pub enum Event {
     },
     /// A command asks for something.
     Request(RequestId, Request),
-    /// The moment of [`Executor::next_deadline`] has come.
+    /// The moment of [`next_deadline`](crate::core::executor::Executor::next_deadline) has come.
     Tick,
 }
 
