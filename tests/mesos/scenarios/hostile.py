@@ -26,6 +26,9 @@ until [ -e forks ]; do sleep 0.05; done
 touch ready
 """
 
+# What a command does then that has to be killed. `deaf` is there when it is.
+DEAF = "trap '' TERM; touch deaf; while :; do sleep 0.05; done"
+
 LAST = {"after_commands": [{"value": "echo after >>order"}]}
 
 
@@ -46,8 +49,8 @@ def _ends_by_itself(cook):
 
 
 def _is_killed(cook):
-    task = cook.launch({"command": STRAYS + "trap '' TERM; while :; do sleep 0.05; done", **LAST})
-    task.wait_file("ready")
+    task = cook.launch({"command": STRAYS + DEAF, **LAST})
+    task.wait_file("deaf")
     task.kill(grace=1)
     status = task.ends("TASK_KILLED")
     assert status["data"]["exit_code"] == -9, status["data"]
@@ -55,8 +58,8 @@ def _is_killed(cook):
 
 
 def _is_shut_down(cook):
-    task = cook.launch({"command": STRAYS + "trap '' TERM; while :; do sleep 0.05; done", **LAST}, shutdown_grace=8)
-    task.wait_file("ready")
+    task = cook.launch({"command": STRAYS + DEAF, **LAST}, shutdown_grace=8)
+    task.wait_file("deaf")
     task.shutdown()
     status = task.ends("TASK_KILLED")
     assert status["source"] == "SOURCE_EXECUTOR", shown(status)
