@@ -190,7 +190,9 @@ fn a_kill_before_the_launch_outlives_a_new_subscription() {
 
 #[test]
 fn a_shutdown_instead_of_a_new_subscription_ends_the_task_and_what_is_told_is_told() {
-    let run = Trial::with(setup().grace("1secs"), Phase::InTheCommand).run;
+    // Its gates have to stay: without them the command would go on.
+    let trial = Trial::with(setup().grace("1secs"), Phase::InTheCommand);
+    let run = &trial.run;
     run.agent.go_away();
     run.agent.shutdown();
     run.agent.come_back().expect("the port is still ours");
