@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use cook_executor::local::agent::Agent;
 use cook_executor::local::connection::Transport;
 use cook_executor::local::events;
 use cook_executor::local::journal::{What, state_name};
@@ -86,10 +87,10 @@ fn after_a_clean_close_nothing_acknowledged_is_repeated() {
     check_end(&run);
 }
 
-#[test]
-fn after_a_clean_close_everything_unacknowledged_is_listed_in_order() {
+#[track_caller]
+fn check_everything_unacknowledged_is_listed_after(end_stream: fn(&Agent)) {
     let run = unacknowledged_run();
-    run.agent.close_stream();
+    end_stream(&run.agent);
     run.wait_for_subscriptions(2);
     let wanted = (vec![TASK.to_owned()], vec!["TASK_STARTING", "TASK_RUNNING"]);
     assert_eq!(listed(&run, 1), wanted);
@@ -98,14 +99,13 @@ fn after_a_clean_close_everything_unacknowledged_is_listed_in_order() {
 }
 
 #[test]
+fn after_a_clean_close_everything_unacknowledged_is_listed_in_order() {
+    check_everything_unacknowledged_is_listed_after(Agent::close_stream);
+}
+
+#[test]
 fn after_a_reset_everything_unacknowledged_is_listed_in_order() {
-    let run = unacknowledged_run();
-    run.agent.reset_stream();
-    run.wait_for_subscriptions(2);
-    let wanted = (vec![TASK.to_owned()], vec!["TASK_STARTING", "TASK_RUNNING"]);
-    assert_eq!(listed(&run, 1), wanted);
-    run.agent.release_acknowledgements();
-    check_end(&run);
+    check_everything_unacknowledged_is_listed_after(Agent::reset_stream);
 }
 
 #[test]

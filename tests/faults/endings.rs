@@ -118,14 +118,7 @@ fn is_stopped_and_told(phase: Phase) {
         trial.pass("after");
     }
     trial.run.wait_for_subscriptions(2);
-    trial.run.agent.release_acknowledgements();
-    let ended = trial.run.finish();
-    let wanted = match phase {
-        Phase::BeforeTheLastAcknowledgement => Finished,
-        _ => Killed,
-    };
-    assert_eq!(ended.state, wanted);
-    trial.check_told(&ended);
+    trial.finish_stopped_in(phase);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 
 use cook_executor::local::agent::Agent;
-use cook_executor::mesos::messages::TaskState::{Failed, Finished, Killed};
+use cook_executor::mesos::messages::TaskState::Failed;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, Signal};
 use serde_json::json;
@@ -71,14 +71,7 @@ fn ends(signal: Signal, phase: Phase) {
         trial.wait_for_word("after");
         trial.pass("after");
     }
-    trial.run.agent.release_acknowledgements();
-    let ended = trial.run.finish();
-    let wanted = match phase {
-        Phase::BeforeTheLastAcknowledgement => Finished,
-        _ => Killed,
-    };
-    assert_eq!(ended.state, wanted);
-    trial.check_told(&ended);
+    trial.finish_stopped_in(phase);
 }
 
 macro_rules! is_a_shutdown {

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 
 use cook_executor::local::agent::Agent;
-use cook_executor::mesos::messages::TaskState::{Finished, Running, Starting};
+use cook_executor::mesos::messages::TaskState::{Finished, Killed, Running, Starting};
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
 
@@ -248,6 +248,19 @@ impl Trial {
         assert_eq!(ended.exit_code(), Some(0));
         assert_eq!(ended.codes("before_codes"), [Some(0)]);
         assert_eq!(ended.codes("after_codes"), [Some(0)]);
+    }
+
+    /// The end of a task that was stopped in a phase: killed, unless it had ended before.
+    #[track_caller]
+    pub fn finish_stopped_in(&self, phase: Phase) {
+        self.run.agent.release_acknowledgements();
+        let ended = self.run.finish();
+        let wanted = match phase {
+            Phase::BeforeTheLastAcknowledgement => Finished,
+            _ => Killed,
+        };
+        assert_eq!(ended.state, wanted);
+        self.check_told(&ended);
     }
 
     /// Checks that the terminal update holds the job's last words, and everything about delivery.

@@ -87,11 +87,11 @@ def definition(name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("library")
+    parser.add_argument("mesos", help="the file of libmesos")
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
-    files_of_node = version_nodes(arguments.library)
-    for stub, nodes in wanted_names(arguments.library).items():
+    files_of_node = version_nodes(arguments.mesos)
+    for stub, nodes in wanted_names(arguments.mesos).items():
         names = sorted(name for some in nodes.values() for name in some)
         with open(os.path.join(arguments.out, stub + ".c"), "w") as source:
             source.write(HEAD.replace("LIBRARY", "lib" + stub))
