@@ -126,6 +126,13 @@ impl Percent {
         (0.0..=100.0).contains(&value).then_some(Self(value + 0.0))
     }
 
+    /// Reads a decimal number without an exponent, such as `54`, `075.5` or `.5`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (parts, scale) = decimal(text.strip_prefix('+').unwrap_or(text))?;
+        let parts = u64::try_from(parts).ok()?;
+        Self::new(parts as f64 / scale as f64)
+    }
+
     /// The value as it was reported.
     pub fn get(self) -> f64 {
         self.0
@@ -153,8 +160,7 @@ impl std::hash::Hash for Percent {
 }
 
 /// Reads a Mesos duration such as `5secs`, `1.5hrs` or `0ns`
-/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one. In whole numbers: reading
-/// a floating point number would cost 14 kB of tables.
+/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u128); 8] = [
         ("ns", 1),
@@ -166,31 +172,32 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         ("days", 86_400_000_000_000),
         ("weeks", 604_800_000_000_000),
     ];
-    /// More digits of a fraction than this are below a nanosecond of a week.
-    const MAX_FRACTION: usize = 15;
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at(split);
     let (_, nanoseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    // Before it is cut: what is cut off must be digits too.
-    if fraction.contains('.') {
+    let (parts, scale) = decimal(number)?;
+    let total = parts.checked_mul(*nanoseconds)? / u128::from(scale);
+    u64::try_from(total).ok().map(Duration::from_nanos)
+}
+
+/// Reads a decimal number such as `5`, `1.5` or `.5`: its digits, and what they are to be divided by. The
+/// standard library's way to read a floating point number would cost 14 kB of tables.
+fn decimal(text: &str) -> Option<(u128, u64)> {
+    /// More digits of a fraction than this are below a nanosecond of a week.
+    const MAX_FRACTION: usize = 15;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if text.len() < 2 && whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
         return None;
     }
     let fraction = &fraction[..fraction.len().min(MAX_FRACTION)];
-    let digits = |text: &str| {
-        if text.is_empty() {
-            Some(0)
-        } else {
-            text.parse::<u64>().ok()
-        }
+    let digits = |text: &str| match text.is_empty() {
+        true => Some(0),
+        false => text.parse::<u64>().ok(),
     };
-    if whole.is_empty() && fraction.is_empty() {
-        return None;
-    }
-    let scale = 10_u128.pow(fraction.len() as u32);
-    let parts = u128::from(digits(whole)?) * scale + u128::from(digits(fraction)?);
-    let total = parts.checked_mul(*nanoseconds)? / scale;
-    u64::try_from(total).ok().map(Duration::from_nanos)
+    let scale = 10_u64.pow(fraction.len() as u32);
+    let parts = u128::from(digits(whole)?) * u128::from(scale) + u128::from(digits(fraction)?);
+    Some((parts, scale))
 }
 
 /// Cuts `text` to at most `limit` characters, the last three of them `...` if anything was cut,
@@ -206,6 +213,40 @@ pub fn truncate(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentages_are_read_as_people_write_them() {
+        let percent = |text| Percent::parse(text).map(Percent::get);
+        for (text, value) in [
+            ("0", 0.0),
+            ("100", 100.0),
+            ("100.0", 100.0),
+            ("54.5", 54.5),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("+5", 5.0),
+            ("0000000000000000000075", 75.0),
+            ("99.99999999999999999999999999", 100.0),
+            ("33.3", 33.3),
+            ("0.1", 0.1),
+        ] {
+            assert_eq!(percent(text), Some(value), "{text:?}");
+        }
+        for wrong in [
+            "",
+            ".",
+            "+",
+            "-1",
+            "100.1",
+            "1e1",
+            "1 ",
+            "1.2.3",
+            "nan",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(percent(wrong), None, "{wrong:?}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_mesos_prints_them() {

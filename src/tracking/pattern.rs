@@ -74,7 +74,7 @@ impl Pattern {
                 .map_or("", |group| group.as_str())
                 .trim()
         };
-        let percent = group(groups.min(1)).parse().ok().and_then(Percent::new)?;
+        let percent = Percent::parse(group(groups.min(1)))?;
         let message = (groups > 1).then(|| group(2).to_owned());
         Some(Reading { percent, message })
     }
