@@ -1,0 +1,51 @@
+//! What a task writes: the first line is a pattern, the second cuts the rest into pieces. Whatever the
+//! pieces, the newest value is the one that a reader of whole lines finds, without any short cut.
+#![no_main]
+
+use cook_executor::tracking::lines::Lines;
+use cook_executor::tracking::pattern::Pattern;
+use cook_executor::units::Percent;
+use libfuzzer_sys::fuzz_target;
+
+/// Lines up to this length are promised to be read as a whole.
+const LIMIT: usize = 64;
+
+fn is_end(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut parts = input.splitn(3, |byte| *byte == b'\n');
+    let mut part = || parts.next().unwrap_or_default();
+    let (expression, lengths, text) = (part(), part(), part());
+    let Ok(expression) = std::str::from_utf8(expression) else {
+        return;
+    };
+    if let Ok(rough) = expression.parse::<f64>()
+        && let Some(percent) = Percent::parse(expression)
+    {
+        assert!((percent.get() - rough).abs() < 1e-9, "{expression}");
+    }
+    // An expression with flags has no literal, and is tried on every line.
+    let patterns = (
+        Pattern::new(expression),
+        Pattern::new(&format!("(?-i){expression}")),
+    );
+    let (Ok(quick), Ok(slow)) = patterns else {
+        return;
+    };
+    let mut lines = Lines::new(LIMIT);
+    let mut newest = None;
+    let mut rest = text;
+    for length in lengths.iter().cycle().take(text.len()) {
+        let (piece, behind) = rest.split_at(rest.len().min(usize::from(*length)));
+        newest = lines.take(&quick, piece).or(newest);
+        rest = behind;
+    }
+    newest = lines.take(&quick, rest).or(newest);
+    newest = lines.end(&quick).or(newest);
+    if text.split(is_end).all(|line| line.len() <= LIMIT) {
+        let mut backwards = text.rsplit(is_end);
+        assert_eq!(newest, backwards.find_map(|line| slow.read(line)));
+    }
+});
