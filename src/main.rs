@@ -13,6 +13,7 @@ use cook_executor::log::{Log, complain};
 use cook_executor::memory;
 use cook_executor::process::signals;
 use cook_executor::runtime;
+use no_backtrace as _;
 
 const HELP: &str = r#"cook-executor: a Mesos executor with before and after commands and a task API
 
