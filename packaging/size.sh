@@ -15,7 +15,8 @@ symbols=$(nm --demangle --print-size --radix=d "$twin/$target/release/cook-execu
 echo "bytes by crate (symbols only)"
 echo "$symbols" | awk '{
     size = $1; name = $0; sub(/^[^ ]+ /, "", name); gsub(/[<&*]|mut |dyn /, "", name)
-    crate = name ~ /::/ ? name : "(C and unnamed)"; sub(/::.*/, "", crate); sub(/.* /, "", crate)
+    crate = "(C and unnamed)"
+    if (sub(/::.*/, "", name)) { crate = name; sub(/.* /, "", crate) }
     sum[crate] += size
 } END { for (crate in sum) printf "%9d  %s\n", sum[crate], crate }' | sort -rn | head -25
 

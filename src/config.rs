@@ -5,20 +5,23 @@
 //! missed.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::Level;
 
-use crate::core::environment::{Environment, Name};
+use crate::core::environment::{Environment, Invalid, Name, Value};
 use crate::core::executor::Settings;
+use crate::core::progress::ProgressFile;
 use crate::core::session::Policy;
 use crate::mesos::address::Address;
 use crate::mesos::agent::Target;
 use crate::mesos::call::Caller;
 use crate::mesos::job::HookVariables;
+use crate::tracking::Rules;
+use crate::tracking::pattern::Pattern;
 use crate::units::parse_duration;
 
 /// Everything that the executor is told before it starts.
@@ -35,6 +38,10 @@ pub struct Config {
     pub sandbox: PathBuf,
     /// From which level on.
     pub log_level: Level,
+    /// How the task's output is read.
+    pub tracking: Rules,
+    /// Between two lines about our own memory in the log.
+    pub memory_interval: Duration,
     /// The port that the task API should listen on.
     pub api_port: Option<u16>,
     /// What was not understood.
@@ -62,6 +69,14 @@ const SSL_ENABLED: [&str; 2] = ["LIBPROCESS_SSL_ENABLED", "SSL_ENABLED"];
 const LOG_LEVEL: &str = "EXECUTOR_LOG_LEVEL";
 const MAX_MESSAGE_LENGTH: &str = "EXECUTOR_MAX_MESSAGE_LENGTH";
 const SAMPLE_INTERVAL_MS: &str = "PROGRESS_SAMPLE_INTERVAL_MS";
+const MAX_BYTES_READ_PER_LINE: &str = "EXECUTOR_MAX_BYTES_READ_PER_LINE";
+const MEMORY_USAGE_INTERVAL: &str = "EXECUTOR_MEMORY_USAGE_INTERVAL_SECS";
+const PROGRESS_REGEX: &str = "PROGRESS_REGEX_STRING";
+const PROGRESS_FILE_VARIABLE: &str = "EXECUTOR_PROGRESS_OUTPUT_FILE_ENV";
+const PROGRESS_FILE: &str = "EXECUTOR_PROGRESS_OUTPUT_FILE";
+const DEFAULT_PROGRESS_FILE: &str = "EXECUTOR_DEFAULT_PROGRESS_OUTPUT_NAME";
+const RESET_VARIABLES: &str = "EXECUTOR_RESET_VARS";
+const TEST_EXIT: &str = "EXECUTOR_TEST_EXIT";
 const PORT: &str = "EXECUTOR_PORT0";
 const BEFORE_COMMANDS: &str = "EXECUTOR_BEFORE_COMMANDS";
 const AFTER_COMMANDS: &str = "EXECUTOR_AFTER_COMMANDS";
@@ -78,6 +93,14 @@ const DEFAULT_MESSAGE_LENGTH: u32 = 512;
 const LEAST_MESSAGE_LENGTH: u32 = 64;
 const DEFAULT_SAMPLE_INTERVAL_MS: u32 = 1000;
 const LEAST_SAMPLE_INTERVAL_MS: u32 = 100;
+const DEFAULT_LINE_LIMIT: u32 = 4096;
+const LEAST_LINE_LIMIT: u32 = 128;
+const DEFAULT_MEMORY_INTERVAL: u32 = 3600;
+const LEAST_MEMORY_INTERVAL: u32 = 30;
+const DEFAULT_PATTERN: &str = r"progress: ([0-9]*\.?[0-9]+), (.*)";
+
+/// Three files may each have so much of a line in memory, twice.
+const MOST_LINE_LIMIT: u32 = 64 << 10;
 
 // === impl Config ===
 
@@ -136,13 +159,29 @@ impl Config {
             default_before: reader.bytes(DEFAULT_BEFORE_COMMANDS),
             default_after: reader.bytes(DEFAULT_AFTER_COMMANDS),
         };
+        let line_limit = reader.at_least(
+            MAX_BYTES_READ_PER_LINE,
+            DEFAULT_LINE_LIMIT,
+            LEAST_LINE_LIMIT,
+        );
+        let memory_interval = reader.at_least(
+            MEMORY_USAGE_INTERVAL,
+            DEFAULT_MEMORY_INTERVAL,
+            LEAST_MEMORY_INTERVAL,
+        );
+        let sandbox = reader.path(SANDBOX).unwrap_or_else(|| PathBuf::from("."));
         Ok(Self {
+            tracking: Rules {
+                pattern: reader.pattern(),
+                line_limit: line_limit.min(MOST_LINE_LIMIT) as usize,
+                sandbox: sandbox.clone(),
+            },
+            memory_interval: Duration::from_secs(memory_interval.into()),
             caller: Caller {
                 framework: framework.clone(),
                 executor: executor.clone(),
             },
             hooks,
-            sandbox: reader.path(SANDBOX).unwrap_or_else(|| PathBuf::from(".")),
             log_level,
             api_port: reader.number(PORT),
             target: Target {
@@ -154,11 +193,15 @@ impl Config {
                 progress_interval: Duration::from_millis(interval.into()),
                 // At least 64, and u32 fits into every usize that Linux runs on.
                 message_limit: message_limit as usize,
+                progress_file: reader.progress_file(&sandbox, executor),
+                reset_variables: reader.reset_variables(),
+                test_exit: reader.number(TEST_EXIT),
                 directory,
                 policy,
                 uuid_seed: seed,
                 environment: reader.environment,
             },
+            sandbox,
             warnings: reader.warnings,
         })
     }
@@ -257,6 +300,49 @@ impl Reader {
         }
     }
 
+    /// What progress looks like. An operator who wants no tracking sets it to nothing; what cannot be
+    /// understood costs the progress, never the task.
+    fn pattern(&mut self) -> Option<Pattern> {
+        let expression = match self.environment.get(PROGRESS_REGEX) {
+            None => DEFAULT_PATTERN.to_owned(),
+            Some(empty) if empty.is_empty() => return None,
+            Some(_) => self.text(PROGRESS_REGEX)?,
+        };
+        let pattern = Pattern::new(&expression);
+        if let Err(error) = &pattern {
+            self.warnings.push(format!(
+                "ignored what the task writes about its progress: {PROGRESS_REGEX} is \
+                 {expression:?}, {error}"
+            ));
+        }
+        pattern.ok()
+    }
+
+    fn progress_file(&mut self, sandbox: &Path, executor: &str) -> ProgressFile {
+        let variable = match Name::new(self.bytes(PROGRESS_FILE_VARIABLE)) {
+            Ok(name) => name,
+            Err(Invalid::EmptyName) => own_name(PROGRESS_FILE),
+            Err(error) => {
+                self.warnings
+                    .push(format!("ignored {PROGRESS_FILE_VARIABLE}: {error}"));
+                own_name(PROGRESS_FILE)
+            }
+        };
+        let name = self.path(DEFAULT_PROGRESS_FILE);
+        let name = name.unwrap_or_else(|| PathBuf::from(format!("{executor}.progress")));
+        let path = sandbox.join(name).into_os_string().into_vec();
+        ProgressFile {
+            variable,
+            default: Value::new(path).expect("it is made of values of variables"),
+        }
+    }
+
+    fn reset_variables(&mut self) -> Vec<Name> {
+        let list = self.bytes(RESET_VARIABLES);
+        let names = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        names.filter_map(|name| Name::new(name).ok()).collect()
+    }
+
     /// Takes the token out of what commands inherit.
     fn take_token(&mut self) -> Option<String> {
         let token = self.text(TOKEN);
@@ -283,6 +369,10 @@ impl Reader {
             }
         }
     }
+}
+
+fn own_name(name: &str) -> Name {
+    Name::new(name).expect("our own names are names")
 }
 
 #[cfg(test)]
@@ -327,8 +417,65 @@ mod tests {
         assert_eq!(settings.shutdown_grace, Duration::from_secs(5));
         assert_eq!(settings.progress_interval, Duration::from_secs(1));
         assert_eq!(settings.message_limit, 512);
+        assert_eq!(settings.reset_variables, []);
+        assert_eq!(settings.test_exit, None);
         assert_eq!(config.log_level, Level::INFO);
+        assert_eq!(config.tracking.line_limit, 4096);
+        assert_eq!(config.memory_interval, Duration::from_secs(3600));
+        let pattern = config.tracking.pattern.expect("there is a default");
+        assert!(pattern.read(b"progress: 54.5, so far").is_some());
         assert_eq!(config.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_pattern_that_is_empty_or_not_understood_turns_tracking_off() {
+        let config = read(&[(PROGRESS_REGEX, "")]);
+        assert!(config.tracking.pattern.is_none() && config.warnings.is_empty());
+        let config = read(&[(PROGRESS_REGEX, "(?<=x)")]);
+        assert!(config.tracking.pattern.is_none());
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    }
+
+    /// Cook's own table (executor/tests/test_config.py, lines 66 to 219).
+    #[test]
+    fn the_progress_file_is_found_by_a_variable_that_a_variable_names() {
+        let cases: [(&[(&str, &str)], &str); 8] = [
+            (&[], "./e.progress"),
+            (&[(SANDBOX, "/box")], "/box/e.progress"),
+            (
+                &[(SANDBOX, "/box"), (DEFAULT_PROGRESS_FILE, "out")],
+                "/box/out",
+            ),
+            (&[(SANDBOX, "/box"), (PROGRESS_FILE, "")], "/box/e.progress"),
+            (&[(SANDBOX, "/box"), (PROGRESS_FILE, "mine")], "mine"),
+            (&[(PROGRESS_FILE, "/dev/null")], "/dev/null"),
+            (
+                &[(PROGRESS_FILE_VARIABLE, "MINE"), ("MINE", "mine")],
+                "mine",
+            ),
+            (
+                &[(PROGRESS_FILE_VARIABLE, "MINE"), (PROGRESS_FILE, "x")],
+                "./e.progress",
+            ),
+        ];
+        for (variables, path) in cases {
+            let settings = read(variables).settings;
+            let mut environment = settings.environment;
+            let found = settings.progress_file.settle(&mut environment);
+            assert_eq!(found, Path::new(path), "{variables:?}");
+            let variable = settings.progress_file.variable;
+            assert_eq!(
+                environment.get(variable.as_os_str()),
+                Some(OsStr::new(path))
+            );
+        }
+    }
+
+    #[test]
+    fn variables_to_reset_are_a_list_with_commas() {
+        let names = |list| read(&[(RESET_VARIABLES, list)]).settings.reset_variables;
+        assert_eq!(names("A, B_C,,D"), ["A", "B_C", "D"].map(own_name));
+        assert_eq!(names(" "), []);
     }
 
     #[test]
@@ -339,6 +486,10 @@ mod tests {
             (MAX_MESSAGE_LENGTH, "many"),
             (LOG_LEVEL, "loud"),
             (PORT, "99999"),
+            (MAX_BYTES_READ_PER_LINE, "1"),
+            (MEMORY_USAGE_INTERVAL, "1"),
+            (TEST_EXIT, "often"),
+            (PROGRESS_FILE_VARIABLE, "A=B"),
         ]);
         assert_eq!(config.settings.shutdown_grace, Duration::from_secs(5));
         assert_eq!(
@@ -348,7 +499,10 @@ mod tests {
         assert_eq!(config.settings.message_limit, 512);
         assert_eq!(config.log_level, Level::INFO);
         assert_eq!(config.api_port, None);
-        assert_eq!(config.warnings.len(), 5, "{:?}", config.warnings);
+        assert_eq!(config.tracking.line_limit, 128);
+        assert_eq!(config.memory_interval, Duration::from_secs(30));
+        assert_eq!(config.settings.test_exit, None);
+        assert_eq!(config.warnings.len(), 9, "{:?}", config.warnings);
     }
 
     #[test]

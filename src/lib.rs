@@ -8,8 +8,8 @@
 //! |---|---|---|
 //! | words | [`units`], [`outcome`] | the standard library |
 //! | core | [`core`] | words |
-//! | codecs | [`http`], `api::{json, request, response}`, `mesos::{messages, recordio, event, call, job, cook}` | serde, prost, http-types, async-h1 |
-//! | world | `api::server`, `mesos::agent`, [`process`], [`log`], [`inbox`], [`client`] | smol, async-io, async-process, rustix |
+//! | codecs | [`http`], `api::{json, request, response}`, `mesos::{messages, recordio, event, call, job, cook}`, `tracking::{lines, pattern}` | serde, prost, http-types, async-h1, regex-lite, memchr |
+//! | world | `api::server`, `mesos::agent`, [`process`], [`tracking`], [`log`], [`memory`], [`inbox`], [`client`] | smol, async-io, async-process, rustix |
 //! | shell | [`config`], [`runtime`] | everything above |
 //! | entry | `main` | everything above |
 //!
@@ -23,8 +23,10 @@ pub mod http;
 pub mod inbox;
 pub mod local;
 pub mod log;
+pub mod memory;
 pub mod mesos;
 pub mod outcome;
 pub mod process;
 pub mod runtime;
+pub mod tracking;
 pub mod units;

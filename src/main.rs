@@ -10,6 +10,7 @@ use cook_executor::config::Config;
 use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::lifecycle::PHASE;
 use cook_executor::log::{Log, complain};
+use cook_executor::memory;
 use cook_executor::process::signals;
 use cook_executor::runtime;
 
@@ -124,9 +125,11 @@ fn run(started: Instant) -> ExitCode {
         tracing::warn!("{warning}");
     }
     let status = runtime::run(config, started);
+    memory::report();
     let code = match status {
         ExitStatus::Done => 0,
         ExitStatus::Unreported => 1,
+        ExitStatus::Test(status) => status,
     };
     tracing::info!("exiting with status {code}");
     ExitCode::from(code)

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -26,10 +26,12 @@ use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
 use crate::core::request::Reply;
 use crate::inbox::{self, Incoming};
+use crate::memory;
 use crate::mesos::agent::Agent;
 use crate::mesos::call::Caller;
 use crate::mesos::event::{Meaning, Translator};
 use crate::process::{Processes, descendants, signals};
+use crate::tracking::Tracker;
 use crate::units::StopSignal;
 use crate::units::{Moment, Now, TaskId, WallTime};
 
@@ -48,6 +50,10 @@ struct Runtime {
     translator: Translator,
     agent: Agent,
     processes: Processes,
+    tracker: Tracker,
+    executor: Rc<LocalExecutor<'static>>,
+    /// How often the log is told about our memory, until it is.
+    memory_interval: Option<Duration>,
     /// A process has ended, and an event that says so is on its way.
     signals: signals::Received,
     served_task: Rc<OnceCell<TaskId>>,
@@ -58,6 +64,11 @@ struct Runtime {
 
 /// Runs one executor to its end. The log must have been opened.
 pub fn run(config: Config, started: Instant) -> ExitStatus {
+    print(concat!(
+        "Cook Executor version ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    ));
     let executor = Rc::new(LocalExecutor::new());
     // Before the first spawn: otherwise async-process starts a thread for it.
     executor.spawn(async_process::driver()).detach();
@@ -109,7 +120,10 @@ async fn start(
         caller: config.caller,
         translator: Translator::new(config.hooks, endpoint),
         agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
-        processes: Processes::new(executor, inbox),
+        tracker: Tracker::new(config.tracking, Rc::clone(&executor), inbox.clone()),
+        processes: Processes::new(Rc::clone(&executor), inbox),
+        executor,
+        memory_interval: Some(config.memory_interval),
         signals,
         served_task,
         waiting: Vec::new(),
@@ -223,6 +237,9 @@ impl Runtime {
         let mut queue = VecDeque::from(events);
         while let Some(event) = queue.pop_front() {
             debug!("event: {}", event.name());
+            if matches!(event, Event::Subscribed { .. }) {
+                self.report_memory();
+            }
             let now = self.now();
             for effect in self.core.step(event, now) {
                 debug!("effect: {}", effect.name());
@@ -233,6 +250,14 @@ impl Runtime {
             }
         }
         None
+    }
+
+    /// Once there is an agent, and when there is nothing better to do.
+    fn report_memory(&mut self) {
+        if let Some(interval) = self.memory_interval.take() {
+            let reports = memory::report_every(interval);
+            self.executor.spawn(reports).detach();
+        }
     }
 
     /// Does one thing; returns what is known of it at once.
@@ -292,6 +317,11 @@ impl Runtime {
                 let _ = self.served_task.set(task);
                 None
             }
+            Effect::Track(progress_file) => {
+                self.tracker.start(&progress_file);
+                None
+            }
+            Effect::FinishTracking => self.tracker.finish(),
             Effect::Reply(id, reply) => {
                 let position = self.waiting.iter().position(|(other, _)| *other == id)?;
                 let (_, sender) = self.waiting.swap_remove(position);
@@ -314,10 +344,14 @@ impl Runtime {
 }
 
 /// Writes a line to stdout and to the log. It begins on a line of its own, whatever the task has
-/// written before; and it is lost rather than waited for if nobody reads.
+/// written before.
 fn say(line: &Line) {
     info!("{line}");
-    let text = format!("\n{line}\n");
+    print(&format!("\n{line}\n"));
+}
+
+/// Writes to stdout, which is what a task's user reads: lost rather than waited for if nobody reads.
+fn print(text: &str) {
     let stdout = rustix::stdio::stdout();
     let mut poll = [PollFd::new(&stdout, PollFlags::OUT)];
     let is_ready = rustix::event::poll(&mut poll, Some(&Timespec::default()));

@@ -1,6 +1,7 @@
 //! Everything the world can be asked to do.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::event::{Identity, RequestId};
@@ -44,6 +45,10 @@ pub enum Effect {
     ReapOrphans,
     /// The task API serves this task from now on.
     Publish(TaskId),
+    /// Follow what the task writes, its progress file at this path among it.
+    Track(PathBuf),
+    /// Read the task's files to their end; [`Event::TrackingEnded`](crate::core::event::Event) follows.
+    FinishTracking,
     /// Answer a request.
     Reply(RequestId, Reply),
     /// Write a line to stdout and to the log.
@@ -61,6 +66,8 @@ pub enum ExitStatus {
     Done,
     /// The agent could not be told how the task ended.
     Unreported,
+    /// The operator wants to see what happens when an executor fails.
+    Test(u8),
 }
 
 /// What people and scripts look for in a task's stdout; the stock executor and Cook's print the same.
@@ -117,6 +124,8 @@ impl Effect {
             Self::Sweep(_) => "sweep",
             Self::ReapOrphans => "reap orphans",
             Self::Publish(_) => "publish",
+            Self::Track(_) => "track",
+            Self::FinishTracking => "finish tracking",
             Self::Reply(..) => "reply",
             Self::Say(_) => "say",
             Self::Note(_) => "note",

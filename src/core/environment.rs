@@ -134,6 +134,20 @@ impl Environment {
         }
     }
 
+    /// Gives each of these variables the value that it has in `given`, or none.
+    pub fn reset(&mut self, names: &[Name], given: &[(Name, Value)]) {
+        let value = |name: &Name| {
+            let last = given.iter().rfind(|(given, _)| given == name);
+            last.map(|(_, value)| value.clone())
+        };
+        self.apply(
+            names
+                .iter()
+                .map(|name| (name.clone(), value(name)))
+                .collect(),
+        );
+    }
+
     /// Removes one variable, if it is there.
     pub fn unset(&mut self, name: &Name) {
         if let Ok(at) = self.position(name.as_os_str()) {
@@ -185,8 +199,8 @@ impl Environment {
     }
 
     /// The value of `name`, if it is set.
-    pub fn get(&self, name: &str) -> Option<&OsStr> {
-        let at = self.position(OsStr::new(name)).ok()?;
+    pub fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
+        let at = self.position(name.as_ref()).ok()?;
         Some(self.variables[at].1.as_os_str())
     }
 
@@ -244,6 +258,19 @@ mod tests {
         assert_eq!(all, wanted.map(|(n, v)| (Some(n), Some(v))));
         assert_eq!(environment.get("C"), Some("4".as_ref()));
         assert_eq!(environment.get("D"), None);
+    }
+
+    /// Cook's own table (executor/tests/test_executor.py, line 322).
+    #[test]
+    fn a_reset_takes_variables_back_to_what_was_given() {
+        let before = ["ANOTHER", "MINE", "OTHER"].map(|name| (name.into(), "bad".into()));
+        let mut environment = Environment::inherited(before);
+        let given = [("MINE", "good"), ("UNNAMED", "1")]
+            .map(|(n, v)| (name(n), Value::new(v).expect("valid")));
+        environment.reset(&[name("MINE"), name("ANOTHER"), name("MISSING")], &given);
+        let all: Vec<_> = environment.iter().collect();
+        let wanted = [("MINE", "good"), ("OTHER", "bad")];
+        assert_eq!(all, wanted.map(|(n, v)| (n.as_ref(), v.as_ref())));
     }
 
     #[test]

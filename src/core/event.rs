@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::core::environment::{Name, Value};
 use crate::core::outbox::{Answer, Serial};
 use crate::core::plan::{CommandId, Plan, Refusal};
+use crate::core::progress::Reading;
 use crate::core::request::Request;
 use crate::core::session::{Generation, StreamEnd};
 use crate::outcome::Outcome;
@@ -46,6 +47,10 @@ pub enum Event {
         /// Everything below us that is not a zombie.
         alive: usize,
     },
+    /// The task has written its progress into a file.
+    Tracked(Reading),
+    /// The task's files were read to their end.
+    TrackingEnded,
     /// A command asks for something.
     Request(RequestId, Request),
     /// The moment of [`next_deadline`](crate::core::executor::Executor::next_deadline) has come.
@@ -79,6 +84,8 @@ pub struct Work {
     pub plan: Plan,
     /// Variables that the task adds to the executor's environment.
     pub environment: Vec<(Name, Value)>,
+    /// The executor's own variables as the framework gave them, before the agent added to them.
+    pub executor_environment: Vec<(Name, Value)>,
     /// The task's own grace period (`TaskInfo.kill_policy`).
     pub kill_grace: Option<Duration>,
     /// `TaskInfo.max_completion_time`.
@@ -107,6 +114,8 @@ impl Event {
             Self::CommandDelayed(..) => "command delayed",
             Self::OrphanEnded => "orphan ended",
             Self::Swept { .. } => "swept",
+            Self::Tracked(_) => "tracked",
+            Self::TrackingEnded => "tracking ended",
             Self::Request(..) => "request",
             Self::Tick => "tick",
         }

@@ -1,8 +1,10 @@
 //! A task's progress and message: the newest value wins, is sent at most once per interval, and is
 //! never lost.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::core::environment::{Environment, Name, Value};
 use crate::units::{Moment, Percent, truncate};
 
 /// What is reported to the framework while the task runs.
@@ -16,6 +18,25 @@ pub struct ProgressReport {
     pub message: String,
 }
 
+/// A progress that the task has written into a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reading {
+    /// How far the task is.
+    pub percent: Percent,
+    /// What it says about it, not yet cut to the configured length; absent where the pattern has no
+    /// group for it.
+    pub message: Option<String>,
+}
+
+/// How a task's progress file is found. Its commands are told of it by the same variable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProgressFile {
+    /// The variable that may hold its path.
+    pub variable: Name,
+    /// Its path if that variable is unset or empty.
+    pub default: Value,
+}
+
 /// The newest values and when they may be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
@@ -23,6 +44,7 @@ pub struct Progress {
     message_limit: usize,
     percent: Option<Percent>,
     message: Option<String>,
+    own_message: Option<String>,
     sequence: u32,
     delivery: Delivery,
 }
@@ -37,6 +59,20 @@ enum Delivery {
     Pending { since_last: Option<Moment> },
 }
 
+// === impl ProgressFile ===
+
+impl ProgressFile {
+    /// Its path, which is in the environment from now on.
+    pub fn settle(&self, environment: &mut Environment) -> PathBuf {
+        let given = environment.get(self.variable.as_os_str());
+        if let Some(path) = given.filter(|path| !path.is_empty()) {
+            return PathBuf::from(path);
+        }
+        environment.set(self.variable.clone(), self.default.clone());
+        PathBuf::from(self.default.as_os_str())
+    }
+}
+
 // === impl Progress ===
 
 impl Progress {
@@ -48,16 +84,29 @@ impl Progress {
             message_limit,
             percent: None,
             message: None,
+            own_message: None,
             sequence: 0,
             delivery: Delivery::Never,
         }
     }
 
-    /// Takes new values; what is absent stays as it was.
+    /// Takes what the task API was told; what is absent stays as it was.
     pub fn update(&mut self, percent: Option<Percent>, message: Option<String>) {
         if percent.is_none() && message.is_none() {
             return;
         }
+        if let Some(message) = &message {
+            self.own_message = Some(truncate(message, self.message_limit));
+        }
+        self.put(percent, message);
+    }
+
+    /// Takes what was read in a file of the task.
+    pub fn read(&mut self, reading: Reading) {
+        self.put(Some(reading.percent), reading.message);
+    }
+
+    fn put(&mut self, percent: Option<Percent>, message: Option<String>) {
         self.percent = percent.or(self.percent);
         if let Some(message) = message {
             self.message = Some(truncate(&message, self.message_limit));
@@ -109,6 +158,12 @@ impl Progress {
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
+
+    /// The newest message that the task API was told, cut to the limit: how the job wants its end to be
+    /// told. What stands in a file is about its progress alone.
+    pub fn own_message(&self) -> Option<&str> {
+        self.own_message.as_deref()
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +191,30 @@ mod tests {
         assert_eq!(progress.due_at(), Some(at(1010)));
         assert_eq!(report(&mut progress, 1010), Some((3, 3.0)));
         assert_eq!(progress.due_at(), None);
+    }
+
+    #[test]
+    fn what_the_api_and_the_files_say_has_one_sequence_and_the_newest_of_it_wins() {
+        let mut progress = Progress::new(Duration::from_secs(1), 64);
+        let reading = |percent, message: Option<&str>| Reading {
+            percent: Percent::new(percent).expect("in range"),
+            message: message.map(str::to_owned),
+        };
+        progress.read(reading(1.0, Some("in a file")));
+        assert_eq!(
+            (progress.message(), progress.own_message()),
+            (Some("in a file"), None)
+        );
+        progress.update(None, Some("by the API".into()));
+        progress.read(reading(2.0, None));
+        let report = progress.take_due(at(0)).expect("nothing was sent yet");
+        assert_eq!(
+            (report.sequence, report.message.as_str()),
+            (3, "by the API")
+        );
+        progress.read(reading(3.0, Some("in a file again")));
+        assert_eq!(progress.message(), Some("in a file again"));
+        assert_eq!(progress.own_message(), Some("by the API"));
     }
 
     #[test]

@@ -199,7 +199,8 @@ impl Translator {
             "launchTask task={:?} name={name_for_people:?}",
             task_id.value
         ));
-        let own_executor_data = executor.and_then(|executor| executor.data);
+        let (own_executor_data, executor_command) =
+            executor.map_or((None, None), |executor| (executor.data, executor.command));
         let sources = Sources {
             data: data.as_deref(),
             command: command.as_ref(),
@@ -231,6 +232,7 @@ impl Translator {
             Ok(Work {
                 plan,
                 environment,
+                executor_environment: variables_of(executor_command.as_ref()).unwrap_or_default(),
                 kill_grace: grace_of(kill_policy.as_ref()),
                 maximum_run_time: max_completion_time.as_ref().map(duration),
             })

@@ -196,7 +196,11 @@ fn without_a_checkpoint_the_first_subscription_is_waited_for_as_long_as_agents_w
 fn an_agent_that_never_acknowledges_the_last_update_is_asked_again_and_given_up_a_minute_later() {
     let mut trial = Trial::at(5, true);
     while trial.model.exit.is_none() {
-        let prompt = [Step::Subscribed, Step::CallArrives(Answer::Accepted)];
+        let prompt = [
+            Step::TrackingEnds,
+            Step::Subscribed,
+            Step::CallArrives(Answer::Accepted),
+        ];
         let step = prompt.into_iter().find(|step| trial.can(step));
         trial.take(&step.unwrap_or(Step::TimePasses));
     }

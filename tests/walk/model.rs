@@ -9,11 +9,12 @@ mod steps;
 use std::time::Duration;
 
 use cook_executor::core::effect::{Effect, ExitStatus, Note};
-use cook_executor::core::environment::Environment;
+use cook_executor::core::environment::{Environment, Name, Value};
 use cook_executor::core::event::{Event, Identity, Launch, RequestId, Work};
 use cook_executor::core::executor::{Executor, Settings};
 use cook_executor::core::outbox::{Answer, Item, Message, Serial, TaskState, Update};
 use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
+use cook_executor::core::progress::{ProgressFile, Reading};
 use cook_executor::core::request::{Patch, Reply, Request};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
 use cook_executor::outcome::Outcome;
@@ -91,6 +92,10 @@ pub struct Model {
     reported_at: Option<Moment>,
     newest_progress: Option<u32>,
     sent_sequence: u32,
+    /// What the task has written is being read for the last time.
+    is_draining: bool,
+    /// Since when.
+    drained_since: Option<Moment>,
     asked_to_stop: bool,
     /// It was asked to stop before its after commands began.
     cut_short: bool,
@@ -120,6 +125,9 @@ pub enum Step {
     Ends(CommandId, Outcome),
     EndsLeavingAProcess(CommandId),
     Patch,
+    /// The task has written its progress into a file, and it was read.
+    Tracked,
+    TrackingEnds,
     TimePasses,
     AnHourPasses,
 }
@@ -140,6 +148,9 @@ const REFUSED_RETRY: Duration = Duration::from_secs(1);
 /// How long an agent that is there may take for the terminal acknowledgement.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long what the task wrote last is waited for.
+const DRAINING: Duration = Duration::from_secs(2);
+
 /// How long the executor waits for an agent that is away, unless a walk says otherwise.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -149,6 +160,12 @@ fn settings(checkpoint: bool, recovery_timeout: Duration) -> Settings {
         shutdown_grace: GRACE,
         progress_interval: Duration::from_secs(1),
         message_limit: 64,
+        progress_file: ProgressFile {
+            variable: Name::new("PROGRESS_FILE").expect("valid"),
+            default: Value::new("progress").expect("valid"),
+        },
+        reset_variables: Vec::new(),
+        test_exit: None,
         directory: Some("/sandbox".into()),
         policy: Policy {
             checkpoint,
@@ -205,6 +222,8 @@ impl Model {
             reported_at: None,
             newest_progress: None,
             sent_sequence: 0,
+            is_draining: false,
+            drained_since: None,
             asked_to_stop: false,
             cut_short: false,
             may_give_up: false,
@@ -329,6 +348,20 @@ impl Model {
                     ..Patch::default()
                 };
                 self.tell(Event::Request(RequestId(1), Request::Patch(patch)), plan);
+            }
+            Step::Tracked => {
+                self.mischief.patches -= 1;
+                let value = u32::from(self.mischief.patches);
+                let percent = Percent::new(value.into()).expect("there are few");
+                let message = None;
+                if !self.is_reported() {
+                    self.newest_progress = Some(value);
+                }
+                self.tell(Event::Tracked(Reading { percent, message }), plan);
+            }
+            Step::TrackingEnds => {
+                self.is_draining = false;
+                self.tell(Event::TrackingEnded, plan);
             }
             Step::TimePasses => {
                 match (self.subscribing, self.call) {
@@ -465,6 +498,13 @@ impl Model {
                 }
                 None
             }
+            Effect::FinishTracking => {
+                assert_eq!(self.alive, [], "the last look would not be the last");
+                assert_eq!(self.drained_since, None, "asked twice for the last look");
+                self.is_draining = true;
+                self.drained_since = Some(self.now);
+                None
+            }
             Effect::Exit(status) => {
                 self.exit = Some(status);
                 self.check_exit(status);
@@ -475,7 +515,11 @@ impl Model {
                 self.ask_to_stop(plan);
                 None
             }
-            Effect::ReapOrphans | Effect::Publish(_) | Effect::Say(_) | Effect::Note(_) => None,
+            Effect::ReapOrphans
+            | Effect::Publish(_)
+            | Effect::Track(_)
+            | Effect::Say(_)
+            | Effect::Note(_) => None,
         }
     }
 
@@ -501,6 +545,7 @@ fn launch(task: &str, plan: &Plan) -> Event {
         work: Ok(Work {
             plan: plan.clone(),
             environment: Vec::new(),
+            executor_environment: Vec::new(),
             kill_grace: None,
             maximum_run_time: None,
         }),

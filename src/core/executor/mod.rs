@@ -9,10 +9,11 @@ mod telling;
 use std::time::Duration;
 
 use crate::core::effect::{Effect, ExitStatus, Note};
-use crate::core::environment::Environment;
+use crate::core::environment::{Environment, Name};
 use crate::core::event::{Event, Identity};
 use crate::core::lifecycle::{Lifecycle, StopOrder, TaskEvent};
 use crate::core::outbox::{Message, Outbox, TaskState};
+use crate::core::progress::ProgressFile;
 use crate::core::session::{Action, Policy, Session};
 use crate::units::{Moment, Now, TaskId, UuidSource};
 
@@ -27,6 +28,13 @@ pub struct Settings {
     pub progress_interval: Duration,
     /// The longest message in characters.
     pub message_limit: usize,
+    /// Where the task may write its progress to.
+    pub progress_file: ProgressFile,
+    /// Variables that are taken back to what the framework has set (`EXECUTOR_RESET_VARS`).
+    pub reset_variables: Vec<Name>,
+    /// Once subscribed, take no task but exit with this status: the operator wants to see what the
+    /// scheduler does about it (`EXECUTOR_TEST_EXIT`).
+    pub test_exit: Option<u8>,
     /// Where the sandbox is on the host, if the agent said so.
     pub directory: Option<String>,
     /// How to keep the subscription.
@@ -57,6 +65,8 @@ pub struct Executor {
 enum State {
     /// No task yet. A KILL may come before its LAUNCH.
     Waiting { killed: Vec<EarlyKill> },
+    /// The operator wants to see an executor fail: nothing happens until then.
+    Failing { at: Moment, status: u8 },
     /// There is a task.
     Active(Box<Active>),
     /// There was nothing that could be run; its refusal is to be acknowledged.
@@ -96,6 +106,9 @@ const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// An acknowledgement takes milliseconds. One that does not come may have gone into a connection that
 /// only we believe in, which the kernel notices after a minute: a new subscription asks again.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long an executor is there that fails because it is asked to, as Cook's.
+const FAILING_TAKES: Duration = Duration::from_secs(5);
 
 /// An agent that is lost gets one more moment: a re-subscription may be on its way.
 const LOST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -143,6 +156,7 @@ impl Executor {
             } => {
                 if self.session.subscribed(generation, step.now.moment) {
                     self.killing_state = killing_state;
+                    self.fail_later(step.now.moment);
                 }
             }
             Event::StreamEnded(generation, end) => {
@@ -168,6 +182,8 @@ impl Executor {
             Event::Swept { alive } => {
                 self.task_step(TaskEvent::Swept { alive }, &mut step);
             }
+            Event::Tracked(reading) => self.tracked(reading),
+            Event::TrackingEnded => self.task_step(TaskEvent::TrackingEnded, &mut step),
             Event::Request(id, request) => {
                 let reply = self.answer(request, &step);
                 step.perform(Effect::Reply(id, reply));
@@ -190,6 +206,7 @@ impl Executor {
                     .chain(progress)
                     .min()
             }
+            State::Failing { at, .. } => Some(*at),
             State::Waiting { .. } | State::Leaving { .. } | State::Gone => None,
         };
         let others = [
@@ -204,7 +221,9 @@ impl Executor {
     pub fn lifecycle(&self) -> Option<&Lifecycle> {
         match &self.state {
             State::Active(active) => Some(&active.lifecycle),
-            State::Waiting { .. } | State::Leaving { .. } | State::Gone => None,
+            State::Waiting { .. } | State::Failing { .. } | State::Leaving { .. } | State::Gone => {
+                None
+            }
         }
     }
 
@@ -225,13 +244,18 @@ impl Executor {
             step.note(Note::AskingAgain);
             self.session.renew(step.now.moment);
         }
+        self.fail_if_due(step);
         self.leave_if_told(step);
         if self.state == State::Gone {
             return;
         }
         let task = match &self.state {
             State::Active(active) if !active.is_acknowledged => Some(active.identity.clone()),
-            State::Waiting { .. } | State::Active(_) | State::Leaving { .. } | State::Gone => None,
+            State::Waiting { .. }
+            | State::Failing { .. }
+            | State::Active(_)
+            | State::Leaving { .. }
+            | State::Gone => None,
         };
         self.session.act(step.now.moment, |action| {
             step.perform(match action {
@@ -263,7 +287,24 @@ impl Executor {
                 let grace = self.settings.shutdown_grace;
                 self.stop(StopOrder::Shutdown { grace }, step);
             }
-            State::Leaving { .. } | State::Gone => {}
+            State::Failing { .. } | State::Leaving { .. } | State::Gone => {}
+        }
+    }
+
+    /// Only what has had no task yet fails on request: a task would be lost by it.
+    fn fail_later(&mut self, now: Moment) {
+        if let (State::Waiting { .. }, Some(status)) = (&self.state, self.settings.test_exit) {
+            let at = now.plus(FAILING_TAKES);
+            self.state = State::Failing { at, status };
+        }
+    }
+
+    fn fail_if_due(&mut self, step: &mut Step) {
+        if let State::Failing { at, status } = self.state
+            && at <= step.now.moment
+        {
+            self.state = State::Gone;
+            step.perform(Effect::Exit(ExitStatus::Test(status)));
         }
     }
 
@@ -311,7 +352,7 @@ impl Executor {
         match &self.state {
             State::Active(active) if active.lifecycle.is_reported() => Some(active.reported_at),
             State::Leaving { since } => Some(*since),
-            State::Active(_) | State::Waiting { .. } | State::Gone => None,
+            State::Active(_) | State::Waiting { .. } | State::Failing { .. } | State::Gone => None,
         }
     }
 
@@ -328,7 +369,9 @@ impl Executor {
         let since = self.over_since()?;
         let report_by = match &self.state {
             State::Active(active) => active.lifecycle.report_by(),
-            State::Leaving { .. } | State::Waiting { .. } | State::Gone => None,
+            State::Leaving { .. } | State::Waiting { .. } | State::Failing { .. } | State::Gone => {
+                None
+            }
         };
         let patience = match self.session.up_since() {
             Some(up_since) => Some(since.max(up_since).plus(ACKNOWLEDGEMENT_TIMEOUT)),

@@ -10,7 +10,7 @@ use crate::core::lifecycle::{
 };
 use crate::core::outbox::{Message, Reason, TaskState};
 use crate::core::plan::Refusal;
-use crate::core::progress::Progress;
+use crate::core::progress::{Progress, Reading};
 use crate::core::request::{Patch, Reply, Request, View};
 use crate::units::TaskId;
 
@@ -27,13 +27,16 @@ const MAX_REFUSED: usize = 256;
 
 impl Executor {
     pub(super) fn launch(&mut self, launches: Vec<Launch>, step: &mut Step) {
-        let State::Waiting { killed } = &mut self.state else {
-            for launch in launches {
-                self.refuse_another(launch.identity, step);
+        let killed = match &mut self.state {
+            State::Waiting { killed } => std::mem::take(killed),
+            State::Failing { .. } => return,
+            State::Active(_) | State::Leaving { .. } | State::Gone => {
+                for launch in launches {
+                    self.refuse_another(launch.identity, step);
+                }
+                return;
             }
-            return;
         };
-        let killed = std::mem::take(killed);
         let mut launches = launches;
         match (launches.pop(), launches.is_empty()) {
             (Some(launch), true) => self.accept(launch, killed, step),
@@ -72,9 +75,11 @@ impl Executor {
         };
         // There is no other task to need it.
         let mut environment = std::mem::take(&mut self.settings.environment);
+        environment.reset(&self.settings.reset_variables, &work.executor_environment);
         for (name, value) in work.environment {
             environment.set(name, value);
         }
+        let progress_file = self.settings.progress_file.settle(&mut environment);
         let progress = Progress::new(self.settings.progress_interval, self.settings.message_limit);
         let limits = Limits {
             grace: work.kill_grace.unwrap_or(self.settings.shutdown_grace),
@@ -83,6 +88,7 @@ impl Executor {
                 .map(|limit| step.now.moment.plus(limit)),
         };
         step.perform(Effect::Publish(identity.task.clone()));
+        step.perform(Effect::Track(progress_file));
         let mut turn = Turn::new(step.now.moment);
         let kill = killed.iter().find(|kill| kill.task == identity.task);
         let order = kill.map(|kill| StopOrder::Kill {
@@ -105,7 +111,9 @@ impl Executor {
     fn refuse_another(&mut self, identity: Identity, step: &mut Step) {
         let is_ours = match &self.state {
             State::Active(active) => active.identity.task == identity.task,
-            State::Waiting { .. } | State::Leaving { .. } | State::Gone => false,
+            State::Waiting { .. } | State::Failing { .. } | State::Leaving { .. } | State::Gone => {
+                false
+            }
         };
         if !is_ours {
             let message = "cook-executor runs one task, and has one already".to_owned();
@@ -133,7 +141,9 @@ impl Executor {
                 return killed.insert(0, EarlyKill { task, grace });
             }
             State::Active(active) if active.identity.task == task => active,
-            State::Active(_) | State::Leaving { .. } | State::Gone => return,
+            State::Active(_) | State::Failing { .. } | State::Leaving { .. } | State::Gone => {
+                return;
+            }
         };
         let grace = grace.unwrap_or(active.lifecycle.grace());
         self.stop(StopOrder::Kill { grace }, step);
@@ -144,6 +154,11 @@ impl Executor {
             State::Waiting { .. } => {
                 self.state = State::Gone;
                 step.perform(Effect::Exit(ExitStatus::Done));
+            }
+            State::Failing { status, .. } => {
+                let status = ExitStatus::Test(*status);
+                self.state = State::Gone;
+                step.perform(Effect::Exit(status));
             }
             State::Leaving { .. } => {
                 self.state = State::Gone;
@@ -235,6 +250,15 @@ impl Executor {
             verdict.state,
         )));
         self.record_terminal(identity, verdict, Some(result), step);
+    }
+
+    /// The task has written its progress into a file.
+    pub(super) fn tracked(&mut self, reading: Reading) {
+        if let State::Active(active) = &mut self.state
+            && !active.lifecycle.is_reported()
+        {
+            active.lifecycle.progress.read(reading);
+        }
     }
 
     // --- the task API ---

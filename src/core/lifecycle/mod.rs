@@ -7,11 +7,11 @@
 //!  ---------------------> Sequence --------------------------------+
 //!     |                    |    ^                                  |
 //!     |          stop order|    |what ran has ended:               v    nothing lives
-//!     |                    v    |the after commands             Clearing ------------> Reported
-//!     |                   Stopping -------------------------------^
-//!     |                          (no after commands)              |
-//!     +-----------------------------------------------------------+
-//!                 killed before it was launched
+//!     |                    v    |the after commands             Clearing --------------> Draining
+//!     |                   Stopping -------------------------------^                        |
+//!     |                          (no after commands)              |        what it wrote |
+//!     +-----------------------------------------------------------+           was read v
+//!                 killed before it was launched                                    Reported
 //! ```
 //!
 //! All of it is one match over phase and event, without a catch-all: a new event does not compile
@@ -52,6 +52,8 @@ pub enum TaskEvent {
         /// Everything below us that is not a zombie.
         alive: usize,
     },
+    /// What the task wrote was read to its end.
+    TrackingEnded,
     /// Somebody wants the task to end.
     Stop(StopOrder),
     /// Time has passed.
@@ -120,7 +122,9 @@ enum Phase {
     Stopping { kill_at: Moment },
     /// Nothing starts any more: whatever still lives is being stopped.
     Clearing { kill_at: Moment, signal: StopSignal },
-    /// No process of the task lives, and its terminal update is recorded.
+    /// No process of the task lives. What it wrote last may be its progress, and is waited for.
+    Draining { until: Moment },
+    /// The terminal update is recorded.
     Reported,
 }
 
@@ -134,6 +138,10 @@ struct Stopped {
 
 /// SIGKILL is repeated after this long, for what was forked while the first one was under way.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a task wrote last is read within this time. Usually it takes less than a millisecond: this is for
+/// slow disks and for patterns that take their time with tens of megabytes.
+const DRAINING: Duration = Duration::from_secs(2);
 
 /// One thing that a step has led to.
 pub(super) enum Output {
@@ -203,7 +211,7 @@ impl Lifecycle {
     }
 
     pub(super) fn step(&mut self, event: TaskEvent, turn: &mut Turn) {
-        use TaskEvent::{Delayed, Ended, OrphanEnded, Started, Stop, Swept, Tick};
+        use TaskEvent::{Delayed, Ended, OrphanEnded, Started, Stop, Swept, Tick, TrackingEnded};
         match (self.phase, event) {
             (Phase::Sequence { current, .. }, Started(id, pid)) => {
                 self.started(id, pid, turn);
@@ -246,11 +254,16 @@ impl Lifecycle {
             // The answer to a sweep of an earlier phase cannot come: only Clearing asks.
             (Phase::Sequence { .. } | Phase::Stopping { .. }, Swept { .. }) => {}
 
+            // Only Draining asks for it, and is not left but for good.
+            (
+                Phase::Sequence { .. } | Phase::Stopping { .. } | Phase::Clearing { .. },
+                TrackingEnded,
+            ) => {}
+
             // Nothing that has not started yet needs to start any more.
             (Phase::Stopping { .. } | Phase::Clearing { .. }, Delayed(id, reason)) => {
                 self.step(Ended(id, Outcome::NotStarted(reason)), turn);
             }
-            (Phase::Reported, Delayed(..)) => {}
 
             (Phase::Stopping { .. }, Started(id, pid)) => {
                 self.started(id, pid, turn);
@@ -285,9 +298,10 @@ impl Lifecycle {
             (Phase::Clearing { signal, .. }, OrphanEnded) => self.sweep_again(signal, turn),
             (Phase::Clearing { .. }, Swept { alive }) => {
                 if alive == 0 && !self.ledger.is_any_alive() {
-                    self.phase = Phase::Reported;
-                    let verdict = self.verdict();
-                    turn.report(Report::Over(verdict));
+                    self.phase = Phase::Draining {
+                        until: self.drained_by(turn.now),
+                    };
+                    turn.perform(Effect::FinishTracking);
                 }
             }
             (Phase::Clearing { kill_at, signal }, Stop(order)) => {
@@ -306,9 +320,27 @@ impl Lifecycle {
                 }
             }
 
+            (Phase::Draining { .. }, TrackingEnded) => self.finish(turn),
+            (Phase::Draining { until }, Stop(order)) => {
+                self.obey(order, turn.now);
+                let until = until.min(self.drained_by(turn.now));
+                self.phase = Phase::Draining { until };
+            }
+            (Phase::Draining { until }, Tick) => {
+                if until <= turn.now {
+                    self.finish(turn);
+                }
+            }
+
             // A repeated stop can still shorten the wait for the acknowledgement.
             (Phase::Reported, Stop(order)) => drop(self.obey(order, turn.now)),
-            (Phase::Reported, Started(..) | Ended(..) | OrphanEnded | Swept { .. } | Tick) => {}
+            (Phase::Reported, TrackingEnded | Tick) => {}
+
+            // Nothing lives, and nothing starts any more.
+            (
+                Phase::Draining { .. } | Phase::Reported,
+                Started(..) | Ended(..) | Delayed(..) | OrphanEnded | Swept { .. },
+            ) => {}
         }
     }
 
@@ -321,6 +353,7 @@ impl Lifecycle {
                 limits.into_iter().flatten().min()
             }
             Phase::Stopping { kill_at } | Phase::Clearing { kill_at, .. } => Some(kill_at),
+            Phase::Draining { until } => Some(until),
             Phase::Reported => None,
         }
     }
@@ -437,6 +470,19 @@ impl Lifecycle {
         self.sweep(Some(signal), turn);
     }
 
+    /// When what the task wrote last is not waited for any more. Of the agent's grace period, half of
+    /// what is left is for the report.
+    fn drained_by(&self, now: Moment) -> Moment {
+        let report_in = self.report_by().map(|limit| limit.since(now) / 2);
+        now.plus(report_in.map_or(DRAINING, |limit| limit.min(DRAINING)))
+    }
+
+    fn finish(&mut self, turn: &mut Turn) {
+        self.phase = Phase::Reported;
+        let verdict = self.verdict();
+        turn.report(Report::Over(verdict));
+    }
+
     // --- stopping ---
 
     /// Takes a stop order into the budget, and returns the limits that hold now.
@@ -445,7 +491,7 @@ impl Lifecycle {
         let has_after = self.has_after()
             && match self.phase {
                 Phase::Sequence { .. } | Phase::Stopping { .. } => true,
-                Phase::Clearing { .. } | Phase::Reported => false,
+                Phase::Clearing { .. } | Phase::Draining { .. } | Phase::Reported => false,
             };
         let stopped = match self.stopped.take() {
             None => Stopped {

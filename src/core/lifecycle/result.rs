@@ -84,7 +84,7 @@ impl Lifecycle {
             }
             (None, None) => "Killed before its command started".to_owned(),
         };
-        let own_message = self.progress.message().map(str::to_owned);
+        let own_message = self.progress.own_message().map(str::to_owned);
         Verdict {
             state,
             reason,

@@ -5,7 +5,7 @@ use cook_executor::core::outbox::{TaskState, Update};
 use cook_executor::core::plan::{CommandId, Part, Plan};
 use cook_executor::units::Percent;
 
-use super::{ACKNOWLEDGEMENT_TIMEOUT, Model, Process, REFUSED_RETRY, RETRY, TASK};
+use super::{ACKNOWLEDGEMENT_TIMEOUT, DRAINING, Model, Process, REFUSED_RETRY, RETRY, TASK};
 
 impl Model {
     /// The task has to stop; from here on it ends as killed.
@@ -124,6 +124,7 @@ impl Model {
                 );
                 assert!(self.core.outbox().is_acknowledged(), "an update is lost");
             }
+            ExitStatus::Test(_) => unreachable!("nobody has asked for it"),
             ExitStatus::Unreported => {
                 let waited = self.reported_at.map(|since| self.now.since(since));
                 // The refusal of another task, launched while this one's last words go out, is not
@@ -142,6 +143,13 @@ impl Model {
     pub fn check(&self) {
         if let Some(update) = self.terminal_update() {
             assert_eq!(self.alive, [], "a process lives at the terminal update");
+            if self.is_draining {
+                let waited = self.drained_since.map(|since| self.now.since(since));
+                assert!(
+                    waited >= Some(DRAINING) || self.may_give_up,
+                    "what the task wrote last was waited for {waited:?}"
+                );
+            }
             if self.asked_to_stop {
                 assert_eq!(update.state, TaskState::Killed);
             }

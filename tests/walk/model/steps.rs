@@ -38,7 +38,10 @@ impl Model {
             }
         }
         if self.mischief.patches > 0 && self.launched {
-            steps.push(Step::Patch);
+            steps.extend([Step::Patch, Step::Tracked]);
+        }
+        if self.is_draining {
+            steps.push(Step::TrackingEnds);
         }
         if self.mischief.naps > 0 {
             steps.push(Step::AnHourPasses);
@@ -117,6 +120,9 @@ impl Model {
     pub fn prompt_step(&self) -> Option<Step> {
         if self.subscribing.is_some() {
             return Some(Step::Subscribed);
+        }
+        if self.is_draining && self.mischief.patches == 0 {
+            return Some(Step::TrackingEnds);
         }
         self.up?;
         if self.call.is_some() {

@@ -1,0 +1,216 @@
+//! One file that a task may write its progress to: found late, cut short, moved away, replaced, or never
+//! there. What is not a regular file, or may not be read, counts as not there.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use crate::core::progress::Reading;
+use crate::tracking::lines::Lines;
+use crate::tracking::pattern::Pattern;
+use crate::tracking::watch::Watch;
+
+/// Read at once: as much as stays in a core's cache.
+const CHUNK: usize = 64 << 10;
+
+/// A file, and how far it was read.
+pub struct Followed {
+    path: PathBuf,
+    open: Option<Open>,
+    lines: Lines,
+    /// The folder is watched for it, since this look began.
+    is_awaited: bool,
+    /// Bytes of all files that this path has meant.
+    pub read: u64,
+    /// Bytes that were left out at the end.
+    pub skipped: u64,
+}
+
+struct Open {
+    file: File,
+    identity: Identity,
+    /// Where to read on.
+    offset: u64,
+}
+
+/// Tells a file from all others that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// What one step of a look has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There may be more.
+    More(Option<Reading>),
+    /// Nothing is left to read for now.
+    Done,
+}
+
+// === impl Followed ===
+
+impl Followed {
+    /// Nothing was looked at yet; see [`Lines::new`] for the limit.
+    pub fn new(path: PathBuf, line_limit: usize) -> Self {
+        Self {
+            path,
+            open: None,
+            lines: Lines::new(line_limit),
+            is_awaited: false,
+            read: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Where the file is looked for.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which file it is, if it is there.
+    pub fn identity(&self) -> Option<Identity> {
+        self.open.as_ref().map(|open| open.identity)
+    }
+
+    /// Begins a look: whatever changes from here on wakes the watch.
+    pub fn begin(&mut self, watch: &mut Watch) {
+        self.is_awaited = false;
+        if let Some(open) = &self.open {
+            watch.file(open.file.as_fd());
+        }
+    }
+
+    /// Reads on, or follows the path to another file. `watch` is absent in the last look.
+    pub fn step(
+        &mut self,
+        pattern: &Pattern,
+        buffer: &mut Vec<u8>,
+        watch: Option<&mut Watch>,
+    ) -> Step {
+        let found = rustix::fs::stat(&self.path).ok().filter(is_regular);
+        let Some(open) = &mut self.open else {
+            return match found.map(|_| Open::new(&self.path)) {
+                Some(Ok(open)) => self.follow(open, watch),
+                Some(Err(_)) | None => self.wait(watch),
+            };
+        };
+        let is_same = found.map(|stat| Identity::of(&stat) == open.identity);
+        let size = found
+            .filter(|_| is_same == Some(true))
+            .map(|stat| size(&stat));
+        if size.is_some_and(|size| size < open.offset) {
+            // Cut short, to be written anew.
+            open.offset = 0;
+            return Step::More(self.lines.end(pattern));
+        }
+        if size == Some(open.offset) {
+            return Step::Done;
+        }
+        let length = open.read(buffer);
+        if length > 0 {
+            self.read += length as u64;
+            return Step::More(self.lines.take(pattern, &buffer[..length]));
+        }
+        match is_same {
+            Some(true) => Step::Done,
+            // Replaced, and all of it was read.
+            Some(false) => {
+                self.open = None;
+                Step::More(self.lines.end(pattern))
+            }
+            // Moved away or removed: the task may have it open still.
+            None => self.wait(watch),
+        }
+    }
+
+    /// Leaves out what is more than `most` bytes from the end.
+    pub fn skip_to_last(&mut self, pattern: &Pattern, most: u64) -> Option<Reading> {
+        let open = self.open.as_mut()?;
+        let start = open.file.metadata().ok()?.len().checked_sub(most)?;
+        let skipped = start.checked_sub(open.offset)?;
+        self.skipped += skipped;
+        open.offset = start;
+        self.lines.end(pattern)
+    }
+
+    /// See [`Lines`].
+    pub fn lines(&mut self) -> &mut Lines {
+        &mut self.lines
+    }
+
+    fn follow(&mut self, open: Open, watch: Option<&mut Watch>) -> Step {
+        if let Some(watch) = watch {
+            watch.file(open.file.as_fd());
+        }
+        self.open = Some(open);
+        // Before the watch was set it may have been replaced.
+        Step::More(None)
+    }
+
+    /// Waits for the file; one more step sees whether it came meanwhile.
+    fn wait(&mut self, watch: Option<&mut Watch>) -> Step {
+        match watch {
+            Some(watch) if !self.is_awaited => {
+                self.is_awaited = true;
+                watch.absent(&self.path);
+                Step::More(None)
+            }
+            Some(_) | None => Step::Done,
+        }
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    fn new(path: &Path) -> io::Result<Self> {
+        // Should it be a FIFO by now: nobody waits for it, and nothing is read from it.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let stat = rustix::fs::fstat(&file)?;
+        if !is_regular(&stat) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Self {
+            file,
+            identity: Identity::of(&stat),
+            offset: 0,
+        })
+    }
+
+    /// A file that cannot be read has nothing more.
+    fn read(&mut self, buffer: &mut Vec<u8>) -> usize {
+        if buffer.is_empty() {
+            // Zeroed by the kernel: a short read touches one page of it.
+            *buffer = vec![0; CHUNK];
+        }
+        let length = self.file.read_at(buffer, self.offset).unwrap_or(0);
+        self.offset += length as u64;
+        length
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
+    }
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+fn size(stat: &Stat) -> u64 {
+    stat.st_size.unsigned_abs()
+}
