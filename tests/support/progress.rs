@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use cook_executor::local::journal::Journal;
+use cook_executor::mesos::messages::TaskState;
 use serde_json::{Value, json};
 
 use super::executor::{Ended, Run, Setup};
@@ -99,6 +100,8 @@ impl Puppet {
             .variable("PROGRESS_SAMPLE_INTERVAL_MS", SHORT_INTERVAL)
             .launch(job);
         run.wait_for_word("up");
+        // The executor has said by then what it has to say of the start: it cannot cut a line in two.
+        run.wait_for(TaskState::Running);
         // Blocks until the command is at its end of it, which it always gets to.
         let lines = OpenOptions::new()
             .write(true)
