@@ -8,6 +8,7 @@
 
 pub mod executor;
 pub mod hostile;
+pub mod progress;
 pub mod raw;
 pub mod sandbox;
 pub mod text;
