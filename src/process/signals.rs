@@ -1,20 +1,25 @@
 //! Signals to this process: those that ask for its end, those that tell of ended children, and those
 //! that would kill it if nobody caught them.
 //!
-//! A pipe wakes the loop, and flags say what for. The pipe holds some hundred signals, and a task may
-//! have more processes that end at once; whatever is pushed out of it, the flags stay.
+//! A pair of sockets wakes the loop, the same for all signals, and flags say what for. It holds some
+//! hundred signals, and a task may have more processes that end at once; whatever finds no room in it,
+//! the flags stay.
 
 use std::cell::Cell;
+use std::io;
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_signal::{Signal, Signals};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use async_io::Async;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::flag;
+use signal_hook::low_level::pipe;
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use smol::stream::StreamExt;
+use smol::io::AsyncReadExt;
 use tracing::warn;
 
 use crate::inbox::Incoming;
@@ -51,9 +56,9 @@ pub fn catch(executor: &LocalExecutor<'static>, inbox: Sender<Incoming>) -> Rece
         }
     }
     let is_announced = Rc::new(Cell::new(false));
-    match Signals::new([Signal::Term, Signal::Int, Signal::Child]) {
-        Ok(signals) => {
-            let announce = announce(signals, Rc::clone(&is_announced), inbox);
+    match listen() {
+        Ok(bell) => {
+            let announce = announce(bell, Rc::clone(&is_announced), inbox);
             executor.spawn(announce).detach();
         }
         Err(error) => warn!("failed to listen for signals: {error}"),
@@ -64,9 +69,29 @@ pub fn catch(executor: &LocalExecutor<'static>, inbox: Sender<Incoming>) -> Rece
     }
 }
 
+/// What becomes readable with a signal that asks for the end or tells of a child's.
+fn listen() -> io::Result<Async<UnixStream>> {
+    let (bell, rope) = UnixStream::pair()?;
+    let bell = Async::new(bell)?;
+    // Never closed: what is caught stays caught, and to catch one of these does not fail.
+    let rope = rope.into_raw_fd();
+    for signal in ENDS.into_iter().chain([SIGCHLD]) {
+        pipe::register_raw(signal, rope)?;
+    }
+    Ok(bell)
+}
+
+/// So many signals are taken off at once.
+const BURST: usize = 64;
+
 /// Wakes the loop once for however many signals have come: looking once finds everything.
-async fn announce(mut signals: Signals, is_announced: Rc<Cell<bool>>, inbox: Sender<Incoming>) {
-    while let Some(Ok(_)) = signals.next().await {
+async fn announce(
+    mut bell: Async<UnixStream>,
+    is_announced: Rc<Cell<bool>>,
+    inbox: Sender<Incoming>,
+) {
+    let mut strokes = [0; BURST];
+    while let Ok(1..) = bell.read(&mut strokes).await {
         if !is_announced.replace(true) {
             // The receiver lives as long as the runtime does.
             let _ = inbox.send(Incoming::Signals).await;
