@@ -150,22 +150,32 @@ fn without_descriptors_a_task_comes_to_a_clear_end_and_nobody_is_left() {
     });
 }
 
+/// What the executor keeps free for itself, from the next command on after a limit was set.
+const RESERVE: usize = 2;
+
 /// Runs a task that has so many descriptors more than it needs at its start.
 fn end_with_descriptors(free: usize) {
     let begin = format!("echo $EXECUTOR_ENDPOINT > endpoint; {DEAF_STRAY}");
     let begin = format!(
         "{begin} {}; {}",
         wait_for_word("stray"),
-        wait_for_word("go")
+        wait_for_word("limited")
     );
     let asynchronous = json!({"value": "exec sleep 600", "async": true});
     let run = Setup::new().grace(SHORT).launch_observed(json!({
-        "before_commands": [hook(begin), asynchronous, asynchronous],
+        "before_commands": [
+            hook(begin),
+            hook(format!("{}; {}", say("next"), wait_for_word("go"))),
+            asynchronous,
+            asynchronous,
+        ],
         "command": say("main"),
         "after_commands": [hook(say("after"))],
     }));
     run.wait_for_word("stray");
-    limit(&run, &[], "nofile", count(&run, "fd") + free);
+    limit(&run, &[], "nofile", count(&run, "fd") + RESERVE + free);
+    run.say("limited");
+    run.wait_for_word("next");
     let connections = occupy(&run);
     run.say("go");
     let ended = run.finish_alone();

@@ -3,15 +3,14 @@
 
 pub mod cgroup;
 pub mod descendants;
+mod reserve;
 pub mod signals;
 pub mod spawn;
 
 use std::cell::{OnceCell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{
     Pid as RawPid, PidfdFlags, Signal, getpgid, kill_process, kill_process_group, pidfd_open,
@@ -28,6 +27,7 @@ use crate::inbox::Incoming;
 use crate::outcome::Outcome;
 use crate::process::cgroup::Cgroup;
 use crate::process::descendants::Descendant;
+use crate::process::reserve::Reserve;
 use crate::process::spawn::SpawnError;
 use crate::units::{Pid, StopSignal};
 
@@ -43,13 +43,10 @@ pub struct Processes {
     /// Kept for what must not fail for lack of descriptors: the pidfd that async-process opens after
     /// it has started a program, without which a program would run that nobody waits for; and a look
     /// at what is below us.
-    spare: RefCell<Vec<OwnedFd>>,
+    reserve: Reserve,
     /// Looked for when the first command starts: nothing waits for the agent then.
     cgroup: OnceCell<Option<Cgroup>>,
 }
-
-/// A look at processes has a folder open and a file in it, or a pidfd and a file.
-const SPARE: usize = 2;
 
 /// What a sweep has found alive.
 #[derive(Default)]
@@ -72,7 +69,7 @@ impl Processes {
             executor,
             inbox,
             alive: Alive::default(),
-            spare: RefCell::new(spare_descriptors()),
+            reserve: Reserve::new(),
             cgroup: OnceCell::new(),
         }
     }
@@ -82,7 +79,9 @@ impl Processes {
         // Before there is a child: it must hold nobody else yet.
         let cgroup = self.cgroup.get_or_init(Cgroup::create).as_ref();
         let before = descendants::clock();
-        let spawned = self.with_spare(|| spawn::spawn(&command.program, environment));
+        let spawned = self
+            .reserve
+            .with(|| spawn::spawn(&command.program, environment));
         let mut child = match spawned {
             Ok(child) => child,
             Err(SpawnError {
@@ -138,7 +137,7 @@ impl Processes {
         if descendants::is_alone() {
             return 0;
         }
-        let seen = self.with_spare(|| self.pass_over(signal));
+        let seen = self.reserve.with(|| self.pass_over(signal));
         match seen {
             _ if descendants::is_alone() => 0,
             Ok(Left {
@@ -209,14 +208,6 @@ impl Processes {
         }
     }
 
-    /// Does something with some descriptors more than there are for others.
-    fn with_spare<T>(&self, act: impl FnOnce() -> T) -> T {
-        self.spare.take();
-        let result = act();
-        self.spare.replace(spare_descriptors());
-        result
-    }
-
     /// The process groups of the commands that live, which are also their pids.
     fn groups(&self) -> Vec<RawPid> {
         self.alive.borrow().iter().map(|(_, pid)| *pid).collect()
@@ -228,7 +219,7 @@ impl Processes {
         let is_unknown = |one: &&Descendant| {
             one.started >= before && one.group == one.pid && !groups.contains(&one.pid)
         };
-        let children = self.with_spare(descendants::find_children);
+        let children = self.reserve.with(descendants::find_children);
         for child in children.unwrap_or_default().iter().filter(is_unknown) {
             warn!(
                 pid = child.pid.as_raw_nonzero().get(),
@@ -237,13 +228,6 @@ impl Processes {
             signal_group(child.pid, StopSignal::Kill);
         }
     }
-}
-
-/// As many as there are left, if they are few.
-fn spare_descriptors() -> Vec<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let open = |_| rustix::fs::open("/dev/null", flags, Mode::empty()).ok();
-    (0..SPARE).map_while(open).collect()
 }
 
 fn signal_group(group: RawPid, signal: StopSignal) {
