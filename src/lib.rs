@@ -9,12 +9,13 @@
 //! | words | [`units`], [`outcome`] | the standard library |
 //! | core | [`core`] | words |
 //! | codecs | [`http`], `api::{json, request, response}`, `mesos::{messages, recordio, event, call, job, cook}`, `tracking::{lines, pattern}` | serde, prost, http-types, async-h1, regex-lite, memchr |
-//! | world | `api::server`, `mesos::agent`, [`process`], [`tracking`], [`log`], [`memory`], [`inbox`], [`client`] | smol, async-io, async-process, rustix |
+//! | world | `api::server`, `mesos::agent`, [`process`], [`tracking`], [`log`], [`memory`], [`inbox`], [`alarm`], [`stream`], [`client`] | smol, async-io, async-process, rustix |
 //! | shell | [`config`], [`runtime`] | everything above |
 //! | entry | `main` | everything above |
 //!
 //! `local` is the developer's side: an agent to run jobs and tests with. Nothing here uses it.
 
+pub mod alarm;
 pub mod api;
 pub mod client;
 pub mod config;
@@ -28,5 +29,6 @@ pub mod mesos;
 pub mod outcome;
 pub mod process;
 pub mod runtime;
+pub mod stream;
 pub mod tracking;
 pub mod units;

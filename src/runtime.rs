@@ -10,13 +10,13 @@ use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use async_io::Timer;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::{FutureExt, or, yield_now};
+use smol::future::{FutureExt, block_on, or, yield_now};
 use tracing::{debug, error, info, warn};
 
+use crate::alarm::Alarm;
 use crate::api::request::TASK_PATH;
 use crate::api::server::{self, Server};
 use crate::config::Config;
@@ -81,7 +81,9 @@ pub fn run(config: Config, started: Instant) -> ExitStatus {
             yield_now().await;
         }
     };
-    async_io::block_on(or(main, others))
+    // The reactor is driven by the thread that async-io starts for it in any case. Its own block_on
+    // would have both threads drive it by turns, and look at it whenever a task here wakes another.
+    block_on(or(main, others))
 }
 
 async fn start(
@@ -157,12 +159,10 @@ impl Runtime {
         events: &Receiver<Incoming>,
         requests: &Receiver<server::Incoming>,
     ) -> ExitStatus {
-        let mut timer = Timer::never();
+        let mut alarm = Alarm::new();
         loop {
-            match self.core.next_deadline() {
-                Some(deadline) => timer.set_at(self.started + deadline.0),
-                None => timer = Timer::never(),
-            }
+            let next = self.core.next_deadline();
+            let next = next.map(|deadline| self.started + deadline.0);
             // Both inboxes are open as long as this loop holds a sender of each.
             let event = async { events.recv().await.map_or(Woken::Deadline, Woken::Incoming) };
             let request = async {
@@ -172,7 +172,7 @@ impl Runtime {
                     .map_or(Woken::Deadline, Woken::Request)
             };
             let deadline = async {
-                (&mut timer).await;
+                alarm.until(next).await;
                 Woken::Deadline
             };
             let events = match event.or(deadline).or(request).await {

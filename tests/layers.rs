@@ -39,6 +39,8 @@ const LAYERS: [(usize, &[&str]); 7] = [
             "log",
             "memory",
             "inbox",
+            "alarm",
+            "stream",
             "client",
         ],
     ),

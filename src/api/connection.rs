@@ -5,33 +5,31 @@
 //! begins; any other is answered and the connection goes on.
 
 use std::cell::OnceCell;
-use std::future::Future;
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_io::{Async, Timer};
+use async_io::Async;
 use http_types::{Method, Response, StatusCode};
 use smol::channel::{Sender, bounded};
-use smol::future::{or, yield_now};
+use smol::future::yield_now;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::refusal::Refusal;
 use super::request::{self, Asked};
 use super::response;
 use super::seats::Seat;
+use crate::alarm::Alarm;
 use crate::core::request::{Reply, Request};
 use crate::http::body::{ChunkError, Chunked, Piece};
 use crate::http::h1::{self, Message};
 use crate::http::head::{Framing, HeadError, RequestHead, Scanner};
+use crate::stream::read_some;
 use crate::units::TaskId;
 
 /// Longer bodies are refused. A message is cut to some hundred characters, and an environment that is
 /// much larger than this could not be given to a command (execve(2): 128 KiB for one variable).
 const MAX_BODY: usize = 256 << 10;
-
-/// How much is read at once; a request hardly ever has more.
-const READ_SIZE: usize = 4 << 10;
 
 /// How much of a refused request is read and thrown away, so that the client gets to see the answer
 /// (unread bytes make the kernel reset the connection).
@@ -161,11 +159,12 @@ impl Connection {
 
     /// Serves the connection to its end.
     pub(super) async fn run(mut self) {
+        let mut alarm = Alarm::new();
         loop {
-            if self.buffer.is_empty() && !self.wait().await {
+            if self.buffer.is_empty() && !self.wait(&mut alarm).await {
                 return;
             }
-            match self.exchange().await {
+            match self.exchange(&mut alarm).await {
                 Ending::KeepAlive => {}
                 Ending::Close => return drain(&self.stream, self.context.limits.linger).await,
                 Ending::Gone => return,
@@ -176,17 +175,17 @@ impl Connection {
     }
 
     /// Waits for the next request while holding as little memory as possible; false if none comes.
-    async fn wait(&mut self) -> bool {
+    async fn wait(&mut self, alarm: &mut Alarm) -> bool {
         self.buffer = Vec::new();
         self.seat.idle();
-        let readable = within(self.context.limits.idle, self.stream.readable()).await;
+        let filled = alarm.within(self.context.limits.idle, self.fill()).await;
         self.seat.busy();
-        matches!(readable, Some(Ok(())))
+        matches!(filled, Some(Ok(())))
     }
 
     /// One request and its answer.
-    async fn exchange(&mut self) -> Ending {
-        let (method, mut response, close) = match self.receive().await {
+    async fn exchange(&mut self, alarm: &mut Alarm) -> Ending {
+        let (method, mut response, close) = match self.receive(alarm).await {
             Ok((message, close)) => {
                 let (response, answered) = self.consult(&message).await;
                 (message.method, response, close || !answered)
@@ -202,10 +201,11 @@ impl Connection {
             response.insert_header("connection", "close");
         }
         let bytes = h1::encode(response, method.unwrap_or(Method::Get));
-        match self.write(&bytes).await {
-            Ok(()) if close => Ending::Close,
-            Ok(()) => Ending::KeepAlive,
-            Err(_) => Ending::Gone,
+        let limit = self.context.limits.answer;
+        match alarm.within(limit, self.write(&bytes)).await {
+            Some(Ok(())) if close => Ending::Close,
+            Some(Ok(())) => Ending::KeepAlive,
+            Some(Err(_)) | None => Ending::Gone,
         }
     }
 
@@ -232,13 +232,15 @@ impl Connection {
     }
 
     /// Reads one request off the connection, and whether it is the last one.
-    async fn receive(&mut self) -> Result<(Message, bool), Fault> {
+    async fn receive(&mut self, alarm: &mut Alarm) -> Result<(Message, bool), Fault> {
         let limits = self.context.limits;
         let late = |text| Fault::refused(StatusCode::RequestTimeout, text);
-        let head = within(limits.head, self.read_head())
+        let head = alarm
+            .within(limits.head, self.read_head())
             .await
             .ok_or_else(|| late("the head of the request did not come in time"))??;
-        let body = within(limits.body, self.read_body(&head))
+        let body = alarm
+            .within(limits.body, self.read_body(&head))
             .await
             .ok_or_else(|| late("the body of the request did not come in time"))??;
         let message = h1::decode(&head, body).ok_or_else(|| {
@@ -315,24 +317,16 @@ impl Connection {
     /// would never have to wait here, and nobody else would get to run.
     async fn fill(&mut self) -> Result<(), Fault> {
         yield_now().await;
-        let held = self.buffer.len();
-        self.buffer.resize(held + READ_SIZE, 0);
-        let read = (&self.stream).read(&mut self.buffer[held..]).await;
-        let length = read.unwrap_or(0);
-        self.buffer.truncate(held + length);
-        match length {
-            0 => Err(Fault::Gone),
-            _ => Ok(()),
+        match read_some(&self.stream, &mut self.buffer).await {
+            Ok(1..) => Ok(()),
+            Ok(0) | Err(_) => Err(Fault::Gone),
         }
     }
 
     /// Writes all at once, so that an answer is one packet.
     async fn write(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut stream = &self.stream;
-        match within(self.context.limits.answer, stream.write_all(bytes)).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) | None => Err(Fault::Gone),
-        }
+        stream.write_all(bytes).await.map_err(|_| Fault::Gone)
     }
 }
 
@@ -340,7 +334,7 @@ impl Connection {
 pub(super) async fn drain(stream: &Async<TcpStream>, limit: Duration) {
     // It fails only if the client is gone, which the first read will find too.
     let _ = stream.get_ref().shutdown(Shutdown::Write);
-    within(limit, async {
+    let drained = async {
         let mut stream = stream;
         let mut buffer = [0; 512];
         let mut drained = 0;
@@ -351,15 +345,6 @@ pub(super) async fn drain(stream: &Async<TcpStream>, limit: Duration) {
             }
             yield_now().await;
         }
-    })
-    .await;
-}
-
-/// What the future comes to, unless the time is up before.
-async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let time_is_up = async {
-        Timer::after(limit).await;
-        None
     };
-    or(async { Some(future.await) }, time_is_up).await
+    Alarm::new().within(limit, drained).await;
 }
