@@ -2,15 +2,17 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_io::Async;
 use rustix::fs::{Mode, OFlags};
-use rustix::net::sockopt;
-use smol::Async;
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
+};
 use tracing::debug;
 
 /// A connected socket of either family. As a file it reads and writes the same way.
@@ -57,28 +59,52 @@ impl Address {
         format!("http://{}/{}/api/v1/executor", self.tcp, self.agent)
     }
 
-    /// Connects to the domain socket, or else by TCP.
+    /// Connects to the domain socket, or else by TCP. That may still be on its way then: the first
+    /// write waits for it, and fails if it does.
     ///
     /// # Errors
     ///
     /// The reason why TCP failed; the domain socket's is only logged.
-    pub async fn connect(&self) -> io::Result<Socket> {
-        if let Some(path) = &self.socket {
-            let (path, _folder) = short_enough(path);
-            match Async::<UnixStream>::connect(&path).await {
-                Ok(stream) => return as_file(stream.into_inner()?),
-                Err(error) => debug!("failed to connect to the domain socket: {error}"),
+    pub fn connect(&self) -> io::Result<Socket> {
+        let socket = match self.socket.as_deref().map(connect_to_file) {
+            Some(Ok(socket)) => socket,
+            Some(Err(error)) => {
+                debug!("failed to connect to the domain socket: {error}");
+                connect_by_tcp(self.tcp)?
             }
-        }
-        let stream = Async::<TcpStream>::connect(self.tcp).await?.into_inner()?;
-        // A call is one write: nothing is gained by waiting for more of it.
-        stream.set_nodelay(true)?;
-        sockopt::set_socket_keepalive(&stream, true)?;
-        sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
-        sockopt::set_tcp_keepintvl(&stream, KEEPALIVE_INTERVAL)?;
-        sockopt::set_tcp_keepcnt(&stream, KEEPALIVE_COUNT)?;
-        as_file(stream)
+            None => connect_by_tcp(self.tcp)?,
+        };
+        Async::new_nonblocking(File::from(socket))
     }
+}
+
+fn open(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+fn connect_by_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = open(match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    })?;
+    // A call is one write: nothing is gained by waiting for more of it.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_COUNT)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn connect_to_file(path: &Path) -> io::Result<OwnedFd> {
+    let (path, _folder) = short_enough(path);
+    let socket = open(AddressFamily::UNIX)?;
+    connect(&socket, &SocketAddrUnix::new(&path)?)?;
+    Ok(socket)
 }
 
 /// A path of 108 bytes or more is no address (unix(7)); its folder then has a shorter name while it is
@@ -93,10 +119,6 @@ fn short_enough(path: &Path) -> (PathBuf, Option<OwnedFd>) {
         return (Path::new(&short).join(name), Some(held));
     }
     (path.to_owned(), None)
-}
-
-fn as_file(stream: impl Into<OwnedFd>) -> io::Result<Socket> {
-    Async::new_nonblocking(File::from(stream.into()))
 }
 
 #[cfg(test)]
@@ -117,7 +139,7 @@ mod tests {
             tcp: ([127, 0, 0, 1], 1).into(),
             agent: String::new(),
         };
-        assert!(smol::block_on(address.connect()).is_ok());
+        assert!(address.connect().is_ok());
         drop(listener);
         std::fs::remove_dir_all(&folder).expect("ours");
     }

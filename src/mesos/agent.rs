@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use http_types::{Method, Request, Url};
 use smol::channel::Sender;
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::io::AsyncWriteExt;
 use smol::{LocalExecutor, Task};
 use tracing::{debug, info, warn};
 
@@ -23,12 +23,10 @@ use crate::http::head::{Framing, ResponseHead, Scanner};
 use crate::inbox::Incoming;
 use crate::mesos::address::{Address, Socket};
 use crate::mesos::recordio;
+use crate::stream::read_some;
 
 /// The agent reads and writes protobuf only if it is asked for exactly this.
 const PROTOBUF: &str = "application/x-protobuf";
-
-/// Read from the event stream at a time. Events are small, and the buffer lives as long as the task.
-const READ_SIZE: usize = 2 << 10;
 
 /// What is read of the body of a response: agents answer a call with a sentence.
 const MAX_SENTENCE: usize = 4 << 10;
@@ -134,7 +132,7 @@ async fn stream_events(
     generation: Generation,
     inbox: &Sender<Incoming>,
 ) -> io::Result<StreamEnd> {
-    let mut socket = target.address.connect().await?;
+    let mut socket = target.address.connect()?;
     socket.write_all(&target.request(call)?).await?;
     let Response { head, rest } = read_head(&mut socket).await?;
     if head.status != 200 {
@@ -153,13 +151,11 @@ async fn stream_events(
             info!("disconnected: the agent ended the event stream");
             return Ok(StreamEnd::Disconnected);
         }
-        buffer.resize(READ_SIZE, 0);
-        let size = socket.read(&mut buffer).await?;
-        if size == 0 {
+        buffer = Vec::new();
+        if read_some(&socket, &mut buffer).await? == 0 {
             info!("disconnected: the agent closed the connection");
             return Ok(StreamEnd::Disconnected);
         }
-        buffer.truncate(size);
     }
 }
 
@@ -180,7 +176,7 @@ async fn exchange(
             Err(error) => debug!("failed to reuse a connection: {error}"),
         }
     }
-    let mut socket = target.address.connect().await?;
+    let mut socket = target.address.connect()?;
     let (answer, keep) = exchange_on(&mut socket, &request).await?;
     idle.replace(Some(socket).filter(|_| keep));
     Ok(answer)
@@ -261,11 +257,7 @@ async fn read_sentence(
 }
 
 async fn read_more(socket: &mut Socket, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let old = buffer.len();
-    buffer.resize(old + 512, 0);
-    let size = socket.read(&mut buffer[old..]).await?;
-    buffer.truncate(old + size);
-    match size {
+    match read_some(socket, buffer).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
