@@ -75,12 +75,17 @@ impl Drop for Cgroup {
 
 /// The folder of our own cgroup v2 (cgroups(7)).
 fn own_folder() -> Option<PathBuf> {
-    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let membership = read("/proc/self/cgroup").ok()?;
     let path = membership
         .lines()
         .find_map(|line| line.strip_prefix("0::/"))?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = read("/proc/self/mountinfo").ok()?;
     Some(mount_point(&mounts)?.join(path))
+}
+
+fn read(path: &str) -> io::Result<String> {
+    let bytes = super::proc::read(path)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Where the cgroup v2 hierarchy is mounted: the fifth word of the line whose type, the first word

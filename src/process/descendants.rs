@@ -11,6 +11,8 @@ use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::proc;
+
 /// A process below us.
 #[derive(Clone, Copy, Debug)]
 pub struct Descendant {
@@ -123,12 +125,17 @@ fn children_of(process: &str) -> io::Result<Vec<Pid>> {
         threads => threads?,
     };
     for thread in threads {
-        let list = thread.and_then(|thread| fs::read_to_string(thread.path().join("children")));
+        let list = thread.and_then(|thread| {
+            let thread = thread.file_name();
+            let thread = thread.to_string_lossy();
+            proc::read(&format!("/proc/{process}/task/{thread}/children"))
+        });
         let list = match list {
             Err(error) if has_ended(&error) => continue,
             list => list?,
         };
-        let pids = list.split_ascii_whitespace();
+        let pids = String::from_utf8_lossy(&list);
+        let pids = pids.split_ascii_whitespace();
         let pids = pids.filter_map(|pid| pid.parse().ok());
         children.extend(pids.filter_map(Pid::from_raw));
     }
@@ -138,7 +145,7 @@ fn children_of(process: &str) -> io::Result<Vec<Pid>> {
 /// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`, where the name may hold anything, also
 /// parentheses and line feeds.
 fn look_at(pid: Pid) -> Option<Descendant> {
-    let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let stat = proc::read(&format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let rest = std::str::from_utf8(&stat[behind_name..]).ok()?;
     let mut fields = rest.split_ascii_whitespace();

@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 pub mod descendants;
+mod proc;
 mod reserve;
 pub mod signals;
 pub mod spawn;

@@ -1,0 +1,24 @@
+//! Files of the kernel's.
+
+use std::io;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::retry_on_intr;
+
+/// Reads a file of `/proc` to its end. They do not say how long they are, so that the standard library
+/// takes them in pieces of 32 bytes.
+///
+/// # Errors
+///
+/// It is not there, or there is no descriptor left for it.
+pub fn read(path: &str) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let (mut content, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        match retry_on_intr(|| rustix::io::read(&file, &mut chunk))? {
+            0 => return Ok(content),
+            length => content.extend_from_slice(&chunk[..length]),
+        }
+    }
+}
