@@ -1,10 +1,11 @@
 //! How much memory the executor itself has taken, for the log: Cook's operators know this line.
 
-use std::fs;
 use std::time::Duration;
 
 use async_io::Timer;
 use tracing::info;
+
+use crate::process::proc;
 
 /// Writes the line now and then, for as long as it is let.
 pub async fn report_every(interval: Duration) {
@@ -16,10 +17,10 @@ pub async fn report_every(interval: Duration) {
 
 /// Writes the line: the most that was in memory at once, as in Cook's executor.
 pub fn report() {
-    let Ok(status) = fs::read_to_string("/proc/self/status") else {
+    let Ok(status) = proc::read("/proc/self/status") else {
         return;
     };
-    if let Some(kilobytes) = peak(&status) {
+    if let Some(kilobytes) = peak(&String::from_utf8_lossy(&status)) {
         let tenths = kilobytes * 10 / 1024;
         info!("Executor Memory usage: {}.{} MB", tenths / 10, tenths % 10);
     }
@@ -43,7 +44,7 @@ mod tests {
             peak("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"),
             Some(1234)
         );
-        let status = fs::read_to_string("/proc/self/status").expect("this is Linux");
-        assert!(peak(&status).is_some());
+        let status = proc::read("/proc/self/status").expect("this is Linux");
+        assert!(peak(&String::from_utf8_lossy(&status)).is_some());
     }
 }

@@ -3,7 +3,7 @@
 
 pub mod cgroup;
 pub mod descendants;
-mod proc;
+pub mod proc;
 mod reserve;
 pub mod signals;
 pub mod spawn;
