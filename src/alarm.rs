@@ -1,7 +1,8 @@
 //! One timer for all that one task waits for, one after the other.
 //!
 //! Hardly any of these times ever comes, and each setting of a timer costs six system calls: so it
-//! stays as it was set for an earlier wait, and is set anew only if it goes off too early.
+//! stays as it was set for an earlier wait, and is set anew only if it goes off too early. What it was
+//! set for last may so wake its task once when nobody waits for that any more.
 
 use std::future::{Future, pending};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use smol::future::or;
 
-/// The timer. It wakes nobody while nobody waits for it.
+/// The timer.
 #[derive(Debug)]
 pub struct Alarm {
     timer: Timer,
@@ -30,8 +31,6 @@ impl Alarm {
     /// Waits for the moment; for ever if there is none.
     pub async fn until(&mut self, moment: Option<Instant>) {
         let Some(moment) = moment else {
-            self.timer.clear();
-            self.set_for = None;
             return pending().await;
         };
         while Instant::now() < moment {
