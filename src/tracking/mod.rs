@@ -102,7 +102,7 @@ impl Tracker {
         let tracking = Tracking {
             files: paths.map(|path| Followed::new(path, limit)).into(),
             pattern,
-            watch: Watch::default(),
+            watch: Watch::open(),
             inbox: self.inbox.clone(),
         };
         self.executor.spawn(tracking.run(finished)).detach();
@@ -128,11 +128,6 @@ impl Tracking {
         let pause = async || {
             Timer::after(PAUSE).await;
         };
-        // A task that is over by then needs no watch.
-        or(pause(), is_over()).await;
-        if !finished.is_closed() {
-            self.watch.open();
-        }
         while !finished.is_closed() {
             self.look(Some(&finished)).await;
             or(self.changed(), is_over()).await;

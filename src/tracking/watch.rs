@@ -34,8 +34,7 @@ const FOLDER: WatchFlags = WatchFlags::CREATE
 /// Room for what a few watches can tell before they are set again; names are up to 255 bytes long.
 const EVENTS: usize = 2048;
 
-/// The watches set since the last look; none before it is opened.
-#[derive(Default)]
+/// The watches set since the last look.
 pub struct Watch {
     inotify: Option<Async<OwnedFd>>,
     /// Something is not watched: only time tells.
@@ -46,15 +45,21 @@ pub struct Watch {
 // === impl Watch ===
 
 impl Watch {
-    /// From now on things can be watched.
-    pub fn open(&mut self) {
+    /// Nothing is watched yet.
+    pub fn open() -> Self {
+        let mut watch = Self {
+            inotify: None,
+            is_blind: false,
+            has_warned: false,
+        };
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .map_err(std::io::Error::from)
             .and_then(Async::new_nonblocking);
         match inotify {
-            Ok(inotify) => self.inotify = Some(inotify),
-            Err(error) => self.warn(&error),
+            Ok(inotify) => watch.inotify = Some(inotify),
+            Err(error) => watch.warn(&error),
         }
+        watch
     }
 
     /// Leaves the watches to the end of the process: to close an inotify takes some 15 ms, in which
