@@ -31,6 +31,9 @@ Environment (more in README.md):
   EXECUTOR_LOG_LEVEL           DEBUG, INFO (default), WARNING or ERROR
   EXECUTOR_MAX_MESSAGE_LENGTH  longest message of a task, 512 characters
   PROGRESS_SAMPLE_INTERVAL_MS  least time between two progress messages, 1000
+  PROGRESS_REGEX_STRING        what progress looks like in the task's output
+  EXECUTOR_PROGRESS_OUTPUT_FILE
+                               a file that it may write its progress to
   EXECUTOR_PORT0               preferred port of the task API
   EXECUTOR_BEFORE_COMMANDS, EXECUTOR_AFTER_COMMANDS,
   EXECUTOR_DEFAULT_BEFORE_COMMANDS, EXECUTOR_DEFAULT_AFTER_COMMANDS

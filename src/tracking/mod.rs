@@ -18,7 +18,7 @@ use async_io::Timer;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{or, yield_now};
-use tracing::info;
+use tracing::{debug, warn};
 
 use crate::core::event::Event;
 use crate::core::progress::Reading;
@@ -143,12 +143,12 @@ impl Tracking {
             self.send(reading).await;
         }
         self.tell(Event::TrackingEnded).await;
-        for file in self.files.iter().filter(|file| file.read > 0) {
-            let path = file.path().display();
-            info!(
-                "read {path}: {} bytes, left out {}",
-                file.read, file.skipped
-            );
+        for file in &self.files {
+            let (path, read, skipped) = (file.path().display(), file.read, file.skipped);
+            debug!("read {path}: {read} bytes");
+            if skipped > 0 {
+                warn!("left out {skipped} bytes of {path} before its end, read {read}");
+            }
         }
     }
 

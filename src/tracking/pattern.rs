@@ -2,8 +2,9 @@
 //! quickly that it cannot match.
 //!
 //! Nearly all of what a task writes reports nothing, and the expression alone takes a hundred times
-//! longer to say so than a search for one byte.
+//! longer to say so than a search for a literal.
 
+use memchr::memmem;
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::core::progress::Reading;
@@ -19,8 +20,6 @@ pub struct Pattern {
     regex: Regex,
     /// Stands in every text that matches; empty if none is known.
     literal: Vec<u8>,
-    /// The position in `literal` of the byte that is looked for.
-    rare: usize,
 }
 
 /// Why a text is no pattern, in the engine's words.
@@ -45,18 +44,7 @@ impl Pattern {
             .build()
             .map_err(|error| PatternError(error.to_string()))?;
         let literal = longest_literal(expression.as_bytes());
-        let rarity = |at: &usize| match literal[*at] {
-            b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 0,
-            b'a'..=b'z' | b'0'..=b'9' => 1,
-            b'.' | b',' | b'-' | b'_' | b'/' | b'A'..=b'Z' => 2,
-            _ => 3,
-        };
-        let rare = (0..literal.len()).max_by_key(rarity).unwrap_or(0);
-        Ok(Self {
-            regex,
-            literal,
-            rare,
-        })
+        Ok(Self { regex, literal })
     }
 
     /// What one line reports: the first match counts, if its percentage is a number from 0 to 100.
@@ -82,19 +70,9 @@ impl Pattern {
     /// A byte in the last part of `text` that a match may include; nothing behind the line it is in can
     /// match. `None` if nothing in `text` can.
     pub fn last_candidate(&self, text: &[u8]) -> Option<usize> {
-        let Some(rare) = self.literal.get(self.rare) else {
-            return Some(text.len());
-        };
-        let mut end = text.len();
-        loop {
-            end = memchr::memrchr(*rare, &text[..end])?;
-            let is_here = end
-                .checked_sub(self.rare)
-                .is_some_and(|start| text[start..].starts_with(&self.literal));
-            if is_here {
-                return Some(end);
-            }
-        }
+        // Forwards it is much faster, and mostly all that is needed.
+        memmem::find(text, &self.literal)?;
+        memmem::rfind(text, &self.literal)
     }
 }
 
