@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Run the same tasks through the Python cook-executor 0.1.19 and the one under test, and compare all that can be seen.
+"""Run the same tasks through the Python cook-executor 0.1.19 and the one under test, and compare all that is seen.
 
-    differential.py --executor FILE [--python FILE] [WORD...]    all tasks, or those whose names contain one of the words
+    differential.py --executor FILE [--python FILE] [WORD...]    all tasks, or those with one of the words in their name
 
 Both run as under Cook, on one real Mesos master and agent: each task's states, reasons, framework messages, output,
 environment and files, how its executor ended, and what it has left running. What differs must stand in DIFFERENCES,
@@ -106,7 +106,8 @@ CASES = {
         drive=step_by_step(10, 54, 100)),
     "progress that is no number or out of range": case(
         reports((7, "progress: 7 good")) + "\necho 'progress: 100.1 bad'; echo 'progress: F50 bad'\n"
-        + reports((75, "progress: 075 good")), drive=step_by_step(7, 75), PROGRESS_REGEX_STRING=r"progress: (\S+) (.*)"),
+        + reports((75, "progress: 075 good")),
+        drive=step_by_step(7, 75), PROGRESS_REGEX_STRING=r"progress: (\S+) (.*)"),
     "progress by the scheduler's pattern": case(
         reports((33, "progress:  33"), (99, "progress: 99 We are so close!")), drive=step_by_step(33, 99),
         PROGRESS_REGEX_STRING=COOKS_PATTERN),

@@ -1,4 +1,4 @@
-"""A drop-in under the Cook scheduler: its jobs and configuration as they are, and all that its users see. `scheduler.py`
+"""A drop-in under the Cook scheduler: its jobs and configuration as they are, and what its users see. `scheduler.py`
 stands in for it and refuses whatever it could not take."""
 import json
 
