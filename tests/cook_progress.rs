@@ -145,6 +145,23 @@ fn a_progress_file_that_is_truncated_is_read_from_its_new_beginning() {
 }
 
 #[test]
+fn a_progress_file_that_is_written_anew_each_time_counts_each_time() {
+    let mut job = Puppet::new();
+    for (percent, message) in [
+        (9, "same"),
+        (10, "longer"),
+        (11, "longer"),
+        (11, "larger"),
+        (12, "much longer"),
+    ] {
+        let line = format!("progress: {percent}, {message}");
+        job.reports(&write_file(&line), percent, message);
+    }
+    let (run, _) = job.end();
+    assert_eq!(run.agent.inspect(reports).len(), 5, "each counts once");
+}
+
+#[test]
 fn a_progress_file_that_is_rotated_is_followed_to_the_new_one() {
     let mut job = Puppet::new();
     job.reports(
