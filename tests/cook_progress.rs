@@ -145,6 +145,23 @@ fn a_progress_file_that_is_truncated_is_read_from_its_new_beginning() {
 }
 
 #[test]
+fn a_progress_file_that_is_written_anew_each_time_counts_each_time() {
+    let mut job = Puppet::new();
+    for (percent, message) in [
+        (9, "same"),
+        (10, "longer"),
+        (11, "longer"),
+        (11, "larger"),
+        (12, "much longer"),
+    ] {
+        let line = format!("progress: {percent}, {message}");
+        job.reports(&write_file(&line), percent, message);
+    }
+    let (run, _) = job.end();
+    assert_eq!(run.agent.inspect(reports).len(), 5, "each counts once");
+}
+
+#[test]
 fn a_progress_file_that_is_rotated_is_followed_to_the_new_one() {
     let mut job = Puppet::new();
     job.reports(
@@ -257,6 +274,27 @@ fn a_progress_file_that_may_not_be_read_costs_nothing_and_counts_once_it_may() {
     job.wait_for(80, "secret");
     let (_, ended) = job.end();
     assert_eq!(ended.state, Finished);
+}
+
+#[test]
+fn where_nothing_can_be_watched_progress_is_found_by_looking() {
+    let script = "echo 0 > /proc/sys/user/max_inotify_instances";
+    let unshare = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", script])
+        .output();
+    if !unshare.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: there is no user namespace to be had here");
+        return;
+    }
+    let prelude =
+        format!("exec unshare --user --map-root-user sh -c '{script}; exec \"$0\"' \"$0\"");
+    let mut job = Puppet::with(Setup::new().prelude(prelude), json!({}));
+    job.reports("echo 'progress: 10, on stdout'", 10, "on stdout");
+    job.reports(&write_file("progress: 20, in a file"), 20, "in a file");
+    let (run, _) = job.end();
+    let log = run.sandbox.read("executor.log");
+    let warnings = log.lines().filter(|line| line.contains("WARN"));
+    assert_eq!(warnings.count(), 1, "{log}");
 }
 
 // What a line is.

@@ -17,6 +17,10 @@ use crate::tracking::watch::Watch;
 /// Read at once: as much as stays in a core's cache.
 const CHUNK: usize = 64 << 10;
 
+/// So many of the bytes read last are remembered: a progress file that is written anew each time is
+/// mostly shorter.
+const MARK: usize = 1 << 10;
+
 /// A file, and how far it was read.
 pub struct Followed {
     path: PathBuf,
@@ -35,6 +39,8 @@ struct Open {
     identity: Identity,
     /// Where to read on.
     offset: u64,
+    /// What stood before `offset`: once it does not any more, the file is another one under its old name.
+    mark: Vec<u8>,
 }
 
 /// Tells a file from all others that exist.
@@ -104,9 +110,9 @@ impl Followed {
         let size = found
             .filter(|_| is_same == Some(true))
             .map(|stat| size(&stat));
-        if size.is_some_and(|size| size < open.offset) {
+        if size.is_some_and(|size| size < open.offset || open.is_rewritten()) {
             // Cut short, to be written anew.
-            open.offset = 0;
+            open.go_to(0);
             return Step::More(self.lines.end(pattern));
         }
         if size == Some(open.offset) {
@@ -135,7 +141,7 @@ impl Followed {
         let start = open.file.metadata().ok()?.len().checked_sub(most)?;
         let skipped = start.checked_sub(open.offset)?;
         self.skipped += skipped;
-        open.offset = start;
+        open.go_to(start);
         self.lines.end(pattern)
     }
 
@@ -181,7 +187,23 @@ impl Open {
             file,
             identity: Identity::of(&stat),
             offset: 0,
+            mark: Vec::new(),
         })
+    }
+
+    fn go_to(&mut self, offset: u64) {
+        self.offset = offset;
+        self.mark.clear();
+    }
+
+    /// Whether something else was written over what was read: a file that was cut short and has as much
+    /// in it again, or more, by the time it is looked at.
+    fn is_rewritten(&self) -> bool {
+        let mut now = [0; MARK];
+        let now = &mut now[..self.mark.len()];
+        let start = self.offset - self.mark.len() as u64;
+        // What cannot be read is no reason to begin again.
+        self.file.read_exact_at(now, start).is_ok() && now != self.mark
     }
 
     /// A file that cannot be read has nothing more.
@@ -192,6 +214,9 @@ impl Open {
         }
         let length = self.file.read_at(buffer, self.offset).unwrap_or(0);
         self.offset += length as u64;
+        let text = &buffer[..length];
+        self.mark.extend(&text[length.saturating_sub(MARK)..]);
+        self.mark.drain(..self.mark.len().saturating_sub(MARK));
         length
     }
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Puts the Python cook-executor 0.1.19 into build/venv, for bench.py to compare with. Debian 12, x86_64. Safe to repeat.
+# Puts the Python cook-executor 0.1.19 into build/venv, for bench.py and ../mesos/differential.py to compare with.
+# Debian 12, x86_64. Safe to repeat.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -61,7 +61,7 @@ class Cook:
 
         uris = [{"value": self.executor, "output_file": "cook-executor", "executable": True, "extract": False,
                  "cache": True}]
-        uris += [{"value": self._file(name, file, content), "executable": True, "extract": False}
+        uris += [{"value": self.file(name, file, content), "executable": True, "extract": False}
                  for file, content in (files or {}).items()]
         executor = {"executor_id": {"value": name}, "name": "cook_executor",
                     "command": {"value": self.command, "uris": uris, "environment": environment}}
@@ -75,7 +75,8 @@ class Cook:
         self.launched.append(self.framework.launch(*task, **how))
         return self.launched[-1]
 
-    def _file(self, task, name, content):
+    def file(self, task, name, content):
+        """Make a file that a task can have fetched into its sandbox, and return its path."""
         path = os.path.join(self.folder, "files", task, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w") as file:

@@ -19,7 +19,7 @@ from cook import Cook
 from framework import shown
 from lab import HERE, Lab, eventually, marked
 
-MODULES = ("results", "hooks", "kills", "hostile", "agents", "task_user")
+MODULES = ("results", "drop_in", "hooks", "kills", "hostile", "agents", "task_user")
 
 
 def tests():

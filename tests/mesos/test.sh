@@ -1,7 +1,11 @@
 #!/bin/bash
 # Test an executor under a real Mesos master and agent:  test.sh PATH_TO_EXECUTOR [arguments of run.py]
+# Without such arguments it is then compared with the Python executor.
 set -euo pipefail
 here=$(dirname "$0")
 [ $# -ge 1 ] || { echo "usage: $0 PATH_TO_EXECUTOR [arguments of run.py]" >&2; exit 2; }
 "$here/setup.sh"
-exec python3 "$here/run.py" --executor "$@"
+python3 "$here/run.py" --executor "$@"
+[ $# = 1 ] || exit 0
+"$here/../bench/setup.sh"
+exec python3 "$here/differential.py" --executor "$1"
