@@ -60,7 +60,7 @@ size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its 
 	packaging/size.sh $(TARGET)
 
 .PHONY: footprint
-footprint: build ## Measure memory, threads, descriptors, wake-ups and start of an executor
+footprint: build ## Count what executors take at rest and for a short task, and hold the budgets (needs strace)
 	tests/bench/footprint.py --executor $(EXECUTOR)
 
 .PHONY: bench

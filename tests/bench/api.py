@@ -20,10 +20,12 @@ import time
 import urllib.parse
 
 import kernel
-from agent import KILLED
-from footprint import SETTLE, THREADS, Executor
+from agent import Agent
+from executor import Executor
 from report import spread, table
 
+THREADS = 2
+SETTLE = 1.5
 SWITCHES = 12        # per request on a connection that is kept; 4 is the aim
 STORM_KB = 200       # that anonymous memory may grow by in a storm
 STORM = 10_000       # PATCHes
@@ -185,9 +187,10 @@ def measure(program, folder, requests, rounds):
             over.append(figure)
         return f"{budget}" + (value > budget) * " OVER"
 
-    with Executor(program, folder) as executor:
-        executor.agent.launch("sleep 1000")
-        executor.agent.wait_running()
+    with Agent() as agent, Executor(agent, [program], folder) as executor:
+        executor.session.wait_subscribe()
+        executor.session.launch("sleep 1000")
+        executor.session.wait_running()
         url = urllib.parse.urlsplit(kernel.environment(executor.command())["EXECUTOR_ENDPOINT"])
         ours = Server("cook-executor", executor.pid, url.port, url.path)
         length = len(Client(url.port).ask(ours.get))
@@ -213,9 +216,8 @@ def measure(program, folder, requests, rounds):
         rows.append((figure, f"{after} ({after - before:+})", "", "", "+" + judge(figure, after - before, STORM_KB)))
         threads = len(kernel.threads(executor.pid))
         rows.append(("threads after the storm", threads, "", "", judge("threads after the storm", threads, THREADS)))
-        executor.agent.kill()
-        if executor.agent.wait_terminal().state != KILLED:
-            raise RuntimeError("killed, the task did not end TASK_KILLED")
+        executor.session.kill()
+        executor.session.wait_terminal("TASK_KILLED")
         executor.ends()
     return rows, over
 

@@ -50,7 +50,7 @@ FIGURES = (
     ("threads, idle", "", 0),
     ("descriptors, idle", "", 0),
     ("context switches, idle", "/s", 1),
-    ("CPU ticks, idle", "/s", 1),
+    ("CPU, idle", "ms/s", 1),
 )
 
 
@@ -94,9 +94,9 @@ class Bench:
         pid = kernel.parent(command)
         executor_end = kernel.End(pid)
 
-        switches, ticks = kernel.switches(pid), kernel.ticks(pid)
+        switches, cpu = kernel.switches(pid), kernel.cpu(pid)
         time.sleep(self.idle)
-        switches, ticks = kernel.switches(pid) - switches, kernel.ticks(pid) - ticks
+        switches, cpu = kernel.switches(pid) - switches, kernel.cpu(pid) - cpu
         memory, threads, descriptors = kernel.memory(pid), len(kernel.threads(pid)), len(kernel.descriptors(pid))
 
         terminal = self.terminal(task)
@@ -107,7 +107,7 @@ class Bench:
                 "command's end to executor's end": (executor_end - command_end) / 1e6,
                 "RSS, idle": memory["Rss"], "PSS, idle": memory["Pss"], "anonymous memory, idle": memory["Anonymous"],
                 "threads, idle": threads, "descriptors, idle": descriptors,
-                "context switches, idle": switches / self.idle, "CPU ticks, idle": ticks / self.idle}
+                "context switches, idle": switches / self.idle, "CPU, idle": cpu / self.idle * 1e3}
 
     # -- one task ----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What the kernel says about a process. No figure of the bench comes from the measured program itself."""
+"""What the kernel says about processes. No figure of the bench comes from the measured program itself."""
 import os
 import platform
 import re
@@ -17,10 +17,27 @@ def read(*names):
         return file.read()
 
 
+def monotonic(wall):
+    """A moment of the wall clock (CLOCK_REALTIME, ns) on the monotonic clock."""
+    while True:
+        before, now, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < 20_000:  # else we were interrupted between the two readings
+            return wall - now + (before + after) // 2
+
+
+# -- memory ----------------------------------------------------------------------------------------------------
+
 def memory(pid):
     """Rss, Pss, Anonymous and so on, in kB, of all mappings together."""
     return {name: int(value) for name, value in re.findall(r"^(\w+): +(\d+) kB$", read(pid, "smaps_rollup"), re.M)}
 
+
+def available():
+    """How much memory new processes could get without swapping, in kB."""
+    return int(re.search(r"MemAvailable: +(\d+)", read("meminfo"))[1])
+
+
+# -- threads and descriptors -----------------------------------------------------------------------------------
 
 def threads(pid):
     return os.listdir(f"/proc/{pid}/task")
@@ -36,10 +53,24 @@ def epolls(pid):
     return descriptors(pid).count("anon_inode:[eventpoll]")
 
 
+# -- work ------------------------------------------------------------------------------------------------------
+
 def switches(pid):
     """Context switches so far, voluntary and not, of all threads."""
     texts = (read(pid, "task", thread, "status") for thread in threads(pid))
     return sum(int(count) for text in texts for count in re.findall(r"ctxt_switches:\s+(\d+)", text))
+
+
+def quiet(pids, seconds=0.5, timeout=30):
+    """Wait until no thread of these processes has been switched for so long."""
+    deadline, since, last = time.monotonic() + timeout, time.monotonic(), None
+    while time.monotonic() - since < seconds:
+        now = list(map(switches, pids))
+        if now != last:
+            since, last = time.monotonic(), now
+        if since > deadline:
+            raise RuntimeError(f"the processes {pids} did not become quiet within {timeout} s")
+        time.sleep(0.02)
 
 
 def stat(pid):
@@ -47,10 +78,12 @@ def stat(pid):
     return read(pid, "stat").rpartition(")")[2].split()
 
 
-def ticks(pid):
-    """CPU time so far in clock ticks, user and system."""
-    return sum(map(int, stat(pid)[11:13]))
+def cpu(pid):
+    """CPU time so far in seconds, user and system, also of threads that have ended; in steps of a clock tick (10 ms)."""
+    return sum(map(int, stat(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
 
+
+# -- relations -------------------------------------------------------------------------------------------------
 
 def parent(pid):
     return int(stat(pid)[1])
@@ -107,6 +140,8 @@ def said(text):
     """The moment in such a file, on the monotonic clock."""
     return int(text) + time.monotonic_ns() - time.time_ns()
 
+
+# -- the machine -----------------------------------------------------------------------------------------------
 
 def machine():
     """The class of this machine, in a line."""

@@ -1,5 +1,8 @@
 """Figures as text."""
 import statistics
+import time
+
+import kernel
 
 
 def spread(values, digits=2):
@@ -18,3 +21,8 @@ def table(head, rows):
     line(["-" * width for width in widths])
     for row in rows:
         line(row)
+
+
+def footer(how):
+    """When, where and how."""
+    print(f"{time.strftime('%Y-%m-%d')}, {kernel.machine()}, {kernel.load()}: {how}", flush=True)

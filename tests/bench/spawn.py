@@ -11,11 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
-import kernel
-from footprint import Executor
-from report import spread, table
+from agent import Agent
+from executor import Executor
+from report import footer, spread, table
 
 BARE = r"""
 #include <spawn.h>
@@ -42,9 +41,10 @@ int main(int count, char **arguments) {
 
 def task(program, folder, commands):
     """Nanoseconds from the LAUNCH of a task with so many before commands to its terminal update."""
-    with Executor(program, folder) as executor:
-        launched = executor.agent.launch("true", before_commands=[{"value": "true"}] * commands)
-        took = executor.agent.wait_terminal().at - launched
+    with Agent() as agent, Executor(agent, [program], folder) as executor:
+        executor.session.wait_subscribe()
+        launched = executor.session.launch("true", before_commands=[{"value": "true"}] * commands)
+        took = executor.session.wait_terminal().at - launched
         executor.ends()
     return took
 
@@ -72,8 +72,7 @@ def main():
             ratios.append(ours[-1] / bare[-1])
     table(("figure", "cook-executor", "posix_spawn in C", "ratio"),
           [("one more `true`, us", spread(ours, 0), spread(bare, 0), spread(ratios))])
-    print(f"{time.strftime('%Y-%m-%d')}, {kernel.machine()}, {kernel.load()}; {arguments.rounds} rounds of "
-          f"{arguments.commands} commands, medians [min, max], ratios of the same round", flush=True)
+    footer(f"{arguments.rounds} rounds of {arguments.commands} commands, medians [min, max], ratios of the same round")
 
 
 if __name__ == "__main__":
