@@ -1,5 +1,5 @@
 """The agent's side of the Mesos v1 executor API on loopback, for any number of executors: just enough to subscribe
-them, to launch one task each, to acknowledge their updates at once, and to keep when each call was complete.
+them, to launch one task each right after, to acknowledge their updates at once, and to keep when each call was complete.
 
 That moment is the kernel's: the time at which the segment with the call's last byte came (SO_TIMESTAMPNS). On loopback
 the kernel takes it while the executor writes, so that a busy machine and a slow reader do not change it."""
@@ -35,9 +35,10 @@ class Agent:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    def session(self):
-        """What there is with one more executor, that has not been started yet."""
-        session = Session(self, f"task-{len(self.sessions) + 1}")
+    def session(self, job):
+        """What there is with one more executor, that has not been started yet. `job` is what its task's data will be:
+        `command`, and maybe hooks."""
+        session = Session(self, f"task-{len(self.sessions) + 1}", job)
         self.sessions[session.id] = session
         return session
 
@@ -130,9 +131,10 @@ class Connection:
 class Session:
     """One executor as the agent sees it. Its only task has the same id."""
 
-    def __init__(self, agent, identity):
-        self.agent, self.id, self.calls = agent, identity, []
+    def __init__(self, agent, identity, job):
+        self.agent, self.id, self.job, self.calls = agent, identity, job, []
         self.subscription = self.form = None
+        self.launched = None    # when LAUNCH was sent, just before its first byte
         self.sending = threading.Lock()
 
     def environment(self, sandbox):
@@ -162,13 +164,7 @@ class Session:
                 raise RuntimeError(f"no {what} from {self.id}: {self.agent.error or f'only {self.calls}'}")
             return found()
 
-    def wait_subscribe(self, timeout=20):
-        return self.wait(lambda call: call.kind == "SUBSCRIBE", "SUBSCRIBE", timeout)
-
-    def wait_running(self, timeout=20):
-        return self.wait(lambda call: call.state == "TASK_RUNNING", "TASK_RUNNING", timeout)
-
-    def wait_terminal(self, state="TASK_FINISHED", timeout=20):
+    def wait_terminal(self, state, timeout=20):
         call = self.wait(lambda call: call.state in TERMINAL, "terminal update", timeout)
         if call.state != state:
             raise RuntimeError(f"the task of {self.id} ended {call.state}, not {state}")
@@ -184,12 +180,9 @@ class Session:
             "executor_info": {"executor_id": {"value": self.id}},
             "framework_info": {"user": "root", "name": "bench", "id": {"value": "framework-1"}},
             "agent_info": {"hostname": "localhost", "id": {"value": "agent-1"}}})
-
-    def launch(self, command, **job):
-        """Launch a job, maybe with hooks; returns when, just before the first byte was written."""
-        data = base64.b64encode(json.dumps({"command": command, **job}).encode()).decode()
-        task = {"name": "a job", "task_id": {"value": self.id}, "agent_id": {"value": "agent-1"}, "data": data}
-        return self.send("LAUNCH", {"task": task})
+        data = base64.b64encode(json.dumps(self.job).encode()).decode()
+        self.launched = self.send("LAUNCH", {"task": {
+            "name": "a job", "task_id": {"value": self.id}, "agent_id": {"value": "agent-1"}, "data": data}})
 
     def kill(self):
         self.send("KILL", {"task_id": {"value": self.id}})

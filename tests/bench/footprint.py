@@ -4,8 +4,9 @@
     footprint.py --executor FILE [--executors N] [--idle SECONDS] [--traced N]
 
 So many executors run a `sleep` each under an agent of this program's own, side by side as on a host. The kernel says
-what each of them takes then, how often any of them woke up while nothing happened, and what a PATCH of the kind that is
-hardest on the server has changed. strace counts the system calls of some short tasks meanwhile. All is counted and
+what each of them takes then, and how often any of them woke up while nothing happened; strace counts the system calls
+of some short tasks meanwhile. One of them had its API used before: by a PATCH of the kind that is hardest on a server,
+and by a storm of PATCHes. All is counted and
 nothing timed, so that a busy machine gives the same figures. Exit status 1 if a figure is over its budget."""
 import argparse
 import contextlib
@@ -18,9 +19,10 @@ import tempfile
 import time
 import urllib.parse
 
+import api
 import kernel
-from agent import Agent
-from executor import Executor, keep_descriptors_to_ourselves
+from executor import SmallAgent
+from gate import Gate
 from messages import TERMINAL
 from report import footer, spread, table
 
@@ -35,15 +37,20 @@ BUDGETS = {
     "descriptors, with one command": 16 + 2,
     "context switches while idle": 0,
     "CPU ticks while idle": 0,
-    "anonymous memory after a PATCH, kB": 240,
-    "threads after a PATCH": 2,
-    "descriptors after a PATCH": 16 + 2,
+    "voluntary context switches per API request": 2,
+    "growth of anonymous memory by 10,000 PATCHes, kB": 64,
+    "threads after that": 2,
+    "epoll instances after that": 1,
+    "descriptors after that, with one command": 16 + 2,
     "system calls, exec to SUBSCRIBE": 146,
     "system calls, command's exit to terminal update": 54,
 }
 # Who has not been switched for so many seconds has done everything that the last event has set off (progress is sampled
 # each second).
 QUIET = 1.5
+# A connection's last timer wakes the executor once more after it has been closed.
+CONNECTION_TIMER = 6
+REQUESTS = 2000
 
 
 class Figures:
@@ -56,7 +63,7 @@ class Figures:
         budget, judged = BUDGETS[figure], judge(values)
         if judged > budget:
             self.over.append(figure)
-        self.rows.append((figure, spread(values, 0), f"{budget}" + (judged > budget) * " OVER"))
+        self.rows.append((figure, spread(values, 2 if isinstance(values[0], float) else 0), f"{budget}" + (judged > budget) * " OVER"))
 
 
 def patch(endpoint, chunks):
@@ -84,10 +91,25 @@ def resting(figures, pids):
     figures.add("descriptors, with one command", [len(kernel.descriptors(pid)) for pid in pids])
 
 
-def patched(figures, pid):
-    figures.add("anonymous memory after a PATCH, kB", [kernel.memory(pid)["Anonymous"]])
-    figures.add("threads after a PATCH", [len(kernel.threads(pid))])
-    figures.add("descriptors after a PATCH", [len(kernel.descriptors(pid))])
+def api_used(figures, run):
+    """What it takes to use the API of one, and what is left of that."""
+    endpoint = kernel.environment(run.command())["EXECUTOR_ENDPOINT"]
+    patch(endpoint, [b'{"progress": 10, ', b'"message": "a tenth"}'])
+    client = api.Client(endpoint)
+    before = kernel.switches(run.pid, "voluntary")
+    for _ in range(REQUESTS):
+        client.get()
+    figures.add("voluntary context switches per API request",
+                [(kernel.switches(run.pid, "voluntary") - before) / REQUESTS])
+    client.close()
+    kernel.quiet([run.pid], QUIET)
+    before = kernel.memory(run.pid)["Anonymous"]
+    api.storm(endpoint)
+    kernel.quiet([run.pid], CONNECTION_TIMER)
+    figures.add("growth of anonymous memory by 10,000 PATCHes, kB", [kernel.memory(run.pid)["Anonymous"] - before])
+    figures.add("threads after that", [len(kernel.threads(run.pid))])
+    figures.add("epoll instances after that", [kernel.epolls(run.pid)])
+    figures.add("descriptors after that, with one command", [len(kernel.descriptors(run.pid))])
 
 
 def work(pids):
@@ -95,26 +117,22 @@ def work(pids):
     return [(kernel.switches(pid), round(kernel.cpu(pid) * os.sysconf("SC_CLK_TCK"))) for pid in pids]
 
 
-def system_calls(agent, program, folder, runs):
+def system_calls(place, program, runs):
     """(from exec to the write of SUBSCRIBE, from the command's exit to that of the terminal update) of each run, all
     threads together. They get one CPU: which thread gets to poll when there are two is a matter of luck."""
     counts, cpus = [], os.sched_getaffinity(0)
-    for run in range(runs):
-        trace = os.path.join(folder, f"trace-{run}")
+    for number in range(runs):
+        trace, gate = os.path.join(place.folder, f"trace-{number}"), Gate(place.folder)
         os.sched_setaffinity(0, [min(cpus)])  # what is started inherits it
-        with Executor(agent, [program], folder, wrapper=[shutil.which("strace"), "-f", "-o", trace]) as executor:
+        with place.start([shutil.which("strace"), "-f", "-o", trace, program], gate.wait) as run:
             os.sched_setaffinity(0, cpus)
-            gate = os.path.join(executor.sandbox, "gate")
-            os.mkfifo(gate)
-            executor.session.wait_subscribe()
-            executor.session.launch("read line <gate")
-            executor.session.wait_running()
-            kernel.quiet([executor.pid])
-            open(gate, "w").write("\n")
-            executor.session.wait_terminal()
-            executor.ends()
+            run.running()
+            kernel.quiet([run.pid])
+            gate.open()
+            run.terminal()
+            run.ends()
             with open(trace) as file:
-                counts.append(count(file, executor.session.calls))
+                counts.append(count(file, run.session.calls))
     return counts
 
 
@@ -132,36 +150,31 @@ def count(trace, calls):
 
 
 def measure(figures, program, folder, arguments):
-    with Agent() as agent, contextlib.ExitStack() as stack:
-        executors = [stack.enter_context(Executor(agent, [program], folder)) for _ in range(arguments.executors)]
-        for executor in executors:
-            executor.session.wait_subscribe()
-            executor.session.launch("sleep 1000")
-        for executor in executors:
-            executor.session.wait_running()
-        pids = [executor.pid for executor in executors]
-        kernel.quiet(pids, QUIET)
-        os.sync()  # pages of a freshly written file would count as dirty
-        resting(figures, pids)
+    with SmallAgent(folder) as place:
+        runs, stack = place.start_many([program], "sleep 1000", arguments.executors)
+        with stack:
+            for run in runs:
+                run.running()
+            pids = [run.pid for run in runs]
+            kernel.quiet(pids, QUIET)
+            os.sync()  # pages of a freshly written file would count as dirty
+            resting(figures, pids)
+            api_used(figures, runs[0])
 
-        endpoint = kernel.environment(executors[0].command())["EXECUTOR_ENDPOINT"]
-        patch(endpoint, [b'{"progress": 10, ', b'"message": "a tenth"}'])
-        kernel.quiet(pids, QUIET)
-        before, end = work(pids), time.monotonic() + arguments.idle
-        traced = system_calls(agent, program, folder, arguments.traced)
-        time.sleep(max(0.0, end - time.monotonic()))
-        idle = [(after[0] - earlier[0], after[1] - earlier[1]) for earlier, after in zip(before, work(pids))]
-        figures.add("context switches while idle", [each[0] for each in idle])
-        figures.add("CPU ticks while idle", [each[1] for each in idle])
-        patched(figures, pids[0])
-        figures.add("system calls, exec to SUBSCRIBE", [each[0] for each in traced], min)
-        figures.add("system calls, command's exit to terminal update", [each[1] for each in traced], min)
+            before, end = work(pids), time.monotonic() + arguments.idle
+            traced = system_calls(place, program, arguments.traced)
+            time.sleep(max(0.0, end - time.monotonic()))
+            idle = [(after[0] - earlier[0], after[1] - earlier[1]) for earlier, after in zip(before, work(pids))]
+            figures.add("context switches while idle", [each[0] for each in idle])
+            figures.add("CPU ticks while idle", [each[1] for each in idle])
+            figures.add("system calls, exec to SUBSCRIBE", [each[0] for each in traced], min)
+            figures.add("system calls, command's exit to terminal update", [each[1] for each in traced], min)
 
-        for executor in executors:
-            executor.session.kill()
-        for executor in executors:
-            executor.session.wait_terminal("TASK_KILLED")
-            executor.ends()
+            for run in runs:
+                run.kill()
+            for run in runs:
+                run.terminal("TASK_KILLED")
+                run.ends()
 
 
 def main():
@@ -175,7 +188,6 @@ def main():
         sys.exit(f"{arguments.executor} is not an executable file")
     if not shutil.which("strace"):
         sys.exit("strace is missing: install it (apt-get install strace)")
-    keep_descriptors_to_ourselves()
 
     figures = Figures()
     with tempfile.TemporaryDirectory(prefix="cook-footprint-") as folder:

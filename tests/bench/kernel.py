@@ -2,9 +2,7 @@
 import os
 import platform
 import re
-import select
 import sys
-import threading
 import time
 
 # A thread that has just read a call or seen an end should not wait 5 ms, Python's default, for one that only computes.
@@ -32,6 +30,11 @@ def memory(pid):
     return {name: int(value) for name, value in re.findall(r"^(\w+): +(\d+) kB$", read(pid, "smaps_rollup"), re.M)}
 
 
+def peak(pid):
+    """The most resident memory that it has had so far, in kB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", read(pid, "status"))[1])
+
+
 def available():
     """How much memory new processes could get without swapping, in kB."""
     return int(re.search(r"MemAvailable: +(\d+)", read("meminfo"))[1])
@@ -55,10 +58,10 @@ def epolls(pid):
 
 # -- work ------------------------------------------------------------------------------------------------------
 
-def switches(pid):
-    """Context switches so far, voluntary and not, of all threads."""
+def switches(pid, kind=""):
+    """Context switches so far of all threads, or only the "voluntary" ones: to wait for something."""
     texts = (read(pid, "task", thread, "status") for thread in threads(pid))
-    return sum(int(count) for text in texts for count in re.findall(r"ctxt_switches:\s+(\d+)", text))
+    return sum(int(count) for text in texts for count in re.findall(rf"^{kind or '.*'}_ctxt_switches:\s+(\d+)", text, re.M))
 
 
 def quiet(pids, seconds=0.5, timeout=30):
@@ -81,6 +84,11 @@ def stat(pid):
 def cpu(pid):
     """CPU time so far in seconds, user and system, also of threads that have ended; in steps of a clock tick (10 ms)."""
     return sum(map(int, stat(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def bytes_read(pid):
+    """By all its calls of read and its like so far, from whatever."""
+    return int(re.search(r"rchar: (\d+)", read(pid, "io"))[1])
 
 
 # -- relations -------------------------------------------------------------------------------------------------
@@ -108,37 +116,6 @@ def processes(condition):
 def environment(pid):
     """The variables of a process, as they were at its exec."""
     return dict(line.split("=", 1) for line in read(pid, "environ").split("\0") if "=" in line)
-
-
-class End:
-    """Watches a process from now on for the moment of its end, in nanoseconds of the monotonic clock."""
-
-    def __init__(self, pid):
-        self.pid, self.at = pid, None
-        self.descriptor = os.pidfd_open(pid)
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.thread.start()
-
-    def _watch(self):
-        select.select([self.descriptor], [], [])
-        self.at = time.monotonic_ns()
-        os.close(self.descriptor)
-
-    def wait(self, timeout=20):
-        self.thread.join(timeout)
-        if self.at is None:
-            raise TimeoutError(f"process {self.pid} has not ended within {timeout} s")
-        return self.at
-
-
-# The last part of a shell command: it leaves in the file `ended` when that was. Who watches the process from outside
-# knows it only when the scheduler lets him, on a busy machine after the terminal update.
-SAYS_WHEN_IT_ENDS = "exec date +%s%N >ended"
-
-
-def said(text):
-    """The moment in such a file, on the monotonic clock."""
-    return int(text) + time.monotonic_ns() - time.time_ns()
 
 
 # -- the machine -----------------------------------------------------------------------------------------------
