@@ -8,6 +8,8 @@ CARGO = cargo
 JOB ?=
 FUZZ_SECONDS ?= 60
 SOAK ?=
+OTHERS ?=
+BENCH ?=
 
 .DEFAULT_GOAL := build
 
@@ -60,17 +62,16 @@ size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its 
 	packaging/size.sh $(TARGET)
 
 .PHONY: footprint
-footprint: build ## Measure memory, threads, descriptors, wake-ups and start of an executor
+footprint: build ## Count what executors take at rest and for a short task, and hold the budgets (needs strace)
 	tests/bench/footprint.py --executor $(EXECUTOR)
 
 .PHONY: bench
-bench: footprint ## Measure that, the task API beside http.server, and starting a command beside C
-	tests/bench/api.py --executor $(EXECUTOR)
-	tests/bench/spawn.py --executor $(EXECUTOR)
+bench: build ## Compare it with the Python executor and OTHERS="name=command ...", and its parts with other programs
+	tests/bench/bench.py --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
 
 .PHONY: bench-mesos
-bench-mesos: build ## Measure it under a real Mesos, side by side with the Python executor
-	tests/bench/bench.py --executor $(EXECUTOR)
+bench-mesos: build ## The same under a real Mesos
+	tests/bench/bench.py --mesos --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
 
 .PHONY: clean
 clean: ## Remove everything that was built

@@ -1,183 +1,198 @@
-"""The agent's side of the Mesos v1 executor API, for one executor: just enough to subscribe it, to launch a task, to
-acknowledge its updates at once, and to keep when each call was complete.
+"""The agent's side of the Mesos v1 executor API on loopback, for any number of executors: just enough to subscribe
+them, to launch one task each right after, to acknowledge their updates at once, and to keep when each call was complete.
 
-Field numbers are those of mesos/v1/mesos.proto and mesos/v1/executor/executor.proto of Mesos 1.11.0."""
+That moment is the kernel's: the time at which the segment with the call's last byte came (SO_TIMESTAMPNS). On loopback
+the kernel takes it while the executor writes, so that a busy machine and a slow reader do not change it."""
+import base64
 import collections
 import json
+import selectors
 import socket
+import struct
 import threading
 import time
 
-SUBSCRIBE, UPDATE = 1, 2   # Call.Type
-SUBSCRIBED, LAUNCH, KILL, ACKNOWLEDGED, SHUTDOWN = 1, 2, 3, 4, 7   # Event.Type
-RUNNING, FINISHED, KILLED = 1, 2, 4   # TaskState
-TERMINAL = {FINISHED, 3, KILLED, 7}
-TASK = "task-1"
+import kernel
+from messages import JSON, PROTOBUF, TERMINAL, decoded, encoded
 
-# A call of the executor: when its last byte had been read (monotonic, ns), Call.Type, and of an UPDATE the TaskState.
-Call = collections.namedtuple("Call", "at kind state")
+# Of <asm-generic/socket.h>; Python has no name for it. What comes is a struct timespec.
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("@qq")
 
+# A call of an executor: when it had come (monotonic, ns), its type, of an UPDATE the state of the task, and of an UPDATE
+# or a MESSAGE its data, if that is JSON.
+Call = collections.namedtuple("Call", "at kind state data")
 
-# -- protobuf --------------------------------------------------------------------------------------------------
-
-def varint(number):
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-def message(fields):
-    """A message from pairs (field number, value); a value is an int, text, or bytes (also of a message)."""
-    encoded = b""
-    for number, value in fields:
-        if isinstance(value, int):
-            encoded += varint(number << 3) + varint(value)
-        else:
-            value = value.encode() if isinstance(value, str) else value
-            encoded += varint(number << 3 | 2) + varint(len(value)) + value
-    return encoded
-
-
-def identifier(value):
-    return message([(1, value)])
-
-
-def fields(data):
-    """The fields of a message: a dict from the number to the last value, an int or bytes."""
-    found, at = {}, 0
-
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at, value, shift = at + 1, value | (byte & 0x7F) << shift, shift + 7
-            if byte < 0x80:
-                return value
-    while at < len(data):
-        tag = number()
-        if tag & 7 == 0:
-            found[tag >> 3] = number()
-            continue
-        size = number() if tag & 7 == 2 else {1: 8, 5: 4}[tag & 7]
-        found[tag >> 3] = data[at:at + size]
-        at += size
-    return found
-
-
-# -- the agent -------------------------------------------------------------------------------------------------
 
 class Agent:
-    """Listens on a free port of loopback."""
-
     def __init__(self):
-        self.calls, self.error = [], None
+        self.sessions, self.error = {}, None
         self.changed = threading.Condition()
-        self.subscription = None
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.listener, selectors.EVENT_READ)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def session(self, job):
+        """What there is with one more executor, that has not been started yet. `job` is what its task's data will be:
+        `command`, and maybe hooks."""
+        session = Session(self, f"task-{len(self.sessions) + 1}", job)
+        self.sessions[session.id] = session
+        return session
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self.thread.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _run(self):
+        try:
+            while True:
+                for key, _ in self.selector.select():
+                    if key.fileobj is self.listener:
+                        self._accept()
+                    elif not key.data.read():
+                        self.selector.unregister(key.fileobj)
+                        key.fileobj.close()
+        except Exception as error:  # also that the listener is closed; what executors send is well-formed
+            with self.changed:
+                self.error = repr(error)
+                self.changed.notify_all()
+        finally:
+            for key in list(self.selector.get_map().values()):
+                key.fileobj.close()
+            self.selector.close()
+
+    def _accept(self):
+        connection, _ = self.listener.accept()
+        connection.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.selector.register(connection, selectors.EVENT_READ, Connection(self, connection))
+
+
+class Connection:
+    """Requests on one connection, answered one after the other."""
+
+    def __init__(self, agent, connection):
+        self.agent, self.socket, self.buffer = agent, connection, b""
+
+    def read(self):
+        """Take what is there; False at the end of the connection."""
+        try:
+            data, extra, _, _ = self.socket.recvmsg(1 << 16, 64)
+        except ConnectionError:
+            data = b""  # the executor has ended
+        if not data:
+            return False
+        stamps = [TIMESPEC.unpack(value) for _, kind, value in extra if kind == SO_TIMESTAMPNS]
+        at = kernel.monotonic(stamps[0][0] * 10**9 + stamps[0][1]) if stamps else time.monotonic_ns()
+        self.buffer += data
+        while (request := self._request()) is not None:
+            self._handle(*request, at)
+        return True
+
+    def _request(self):
+        """The next complete request: its headers and its body."""
+        head, found, rest = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return None
+        headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        length = int(headers["content-length"])
+        if len(rest) < length:
+            return None
+        self.buffer = rest[length:]
+        return headers, rest[:length]
+
+    def _handle(self, headers, body, at):
+        call = decoded("Call", body, headers["content-type"])
+        session = self.agent.sessions[call["executor_id"]["value"]]
+        if call["type"] == "SUBSCRIBE":
+            session.subscribe(self.socket, headers["accept"])
+        else:
+            self.socket.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+        status = call["update"]["status"] if call["type"] == "UPDATE" else {}
+        data = (status or call.get("message", {})).get("data")
+        try:
+            data = json.loads(base64.b64decode(data)) if data else None
+        except ValueError:
+            data = None
+        session.keep(Call(at, call["type"], status.get("state"), data))
+        if "uuid" in status:
+            session.send("ACKNOWLEDGED", {"task_id": status["task_id"], "uuid": status["uuid"]})
+
+
+class Session:
+    """One executor as the agent sees it. Its only task has the same id."""
+
+    def __init__(self, agent, identity, job):
+        self.agent, self.id, self.job, self.calls = agent, identity, job, []
+        self.subscription = self.form = None
+        self.launched = None    # when LAUNCH was sent, just before its first byte
+        self.sending = threading.Lock()
 
     def environment(self, sandbox):
         """The variables that an agent gives to an executor."""
         return {
-            "MESOS_FRAMEWORK_ID": "framework-1", "MESOS_EXECUTOR_ID": TASK, "MESOS_SLAVE_ID": "agent-1",
-            "MESOS_SLAVE_PID": f"slave(1)@{self.address}", "MESOS_AGENT_ENDPOINT": self.address,
+            "MESOS_FRAMEWORK_ID": "framework-1", "MESOS_EXECUTOR_ID": self.id, "MESOS_SLAVE_ID": "agent-1",
+            "MESOS_SLAVE_PID": f"slave(1)@{self.agent.address}", "MESOS_AGENT_ENDPOINT": self.agent.address,
             "MESOS_DIRECTORY": sandbox, "MESOS_SANDBOX": sandbox, "MESOS_CHECKPOINT": "1",
             "MESOS_RECOVERY_TIMEOUT": "15mins", "MESOS_SUBSCRIPTION_BACKOFF_MAX": "2secs",
             "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": "5secs", "MESOS_HTTP_COMMAND_EXECUTOR": "0",
             "LIBPROCESS_IP": "127.0.0.1", "LIBPROCESS_PORT": "0", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def keep(self, call):
+        with self.agent.changed:
+            self.calls.append(call)
+            self.agent.changed.notify_all()
+
     def wait(self, condition, what, timeout=20):
         """The first call for which the condition holds."""
         def found():
             return next((call for call in self.calls if condition(call)), None)
-        with self.changed:
-            self.changed.wait_for(lambda: self.error or found(), timeout)
-            if self.error or not found():
-                raise RuntimeError(f"no {what} from the executor: {self.error or f'only {self.calls}'}")
+        with self.agent.changed:
+            self.agent.changed.wait_for(lambda: self.agent.error or found(), timeout)
+            if self.agent.error or not found():
+                raise RuntimeError(f"no {what} from {self.id}: {self.agent.error or f'only {self.calls}'}")
             return found()
 
-    def wait_subscribe(self):
-        return self.wait(lambda call: call.kind == SUBSCRIBE, "SUBSCRIBE")
-
-    def wait_running(self):
-        return self.wait(lambda call: call.state == RUNNING, "TASK_RUNNING")
-
-    def wait_terminal(self):
-        return self.wait(lambda call: call.state in TERMINAL, "terminal update")
+    def wait_terminal(self, state, timeout=20):
+        call = self.wait(lambda call: call.state in TERMINAL, "terminal update", timeout)
+        if call.state != state:
+            raise RuntimeError(f"the task of {self.id} ended {call.state}, not {state}")
+        return call
 
     # -- events ------------------------------------------------------------------------------------------------
 
-    def launch(self, command, **job):
-        """Launch a job, maybe with hooks; returns when, just before the first byte was written."""
-        task = message([(1, "a job"), (2, identifier(TASK)), (3, identifier("agent-1")),
-                        (6, json.dumps({"command": command, **job}))])
-        at = time.monotonic_ns()
-        self._send([(1, LAUNCH), (4, message([(1, task)]))])
-        return at
+    def subscribe(self, connection, accept):
+        form = PROTOBUF if PROTOBUF in accept else JSON
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {form}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        self.subscription, self.form = connection, form
+        self.send("SUBSCRIBED", {
+            "executor_info": {"executor_id": {"value": self.id}},
+            "framework_info": {"user": "root", "name": "bench", "id": {"value": "framework-1"}},
+            "agent_info": {"hostname": "localhost", "id": {"value": "agent-1"}}})
+        data = base64.b64encode(json.dumps(self.job).encode()).decode()
+        self.launched = self.send("LAUNCH", {"task": {
+            "name": "a job", "task_id": {"value": self.id}, "agent_id": {"value": "agent-1"}, "data": data}})
 
     def kill(self):
-        self._send([(1, KILL), (5, message([(1, identifier(TASK))]))])
+        self.send("KILL", {"task_id": {"value": self.id}})
 
-    def _subscribed(self):
-        executor = message([(1, identifier(TASK))])
-        framework = message([(1, "root"), (2, "bench"), (3, identifier("framework-1"))])
-        agent = message([(1, "localhost"), (6, identifier("agent-1"))])
-        self._send([(1, SUBSCRIBED), (2, message([(1, executor), (2, framework), (3, agent)]))])
-
-    def _send(self, event):
-        """One event: protobuf, in a record, in a chunk."""
-        data = message(event)
+    def send(self, kind, body):
+        """One event, in a record, in a chunk."""
+        data = encoded("Event", {"type": kind, kind.lower(): body}, self.form)
         record = b"%d\n" % len(data) + data
-        self.subscription.sendall(b"%x\r\n" % len(record) + record + b"\r\n")
-
-    # -- calls -------------------------------------------------------------------------------------------------
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return  # closed
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        """Answer the requests of one connection, one after the other. What the executor sends is well-formed, or the
-        measurement ends with the error."""
-        try:
-            with connection, connection.makefile("rb") as stream:
-                while stream.readline():
-                    headers = dict(line.lower().split(b": ") for line in iter(lambda: stream.readline().strip(), b""))
-                    body = stream.read(int(headers[b"content-length"]))
-                    self._handle(connection, fields(body), time.monotonic_ns())
-        except ConnectionError:
-            pass  # the executor has ended
-        except Exception as error:
-            with self.changed:
-                self.error = repr(error)
-                self.changed.notify_all()
-
-    def _handle(self, connection, call, at):
-        if call[3] == SUBSCRIBE:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
-                               b"Transfer-Encoding: chunked\r\n\r\n")
-            self.subscription = connection
-            self._subscribed()
-        else:
-            connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-        status = fields(fields(call[5])[1]) if call[3] == UPDATE else {}
-        if 11 in status:
-            self._send([(1, ACKNOWLEDGED), (3, message([(1, status[1]), (2, status[11])]))])
-        with self.changed:
-            self.calls.append(Call(at, call[3], status.get(2)))
-            self.changed.notify_all()
-
-    def close(self):
-        # shutdown wakes the thread in accept, which close alone would not.
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        chunk = b"%x\r\n" % len(record) + record + b"\r\n"
+        with self.sending:
+            at = time.monotonic_ns()
+            self.subscription.sendall(chunk)
+        return at

@@ -1,200 +1,130 @@
 #!/usr/bin/env python3
-"""Compare an executor with the Python cook-executor 0.1.19, under a real Mesos master and agent.
+"""Compare this executor with the Python cook-executor 0.1.19, and with others where there are any.
 
-    bench.py --executor FILE [--other NAME=FILE ...] [--rounds N] [--idle SECONDS]
+    bench.py --executor FILE [--mesos] [--others "NAME=COMMAND ..."] [--rounds N] [--idle SECONDS] [--at-once N,N]
+             [--requests N] [--commands N] [--megabytes N]
 
-In each round every executor, one after the other, runs a `true` task and then a `sleep` of random length, and is
-watched while that just runs. Sets up first what it needs (tests/mesos/setup.sh and setup.sh). Nothing is judged.
-
-Times are seen from outside: by the framework when it has read a whole status update, by pidfd when an executor has
-ended, by the command's own last act, by the agent's log when it has forked its launch helper and when SUBSCRIBE has
-come. That helper, which turns into a shell and that into the executor, takes the same time for all. It is the agent
-that acknowledges an update, while the framework still waits for it: a quick executor has ended before the framework
-reads its terminal update, and the time between is negative. The Python executor shares the pages of its interpreter
-with this program, which makes its PSS look smaller than it is."""
+All run in turns, so that what else the machine does meets them alike: under a small agent of the bench's own, or with
+--mesos under a real master and agent, which tests/mesos/setup.sh sets up first. Then this executor's task API runs in
+turns with Python's http.server, its starting of commands with posix_spawn in C, and its reading of output with
+`tail -F` into `grep`. Nothing is judged. What the tables show and where it comes from is said below them."""
 import argparse
-import json
 import os
-import random
-import re
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-MESOS = os.path.join(os.path.dirname(HERE), "mesos")
-sys.path.insert(1, MESOS)
+import api
+import programs
+import spawn
+import tailing
+import tasks
+from events import Events
+from executor import SmallAgent
+from report import footer, ratio, spread, table
 
-import kernel
-from framework import TERMINAL, Framework, encoded, shown
-from lab import COOKIE, Lab, eventually, marked
-from report import spread, table
+MEANING = """
+A cell is the median [least, most] of its rounds. A ratio is the other's figure divided by this executor's, the median of
+the ratios within a round. `-`: the executor does not do that at all, or it takes 0 of it.
 
-ROUNDS = 7
-# How long a task has been running before its executor counts as idle: the Python one takes a while to settle.
-SETTLE = 1.0
-
-# figure, its unit, digits after the point
-FIGURES = (
-    ("agent's fork to SUBSCRIBE", "ms", 1),
-    ("`true`: ACCEPT to terminal update", "ms", 1),
-    ("command's end to terminal update", "ms", 1),
-    ("terminal update to executor's end", "ms", 1),
-    ("command's end to executor's end", "ms", 1),
-    ("RSS, idle", "kB", 0),
-    ("PSS, idle", "kB", 0),
-    ("anonymous memory, idle", "kB", 0),
-    ("threads, idle", "", 0),
-    ("descriptors, idle", "", 0),
-    ("context switches, idle", "/s", 1),
-    ("CPU ticks, idle", "/s", 1),
-)
-
-
-class TimedFramework(Framework):
-    """Keeps when its last ACCEPT was sent and, as `received` in each status, when that had been read."""
-
-    def call(self, kind, body=None):
-        if kind == "ACCEPT":
-            self.accepted = time.monotonic_ns()
-        super().call(kind, body)
-
-    def _on_update(self, event):
-        event["status"]["received"] = time.monotonic_ns()
-        super()._on_update(event)
+* fetch size: the bytes of the executor's file. Of the Python executor, its packages as they lie on the disk; it needs a
+  Python interpreter besides.
+* exec, exit and end of executors and commands are the kernel's process events, which carry the moment at which they
+  happened. An executor's exec is the last one of its process, a command's the shell's. The end is that of the last thread.
+* {wire}
+* a `true` task starts with {begin}.
+* memory, threads, descriptors, context switches, CPU: /proc/PID/smaps_rollup, task, fd, task/*/status, stat of the
+  executor itself, while one command runs and nothing happens. They all idle in the same minute. CPU comes in ticks of
+  10 ms.
+* at once: all are started before the first is waited for. Their memory is the sum of their PSS, so that shared pages
+  count once; what the Python ones share with this program, which is Python too, counts for less.
+* output: a task writes {megabytes} MB to its standard output at the speed of cat, and waits until its executor has read
+  that: by rchar in /proc/PID/io. CPU and memory are of the executor up to then. Once a second, or when it ends, it tells
+  progress; the last one, 100, has to arrive.
+* API: a client of this program asks; context switches are the server's.
+* one more `true`: LAUNCH to the terminal update of a task with {commands} before commands, less one without any.
+"""
+SMALL_WIRE = """what is written to the agent, SUBSCRIBE and updates, has the time at which the kernel put the last segment into
+  the agent's socket. LAUNCH is the moment before the agent writes it, right after SUBSCRIBED."""
+MESOS_WIRE = """SUBSCRIBE and LAUNCH are in the agent's log. Updates are those of the framework, when it has read them. The agent
+  acknowledges an update while the framework still waits for it: a quick executor has ended before the framework reads
+  its terminal update, and the time between is negative."""
 
 
-class Bench:
-    def __init__(self, lab, framework, idle):
-        self.lab, self.framework, self.idle, self.count = lab, framework, idle, 0
-
-    def round(self, executor):
-        """All figures of one executor, once: a dict."""
-        return {**self.true_task(executor), **self.sleep_task(executor)}
-
-    def true_task(self, executor):
-        task = self.launch(executor, "true")
-        accepted = self.framework.accepted
-        terminal = self.terminal(task)
-        self.completed(task)
-        return {"`true`: ACCEPT to terminal update": (terminal - accepted) / 1e6,
-                "agent's fork to SUBSCRIBE": self.fork_to_subscribe(task)}
-
-    def sleep_task(self, executor):
-        # A random length, so that what polls is not always met at the same moment of its period.
-        length = SETTLE + self.idle + 1 + random.random()
-        task = self.launch(executor, f"sleep {length:.3f}; {kernel.SAYS_WHEN_IT_ENDS}")
-        task.wait_running()
-        time.sleep(SETTLE)
-        commands = [pid for pid, command in marked(self.cookie(task)).items() if f"sleep {length:.3f}" in command]
-        command = next(pid for pid in commands if kernel.parent(pid) not in commands)
-        pid = kernel.parent(command)
-        executor_end = kernel.End(pid)
-
-        switches, ticks = kernel.switches(pid), kernel.ticks(pid)
-        time.sleep(self.idle)
-        switches, ticks = kernel.switches(pid) - switches, kernel.ticks(pid) - ticks
-        memory, threads, descriptors = kernel.memory(pid), len(kernel.threads(pid)), len(kernel.descriptors(pid))
-
-        terminal = self.terminal(task)
-        self.completed(task)
-        command_end, executor_end = kernel.said(task.read("ended")), executor_end.wait()
-        return {"command's end to terminal update": (terminal - command_end) / 1e6,
-                "terminal update to executor's end": (executor_end - terminal) / 1e6,
-                "command's end to executor's end": (executor_end - command_end) / 1e6,
-                "RSS, idle": memory["Rss"], "PSS, idle": memory["Pss"], "anonymous memory, idle": memory["Anonymous"],
-                "threads, idle": threads, "descriptors, idle": descriptors,
-                "context switches, idle": switches / self.idle, "CPU ticks, idle": ticks / self.idle}
-
-    # -- one task ----------------------------------------------------------------------------------------------
-
-    def cookie(self, task):
-        return f"{self.lab.cookie}/{task if isinstance(task, str) else task.id}/"
-
-    def launch(self, executor, command):
-        self.count += 1
-        name = f"task-{self.count}"
-        uri = {"value": executor, "output_file": "cook-executor", "executable": True, "extract": False, "cache": True}
-        variable = {"name": COOKIE, "type": "VALUE", "value": self.cookie(name)}
-        return self.framework.launch(
-            {"task_id": {"value": name}, "name": name, "data": encoded(json.dumps({"command": command}))},
-            {"executor_id": {"value": name}, "name": "bench",
-             "command": {"value": "./cook-executor", "uris": [uri], "environment": {"variables": [variable]}}})
-
-    @staticmethod
-    def terminal(task):
-        """When the terminal update had been read."""
-        task.wait(lambda: set(task.states()) & TERMINAL, "its terminal status", 60)
-        status = task.updates[-1]
-        assert status["state"] == "TASK_FINISHED", f"TASK_FINISHED expected, not {shown(status)}"
-        return status["received"]
-
-    def completed(self, task):
-        """Wait until the agent is through with the executor, so that the next task has the machine for itself."""
-        eventually(lambda: task.executor_id in self.lab.completed_executors(), f"the end of the executor of {task.id}")
-
-    def fork_to_subscribe(self, task):
-        """Both moments by the agent's log, in ms."""
-        with open(self.lab.path("mesos-agent.log")) as file:
-            log = file.read()
-
-        def at(text):
-            hours, minutes, seconds = re.search(rf"^I\d+ (\S+) .*\] {text}", log, re.M)[1].split(":")
-            return (int(hours) * 60 + int(minutes)) * 60 + float(seconds)
-        container = re.search(rf"Launching container (\S+) for executor '{task.executor_id}'", log)[1]
-        forked = at(rf"Forked child with pid '\d+' for container '{container}'")
-        return (at(f"Received Subscribe request for HTTP executor '{task.executor_id}'") - forked) % 86400 * 1e3
+def said(text):
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def rows(samples):
-    """The table's rows, from a dict of each executor's name to its samples, the one under test first."""
-    ours, *others = samples
-    made = []
-    for figure, unit, digits in FIGURES:
-        values = {name: [sample[figure] for sample in rounds] for name, rounds in samples.items()}
-        middles = {name: statistics.median(numbers) for name, numbers in values.items()}
-        made.append([f"{figure}, {unit}".rstrip(", ")] + [spread(numbers, digits) for numbers in values.values()]
-                    + [f"{middles[name] / middles[ours]:.1f}" if min(values[ours]) > 0 else "-" for name in others])
-    return made
+    """The rows of a section: for each program, this executor first, a dict of figures for each round."""
+    figures = dict.fromkeys(figure for rounds in samples for values in rounds for figure in values)
+    for figure in figures:
+        ours, *others = ([values[figure] for values in rounds if figure in values] for rounds in samples)
+        yield [figure, *(spread(values) if values else "-" for values in (ours, *others)),
+               *(ratio(ours, values) if ours and values else "-" for values in others)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", required=True, help="the cook-executor to measure")
-    parser.add_argument("--other", action="append", default=[], metavar="NAME=FILE", help="one more to compare with")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--idle", type=float, default=3, metavar="SECONDS", help="how long to watch in each round")
+    parser.add_argument("--mesos", action="store_true", help="under a real Mesos")
+    parser.add_argument("--others", default="", help="more executors: NAME=COMMAND, separated by blanks")
+    parser.add_argument("--rounds", type=int, default=10, help="of short tasks; the rest has fewer")
+    parser.add_argument("--idle", type=float, default=60, metavar="SECONDS")
+    parser.add_argument("--at-once", default="50,500", metavar="N,N", help="how many executors at once")
+    parser.add_argument("--requests", type=int, default=2000, help="of the API, in a round")
+    parser.add_argument("--commands", type=int, default=300, help="one more command is a share of so many")
+    parser.add_argument("--megabytes", type=int, default=50, help="of output")
     arguments = parser.parse_args()
     if not os.access(arguments.executor, os.X_OK):
         sys.exit(f"{arguments.executor} is not an executable file")
-    for folder in (MESOS, HERE):
-        subprocess.run([os.path.join(folder, "setup.sh")], check=True)
-
     folder = tempfile.mkdtemp(prefix="cook-bench-")
-    executors = {"cook-executor": shutil.copy(arguments.executor, os.path.join(folder, "cook-executor")),
-                 "Python 0.1.19": os.path.join(HERE, "build", "venv", "bin", "cook-executor"),
-                 **dict(other.split("=", 1) for other in arguments.other)}
-    samples = {name: [] for name in executors}
-    cookie = os.path.basename(folder)
-    print(f"files of this run: {folder} (removed at the end, if all goes well)", flush=True)
-    with Lab(os.path.join(folder, "lab"), cookie=cookie) as lab, TimedFramework(lab) as framework:
-        bench = Bench(lab, framework, arguments.idle)
-        for number in range(1, arguments.rounds + 1):
-            for name, executor in executors.items():
-                samples[name].append(bench.round(executor))
-            print(f"round {number} of {arguments.rounds} is done", flush=True)
-        left = marked(cookie + "/")
+    said(f"files of this run: {folder} (removed at the end, if all goes well)")
+    try:
+        compared = [programs.this(arguments.executor, folder), programs.python(), *programs.others(arguments.others)]
+        if arguments.mesos:
+            from mesos import MesosAgent as Place  # needs what its setup has made
+        else:
+            Place = SmallAgent
+        with Place(folder, Events()) as place:
+            measure(place, compared, arguments)
+    except (RuntimeError, AssertionError) as error:
+        sys.exit(str(error))
     shutil.rmtree(folder)
 
+
+def measure(place, compared, arguments):
+    few = max(1, arguments.rounds // 3)
+    sections = [[[{"fetch size, bytes": program.size}] for program in compared],
+                tasks.shorts(place, compared, arguments.rounds, said)]
+    idle = tasks.idle(place, compared, arguments.idle, said)
+    sections.append(idle)
+    largest = max(found[0]["idle: anonymous memory, kB"] for found in idle) * tasks.ALLOWANCE
+    for wanted in map(int, arguments.at_once.split(",")):
+        count = tasks.fits(place, wanted, largest)
+        if count < wanted:
+            said(f"only {count} executors at once: {wanted} of the largest do not fit into this machine")
+        sections.append(tasks.crowd(place, compared, count, few if count <= 100 else 1, said))
+    *output, yardstick = tailing.compare(place, compared, arguments.megabytes, few, said)
+    sections.append(output)
+
+    beside = [[*row[:2], "tail -F into grep", *row[2:]] for row in rows([output[0], yardstick])]
+    said("the task API")
+    for others, name in ((api.compare(place, compared[0].arguments, arguments.requests, few), "Python's http.server"),
+                         (spawn.compare(place, compared[0].arguments, arguments.commands, few), "posix_spawn in C")):
+        beside += [[figure, spread(ours, digits), name, spread(theirs, digits), ratio(ours, theirs)]
+                   for figure, ours, theirs, digits in others]
+
+    names = [program.name for program in compared]
     print()
-    table(["median [min, max]", *executors, *(f"{name}: ratio" for name in list(executors)[1:])], rows(samples))
-    print(f"{arguments.rounds} rounds of {arguments.idle:g} idle seconds, {time.strftime('%Y-%m-%d')}, "
-          f"{kernel.machine()}, {kernel.load()}")
-    if left:
-        sys.exit(f"processes were left behind: {left}")
+    table([f"under {place.name}", *names, *(f"ratio of {name}" for name in names[1:])],
+          [row for section in sections for row in rows(section)])
+    print()
+    table(["beside other programs", names[0], "other", "it", "ratio"], beside)
+    wire = MESOS_WIRE if arguments.mesos else SMALL_WIRE
+    print(MEANING.format(wire=wire, begin=place.begin, megabytes=arguments.megabytes, commands=arguments.commands))
+    footer(f"{arguments.rounds} rounds of short tasks, {arguments.idle:g} idle seconds, {few} rounds of the rest, 1 of "
+           "more than 100 at once")
 
 
 if __name__ == "__main__":

@@ -1,135 +1,69 @@
 #!/usr/bin/env python3
-"""Measure what one executor takes, and hold its budgets.
+"""Measure what an executor takes, and hold its budgets.
 
-    footprint.py --executor FILE [--idle SECONDS] [--runs N]
+    footprint.py --executor FILE [--executors N] [--idle SECONDS] [--traced N]
 
-A small agent of this program's own runs a `sleep` through the executor and reads from the kernel what that takes, while
-the task just runs and again after a PATCH of the kind that is hardest on the server; then it times some short tasks.
-Exit status 1 if a figure is over its budget. Times depend on the machine and are not judged."""
+So many executors run a `sleep` each under an agent of this program's own, side by side as on a host. The kernel says
+what each of them takes then, and how often any of them woke up while nothing happened; strace counts the system calls
+of some short tasks meanwhile. One of them had its API used before: by a PATCH of the kind that is hardest on a server,
+and by a storm of PATCHes. All is counted and
+nothing timed, so that a busy machine gives the same figures. Exit status 1 if a figure is over its budget."""
 import argparse
 import contextlib
 import os
 import shutil
-import signal
 import socket
+import statistics
 import sys
 import tempfile
 import time
 import urllib.parse
 
+import api
 import kernel
-from agent import KILLED, TERMINAL, Agent
-from report import spread, table
+from executor import SmallAgent
+from gate import Gate
+from messages import TERMINAL
+from report import footer, spread, table
 
-BYTES = 950_000
-RSS_KB = 1150
-ANONYMOUS_KB = 250
-THREADS = 2
-EPOLLS = 1
-DESCRIPTORS = 16
-DESCRIPTORS_PER_COMMAND = 2
-IDLE_SWITCHES = 0
-# After the last state, until everything that it has set off is over (progress is sampled each second).
-SETTLE = 1.5
-TRACED_RUNS = 5
-
-
-class Executor(contextlib.AbstractContextManager):
-    """One executor in a sandbox and a session of its own, under an agent of its own, and subscribed. Whatever is left
-    of it at the end of the `with` is killed."""
-
-    def __init__(self, program, folder, wrapper=()):
-        self.agent = Agent()
-        self.sandbox = tempfile.mkdtemp(dir=folder)
-        output = os.open(os.path.join(self.sandbox, "output"), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        arguments, environment = [*wrapper, program], self.agent.environment(self.sandbox)
-        actions = [(os.POSIX_SPAWN_DUP2, source, target) for source, target in ((nothing, 0), (output, 1), (output, 2))]
-        os.chdir(self.sandbox)  # posix_spawn has no way to say it for the child alone
-        self.started = time.monotonic_ns()
-        self.pid = os.posix_spawn(arguments[0], arguments, environment, file_actions=actions, setsid=True,
-                                  setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])  # which Python ignores
-        self.end = kernel.End(self.pid)
-        os.close(output)
-        os.close(nothing)
-        try:
-            self.subscribed = self.agent.wait_subscribe().at
-        except BaseException as error:
-            self.__exit__(type(error))
-            raise
-
-    def command(self):
-        """The pid of the one command that runs."""
-        return kernel.processes(lambda pid: kernel.parent(pid) == self.pid)[0]
-
-    def ends(self):
-        """Wait for the executor's end; when it was."""
-        at = self.end.wait()
-        _, status = os.waitpid(self.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        left = kernel.processes(lambda pid: kernel.session(pid) == self.pid)
-        if code or left:
-            raise RuntimeError(f"the executor ended with {code} and left the processes {left} behind")
-        return at
-
-    def __exit__(self, error=None, *_):
-        for name in ("output", "executor.log") if error else ():
-            with contextlib.suppress(FileNotFoundError), open(os.path.join(self.sandbox, name)) as file:
-                print(f"{name}:", *file, sep="\n  ", file=sys.stderr)
-        for pid in kernel.processes(lambda pid: kernel.session(pid) == self.pid):
-            os.kill(pid, signal.SIGKILL)
-        self.agent.close()
-        os.chdir("/")
+# What CI holds. Lower a number when the executor takes less; it takes a reason to raise one.
+BUDGETS = {
+    "bytes of the file": 950_000,
+    "RSS, kB": 1150,
+    "anonymous memory, kB": 224,
+    "PSS, kB": 320,
+    "threads": 2,
+    "epoll instances": 1,
+    "descriptors, with one command": 16 + 2,
+    "context switches while idle": 0,
+    "CPU ticks while idle": 0,
+    "voluntary context switches per API request": 2,
+    "growth of anonymous memory by 10,000 PATCHes, kB": 64,
+    "threads after that": 2,
+    "epoll instances after that": 1,
+    "descriptors after that, with one command": 16 + 2,
+    "system calls, exec to SUBSCRIBE": 146,
+    "system calls, command's exit to terminal update": 54,
+}
+# Who has not been switched for so many seconds has done everything that the last event has set off (progress is sampled
+# each second).
+QUIET = 1.5
+# A connection's last timer wakes the executor once more after it has been closed.
+CONNECTION_TIMER = 6
+REQUESTS = 2000
 
 
 class Figures:
-    """The rows of the table."""
+    """The rows of the table. Each figure has one value of each executor or run."""
 
     def __init__(self):
-        self.rows, self.over = [], 0
+        self.rows, self.over = [], []
 
-    def add(self, figure, measured, budget=None, unit=""):
-        """A figure with its budget, or one that is only shown."""
-        is_over = budget is not None and measured > budget
-        self.over += is_over
-        self.rows.append((figure, f"{measured}{unit}", "" if budget is None else f"{budget}{unit}" + is_over * " OVER"))
-
-
-def idle(figures, program, folder, seconds):
-    """A task that just runs: memory, threads, descriptors, wake-ups; the same after a PATCH."""
-    with Executor(program, folder) as executor:
-        executor.agent.launch("sleep 1000")
-        executor.agent.wait_running()
-        time.sleep(SETTLE)
-        os.sync()  # pages of a freshly written file would count as dirty
-        memory = kernel.memory(executor.pid)
-        figures.add("RSS", memory["Rss"], RSS_KB, " kB")
-        figures.add("PSS, alone on the host", memory["Pss"], unit=" kB")
-        figures.add("anonymous memory", memory["Anonymous"], ANONYMOUS_KB, " kB")
-        while_idle(figures, executor.pid, seconds, "")
-
-        endpoint = kernel.environment(executor.command())["EXECUTOR_ENDPOINT"]
-        patch(endpoint, [b'{"progress": 10, ', b'"message": "a tenth"}'])
-        time.sleep(SETTLE)
-        while_idle(figures, executor.pid, seconds, " after a PATCH (Expect, chunked)")
-        memory = kernel.memory(executor.pid)
-        figures.add("RSS after a PATCH (Expect, chunked)", memory["Rss"], unit=" kB")
-        figures.add("anonymous memory after a PATCH (Expect, chunked)", memory["Anonymous"], unit=" kB")
-
-        executor.agent.kill()
-        if executor.agent.wait_terminal().state != KILLED:
-            raise RuntimeError("killed, the task did not end TASK_KILLED")
-        executor.ends()
-
-
-def while_idle(figures, pid, seconds, when):
-    figures.add("threads" + when, len(kernel.threads(pid)), THREADS)
-    figures.add("epoll instances" + when, kernel.epolls(pid), EPOLLS)
-    figures.add("descriptors, one command" + when, len(kernel.descriptors(pid)), DESCRIPTORS + DESCRIPTORS_PER_COMMAND)
-    switches, ticks = kernel.switches(pid), kernel.ticks(pid)
-    time.sleep(seconds)
-    figures.add(f"context switches in {seconds:g} idle seconds{when}", kernel.switches(pid) - switches, IDLE_SWITCHES)
-    figures.add(f"CPU ticks in {seconds:g} idle seconds{when}", kernel.ticks(pid) - ticks)
+    def add(self, figure, values, judge=max):
+        budget, judged = BUDGETS[figure], judge(values)
+        if judged > budget:
+            self.over.append(figure)
+        self.rows.append((figure, spread(values, 2 if isinstance(values[0], float) else 0), f"{budget}" + (judged > budget) * " OVER"))
 
 
 def patch(endpoint, chunks):
@@ -146,91 +80,129 @@ def patch(endpoint, chunks):
         raise RuntimeError(f"the PATCH was answered with {interim} and {final}")
 
 
-def times(figures, program, folder, runs):
-    """How long things take, each time with a fresh executor."""
-    subscribed, finished, gone, noticed = [], [], [], []
-    for _ in range(runs):
-        with Executor(program, folder) as executor:
-            launched = executor.agent.launch("true")
-            terminal = executor.agent.wait_terminal().at
-            gone.append(executor.ends() - terminal)
-            subscribed.append(executor.subscribed - executor.started)
-            finished.append(terminal - launched)
-        with Executor(program, folder) as executor:
-            executor.agent.launch(f"sleep 0.1; {kernel.SAYS_WHEN_IT_ENDS}")
-            terminal = executor.agent.wait_terminal().at
-            executor.ends()
-            with open(os.path.join(executor.sandbox, "ended")) as file:
-                noticed.append(terminal - kernel.said(file.read()))
-    for figure, values in (("exec to SUBSCRIBE", subscribed), ("LAUNCH of `true` to its terminal update", finished),
-                           ("a command's end to the terminal update", noticed),
-                           ("terminal update to the executor's end", gone)):
-        figures.add(f"{figure}, {runs} runs", spread([value / 1e6 for value in values]), unit=" ms")
+def resting(figures, pids):
+    """Executors that all do the same: nothing."""
+    memory = [kernel.memory(pid) for pid in pids]
+    figures.add("RSS, kB", [each["Rss"] for each in memory])
+    figures.add("anonymous memory, kB", [each["Anonymous"] for each in memory])
+    figures.add("PSS, kB", [each["Pss"] for each in memory], statistics.median)
+    figures.add("threads", [len(kernel.threads(pid)) for pid in pids])
+    figures.add("epoll instances", [kernel.epolls(pid) for pid in pids])
+    figures.add("descriptors, with one command", [len(kernel.descriptors(pid)) for pid in pids])
 
 
-def syscalls(figures, program, folder):
-    """How many system calls it takes, all threads together. The number varies with which thread gets to poll."""
-    strace = shutil.which("strace")
-    if not strace:
-        figures.add("system calls", "strace is not installed")
-        return
-    trace = os.path.join(folder, "trace")
-    counts = []
-    for _ in range(TRACED_RUNS):
-        with Executor(program, folder, wrapper=[strace, "-f", "-o", trace]) as executor:
-            executor.agent.launch("true")
-            executor.agent.wait_terminal()
-            executor.ends()
-            counts.append(count_syscalls(trace, executor.agent.calls))
-    subscribed, noticed = zip(*counts)
-    figures.add(f"system calls, exec to SUBSCRIBE, {TRACED_RUNS} runs", spread(subscribed, 0))
-    figures.add(f"system calls, a command's end to the terminal update, {TRACED_RUNS} runs", spread(noticed, 0))
+def api_used(figures, run):
+    """What it takes to use the API of one, and what is left of that."""
+    endpoint = kernel.environment(run.command())["EXECUTOR_ENDPOINT"]
+    patch(endpoint, [b'{"progress": 10, ', b'"message": "a tenth"}'])
+    client = api.Client(endpoint)
+    before = kernel.switches(run.pid, "voluntary")
+    for _ in range(REQUESTS):
+        client.get()
+    figures.add("voluntary context switches per API request",
+                [(kernel.switches(run.pid, "voluntary") - before) / REQUESTS])
+    client.close()
+    kernel.quiet([run.pid], QUIET)
+    before = kernel.memory(run.pid)["Anonymous"]
+    api.storm(endpoint)
+    kernel.quiet([run.pid], CONNECTION_TIMER)
+    figures.add("growth of anonymous memory by 10,000 PATCHes, kB", [kernel.memory(run.pid)["Anonymous"] - before])
+    figures.add("threads after that", [len(kernel.threads(run.pid))])
+    figures.add("epoll instances after that", [kernel.epolls(run.pid)])
+    figures.add("descriptors after that, with one command", [len(kernel.descriptors(run.pid))])
 
 
-def count_syscalls(trace, calls):
-    """System calls up to the writing of SUBSCRIBE, and from the command's end up to that of the terminal update."""
-    with open(trace) as file:
-        lines = [line.split(maxsplit=1)[1] for line in file]
+def work(pids):
+    """The context switches and the clock ticks of each so far."""
+    return [(kernel.switches(pid), round(kernel.cpu(pid) * os.sysconf("SC_CLK_TCK"))) for pid in pids]
+
+
+def system_calls(place, program, runs):
+    """(from exec to the write of SUBSCRIBE, from the command's exit to that of the terminal update) of each run, all
+    threads together. They get one CPU: which thread gets to poll when there are two is a matter of luck."""
+    counts, cpus = [], os.sched_getaffinity(0)
+    for number in range(runs):
+        trace, gate = os.path.join(place.folder, f"trace-{number}"), Gate(place.folder)
+        os.sched_setaffinity(0, [min(cpus)])  # what is started inherits it
+        with place.start([shutil.which("strace"), "-f", "-o", trace, program], gate.wait) as run:
+            os.sched_setaffinity(0, cpus)
+            run.running()
+            kernel.quiet([run.pid])
+            gate.open()
+            run.terminal()
+            run.ends()
+            with open(trace) as file:
+                counts.append(count(file, run.session.calls))
+    return counts
+
+
+def count(trace, calls):
+    lines = [line.split(maxsplit=1)[1] for line in trace]
     # Each request is one write; the executor makes its calls one after the other.
     writes = [index for index, text in enumerate(lines) if '"POST ' in text]
     terminal = next(index for index, call in zip(writes, calls) if call.state in TERMINAL)
     command_end = next(index for index, text in enumerate(lines) if text.startswith("+++ exited"))
 
-    def count(start, stop):
+    def between(start, stop):
         # The other lines are signals, exits, and second halves of calls that another thread's came between.
         return sum(text[0].isalpha() for text in lines[start:stop + 1])
-    return count(0, writes[0]), count(command_end, terminal)
+    return between(0, writes[0]), between(command_end, terminal)
+
+
+def measure(figures, program, folder, arguments):
+    with SmallAgent(folder) as place:
+        runs, stack = place.start_many([program], "sleep 1000", arguments.executors)
+        with stack:
+            for run in runs:
+                run.running()
+            pids = [run.pid for run in runs]
+            kernel.quiet(pids, QUIET)
+            os.sync()  # pages of a freshly written file would count as dirty
+            resting(figures, pids)
+            api_used(figures, runs[0])
+
+            before, end = work(pids), time.monotonic() + arguments.idle
+            traced = system_calls(place, program, arguments.traced)
+            time.sleep(max(0.0, end - time.monotonic()))
+            idle = [(after[0] - earlier[0], after[1] - earlier[1]) for earlier, after in zip(before, work(pids))]
+            figures.add("context switches while idle", [each[0] for each in idle])
+            figures.add("CPU ticks while idle", [each[1] for each in idle])
+            figures.add("system calls, exec to SUBSCRIBE", [each[0] for each in traced], min)
+            figures.add("system calls, command's exit to terminal update", [each[1] for each in traced], min)
+
+            for run in runs:
+                run.kill()
+            for run in runs:
+                run.terminal("TASK_KILLED")
+                run.ends()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", required=True, help="the cook-executor to measure")
-    parser.add_argument("--idle", type=float, default=10, metavar="SECONDS", help="how long to watch (twice)")
-    parser.add_argument("--runs", type=int, default=20, help="of what is timed")
+    parser.add_argument("--executors", type=int, default=50, help="how many of them side by side")
+    parser.add_argument("--idle", type=float, default=60, metavar="SECONDS", help="how long to watch them doing nothing")
+    parser.add_argument("--traced", type=int, default=9, help="runs under strace")
     arguments = parser.parse_args()
     if not os.access(arguments.executor, os.X_OK):
         sys.exit(f"{arguments.executor} is not an executable file")
-
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
-        with contextlib.suppress(OSError):  # of the listing itself, closed by now
-            os.set_inheritable(descriptor, descriptor <= 2)  # the executor would inherit what our caller left open
+    if not shutil.which("strace"):
+        sys.exit("strace is missing: install it (apt-get install strace)")
 
     figures = Figures()
     with tempfile.TemporaryDirectory(prefix="cook-footprint-") as folder:
         # A copy, so that nobody builds it anew meanwhile, and that it shares no pages with others.
         program = shutil.copy(arguments.executor, os.path.join(folder, "cook-executor"))
-        figures.add("bytes of the file", os.path.getsize(program), BYTES)
+        figures.add("bytes of the file", [os.path.getsize(program)])
         try:
-            idle(figures, program, folder, arguments.idle)
-            times(figures, program, folder, arguments.runs)
-            syscalls(figures, program, folder)
-        except (RuntimeError, TimeoutError) as error:
+            measure(figures, program, folder, arguments)
+        except RuntimeError as error:
             sys.exit(str(error))
     table(("figure", "measured", "budget"), figures.rows)
-    print(f"{time.strftime('%Y-%m-%d')}, {kernel.machine()}, {kernel.load()}; times: median [min, max], not judged",
-          flush=True)
+    footer(f"{arguments.executors} executors, {arguments.idle:g} idle seconds, {arguments.traced} runs under strace; median "
+           "[least, most]; the most is judged, of PSS the median, of system calls the least")
     if figures.over:
-        sys.exit(f"{figures.over} figures are over their budget")
+        sys.exit(f"over budget: {', '.join(figures.over)}")
 
 
 if __name__ == "__main__":

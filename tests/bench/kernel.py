@@ -1,10 +1,8 @@
-"""What the kernel says about a process. No figure of the bench comes from the measured program itself."""
+"""What the kernel says about processes. No figure of the bench comes from the measured program itself."""
 import os
 import platform
 import re
-import select
 import sys
-import threading
 import time
 
 # A thread that has just read a call or seen an end should not wait 5 ms, Python's default, for one that only computes.
@@ -17,10 +15,32 @@ def read(*names):
         return file.read()
 
 
+def monotonic(wall):
+    """A moment of the wall clock (CLOCK_REALTIME, ns) on the monotonic clock."""
+    while True:
+        before, now, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < 20_000:  # else we were interrupted between the two readings
+            return wall - now + (before + after) // 2
+
+
+# -- memory ----------------------------------------------------------------------------------------------------
+
 def memory(pid):
     """Rss, Pss, Anonymous and so on, in kB, of all mappings together."""
     return {name: int(value) for name, value in re.findall(r"^(\w+): +(\d+) kB$", read(pid, "smaps_rollup"), re.M)}
 
+
+def peak(pid):
+    """The most resident memory that it has had so far, in kB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", read(pid, "status"))[1])
+
+
+def available():
+    """How much memory new processes could get without swapping, in kB."""
+    return int(re.search(r"MemAvailable: +(\d+)", read("meminfo"))[1])
+
+
+# -- threads and descriptors -----------------------------------------------------------------------------------
 
 def threads(pid):
     return os.listdir(f"/proc/{pid}/task")
@@ -36,10 +56,24 @@ def epolls(pid):
     return descriptors(pid).count("anon_inode:[eventpoll]")
 
 
-def switches(pid):
-    """Context switches so far, voluntary and not, of all threads."""
+# -- work ------------------------------------------------------------------------------------------------------
+
+def switches(pid, kind=""):
+    """Context switches so far of all threads, or only the "voluntary" ones: to wait for something."""
     texts = (read(pid, "task", thread, "status") for thread in threads(pid))
-    return sum(int(count) for text in texts for count in re.findall(r"ctxt_switches:\s+(\d+)", text))
+    return sum(int(count) for text in texts for count in re.findall(rf"^{kind or '.*'}_ctxt_switches:\s+(\d+)", text, re.M))
+
+
+def quiet(pids, seconds=0.5, timeout=30):
+    """Wait until no thread of these processes has been switched for so long."""
+    deadline, since, last = time.monotonic() + timeout, time.monotonic(), None
+    while time.monotonic() - since < seconds:
+        now = list(map(switches, pids))
+        if now != last:
+            since, last = time.monotonic(), now
+        if since > deadline:
+            raise RuntimeError(f"the processes {pids} did not become quiet within {timeout} s")
+        time.sleep(0.02)
 
 
 def stat(pid):
@@ -47,10 +81,17 @@ def stat(pid):
     return read(pid, "stat").rpartition(")")[2].split()
 
 
-def ticks(pid):
-    """CPU time so far in clock ticks, user and system."""
-    return sum(map(int, stat(pid)[11:13]))
+def cpu(pid):
+    """CPU time so far in seconds, user and system, also of threads that have ended; in steps of a clock tick (10 ms)."""
+    return sum(map(int, stat(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
 
+
+def bytes_read(pid):
+    """By all its calls of read and its like so far, from whatever."""
+    return int(re.search(r"rchar: (\d+)", read(pid, "io"))[1])
+
+
+# -- relations -------------------------------------------------------------------------------------------------
 
 def parent(pid):
     return int(stat(pid)[1])
@@ -77,36 +118,7 @@ def environment(pid):
     return dict(line.split("=", 1) for line in read(pid, "environ").split("\0") if "=" in line)
 
 
-class End:
-    """Watches a process from now on for the moment of its end, in nanoseconds of the monotonic clock."""
-
-    def __init__(self, pid):
-        self.pid, self.at = pid, None
-        self.descriptor = os.pidfd_open(pid)
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.thread.start()
-
-    def _watch(self):
-        select.select([self.descriptor], [], [])
-        self.at = time.monotonic_ns()
-        os.close(self.descriptor)
-
-    def wait(self, timeout=20):
-        self.thread.join(timeout)
-        if self.at is None:
-            raise TimeoutError(f"process {self.pid} has not ended within {timeout} s")
-        return self.at
-
-
-# The last part of a shell command: it leaves in the file `ended` when that was. Who watches the process from outside
-# knows it only when the scheduler lets him, on a busy machine after the terminal update.
-SAYS_WHEN_IT_ENDS = "exec date +%s%N >ended"
-
-
-def said(text):
-    """The moment in such a file, on the monotonic clock."""
-    return int(text) + time.monotonic_ns() - time.time_ns()
-
+# -- the machine -----------------------------------------------------------------------------------------------
 
 def machine():
     """The class of this machine, in a line."""

@@ -1,11 +1,30 @@
 """Figures as text."""
 import statistics
+import time
+
+import kernel
 
 
-def spread(values, digits=2):
+def number(value, digits=None):
+    """As many digits after the point as are asked for, or as make sense."""
+    if digits is None:
+        size = abs(value)
+        digits = 0 if size >= 100 or value == int(value) else 1 if size >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def spread(values, digits=None):
     """The median of some values, and between which they lie."""
-    low, middle, high = (f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
+    if digits is None:  # those of the median for all three
+        middle = statistics.median(values)
+        digits = len(number(middle).partition(".")[2]) if middle else 0
+    low, middle, high = (number(value, digits) for value in (min(values), statistics.median(values), max(values)))
     return middle if low == high else f"{middle} [{low}, {high}]"
+
+
+def ratio(ours, theirs):
+    """The median of the other's values, each divided by ours of the same round."""
+    return number(statistics.median(other / our for our, other in zip(ours, theirs)), 2) if all(ours) else "-"
 
 
 def table(head, rows):
@@ -18,3 +37,8 @@ def table(head, rows):
     line(["-" * width for width in widths])
     for row in rows:
         line(row)
+
+
+def footer(how):
+    """When, where and how."""
+    print(f"{time.strftime('%Y-%m-%d')}, {kernel.machine()}, {kernel.load()}: {how}", flush=True)

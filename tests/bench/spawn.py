@@ -1,21 +1,9 @@
-#!/usr/bin/env python3
-"""Measure what one more command of a task takes, beside the least that the system allows.
+"""What one more command of a task takes, beside the least that the system allows.
 
-    spawn.py --executor FILE [--commands N] [--rounds N]
-
-In turns, in one run: a task with N before commands `true`, less one without any; and a program in C that does
-posix_spawn and waitpid for `sh -c true` N times."""
-import argparse
+In turns: a task with so many before commands `true`, less one without any; and a program in C that does posix_spawn and
+waitpid for `sh -c true` as often."""
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
-import time
-
-import kernel
-from footprint import Executor
-from report import spread, table
 
 BARE = r"""
 #include <spawn.h>
@@ -40,41 +28,24 @@ int main(int count, char **arguments) {
 """
 
 
-def task(program, folder, commands):
+def task(place, program, commands):
     """Nanoseconds from the LAUNCH of a task with so many before commands to its terminal update."""
-    with Executor(program, folder) as executor:
-        launched = executor.agent.launch("true", before_commands=[{"value": "true"}] * commands)
-        took = executor.agent.wait_terminal().at - launched
-        executor.ends()
-    return took
+    with place.start(program, "true", before_commands=[{"value": "true"}] * commands) as run:
+        run.terminal()
+        run.ends()
+        moments = run.moments()
+    return moments["terminal"] - moments["launch"]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--executor", required=True, help="the cook-executor to measure")
-    parser.add_argument("--commands", type=int, default=500)
-    parser.add_argument("--rounds", type=int, default=7)
-    arguments = parser.parse_args()
-    if not os.access(arguments.executor, os.X_OK):
-        sys.exit(f"{arguments.executor} is not an executable file")
-    ours, bare, ratios = [], [], []
-    with tempfile.TemporaryDirectory(prefix="cook-spawn-") as folder:
-        program = shutil.copy(arguments.executor, os.path.join(folder, "cook-executor"))
-        source, least = os.path.join(folder, "bare.c"), os.path.join(folder, "bare")
-        with open(source, "w") as file:
-            file.write(BARE)
-        subprocess.run(["cc", "-O2", "-o", least, source], check=True)
-        for _ in range(arguments.rounds):
-            count = str(arguments.commands)
-            bare.append(int(subprocess.run([least, count], check=True, capture_output=True).stdout) / 1000)
-            more = task(program, folder, arguments.commands) - task(program, folder, 0)
-            ours.append(more / arguments.commands / 1000)
-            ratios.append(ours[-1] / bare[-1])
-    table(("figure", "cook-executor", "posix_spawn in C", "ratio"),
-          [("one more `true`, us", spread(ours, 0), spread(bare, 0), spread(ratios))])
-    print(f"{time.strftime('%Y-%m-%d')}, {kernel.machine()}, {kernel.load()}; {arguments.rounds} rounds of "
-          f"{arguments.commands} commands, medians [min, max], ratios of the same round", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def compare(place, program, commands, rounds):
+    """One row (figure, our values, the other's values, digits); values at the same place are of the same round."""
+    source, least = os.path.join(place.folder, "bare.c"), os.path.join(place.folder, "bare")
+    with open(source, "w") as file:
+        file.write(BARE)
+    subprocess.run(["cc", "-O2", "-o", least, source], check=True)
+    ours, bare = [], []
+    for _ in range(rounds):
+        done = subprocess.run([least, str(commands)], check=True, capture_output=True)
+        bare.append(int(done.stdout) / 1000)
+        ours.append((task(place, program, commands) - task(place, program, 0)) / commands / 1000)
+    return [("one more `true`, us", ours, bare, 0)]

@@ -1,0 +1,111 @@
+"""The kernel's own account of when processes start, exec and end: its process events (connector, <linux/cn_proc.h>).
+
+Each event carries the moment, on the monotonic clock, at which it happened, so that it does not matter when somebody
+reads it. It takes CONFIG_PROC_EVENTS, no container of one's own, and before Linux 6.6 root."""
+import collections
+import os
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+NETLINK_CONNECTOR = 11
+CN_IDX_PROC = CN_VAL_PROC = 1
+PROC_CN_MCAST_LISTEN = 1
+NLMSG_DONE = 3
+FORK, EXEC, EXIT = 0x00000001, 0x00000002, 0x80000000
+# struct nlmsghdr, struct cn_msg; of struct proc_event: what, cpu, when, and for all three the ids that follow.
+HEADER = struct.Struct("=IHHIIIIIIHH")
+EVENT = struct.Struct("=IIQIIII")
+SO_RCVBUFFORCE = 33   # of <asm-generic/socket.h>: beyond net.core.rmem_max, for root
+BUFFER = 32 << 20
+
+
+class Process:
+    """What has happened to one process, each moment in ns of the monotonic clock."""
+
+    def __init__(self, parent):
+        self.parent, self.children = parent, []
+        self.execs = []     # every exec of it
+        self.threads = 1    # that have not ended
+        self.end = None     # when the last thread had ended
+
+
+class Events:
+    """Follows all processes of the machine that are forked from now on."""
+
+    def __init__(self):
+        self.processes = collections.defaultdict(lambda: Process(None))
+        self.changed, self.error = threading.Condition(), None
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+        except PermissionError:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        try:
+            self.socket.bind((0, CN_IDX_PROC))
+            body = struct.pack("=I", PROC_CN_MCAST_LISTEN)
+            self.socket.send(HEADER.pack(HEADER.size + len(body), NLMSG_DONE, 0, 0, 0, CN_IDX_PROC, CN_VAL_PROC, 0, 0,
+                                         len(body), 0) + body)
+            threading.Thread(target=self._read, daemon=True).start()
+            self.end(subprocess.Popen(["true"]).pid, 2)
+        except (OSError, RuntimeError) as error:
+            raise RuntimeError("the kernel gives no process events here (it takes CONFIG_PROC_EVENTS, no container, and "
+                               f"before Linux 6.6 root): {error}") from None
+
+    def _read(self):
+        try:
+            while True:
+                data = self.socket.recv(4096)
+                what, _, when, *ids = EVENT.unpack_from(data, HEADER.size)
+                with self.changed:
+                    self._note(what, when, *ids)
+        except OSError as error:  # ENOBUFS: more than we could read in time
+            with self.changed:
+                self.error = f"process events were lost: {error}"
+                self.changed.notify_all()
+
+    def _note(self, what, when, first, group, child, child_group):
+        if what == FORK and child == child_group:
+            self.processes[child] = Process(group)
+            self.processes[group].children.append(child)
+        elif what == FORK:
+            self.processes[child_group].threads += 1  # its parent is that of the process
+        elif what == EXEC:
+            self.processes[group].execs.append(when)
+        elif what == EXIT:
+            process = self.processes[group]
+            process.threads -= 1
+            if process.threads == 0:
+                process.end = when
+        else:
+            return
+        self.changed.notify_all()
+
+    # -- asking ------------------------------------------------------------------------------------------------
+
+    def wait(self, condition, what, timeout=5):
+        """What the condition gives, as soon as that is not None."""
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while (found := condition()) is None:
+                if self.error or not self.changed.wait(deadline - time.monotonic()):
+                    raise RuntimeError(self.error or f"no event of {what} within {timeout} s")
+            return found
+
+    def exec(self, pid):
+        """When the process has become the program that it is (its last exec)."""
+        return self.wait(lambda: self.processes[pid].execs[-1] if self.processes[pid].execs else None,
+                         f"the exec of {pid}")
+
+    def command(self, pid):
+        """The first child of this process that is a program of its own, and when it became that."""
+        def found():
+            children = self.processes[pid].children
+            return next(((child, self.processes[child].execs[0]) for child in children if self.processes[child].execs), None)
+        return self.wait(found, f"a command of {pid}")
+
+    def end(self, pid, timeout=5):
+        """When the last thread of the process had ended."""
+        return self.wait(lambda: self.processes[pid].end, f"the end of {pid}", timeout)
