@@ -4,6 +4,7 @@
 TARGET ?= x86_64-unknown-linux-musl
 RELEASE = target/$(TARGET)/release
 EXECUTOR = $(RELEASE)/cook-executor
+TINY = target/tiny/$(TARGET)/release/cook-executor
 CARGO = cargo
 JOB ?=
 FUZZ_SECONDS ?= 60
@@ -15,17 +16,30 @@ BENCH ?=
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: target-$(TARGET) ## Build the executor: one static file
-	$(CARGO) build --locked --release --target $(TARGET) --bin cook-executor
+	packaging/cargo.sh release $(TARGET) build
 	@ls -l $(EXECUTOR)
 
 .PHONY: release-all
 release-all: ## Build the executor for x86_64 and aarch64
 	$(MAKE) build TARGET=x86_64-unknown-linux-musl
 	$(MAKE) build TARGET=aarch64-unknown-linux-musl
+
+.PHONY: tiny
+tiny: target-$(TARGET) rust-src ## Build a smaller one, standard library and all (needs rust-src; unstable in cargo)
+	packaging/cargo.sh tiny $(TARGET) build
+	packaging/size.sh tiny $(TARGET)
+
+.PHONY: reproduce
+reproduce: build ## Build the last commit again elsewhere: it must be the same file
+	packaging/reproduce.sh $(EXECUTOR) build TARGET=$(TARGET)
+
+.PHONY: reproduce-tiny
+reproduce-tiny: tiny ## The same for the smaller one
+	packaging/reproduce.sh $(TINY) tiny TARGET=$(TARGET)
 
 .PHONY: run
 run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
@@ -34,6 +48,10 @@ run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
 .PHONY: test
 test: target-$(TARGET) ## Run all tests that need no Mesos
 	$(CARGO) test --locked --target $(TARGET)
+
+.PHONY: test-tiny
+test-tiny: tiny ## Run the tests of the executor's behaviour with the smaller one
+	COOK_TEST_EXECUTOR=$(abspath $(TINY)) $(CARGO) test --locked --target $(TARGET) --test '*'
 
 .PHONY: test-mesos
 test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
@@ -59,7 +77,7 @@ lint: target-$(TARGET) ## Check the formatting and let clippy look
 
 .PHONY: size
 size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its budget
-	packaging/size.sh $(TARGET)
+	packaging/size.sh release $(TARGET)
 
 .PHONY: footprint
 footprint: build ## Count what executors take at rest and for a short task, and hold the budgets (needs strace)
@@ -82,3 +100,7 @@ clean: ## Remove everything that was built
 .PHONY: target-%
 target-%:
 	@rustc --print target-libdir --target $* | xargs test -d || rustup target add $*
+
+.PHONY: rust-src
+rust-src:
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || rustup component add rust-src

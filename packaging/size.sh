@@ -1,16 +1,18 @@
 #!/bin/sh
-# Prints where the bytes of the release executor go, by crate and by function, and fails over budget.
+# Prints where the bytes of an executor go, by crate and by function, and fails over budget.
+#   packaging/size.sh release|tiny TARGET
 # The figures by crate come from a twin with symbols; what is shipped has none.
 set -eu
-target=$1
-budget=950000
-binary=target/$target/release/cook-executor
-twin=target/size
-cargo build --locked --release --target "$target" --bin cook-executor
-CARGO_PROFILE_RELEASE_STRIP=none cargo build --quiet --locked --release --target "$target" \
-    --target-dir "$twin" --bin cook-executor
-symbols=$(nm --demangle --print-size --radix=d "$twin/$target/release/cook-executor" |
+kind=$1
+target=$2
+case $kind in
+release) budget=950000 binary=target/$target/release/cook-executor ;;
+tiny) budget=700000 binary=target/tiny/$target/release/cook-executor ;;
+esac
+packaging/cargo.sh "$kind" "$target" rustc --quiet -- -C strip=none
+symbols=$(nm --demangle --print-size --radix=d "$binary" |
     awk 'NF > 3 { size = $2; sub(/^[^ ]+ [^ ]+ [^ ]+ /, ""); print size + 0, $0 }' | sort -rn)
+packaging/cargo.sh "$kind" "$target" build --quiet
 
 echo "bytes by crate (symbols only)"
 echo "$symbols" | awk '{

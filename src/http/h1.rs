@@ -1,19 +1,17 @@
-//! The one door to async-h1: whole messages in, whole messages out, nothing ever waits.
+//! Whole messages: a request made of its head and body, and the bytes of responses and requests.
 //!
-//! async-h1 panics on a header value that is not ASCII, starts threads for an `Expect`, and waits for
-//! ever in some places. So it is given a head of ours, with none of the client's fields in it, and the
-//! body framed by its length, all of it in memory; and it is polled once.
+//! async-h1 writes them; everything is in memory, so that nothing ever waits. It does not read any: its
+//! readers panic on a header value that is not ASCII, start threads for an `Expect`, and wait for ever in
+//! some places, and `head`, `fields` and `body` have read everything there is to read.
 
 use std::future::Future;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use async_h1::{client, server};
-use http_types::{Method, Request, Response};
-use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use http_types::{Method, Request, Response, Url};
+use smol::io::{AsyncRead, AsyncReadExt};
 
 use super::head::RequestHead;
 
@@ -28,39 +26,16 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// Bytes to read, for a reader that is also given what it writes (which is dropped).
-#[derive(Clone)]
-struct Memory {
-    bytes: Arc<[u8]>,
-    position: usize,
-}
-
 /// Makes a message of a head that was let through and a body that is whole; nothing if the target is
 /// neither a path nor a URL.
 pub fn decode(head: &RequestHead, body: Vec<u8>) -> Option<Message> {
     let target = origin_form(&head.target)?;
-    let Ok(method) = Method::from_str(&head.method) else {
-        let path = target.split('?').next().unwrap_or_default().to_owned();
-        let method = None;
-        return Some(Message { method, path, body });
-    };
-    // The client's own Host would become a part of the URL, and could bring a path along.
-    let mut bytes = format!(
-        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    bytes.extend_from_slice(&body);
-    drop(body);
-    let memory = Memory {
-        bytes: bytes.into(),
-        position: 0,
-    };
-    let (mut request, _) = at_once(server::decode(memory))?.ok()??;
+    // It resolves `.` and `..`, as clients do.
+    let url = Url::parse(&format!("http://localhost{target}")).ok()?;
     Some(Message {
-        method: Some(method),
-        path: request.url().path().to_owned(),
-        body: at_once(request.body_bytes())?.ok()?,
+        method: Method::from_str(&head.method).ok(),
+        path: url.path().to_owned(),
+        body,
     })
 }
 
@@ -103,36 +78,6 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
-    }
-}
-
-// === impl Memory ===
-
-impl AsyncRead for Memory {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let rest = &self.bytes[self.position..];
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        self.position += length;
-        Poll::Ready(Ok(length))
-    }
-}
-
-impl AsyncWrite for Memory {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(b.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 

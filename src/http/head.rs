@@ -9,11 +9,10 @@ pub use super::error::HeadError;
 use super::fields::{Fields, Version, is_token};
 pub use super::fields::{Framing, MAX_FIELDS};
 
-/// Longer heads are refused. It is also the limit of async-h1, and of most servers and proxies.
+/// Longer heads are refused. It is also the limit of most servers and proxies.
 pub const MAX_HEAD: usize = 8 << 10;
 
-/// Longer targets are refused. Mesos refuses task ids over 255 bytes, which is 765 when encoded; and
-/// the head that async-h1 is given stays below its own limit whatever is added to it.
+/// Longer targets are refused. Mesos refuses task ids over 255 bytes, which is 765 when encoded.
 pub const MAX_TARGET: usize = 4 << 10;
 
 /// Finds the end of a head in a buffer that grows.

@@ -1,7 +1,7 @@
 //! HTTP/1.1 framing, for both ends: the task API reads requests with it, the Mesos client responses.
 //!
 //! Pure bytes, no I/O. `head`, `fields` and `body` decide where a message ends, with a bound on everything;
-//! `h1` is the one door to async-h1, which only ever sees what they have let through.
+//! `h1` makes requests of what they have let through, and is the one door to async-h1, which only writes.
 
 pub mod body;
 mod error;

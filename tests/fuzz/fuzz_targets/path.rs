@@ -45,7 +45,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(finds(path, &task), named);
     let endpoint = format!("{TASK_PATH}{}", percent_encode_task_id(&task));
     assert!(finds(&endpoint, &task));
-    // Through async-h1's URL as well, which removes `.` and `..` as every client does.
+    // Through a URL as well, which removes `.` and `..` as every client does.
     if endpoint.len() <= MAX_TARGET && id != "." && id != ".." {
         let head = RequestHead {
             method: "GET".into(),

@@ -1,5 +1,5 @@
-//! What clients of the task API send: framed the same however it is split; what is let through never
-//! panics in async-h1, and loses neither the body nor a thread.
+//! What clients of the task API send: framed the same however it is split; what is let through becomes
+//! a message without a panic.
 #![no_main]
 
 use cook_executor::api::request;
