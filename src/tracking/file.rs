@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -30,8 +31,6 @@ pub struct Followed {
     is_awaited: bool,
     /// Bytes of all files that this path has meant.
     pub read: u64,
-    /// Bytes that were left out at the end.
-    pub skipped: u64,
 }
 
 struct Open {
@@ -70,7 +69,6 @@ impl Followed {
             lines: Lines::new(line_limit),
             is_awaited: false,
             read: 0,
-            skipped: 0,
         }
     }
 
@@ -135,14 +133,18 @@ impl Followed {
         }
     }
 
-    /// Leaves out what is more than `most` bytes from the end.
-    pub fn skip_to_last(&mut self, pattern: &Pattern, most: u64) -> Option<Reading> {
-        let open = self.open.as_mut()?;
-        let start = open.file.metadata().ok()?.len().checked_sub(most)?;
-        let skipped = start.checked_sub(open.offset)?;
-        self.skipped += skipped;
-        open.go_to(start);
-        self.lines.end(pattern)
+    /// Where the part begins that was not read yet, and where it ends for now.
+    pub fn rest(&self) -> Range<u64> {
+        let Some(open) = &self.open else { return 0..0 };
+        let size = open.file.metadata().map_or(0, |metadata| metadata.len());
+        open.offset..size.max(open.offset)
+    }
+
+    /// Reads on from another place, or so far before it that a match is found that goes beyond it.
+    pub fn go_to(&mut self, place: u64) {
+        let Some(open) = &mut self.open else { return };
+        open.go_to(place.saturating_sub(self.lines.overlap()));
+        self.lines.clear();
     }
 
     /// See [`Lines`].

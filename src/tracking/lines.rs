@@ -49,7 +49,7 @@ impl Lines {
     /// The line that has not ended yet ends here.
     pub fn end(&mut self, pattern: &Pattern) -> Option<Reading> {
         let reading = self.settle(pattern);
-        self.open.clear();
+        self.clear();
         reading
     }
 
@@ -59,6 +59,17 @@ impl Lines {
             true => None,
             false => pattern.read(&self.open),
         }
+    }
+
+    /// The line that has not ended yet is not the beginning of what comes next.
+    pub fn clear(&mut self) {
+        self.open.clear();
+        self.is_settled = true;
+    }
+
+    /// How far before a place to begin, in bytes, so as to find every match that is found in a line.
+    pub fn overlap(&self) -> u64 {
+        2 * self.limit as u64
     }
 
     /// Whether there is something that [`Self::settle`] would look at.

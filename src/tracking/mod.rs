@@ -2,8 +2,8 @@
 //!
 //! The files are read where they lie: no pipe stands between a task and its output, and a task is never
 //! slower for being read. A look reads everything that is new, and sends on the newest value; then
-//! nothing happens until a file changes. After the last process has ended comes one more look, bounded,
-//! which always sees the end of each file.
+//! nothing happens until a file changes. After the last process has ended comes one more look, bounded in
+//! bytes here and in time by the core, which begins at the end of each file.
 
 pub mod file;
 pub mod lines;
@@ -12,13 +12,13 @@ pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{or, yield_now};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::core::event::Event;
 use crate::core::progress::Reading;
@@ -34,12 +34,16 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// next one begins.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// So many steps are taken before others have their turn: well below a millisecond.
-const STEPS: usize = 4;
+/// A step takes a few hundredths of a millisecond. A pattern that takes longer has no literal to look for,
+/// and gets half of the time: commands, kills and the API are not to wait for it.
+const LONG_STEP: Duration = Duration::from_millis(1);
 
-/// Of what a task wrote faster than it was read, so many last bytes are read after its end: about 1.5
-/// million lines, in a few hundredths of a second.
-const LAST_LOOK: u64 = 32 << 20;
+/// What a task wrote faster than it was read is read in blocks after its end, the last one first: only
+/// the newest progress counts, and time is short.
+const BLOCK: u64 = 8 << 20;
+
+/// So much is looked at then, if nothing is found before.
+const LAST_LOOK: u64 = 1 << 30;
 
 /// How output is read.
 pub struct Rules {
@@ -129,62 +133,86 @@ impl Tracking {
             Timer::after(PAUSE).await;
         };
         while !finished.is_closed() {
-            self.look(Some(&finished)).await;
+            self.look(&finished).await;
             or(self.changed(), is_over()).await;
             or(pause(), is_over()).await;
         }
         for at in 0..self.files.len() {
-            let reading = self.files[at].skip_to_last(&self.pattern, LAST_LOOK);
-            self.send(reading).await;
-        }
-        self.look(None).await;
-        for at in 0..self.files.len() {
-            let reading = self.files[at].lines().end(&self.pattern);
+            let reading = self.look_back(at).await;
             self.send(reading).await;
         }
         self.tell(Event::TrackingEnded).await;
         for file in &self.files {
-            let (path, read, skipped) = (file.path().display(), file.read, file.skipped);
-            debug!("read {path}: {read} bytes");
-            if skipped > 0 {
-                warn!("left out {skipped} bytes of {path} before its end, read {read}");
-            }
+            debug!("read {}: {} bytes", file.path().display(), file.read);
         }
         self.watch.leave();
     }
 
-    /// Reads everything that is new. Unless it is the last one, it ends early when that is wanted, and
-    /// watches what it has read.
-    async fn look(&mut self, finished: Option<&Receiver<()>>) {
+    /// Reads everything that is new and watches for more, unless it is time for the last look.
+    async fn look(&mut self, finished: &Receiver<()>) {
         let mut buffer = Vec::new();
-        let mut newest = None;
-        let mut steps = 0;
         self.watch.begin();
         for at in 0..self.files.len() {
-            if finished.is_some() {
-                self.files[at].begin(&mut self.watch);
-            }
-            loop {
-                if self.is_another_ones(at) {
-                    break;
-                }
-                let watch = finished.map(|_| &mut self.watch);
-                let Step::More(reading) = self.files[at].step(&self.pattern, &mut buffer, watch)
-                else {
-                    break;
-                };
-                newest = reading.or(newest);
-                steps += 1;
-                if steps % STEPS == 0 {
-                    self.send(newest.take()).await;
-                    yield_now().await;
-                    if finished.is_some_and(Receiver::is_closed) {
-                        return;
-                    }
+            self.files[at].begin(&mut self.watch);
+            while !self.is_another_ones(at) {
+                let begin = Instant::now();
+                let watch = Some(&mut self.watch);
+                let step = self.files[at].step(&self.pattern, &mut buffer, watch);
+                let Step::More(reading) = step else { break };
+                self.send(reading).await;
+                let_others(begin).await;
+                if finished.is_closed() {
+                    return;
                 }
             }
         }
-        self.send(newest).await;
+    }
+
+    /// The newest progress in what nobody writes to any more and was not read yet.
+    async fn look_back(&mut self, at: usize) -> Option<Reading> {
+        let mut buffer = Vec::new();
+        // It may have come after the last look.
+        if self.files[at].identity().is_none() {
+            self.files[at].step(&self.pattern, &mut buffer, None);
+        }
+        if self.is_another_ones(at) {
+            return None;
+        }
+        let rest = self.files[at].rest();
+        let oldest = rest.start.max(rest.end.saturating_sub(LAST_LOOK));
+        let mut end = rest.end;
+        loop {
+            let start = oldest.max(end.saturating_sub(BLOCK));
+            if start > rest.start || end < rest.end {
+                self.files[at].go_to(start);
+            }
+            let limit = (end < rest.end).then_some(end);
+            let newest = self.read_until(at, limit, &mut buffer).await;
+            if newest.is_some() || start <= oldest {
+                return newest;
+            }
+            end = start;
+        }
+    }
+
+    /// The newest progress from where a file was read to, up to a place or its end.
+    async fn read_until(
+        &mut self,
+        at: usize,
+        limit: Option<u64>,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Reading> {
+        let file = &mut self.files[at];
+        let mut newest = None;
+        while limit.is_none_or(|limit| file.rest().start < limit) {
+            let begin = Instant::now();
+            let Step::More(reading) = file.step(&self.pattern, buffer, None) else {
+                break;
+            };
+            newest = reading.or(newest);
+            let_others(begin).await;
+        }
+        file.lines().end(&self.pattern).or(newest)
     }
 
     /// Waits until something has changed; meanwhile, a line that has not ended is read as it is.
@@ -226,5 +254,98 @@ impl Tracking {
     async fn tell(&self, event: Event) {
         // The loop reads as long as it runs.
         let _ = self.inbox.send(Incoming::Event(event)).await;
+    }
+}
+
+/// Others have their turn after a step.
+async fn let_others(begin: Instant) {
+    let taken = begin.elapsed();
+    if taken > LONG_STEP {
+        Timer::after(taken).await;
+    } else {
+        yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    /// What is found in a file of this size, empty but for these texts, that was never looked at before
+    /// its task ended.
+    fn found(name: &str, size: u64, texts: &[(u64, &str)]) -> Vec<f64> {
+        let folder = std::env::temp_dir().join(format!("tracking-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder of ours");
+        let file = File::create(folder.join("stdout")).expect("a file of ours");
+        file.set_len(size).expect("it takes no room");
+        for (place, text) in texts {
+            file.write_all_at(text.as_bytes(), *place)
+                .expect("there is room");
+        }
+        let (inbox, events) = bounded(8);
+        let executor = Rc::new(LocalExecutor::new());
+        let rules = Rules {
+            pattern: Pattern::new("progress: ([0-9]+), (.*)").ok(),
+            line_limit: 64,
+            sandbox: folder.clone(),
+        };
+        let mut tracker = Tracker::new(rules, Rc::clone(&executor), inbox);
+        tracker.start(&folder.join("progress"));
+        assert_eq!(tracker.finish(), None);
+        let mut found = Vec::new();
+        smol::block_on(executor.run(async {
+            loop {
+                match events.recv().await {
+                    Ok(Incoming::Event(Event::Tracked(reading))) => {
+                        found.push(reading.percent.get());
+                    }
+                    Ok(Incoming::Event(Event::TrackingEnded)) => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }));
+        fs::remove_dir_all(&folder).expect("ours");
+        found
+    }
+
+    #[test]
+    fn the_end_of_a_large_file_is_read_first_and_alone_if_there_is_progress() {
+        let texts = [
+            (0, "progress: 1, a\n"),
+            (5 * BLOCK - 20, "progress: 2, b\n"),
+        ];
+        assert_eq!(found("end", 5 * BLOCK, &texts), [2.0]);
+    }
+
+    #[test]
+    fn progress_far_before_the_end_is_found_too() {
+        let texts = [(0, "progress: 1, a\n"), (30, "progress: 2, b\n")];
+        assert_eq!(found("far", 5 * BLOCK, &texts), [2.0]);
+        assert!(found("none", 5 * BLOCK, &[]).is_empty());
+    }
+
+    #[test]
+    fn progress_is_found_where_two_blocks_meet() {
+        for before in [0, 1, 5, 14, 15] {
+            let texts = [(2 * BLOCK - before, "progress: 2, b\n")];
+            let name = format!("meet-{before}");
+            assert_eq!(found(&name, 3 * BLOCK, &texts), [2.0], "{before}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_followed_without_a_pattern() {
+        let (inbox, _events) = bounded(1);
+        let rules = Rules {
+            pattern: None,
+            line_limit: 64,
+            sandbox: PathBuf::new(),
+        };
+        let mut tracker = Tracker::new(rules, Rc::new(LocalExecutor::new()), inbox);
+        tracker.start(Path::new("progress"));
+        assert_eq!(tracker.finish(), Some(Event::TrackingEnded));
     }
 }
