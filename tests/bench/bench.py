@@ -33,9 +33,8 @@ the ratios within a round. `-`: the executor does not do that at all, or it take
   happened. An executor's exec is the last one of its process, a command's the shell's. The end is that of the last thread.
 * {wire}
 * a `true` task starts with {begin}.
-* memory, threads, descriptors, context switches, CPU: /proc/PID/smaps_rollup, task, fd, task/*/status, stat of the
-  executor itself, while one command runs and nothing happens. They all idle in the same minute. CPU comes in ticks of
-  10 ms.
+* memory, threads, descriptors, context switches, CPU: /proc/PID/smaps_rollup, task, fd, task/*/status of the
+  executor itself, and its CPU-time clock, while one command runs and nothing happens. They all idle in the same minute.
 * at once: all are started before the first is waited for. Their memory is the sum of their PSS, so that shared pages
   count once; what the Python ones share with this program, which is Python too, counts for less.
 * output: a task writes {megabytes} MB to its standard output at the speed of cat, and waits until its executor has read
@@ -47,8 +46,8 @@ the ratios within a round. `-`: the executor does not do that at all, or it take
 SMALL_WIRE = """what is written to the agent, SUBSCRIBE and updates, has the time at which the kernel put the last segment into
   the agent's socket. LAUNCH is the moment before the agent writes it, right after SUBSCRIBED."""
 MESOS_WIRE = """SUBSCRIBE and LAUNCH are in the agent's log. Updates are those of the framework, when it has read them. The agent
-  acknowledges an update while the framework still waits for it: a quick executor has ended before the framework reads
-  its terminal update, and the time between is negative."""
+  acknowledges an update while the framework still waits for it: a quick executor can have ended before the framework reads
+  its terminal update, and the time between is negative then."""
 
 
 def said(text):
@@ -74,7 +73,7 @@ def main():
     parser.add_argument("--at-once", default="50,500", metavar="N,N", help="how many executors at once")
     parser.add_argument("--requests", type=int, default=2000, help="of the API, in a round")
     parser.add_argument("--commands", type=int, default=300, help="one more command is a share of so many")
-    parser.add_argument("--megabytes", type=int, default=50, help="of output")
+    parser.add_argument("--megabytes", type=int, default=200, help="of output")
     arguments = parser.parse_args()
     if not os.access(arguments.executor, os.X_OK):
         sys.exit(f"{arguments.executor} is not an executable file")

@@ -102,8 +102,10 @@ class Events:
     def command(self, pid):
         """The first child of this process that is a program of its own, and when it became that."""
         def found():
-            children = self.processes[pid].children
-            return next(((child, self.processes[child].execs[0]) for child in children if self.processes[child].execs), None)
+            for child in self.processes[pid].children:
+                if self.processes[child].execs:
+                    return child, self.processes[child].execs[0]
+            return None
         return self.wait(found, f"a command of {pid}")
 
     def end(self, pid, timeout=5):

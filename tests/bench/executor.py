@@ -73,7 +73,9 @@ class Run(contextlib.AbstractContextManager):
 
     def ends(self, timeout=20):
         """Wait for the executor's end, which has to be a good one."""
-        if not select.select([self.pidfd], [], [], timeout)[0]:
+        poll = select.poll()  # select takes no descriptor beyond 1023
+        poll.register(self.pidfd, select.POLLIN)
+        if not poll.poll(timeout * 1000):
             raise RuntimeError(f"{self.session.id} has not ended within {timeout} s")
         _, status = os.waitpid(self.pid, 0)
         self.status = os.waitstatus_to_exitcode(status)

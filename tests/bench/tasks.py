@@ -105,6 +105,7 @@ def many(place, program, count):
         for run in runs:
             run.ends(patience)
         ended = max(place.events.end(run.pid) for run in runs)
-    return {f"{count} at once: start of the first to the last TASK_RUNNING, s": (running - min(run.begun for run in runs)) / 1e9,
+    begun = min(run.begun for run in runs)
+    return {f"{count} at once: start of the first to the last TASK_RUNNING, s": (running - begun) / 1e9,
             f"{count} at once: KILL to the end of the last, s": (ended - asked) / 1e9,
             f"{count} at once: memory (PSS) of all, MB": sum(each["Pss"] for each in memory) / 1000}
