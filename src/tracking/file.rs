@@ -15,8 +15,8 @@ use crate::tracking::lines::Lines;
 use crate::tracking::pattern::Pattern;
 use crate::tracking::watch::Watch;
 
-/// Read at once: as much as stays in a core's cache.
-const CHUNK: usize = 64 << 10;
+/// Read at once at most: as much as stays in a core's cache.
+pub const CHUNK: usize = 64 << 10;
 
 /// So many of the bytes read last are remembered: a progress file that is written anew each time is
 /// mostly shorter.
@@ -53,7 +53,12 @@ pub struct Identity {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// There may be more.
-    More(Option<Reading>),
+    More {
+        /// The newest progress in what was read.
+        reading: Option<Reading>,
+        /// How much was read, in bytes.
+        length: usize,
+    },
     /// Nothing is left to read for now.
     Done,
 }
@@ -111,26 +116,32 @@ impl Followed {
         if size.is_some_and(|size| size < open.offset || open.is_rewritten()) {
             // Cut short, to be written anew.
             open.go_to(0);
-            return Step::More(self.lines.end(pattern));
+            return Step::turned(self.lines.end(pattern));
         }
         if size == Some(open.offset) {
             return Step::Done;
         }
-        let length = open.read(buffer);
+        let length = open.read(buffer, size);
         if length > 0 {
             self.read += length as u64;
-            return Step::More(self.lines.take(pattern, &buffer[..length]));
+            let reading = self.lines.take(pattern, &buffer[..length]);
+            return Step::More { reading, length };
         }
         match is_same {
             Some(true) => Step::Done,
             // Replaced, and all of it was read.
             Some(false) => {
                 self.open = None;
-                Step::More(self.lines.end(pattern))
+                Step::turned(self.lines.end(pattern))
             }
             // Moved away or removed: the task may have it open still.
             None => self.wait(watch),
         }
+    }
+
+    /// Where to read on.
+    pub fn offset(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.offset)
     }
 
     /// Where the part begins that was not read yet, and where it ends for now.
@@ -158,7 +169,7 @@ impl Followed {
         }
         self.open = Some(open);
         // Before the watch was set it may have been replaced.
-        Step::More(None)
+        Step::turned(None)
     }
 
     /// Waits for the file; one more step sees whether it came meanwhile.
@@ -167,10 +178,19 @@ impl Followed {
             Some(watch) if !self.is_awaited => {
                 self.is_awaited = true;
                 watch.absent(&self.path);
-                Step::More(None)
+                Step::turned(None)
             }
             Some(_) | None => Step::Done,
         }
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    /// Nothing was read, but the next step may find something else.
+    fn turned(reading: Option<Reading>) -> Self {
+        Self::More { reading, length: 0 }
     }
 }
 
@@ -208,11 +228,12 @@ impl Open {
         self.file.read_exact_at(now, start).is_ok() && now != self.mark
     }
 
-    /// A file that cannot be read has nothing more.
-    fn read(&mut self, buffer: &mut Vec<u8>) -> usize {
-        if buffer.is_empty() {
-            // Zeroed by the kernel: a short read touches one page of it.
-            *buffer = vec![0; CHUNK];
+    /// A file that cannot be read has nothing more. `size` is its size, if that is known.
+    fn read(&mut self, buffer: &mut Vec<u8>, size: Option<u64>) -> usize {
+        let rest = size.and_then(|size| usize::try_from(size - self.offset).ok());
+        let most = rest.map_or(CHUNK, |rest| rest.min(CHUNK));
+        if buffer.len() < most {
+            *buffer = vec![0; most];
         }
         let length = self.file.read_at(buffer, self.offset).unwrap_or(0);
         self.offset += length as u64;

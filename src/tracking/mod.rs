@@ -23,7 +23,7 @@ use tracing::debug;
 use crate::core::event::Event;
 use crate::core::progress::Reading;
 use crate::inbox::Incoming;
-use crate::tracking::file::{Followed, Step};
+use crate::tracking::file::{CHUNK, Followed, Step};
 use crate::tracking::pattern::Pattern;
 use crate::tracking::watch::Watch;
 
@@ -158,9 +158,11 @@ impl Tracking {
                 let begin = Instant::now();
                 let watch = Some(&mut self.watch);
                 let step = self.files[at].step(&self.pattern, &mut buffer, watch);
-                let Step::More(reading) = step else { break };
+                let Step::More { reading, length } = step else {
+                    break;
+                };
                 self.send(reading).await;
-                let_others(begin).await;
+                let_others(begin, length).await;
                 if finished.is_closed() {
                     return;
                 }
@@ -171,48 +173,49 @@ impl Tracking {
     /// The newest progress in what nobody writes to any more and was not read yet.
     async fn look_back(&mut self, at: usize) -> Option<Reading> {
         let mut buffer = Vec::new();
-        // It may have come after the last look.
-        if self.files[at].identity().is_none() {
-            self.files[at].step(&self.pattern, &mut buffer, None);
-        }
-        if self.is_another_ones(at) {
-            return None;
+        // Mostly there is little, if anything.
+        let few = self.files[at].offset() + CHUNK as u64;
+        let (before, is_all) = self.read_until(at, Some(few), &mut buffer).await;
+        if is_all {
+            return before;
         }
         let rest = self.files[at].rest();
         let oldest = rest.start.max(rest.end.saturating_sub(LAST_LOOK));
         let mut end = rest.end;
         loop {
             let start = oldest.max(end.saturating_sub(BLOCK));
-            if start > rest.start || end < rest.end {
-                self.files[at].go_to(start);
-            }
-            let limit = (end < rest.end).then_some(end);
-            let newest = self.read_until(at, limit, &mut buffer).await;
+            self.files[at].go_to(start);
+            let until = (end < rest.end).then_some(end);
+            let (newest, _) = self.read_until(at, until, &mut buffer).await;
             if newest.is_some() || start <= oldest {
-                return newest;
+                return newest.or(before);
             }
             end = start;
         }
     }
 
-    /// The newest progress from where a file was read to, up to a place or its end.
+    /// The newest progress on the way to a place in a file, or to its end; and whether its end was
+    /// reached.
     async fn read_until(
         &mut self,
         at: usize,
-        limit: Option<u64>,
+        place: Option<u64>,
         buffer: &mut Vec<u8>,
-    ) -> Option<Reading> {
-        let file = &mut self.files[at];
+    ) -> (Option<Reading>, bool) {
         let mut newest = None;
-        while limit.is_none_or(|limit| file.rest().start < limit) {
+        let mut is_all = false;
+        while !is_all && place.is_none_or(|place| self.files[at].offset() < place) {
             let begin = Instant::now();
-            let Step::More(reading) = file.step(&self.pattern, buffer, None) else {
-                break;
-            };
-            newest = reading.or(newest);
-            let_others(begin).await;
+            match self.files[at].step(&self.pattern, buffer, None) {
+                Step::More { reading, length } => {
+                    newest = reading.or(newest);
+                    let_others(begin, length).await;
+                }
+                Step::Done => is_all = true,
+            }
+            is_all |= self.is_another_ones(at);
         }
-        file.lines().end(&self.pattern).or(newest)
+        (self.files[at].lines().end(&self.pattern).or(newest), is_all)
     }
 
     /// Waits until something has changed; meanwhile, a line that has not ended is read as it is.
@@ -257,10 +260,11 @@ impl Tracking {
     }
 }
 
-/// Others have their turn after a step.
-async fn let_others(begin: Instant) {
+/// Others have their turn after a step that has read so many bytes.
+async fn let_others(begin: Instant, length: usize) {
     let taken = begin.elapsed();
-    if taken > LONG_STEP {
+    // What takes long with a few bytes was interrupted.
+    if length == CHUNK && taken > LONG_STEP {
         Timer::after(taken).await;
     } else {
         yield_now().await;
