@@ -25,7 +25,7 @@ from report import footer, ratio, spread, table
 
 MEANING = """
 A cell is the median [least, most] of its rounds. A ratio is the other's figure divided by this executor's, the median of
-the ratios within a round. `-`: the executor does not do that at all, or it takes 0 of it.
+the ratios within a round. `-`: the executor does not do that at all, or it takes nothing of it.
 
 * fetch size: the bytes of the executor's file. Of the Python executor, its packages as they lie on the disk; it needs a
   Python interpreter besides.

@@ -24,7 +24,7 @@ def spread(values, digits=None):
 
 def ratio(ours, theirs):
     """The median of the other's values, each divided by ours of the same round."""
-    return number(statistics.median(other / our for our, other in zip(ours, theirs)), 2) if all(ours) else "-"
+    return number(statistics.median(other / our for our, other in zip(ours, theirs)), 2) if min(ours) > 0 else "-"
 
 
 def table(head, rows):
