@@ -6,8 +6,8 @@ set -eu
 kind=$1
 target=$2
 case $kind in
-release) budget=950000 binary=target/$target/release/cook-executor ;;
-tiny) budget=700000 binary=target/tiny/$target/release/cook-executor ;;
+release) budget=700000 binary=target/$target/release/cook-executor ;;
+tiny) budget=640000 binary=target/tiny/$target/release/cook-executor ;;
 esac
 packaging/cargo.sh "$kind" "$target" rustc --quiet -- -C strip=none
 symbols=$(nm --demangle --print-size --radix=d "$binary" |
