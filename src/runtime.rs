@@ -1,8 +1,9 @@
 //! The only loop: waits for whatever happens next, tells the core, does what the core says.
 //!
-//! Nothing is decided here. One thread, one reactor; everything that waits is a task on one executor
-//! and sends what it has waited for into one of two inboxes, so that a storm of API requests never
-//! stands before the agent, the commands or a signal.
+//! Nothing is decided here. One reactor, and one thread that does all the work: everything that waits is a
+//! task on one executor and sends what it has waited for into one of two inboxes, so that a storm of API
+//! requests never stands before the agent, the commands or a signal. The only other thread is the one
+//! that async-io starts for its reactor; it waits in epoll, and wakes this one.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -81,8 +82,8 @@ pub fn run(config: Config, started: Instant) -> ExitStatus {
             yield_now().await;
         }
     };
-    // The reactor is driven by the thread that async-io starts for it in any case. Its own block_on
-    // would have both threads drive it by turns, and look at it whenever a task here wakes another.
+    // async-io starts its thread in any case. Its own block_on would have both threads drive the reactor
+    // by turns, and look at it (five system calls) whenever a task here wakes another.
     block_on(or(main, others))
 }
 

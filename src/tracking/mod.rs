@@ -203,17 +203,17 @@ impl Tracking {
         buffer: &mut Vec<u8>,
     ) -> (Option<Reading>, bool) {
         let mut newest = None;
-        let mut is_all = false;
+        let mut is_all = self.is_another_ones(at);
         while !is_all && place.is_none_or(|place| self.files[at].offset() < place) {
             let begin = Instant::now();
             match self.files[at].step(&self.pattern, buffer, None) {
                 Step::More { reading, length } => {
                     newest = reading.or(newest);
                     let_others(begin, length).await;
+                    is_all = self.is_another_ones(at);
                 }
                 Step::Done => is_all = true,
             }
-            is_all |= self.is_another_ones(at);
         }
         (self.files[at].lines().end(&self.pattern).or(newest), is_all)
     }
