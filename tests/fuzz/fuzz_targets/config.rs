@@ -71,8 +71,9 @@ fuzz_target!(|input: &[u8]| {
         if let Some(duration) = parse_duration(text) {
             let found = duration.as_nanos() as f64;
             let rough = roughly(text).expect("a number and a unit");
+            // Digits below a nanosecond are cut off twice: behind the fifteenth, and at the end.
             assert!(
-                (found - rough).abs() <= 1.0 + rough * 1e-9,
+                (found - rough).abs() <= 2.0 + rough * 1e-9,
                 "{text}: {found} for {rough}"
             );
         }
