@@ -37,13 +37,13 @@ BUDGETS = {
     "descriptors, with one command": 16 + 2,
     "context switches while idle": 0,
     "CPU time while idle, us": 0,
-    "voluntary context switches per API request": 2,
+    "voluntary context switches per API request": 1.5,
     "growth of anonymous memory by 10,000 PATCHes, kB": 64,
     "threads after that": 2,
     "epoll instances after that": 1,
     "descriptors after that, with one command": 16 + 2,
     "system calls, exec to SUBSCRIBE": 140,
-    "system calls, command's exit to terminal update": 72,
+    "system calls, command's exit to terminal update": 82,
 }
 # Who has not been switched for so many seconds has done everything that the last event has set off: progress is sampled
 # each second, and a timer that nobody waits for any more goes off once, at most five seconds after the last call.
