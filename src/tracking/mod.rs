@@ -148,21 +148,28 @@ impl Tracking {
         self.watch.leave();
     }
 
-    /// Reads everything that is new and watches for more, unless it is time for the last look.
+    /// Reads everything that is new and watches for more, unless it is time for the last look. A file
+    /// that grows faster than it is read does not hide what is written into the others.
     async fn look(&mut self, finished: &Receiver<()>) {
         let mut buffer = Vec::new();
         self.watch.begin();
-        for at in 0..self.files.len() {
-            self.files[at].begin(&mut self.watch);
-            while !self.is_another_ones(at) {
+        for file in &mut self.files {
+            file.begin(&mut self.watch);
+        }
+        let mut is_new = true;
+        while std::mem::take(&mut is_new) {
+            for at in 0..self.files.len() {
+                if self.is_another_ones(at) {
+                    continue;
+                }
                 let begin = Instant::now();
                 let watch = Some(&mut self.watch);
                 let step = self.files[at].step(&self.pattern, &mut buffer, watch);
-                let Step::More { reading, length } = step else {
-                    break;
-                };
-                self.send(reading).await;
-                let_others(begin, length).await;
+                if let Step::More { reading, length } = step {
+                    is_new = true;
+                    self.send(reading).await;
+                    let_others(begin, length).await;
+                }
                 if finished.is_closed() {
                     return;
                 }
