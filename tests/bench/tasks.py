@@ -7,8 +7,9 @@ import time
 
 import kernel
 
-# How long a task has been running before its executor counts as idle: the Python one takes a while to settle.
-SETTLE = 3
+# How long a task has been running before its executor counts as idle: the Python one takes a while to settle, and a timer of
+# ours that nobody waits for any more goes off once, at most five seconds after the last call.
+SETTLE = 7
 # How much of what the machine has left many executors may take, and how much one of them takes, by its anonymous memory
 # while idle: page tables, stacks of the kernel and sockets come on top.
 SHARE = 0.8
