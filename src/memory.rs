@@ -17,10 +17,10 @@ pub async fn report_every(interval: Duration) {
 
 /// Writes the line: the most that was in memory at once, as in Cook's executor.
 pub fn report() {
-    let Ok(status) = proc::read("/proc/self/status") else {
+    let Ok(status) = proc::read_text("/proc/self/status") else {
         return;
     };
-    if let Some(kilobytes) = peak(&String::from_utf8_lossy(&status)) {
+    if let Some(kilobytes) = peak(&status) {
         let tenths = kilobytes * 10 / 1024;
         info!("Executor Memory usage: {}.{} MB", tenths / 10, tenths % 10);
     }
@@ -44,7 +44,7 @@ mod tests {
             peak("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"),
             Some(1234)
         );
-        let status = proc::read("/proc/self/status").expect("this is Linux");
-        assert!(peak(&String::from_utf8_lossy(&status)).is_some());
+        let status = proc::read_text("/proc/self/status").expect("this is Linux");
+        assert!(peak(&status).is_some());
     }
 }

@@ -95,10 +95,11 @@ impl Progress {
         if percent.is_none() && message.is_none() {
             return;
         }
-        if let Some(message) = &message {
-            self.own_message = Some(truncate(message, self.message_limit));
-        }
+        let has_message = message.is_some();
         self.put(percent, message);
+        if has_message {
+            self.own_message.clone_from(&self.message);
+        }
     }
 
     /// Takes what was read in a file of the task.

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, getpid, getppid};
 use tracing::info;
 
+use super::proc;
+
 /// The cgroup that commands are moved to; removed when it is dropped, which needs it to be empty.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -75,17 +77,12 @@ impl Drop for Cgroup {
 
 /// The folder of our own cgroup v2 (cgroups(7)).
 fn own_folder() -> Option<PathBuf> {
-    let membership = read("/proc/self/cgroup").ok()?;
+    let membership = proc::read_text("/proc/self/cgroup").ok()?;
     let path = membership
         .lines()
         .find_map(|line| line.strip_prefix("0::/"))?;
-    let mounts = read("/proc/self/mountinfo").ok()?;
+    let mounts = proc::read_text("/proc/self/mountinfo").ok()?;
     Some(mount_point(&mounts)?.join(path))
-}
-
-fn read(path: &str) -> io::Result<String> {
-    let bytes = super::proc::read(path)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Where the cgroup v2 hierarchy is mounted: the fifth word of the line whose type, the first word

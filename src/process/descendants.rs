@@ -128,14 +128,13 @@ fn children_of(process: &str) -> io::Result<Vec<Pid>> {
         let list = thread.and_then(|thread| {
             let thread = thread.file_name();
             let thread = thread.to_string_lossy();
-            proc::read(&format!("/proc/{process}/task/{thread}/children"))
+            proc::read_text(&format!("/proc/{process}/task/{thread}/children"))
         });
         let list = match list {
             Err(error) if has_ended(&error) => continue,
             list => list?,
         };
-        let pids = String::from_utf8_lossy(&list);
-        let pids = pids.split_ascii_whitespace();
+        let pids = list.split_ascii_whitespace();
         let pids = pids.filter_map(|pid| pid.parse().ok());
         children.extend(pids.filter_map(Pid::from_raw));
     }

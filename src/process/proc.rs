@@ -11,6 +11,16 @@ use rustix::io::retry_on_intr;
 /// # Errors
 ///
 /// It is not there, or there is no descriptor left for it.
+pub fn read_text(path: &str) -> io::Result<String> {
+    let content = read(path)?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+/// The same for a file whose bytes may be any.
+///
+/// # Errors
+///
+/// As [`read_text`].
 pub fn read(path: &str) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;

@@ -7,6 +7,7 @@ One line for each test; what is known of a failed one below it; `N passed, N fai
 has failed. All files are in a folder of this run below tests/mesos/run (or below $MESOS_TEST_RUN), which is kept only
 when a test has failed (or with --keep). Afterwards no process of the run lives: that is the last test."""
 import argparse
+import contextlib
 import importlib
 import os
 import shutil
@@ -95,6 +96,26 @@ class Runner:
             raise
 
 
+@contextlib.contextmanager
+def session(executor, keep):
+    """A Runner and a Lab, in a folder that is kept if something has failed; ends the program with the status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    base = os.environ.get("MESOS_TEST_RUN") or os.path.join(HERE, "run")
+    folder = os.path.join(os.path.abspath(base), f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    os.makedirs(folder)
+    runner = Runner(executor, folder)
+    with Lab(os.path.join(folder, "lab"), cookie=runner.cookie) as lab:
+        yield runner, lab
+    runner.check("no process is left", runner.nothing_is_left)
+
+    if runner.failed or keep:
+        print(f"logs and sandboxes: {folder}")
+    else:
+        shutil.rmtree(folder)
+    print(f"{runner.passed} passed, {runner.failed} failed")
+    sys.exit(1 if runner.failed else 0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", required=True, help="the cook-executor to test")
@@ -109,22 +130,9 @@ def main():
     if not chosen:
         sys.exit("no test has such a name")
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-    base = os.environ.get("MESOS_TEST_RUN") or os.path.join(HERE, "run")
-    folder = os.path.join(os.path.abspath(base), f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
-    os.makedirs(folder)
-    runner = Runner(executor, folder)
-    with Lab(os.path.join(folder, "lab"), cookie=runner.cookie) as lab:
+    with session(executor, arguments.keep) as (runner, lab):
         for number, (sentence, function) in enumerate(chosen, 1):
             runner.run_one(number, sentence, function, lab)
-    runner.check("no process is left", runner.nothing_is_left)
-
-    if runner.failed or arguments.keep:
-        print(f"logs and sandboxes: {folder}")
-    else:
-        shutil.rmtree(folder)
-    print(f"{runner.passed} passed, {runner.failed} failed")
-    sys.exit(1 if runner.failed else 0)
 
 
 if __name__ == "__main__":

@@ -20,16 +20,18 @@
 mod budget;
 mod ledger;
 mod result;
+mod turn;
 
 use std::time::Duration;
 
 pub use budget::{Budget, StopOrder};
 use ledger::{Due, Ledger};
 pub use result::PHASE;
+pub(super) use turn::{Output, Turn};
+pub use turn::{Report, Verdict};
 
 use crate::core::effect::{Effect, Note};
 use crate::core::environment::Environment;
-use crate::core::outbox::{Reason, TaskState};
 use crate::core::plan::{CommandId, Plan};
 use crate::core::progress::Progress;
 use crate::core::request::Patch;
@@ -58,30 +60,6 @@ pub enum TaskEvent {
     Stop(StopOrder),
     /// Time has passed.
     Tick,
-}
-
-/// How the task ends, as it is to be told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Verdict {
-    /// A terminal state.
-    pub state: TaskState,
-    /// Why, where Mesos has a word for it.
-    pub reason: Option<Reason>,
-    /// The job's own message, or one about how its command ended.
-    pub message: String,
-}
-
-/// What the task tells the rest of the core.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Report {
-    /// The command's program runs.
-    Running(Pid),
-    /// The command ended.
-    MainEnded(Outcome, Option<Pid>),
-    /// A before or after command, by its description, ended.
-    HookEnded(String, Outcome),
-    /// No process of the task lives.
-    Over(Verdict),
 }
 
 /// The durations that apply to a task.
@@ -142,37 +120,6 @@ const KILL_AGAIN: Duration = Duration::from_millis(100);
 /// What a task wrote last is read within this time. Usually it takes less than a millisecond: this is for
 /// slow disks and for patterns that take their time with tens of megabytes.
 const DRAINING: Duration = Duration::from_secs(2);
-
-/// One thing that a step has led to.
-pub(super) enum Output {
-    Effect(Effect),
-    Report(Report),
-}
-
-/// The time of a step, and what it has led to, in order.
-pub(super) struct Turn {
-    pub(super) now: Moment,
-    pub(super) outputs: Vec<Output>,
-}
-
-// === impl Turn ===
-
-impl Turn {
-    pub(super) fn new(now: Moment) -> Self {
-        Self {
-            now,
-            outputs: Vec::new(),
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        self.outputs.push(Output::Effect(effect));
-    }
-
-    fn report(&mut self, report: Report) {
-        self.outputs.push(Output::Report(report));
-    }
-}
 
 // === impl Lifecycle ===
 
