@@ -122,15 +122,15 @@ CASES = {
                                        EXECUTOR_RESET_VARS="FOO,MESOS_SLAVE_ID,NEVER_SET"),
     "an exit for a test": case("touch ran", EXECUTOR_TEST_EXIT="3"),
     "a hook in the environment": case("touch ran", EXECUTOR_BEFORE_COMMANDS='[{"value": "echo before"}]'),
-    # Kills. Whether a shell has the time to say that its child was terminated is a matter of luck.
+    # Kills. Of processes without children: what a shell says of the end of one, and when, is a matter of luck.
     "a kill": case("touch ready; exec sleep 1000", drive=kill_when_ready),
     "a kill of a shell and its child": case("touch ready; sleep 1000; true", drive=kill_when_ready),
     "a kill of a command that then succeeds": case(
-        "trap 'exit 0' TERM; touch ready; while :; do sleep 0.05; done 2>&-", drive=kill_when_ready),
+        "trap 'exit 0' TERM; touch ready; while :; do :; done", drive=kill_when_ready),
     "a kill of a command that then fails": case(
-        "trap 'exit 9' TERM; touch ready; while :; do sleep 0.05; done 2>&-", drive=kill_when_ready),
+        "trap 'exit 9' TERM; touch ready; while :; do :; done", drive=kill_when_ready),
     "a kill of a command that ignores it": case(
-        "trap '' TERM; touch ready; while :; do sleep 0.05; done 2>&-", drive=kill_when_ready, grace=1),
+        "trap '' TERM; touch ready; exec sleep 1000", drive=kill_when_ready, grace=1),
     "a shutdown": case("touch ready; exec sleep 1000", drive=shut_down_when_ready),
 }
 
