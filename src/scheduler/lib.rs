@@ -1,0 +1,1 @@
+//! cook-scheduler: a durable little job scheduler with before and after commands.

@@ -1,0 +1,3 @@
+//! `cook-scheduler`: serves the Scheduler HTTP API.
+
+fn main() {}
