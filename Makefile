@@ -4,6 +4,8 @@
 TARGET ?= x86_64-unknown-linux-musl
 RELEASE = target/$(TARGET)/release
 EXECUTOR = $(RELEASE)/cook-executor
+# The executor as it ships: built alone, so that no feature that another package asks for is in it.
+TESTED = target/tested/cook-executor
 TINY = target/tiny/$(TARGET)/release/cook-executor
 CARGO = cargo
 JOB ?=
@@ -43,11 +45,13 @@ reproduce-tiny: tiny ## The same for the smaller one
 
 .PHONY: run
 run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
-	$(CARGO) run --quiet --locked --target $(TARGET) --bin cook-local -- --executor $(EXECUTOR) $(if $(JOB),"$(JOB)")
+	$(CARGO) run --quiet --locked --target $(TARGET) --package cook-local -- --executor $(EXECUTOR) $(if $(JOB),"$(JOB)")
 
 .PHONY: test
 test: target-$(TARGET) ## Run all tests that need no Mesos
-	$(CARGO) test --locked --target $(TARGET)
+	$(CARGO) build --locked --target $(TARGET) --package cook-executor
+	install -D target/$(TARGET)/debug/cook-executor $(TESTED)
+	COOK_TEST_EXECUTOR=$(abspath $(TESTED)) $(CARGO) test --locked --workspace --target $(TARGET)
 
 .PHONY: test-tiny
 test-tiny: tiny ## Run the tests of the executor's behaviour with the smaller one
@@ -72,8 +76,8 @@ torture: target-$(TARGET) ## Run a thousand hostile tasks (TORTURE_RUNS, TORTURE
 
 .PHONY: lint
 lint: target-$(TARGET) ## Check the formatting and let clippy look
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --target $(TARGET) -- --deny warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --target $(TARGET) -- --deny warnings
 
 .PHONY: size
 size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its budget

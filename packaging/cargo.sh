@@ -33,4 +33,4 @@ for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
     flags="$flags, \"--remap-path-prefix=$registry=\""
 done
 exec cargo --config "target.$target.rustflags = [$flags]" \
-    "$subcommand" --locked --release --target "$target" --bin cook-executor "$@"
+    "$subcommand" --locked --release --target "$target" --package cook-executor --bin cook-executor "$@"

@@ -5,14 +5,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use cook_executor::local::agent::{Agent, AgentConfig};
-use cook_executor::local::events;
-use cook_executor::local::journal::What;
-use cook_executor::mesos::messages::{
+use cook_mesos::messages::{
     Call, CallMessage, CallType, Event, EventType, SOURCE_EXECUTOR, Subscribe, TaskState,
     TaskStatus, Update,
 };
-use cook_executor::mesos::recordio;
+use cook_mesos::recordio;
+use cook_test_agent::agent::{Agent, AgentConfig};
+use cook_test_agent::events;
+use cook_test_agent::journal::What;
 use prost::Message;
 
 /// The path of the executor API.

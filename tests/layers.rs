@@ -1,201 +1,219 @@
-//! The layers: each module uses only its own layer and those above it. Read from the sources, so that
-//! a wrong arrow is red the day that it is drawn.
+//! The layers of the executor: the folder is the layer, and each uses only its own and those above it in
+//! [`LAYERS`]. Read from the sources, so that a wrong import is red on the day that it is written. What the
+//! packages may use of each other, cargo holds.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the words down to the entry; a path stands for everything below it, the longest one counts.
-const LAYERS: [(usize, &[&str]); 7] = [
-    (0, &["units", "outcome"]),
-    (1, &["core"]),
-    (
-        2,
-        &[
-            "http",
-            "api",
-            "mesos/messages",
-            "mesos/recordio",
-            "mesos/event",
-            "mesos/call",
-            "mesos/job",
-            "mesos/cook",
-            "tracking/lines",
-            "tracking/pattern",
-            "mesos", // its file only declares the others
+/// From the words down to the program. Each is a folder of `src/executor`, or its `main.rs`.
+const LAYERS: [Layer; 6] = [
+    Layer {
+        name: "words",
+        may_name: &[],
+    },
+    Layer {
+        name: "core",
+        may_name: &[],
+    },
+    Layer {
+        name: "codec",
+        may_name: &[
+            "cook_http",
+            "cook_mesos",
+            "http_types",
+            "memchr",
+            "prost",
+            "regex_lite",
+            "serde",
+            "serde_json",
         ],
-    ),
-    (
-        3,
-        &[
-            "api/server",
-            "api/connection",
-            "api/peer",
-            "api/seats",
-            "mesos/address",
-            "mesos/agent",
-            "process",
-            "tracking",
-            "log",
-            "memory",
-            "inbox",
-            "alarm",
-            "stream",
-            "client",
+    },
+    Layer {
+        name: "world",
+        may_name: &[
+            "async_io",
+            "async_process",
+            "rustix",
+            "signal_hook",
+            "smol",
+            "tracing",
         ],
-    ),
-    (4, &["config"]),
-    (5, &["runtime"]),
-    (6, &["main"]),
+    },
+    Layer {
+        name: "shell",
+        may_name: &[],
+    },
+    Layer {
+        name: "main",
+        may_name: &["cook_executor", "no_backtrace"],
+    },
 ];
 
-/// What a module of each layer may name of the crates outside; a layer may use what those above may.
-const CRATES: [(&str, usize); 11] = [
-    ("serde", 2),
-    ("serde_json", 2),
-    ("prost", 2),
-    ("http_types", 2),
-    ("async_h1", 2),
-    ("regex_lite", 2),
-    ("memchr", 2),
-    ("smol", 2), // its in-memory readers; what waits is in the world
-    ("async_io", 3),
-    ("async_process", 3),
-    ("async_signal", 3),
+/// What neither words nor core may touch: they are told everything.
+const WORLDLY: [&str; 10] = [
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::io",
+    "Instant",
+    "SystemTime",
+    ".await",
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+struct Layer {
+    name: &'static str,
+    /// Crates that this layer and all below it may name.
+    may_name: &'static [&'static str],
+}
+
+/// One source file, without comments and unit tests.
+struct Source {
+    /// `core/lifecycle/mod.rs` is `["core", "lifecycle"]`.
+    module: Vec<String>,
+    code: String,
+}
+
+fn layer_of(module: &[String]) -> Option<usize> {
+    let name = module.first()?;
+    LAYERS.iter().position(|layer| layer.name == name)
+}
+
+/// Every source of the executor but `lib.rs`, which only declares the layers.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/executor");
+    let mut paths = Vec::new();
+    find_sources(&root, &mut paths);
+    let relative = paths
+        .iter()
+        .map(|path| path.strip_prefix(&root).expect("below the root"));
+    let own = relative
+        .filter(|path| *path != Path::new("lib.rs") && !path.iter().any(|part| part == "tests"));
+    own.map(|path| Source {
+        module: module(path),
+        code: code(&root.join(path)),
+    })
+    .collect()
+}
+
+fn find_sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the sources are there") {
         let path = entry.expect("readable").path();
         if path.is_dir() {
-            sources(&path, found);
+            find_sources(&path, found);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             found.push(path);
         }
     }
 }
 
-/// `core/lifecycle/mod.rs` is the module `core/lifecycle`.
-fn module(path: &Path) -> String {
-    let text = path.with_extension("").to_string_lossy().replace('\\', "/");
-    text.strip_suffix("/mod").unwrap_or(&text).to_owned()
-}
-
-fn layer(module: &str) -> Option<usize> {
-    let is_below = |prefix: &str| {
-        module == prefix
-            || module
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with('/'))
-    };
-    let all = LAYERS
+fn module(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let mut module: Vec<_> = path
         .iter()
-        .flat_map(|(layer, names)| names.iter().map(move |name| (*name, *layer)));
-    let mut fitting: Vec<_> = all.filter(|(name, _)| is_below(name)).collect();
-    fitting.sort_by_key(|(name, _)| name.len());
-    fitting.last().map(|(_, layer)| *layer)
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    module.pop_if(|last| last == "mod");
+    module
 }
 
-/// The code of a file without its unit tests, which may use anything.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("readable");
-    text.split("#[cfg(test)]")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// Every module of this crate that a text names, as a path: `crate::core::plan::Plan` is `core/plan/Plan`.
-fn named_modules(code: &str) -> Vec<String> {
-    let lines = code
+    let own = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = own
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
-    let mut named = Vec::new();
-    for line in lines {
-        for rest in line.split("crate::").skip(1) {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
-            let path = rest[..end.unwrap_or(rest.len())].trim_end_matches(':');
-            named.push(path.replace("::", "/"));
-        }
-    }
-    named
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
-fn own_sources() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut paths = Vec::new();
-    sources(&root, &mut paths);
-    let relative = |path: &PathBuf| module(path.strip_prefix(&root).expect("below src"));
-    let own = paths.iter().filter(|path| {
-        let name = relative(path);
-        // The developer's side stands outside; tests of the API live beside it.
-        !(name == "lib" || name.starts_with("local") || name.starts_with("api/tests"))
+/// Every path in `code` that begins with `start`, such as `crate`, as its segments behind it.
+fn paths_after<'a>(code: &'a str, start: &str) -> Vec<Vec<&'a str>> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (index, _) in code.match_indices(&format!("{start}::")) {
+        if code[..index].ends_with(|c| is_word(c) || c == ':') {
+            continue;
+        }
+        let rest = &code[index + start.len() + 2..];
+        let end = rest
+            .find(|c: char| !is_word(c) && c != ':')
+            .unwrap_or(rest.len());
+        found.push(
+            rest[..end]
+                .split("::")
+                .filter(|segment| !segment.is_empty())
+                .collect(),
+        );
+    }
+    found
+}
+
+/// The modules of the executor that a source names, each from the crate's root.
+fn named_modules(source: &Source) -> Vec<Vec<String>> {
+    let owned = |path: Vec<&str>| path.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let crate_paths = paths_after(&source.code, "crate").into_iter();
+    let library_paths = paths_after(&source.code, "cook_executor").into_iter();
+    let from_root = crate_paths.chain(library_paths).map(owned);
+    let from_here = paths_after(&source.code, "super").into_iter().map(|path| {
+        let ups = 1 + path
+            .iter()
+            .take_while(|segment| **segment == "super")
+            .count();
+        let mut module = source.module[..source.module.len().saturating_sub(ups)].to_vec();
+        module.extend(path.into_iter().skip(ups - 1).map(str::to_owned));
+        module
     });
-    own.map(|path| (relative(path), code(path))).collect()
+    from_root.chain(from_here).collect()
 }
 
 #[test]
 fn every_module_uses_only_its_own_layer_and_those_above() {
-    let mut wrong = Vec::new();
-    for (module, code) in own_sources() {
-        let Some(own) = layer(&module) else {
-            wrong.push(format!("{module} is in no layer: put it into one above"));
+    let mut wrong = BTreeSet::new();
+    for source in sources() {
+        let Some(own) = layer_of(&source.module) else {
+            wrong.insert(format!("{:?} is in no layer's folder", source.module));
             continue;
         };
-        for named in named_modules(&code) {
-            match layer(&named) {
-                Some(other) if other <= own => {}
-                // A folder's own file may name the modules that it declares.
-                Some(_) if named.starts_with(&format!("{module}/")) => {}
-                found => wrong.push(format!("{module} (layer {own}) uses {named} ({found:?})")),
+        for named in named_modules(&source) {
+            if layer_of(&named).is_none_or(|layer| layer > own) {
+                wrong.insert(format!("{:?} uses {named:?}", source.module));
             }
         }
     }
-    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(wrong, BTreeSet::new());
 }
 
 #[test]
-fn the_core_touches_neither_clocks_nor_files_nor_sockets_nor_foreign_crates() {
-    let banned = [
-        "std::fs",
-        "std::net",
-        "std::env",
-        "std::process",
-        "std::thread",
-        "std::io",
-        "Instant",
-        "SystemTime",
-        "tracing",
-        "rustix",
-        ".await",
-    ];
-    let mut wrong = Vec::new();
-    for (module, code) in own_sources() {
-        let own = layer(&module).unwrap_or(usize::MAX);
-        for line in code
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-        {
-            if own <= 1 {
-                let found = banned.iter().filter(|word| line.contains(**word));
-                wrong.extend(found.map(|word| format!("{module} has {word}: {line}")));
-            }
-            let foreign = CRATES
+fn every_layer_names_only_the_crates_of_its_own_and_those_above() {
+    let mut wrong = BTreeSet::new();
+    for source in sources() {
+        let own = layer_of(&source.module).unwrap_or_default();
+        for layer in &LAYERS[own + 1..] {
+            let named = layer
+                .may_name
                 .iter()
-                .filter(|(name, least)| own < *least && line.contains(&format!("{name}::")));
-            wrong.extend(foreign.map(|(name, _)| format!("{module} uses the crate {name}")));
+                .filter(|name| !paths_after(&source.code, name).is_empty());
+            wrong.extend(named.map(|name| format!("{:?} names the crate {name}", source.module)));
         }
     }
-    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(wrong, BTreeSet::new());
 }
 
 #[test]
-fn nothing_of_the_executor_uses_the_developers_side() {
-    for (module, code) in own_sources() {
-        let named = named_modules(&code);
-        assert!(
-            !named.iter().any(|name| name.starts_with("local")),
-            "{module}"
-        );
+fn words_and_core_touch_neither_clocks_nor_files_nor_sockets() {
+    let core = LAYERS
+        .iter()
+        .position(|layer| layer.name == "core")
+        .expect("there is a core");
+    let mut wrong = BTreeSet::new();
+    for source in sources()
+        .iter()
+        .filter(|source| layer_of(&source.module).is_some_and(|own| own <= core))
+    {
+        let found = WORLDLY.iter().filter(|word| source.code.contains(**word));
+        wrong.extend(found.map(|word| format!("{:?} has {word}", source.module)));
     }
+    assert_eq!(wrong, BTreeSet::new());
 }

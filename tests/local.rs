@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 
-use cook_executor::local::census;
+use cook_test_agent::census;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use support::sandbox::Sandbox;

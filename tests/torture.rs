@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cook_executor::local::journal::{Journal, What, is_terminal};
-use cook_executor::mesos::messages::{DurationInfo, TaskInfo, TaskState};
+use cook_mesos::messages::{DurationInfo, TaskInfo, TaskState};
+use cook_test_agent::journal::{Journal, What, is_terminal};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::hostile::{STRAYS, Stray, prelude};

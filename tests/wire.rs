@@ -2,14 +2,14 @@
 //! files and once by our schema. An honest agent cannot be written with the executor's own schema
 //! alone; these bytes hold the schema itself.
 
-use cook_executor::mesos::messages::{
+use cook_mesos::messages::{
     Acknowledged, AgentInfo, AllocationInfo, Call, CallMessage, CallType, Capability, CommandInfo,
     DurationInfo, Environment, Error, Event, EventMessage, EventType, ExecutorInfo, FrameworkInfo,
     Kill, KillPolicy, Launch, LaunchGroup, Reason, Resource, SOURCE_EXECUTOR, Subscribe,
     Subscribed, TASK_KILLING_STATE, TaskGroupInfo, TaskInfo, TaskState, TaskStatus, Update,
     VARIABLE_SECRET, Variable,
 };
-use cook_executor::mesos::recordio;
+use cook_mesos::recordio;
 use prost::Message;
 
 /// A protobuf message in the making: fields are appended in the order of their numbers.

@@ -84,7 +84,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::head::{Framing, MAX_TARGET};
+    use crate::head::{Framing, MAX_TARGET};
     use http_types::StatusCode;
 
     fn head(method: &str, target: &str) -> RequestHead {

@@ -3,7 +3,9 @@
 //! It is its own agent: it starts the executor as a Mesos agent would, shows everything that happens
 //! and leaves with the job's result. See [`USAGE`].
 
+mod job;
 mod options;
+mod show;
 
 use std::fs;
 use std::io;
@@ -15,16 +17,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
-use cook_executor::local::agent::{Agent, AgentConfig};
-use cook_executor::local::census;
-use cook_executor::local::events;
-use cook_executor::local::job::{self, Job};
-use cook_executor::local::journal::{Journal, data_of};
-use cook_executor::local::launch::{Executor, Launch};
-use cook_executor::local::show::Show;
-use cook_executor::mesos::messages::TaskState;
+use cook_mesos::messages::TaskState;
+use cook_test_agent::agent::{Agent, AgentConfig};
+use cook_test_agent::census;
+use cook_test_agent::events;
+use cook_test_agent::journal::{Journal, data_of};
+use cook_test_agent::launch::{Executor, Launch};
+use job::Job;
 use options::{Options, USAGE, Usage};
 use serde_json::Value;
+use show::Show;
 use smol::stream::StreamExt;
 
 /// The id of the one task.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::local::agent::Agent;
-use crate::local::journal::{Entry, What, data_of, reason_name, state_name};
-use crate::mesos::messages::TaskStatus;
+use cook_mesos::messages::TaskStatus;
+use cook_test_agent::agent::Agent;
+use cook_test_agent::journal::{Entry, What, data_of, reason_name, state_name};
 
 /// Bytes read from an output file at once, and the longest line that is shown as one.
 const MAX_LINE: usize = 8 << 10;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cook_executor::local::agent::Agent;
-use cook_executor::local::journal::What;
-use cook_executor::local::script::Trouble;
+use cook_test_agent::agent::Agent;
+use cook_test_agent::journal::What;
+use cook_test_agent::script::Trouble;
 
 use crate::support::{Run, Setup};
 use crate::trial::{Fault, Phase, Trial, costs_nothing, passing};

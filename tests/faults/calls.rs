@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use cook_executor::local::agent::Agent;
-use cook_executor::local::journal::What;
-use cook_executor::local::script::Trouble;
-use cook_executor::mesos::messages::TaskState::{Running, Starting};
+use cook_mesos::messages::TaskState::{Running, Starting};
+use cook_test_agent::agent::Agent;
+use cook_test_agent::journal::What;
+use cook_test_agent::script::Trouble;
 
 use crate::support::Run;
 use crate::trial::{Phase, Trial, costs_nothing, harmless, passing, setup};

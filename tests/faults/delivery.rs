@@ -1,8 +1,8 @@
 //! What must be true of every journal, whatever happened: the agent has each update once, in order,
 //! the terminal one last, and the executor has left only then.
 
-use cook_executor::local::journal::{Journal, What, is_terminal};
-use cook_executor::mesos::messages::TaskStatus;
+use cook_mesos::messages::TaskStatus;
+use cook_test_agent::journal::{Journal, What, is_terminal};
 
 use crate::support::{Run, TASK};
 

@@ -1,8 +1,8 @@
 //! Agents that do not come back, or not to this executor: the task is stopped, what can still be told
 //! is told, and the executor leaves with the truth in its exit code.
 
-use cook_executor::local::agent::Agent;
-use cook_executor::mesos::messages::TaskState::{Finished, Killed, Running, Starting};
+use cook_mesos::messages::TaskState::{Finished, Killed, Running, Starting};
+use cook_test_agent::agent::Agent;
 
 use crate::support::Setup;
 use crate::trial::{Phase, Trial, setup};

@@ -1,14 +1,14 @@
 //! Everything an agent can write into the event stream that does not belong there, in each phase.
 
-use cook_executor::local::agent::Agent;
-use cook_executor::local::events;
-use cook_executor::local::script::Splitting;
-use cook_executor::mesos::messages::{
+use cook_mesos::messages::{
     CommandInfo, Environment, EventType, TaskInfo,
     TaskState::{Error, Finished, Killed, Starting},
     Variable,
 };
-use cook_executor::mesos::recordio;
+use cook_mesos::recordio;
+use cook_test_agent::agent::Agent;
+use cook_test_agent::events;
+use cook_test_agent::script::Splitting;
 use prost::Message;
 use serde_json::json;
 

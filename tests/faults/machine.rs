@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::Write;
 
-use cook_executor::local::agent::Agent;
-use cook_executor::mesos::messages::TaskState::Failed;
+use cook_mesos::messages::TaskState::Failed;
+use cook_test_agent::agent::Agent;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, Signal};
 use serde_json::json;

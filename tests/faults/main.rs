@@ -15,4 +15,5 @@ mod endings;
 mod events;
 mod machine;
 mod reconnects;
+mod session;
 mod trial;

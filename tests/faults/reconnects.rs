@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cook_executor::local::agent::Agent;
+use cook_test_agent::agent::Agent;
 
 use crate::support::{Run, Setup};
 use crate::trial::{Phase, Trial};

@@ -8,8 +8,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 
-use cook_executor::local::agent::Agent;
-use cook_executor::mesos::messages::TaskState::{Finished, Killed, Running, Starting};
+use cook_mesos::messages::TaskState::{Finished, Killed, Running, Starting};
+use cook_test_agent::agent::Agent;
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Value, json};
 

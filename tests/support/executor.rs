@@ -1,16 +1,16 @@
 //! One run: the agent, the executor's process, the sandbox, and the census at the end.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cook_executor::local::agent::{Agent, AgentConfig, PATIENCE};
-use cook_executor::local::census;
-use cook_executor::local::events;
-use cook_executor::local::journal::{Journal, data_of};
-use cook_executor::local::launch::{Executor, Launch};
-use cook_executor::mesos::messages::{TaskInfo, TaskState};
+use cook_mesos::messages::{TaskInfo, TaskState};
+use cook_test_agent::agent::{Agent, AgentConfig, PATIENCE};
+use cook_test_agent::census;
+use cook_test_agent::events;
+use cook_test_agent::journal::{Journal, data_of};
+use cook_test_agent::launch::{Executor, Launch};
 use serde_json::Value;
 
 use super::sandbox::Sandbox;
@@ -58,12 +58,17 @@ pub struct Ended {
     pub states: Vec<TaskState>,
 }
 
-/// The executor under test.
+/// The executor under test: the one that is named, else the one beside this test program, which cargo has
+/// built for some package's tests.
 pub fn program() -> PathBuf {
-    let built = || env!("CARGO_BIN_EXE_cook-executor").into();
-    std::env::var_os(OTHER_EXECUTOR)
-        .unwrap_or_else(built)
-        .into()
+    if let Some(other) = std::env::var_os(OTHER_EXECUTOR) {
+        return other.into();
+    }
+    let own = std::env::current_exe().expect("the kernel knows this program");
+    let built = own.parent().and_then(Path::parent);
+    built
+        .expect("cargo puts tests into a folder below its programs")
+        .join("cook-executor")
 }
 
 // === impl Setup ===

@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-use cook_executor::local::journal::Journal;
-use cook_executor::mesos::messages::TaskState;
+use cook_mesos::messages::TaskState;
+use cook_test_agent::journal::Journal;
 use serde_json::{Value, json};
 
 use super::executor::{Ended, Run, Setup};

@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use cook_executor::local::agent::PATIENCE;
-use cook_executor::mesos::messages::TaskState::Finished;
+use cook_mesos::messages::TaskState::Finished;
+use cook_test_agent::agent::PATIENCE;
 use serde_json::{Value, json};
 
 use super::executor::{Ended, Run, Setup};

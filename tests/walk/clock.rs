@@ -7,7 +7,7 @@ use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::outbox::Answer;
 use cook_executor::core::plan::{CommandId, Plan};
 use cook_executor::core::session::StreamEnd;
-use cook_executor::outcome::Outcome;
+use cook_executor::words::outcome::Outcome;
 
 use crate::model::{Mischief, Model, QUIET, Step, hook, plan};
 

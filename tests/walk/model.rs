@@ -17,8 +17,8 @@ use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
 use cook_executor::core::progress::{ProgressFile, Reading};
 use cook_executor::core::request::{Patch, Reply, Request};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
-use cook_executor::outcome::Outcome;
-use cook_executor::units::{
+use cook_executor::words::outcome::Outcome;
+use cook_executor::words::units::{
     AgentId, Moment, Now, Percent, Pid, StopSignal, TaskId, Uuid, WallTime,
 };
 

@@ -5,8 +5,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use cook_executor::config::Config;
-use cook_executor::units::parse_duration;
+use cook_executor::shell::config::Config;
+use cook_mesos::duration::parse_duration;
 use libfuzzer_sys::fuzz_target;
 
 fn variables(input: &[u8]) -> impl Iterator<Item = (OsString, OsString)> {

@@ -3,8 +3,8 @@
 #![no_main]
 
 use cook_executor::core::session::Generation;
-use cook_executor::mesos::event::Translator;
-use cook_executor::mesos::job::{HookVariables, Sources, read_plan};
+use cook_executor::codec::mesos::event::Translator;
+use cook_executor::codec::mesos::job::{HookVariables, Sources, read_plan};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

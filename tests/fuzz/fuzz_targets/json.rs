@@ -2,7 +2,7 @@
 //! value that JSON can say; and a refusal is short.
 #![no_main]
 
-use cook_executor::api::{json, patch};
+use cook_executor::world::api::{json, patch};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

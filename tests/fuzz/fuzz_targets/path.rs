@@ -2,10 +2,10 @@
 //! one segment, decoded once, is the id; and the endpoint that commands are given always does.
 #![no_main]
 
-use cook_executor::api::request::{self, Asked, TASK_PATH, percent_encode_task_id};
-use cook_executor::http::h1;
-use cook_executor::http::head::{Framing, MAX_TARGET, RequestHead};
-use cook_executor::units::TaskId;
+use cook_executor::codec::api::request::{self, Asked, TASK_PATH, percent_encode_task_id};
+use cook_http::h1;
+use cook_http::head::{Framing, MAX_TARGET, RequestHead};
+use cook_executor::words::units::TaskId;
 use libfuzzer_sys::fuzz_target;
 
 /// Decodes a segment from behind, unlike the reader under test.

@@ -2,9 +2,9 @@
 //! pieces, the newest value is the one that a reader of whole lines finds, without any short cut.
 #![no_main]
 
-use cook_executor::tracking::lines::Lines;
-use cook_executor::tracking::pattern::Pattern;
-use cook_executor::units::Percent;
+use cook_executor::codec::tracking::lines::Lines;
+use cook_executor::codec::tracking::pattern::Pattern;
+use cook_executor::codec::tracking::pattern::percent;
 use libfuzzer_sys::fuzz_target;
 
 /// Lines up to this length are promised to be read as a whole.
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     if let Ok(rough) = expression.parse::<f64>()
-        && let Some(percent) = Percent::parse(expression)
+        && let Some(percent) = percent(expression)
     {
         assert!((percent.get() - rough).abs() < 1e-9, "{expression}");
     }

@@ -1,7 +1,7 @@
 //! RecordIO: the same records come out however the stream is split, and they are the stream's bytes.
 #![no_main]
 
-use cook_executor::mesos::recordio::{DecodeError, Decoder, MAX_RECORD, encode};
+use cook_mesos::recordio::{DecodeError, Decoder, MAX_RECORD, encode};
 use libfuzzer_sys::fuzz_target;
 
 /// All records, and the error that ended them.

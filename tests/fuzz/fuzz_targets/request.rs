@@ -2,11 +2,11 @@
 //! a message without a panic.
 #![no_main]
 
-use cook_executor::api::request;
-use cook_executor::http::body::{Chunked, Piece};
-use cook_executor::http::h1;
-use cook_executor::http::head::{Framing, HeadError, MAX_HEAD, MAX_TARGET, RequestHead, Scanner};
-use cook_executor::units::TaskId;
+use cook_executor::codec::api::request;
+use cook_http::body::{Chunked, Piece};
+use cook_http::h1;
+use cook_http::head::{Framing, HeadError, MAX_HEAD, MAX_TARGET, RequestHead, Scanner};
+use cook_executor::words::units::TaskId;
 use libfuzzer_sys::fuzz_target;
 
 fn head_end(stream: &[u8], size: usize) -> Result<Option<usize>, HeadError> {

@@ -1,8 +1,8 @@
 //! What the agent answers: a head and a body, split anywhere, come out the same or not at all.
 #![no_main]
 
-use cook_executor::http::body::{Chunked, Piece};
-use cook_executor::http::head::{Framing, HeadError, MAX_HEAD, ResponseHead, Scanner};
+use cook_http::body::{Chunked, Piece};
+use cook_http::head::{Framing, HeadError, MAX_HEAD, ResponseHead, Scanner};
 use libfuzzer_sys::fuzz_target;
 
 /// The head's end as a reader finds it that is given `size` bytes at once.

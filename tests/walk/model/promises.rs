@@ -3,7 +3,7 @@
 use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::outbox::{TaskState, Update};
 use cook_executor::core::plan::{CommandId, Part, Plan};
-use cook_executor::units::Percent;
+use cook_executor::words::units::Percent;
 
 use super::{ACKNOWLEDGEMENT_TIMEOUT, DRAINING, Model, Process, REFUSED_RETRY, RETRY, TASK};
 

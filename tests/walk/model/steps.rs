@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cook_executor::core::outbox::Answer;
 use cook_executor::core::session::StreamEnd;
-use cook_executor::outcome::Outcome;
+use cook_executor::words::outcome::Outcome;
 
 use super::{GRACE, Model, Process, Step};
 

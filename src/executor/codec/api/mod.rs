@@ -1,0 +1,7 @@
+//! The task API: requests read, replies written.
+
+pub mod json;
+pub mod patch;
+pub mod refusal;
+pub mod request;
+pub mod response;

@@ -1,0 +1,5 @@
+//! Bytes in, the core's words out, and back: pure, no I/O.
+
+pub mod api;
+pub mod mesos;
+pub mod tracking;

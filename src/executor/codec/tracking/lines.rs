@@ -1,0 +1,201 @@
+//! The newest progress in what a task writes into one file, whatever pieces it is read in.
+//!
+//! Only the newest value counts, so each piece is searched from its end. A line that is written bit by
+//! bit is read as a whole, `\r` ends a line like `\n`, as progress bars want it, and a line without an
+//! end takes a bounded amount of memory.
+
+use crate::codec::tracking::pattern::Pattern;
+use crate::core::progress::Reading;
+
+/// What is known of the line that has not ended yet.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// The longest match that is certain to be found, in bytes.
+    limit: usize,
+    /// The line that has not ended yet, or its end if it is long: less than twice the limit.
+    open: Vec<u8>,
+    /// `open` was read as if it had ended.
+    is_settled: bool,
+}
+
+// === impl Lines ===
+
+impl Lines {
+    /// Nothing was read yet. A match of up to `limit` bytes is found wherever it stands; of lines that
+    /// are longer than twice as much, parts are looked at as if they were lines.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit: limit.max(1),
+            open: Vec::new(),
+            is_settled: true,
+        }
+    }
+
+    /// Takes what was written next, and returns the newest progress in all lines that are whole.
+    pub fn take(&mut self, pattern: &Pattern, text: &[u8]) -> Option<Reading> {
+        let (Some(first), Some(last)) = (
+            memchr::memchr2(b'\n', b'\r', text),
+            memchr::memrchr2(b'\n', b'\r', text),
+        ) else {
+            return self.extend(pattern, text);
+        };
+        let oldest = self.extend(pattern, &text[..first]);
+        let oldest = self.end(pattern).or(oldest);
+        let newest = self.newest(pattern, &text[first..last]);
+        let unfinished = self.extend(pattern, &text[last + 1..]);
+        unfinished.or(newest).or(oldest)
+    }
+
+    /// The line that has not ended yet ends here.
+    pub fn end(&mut self, pattern: &Pattern) -> Option<Reading> {
+        let reading = self.settle(pattern);
+        self.clear();
+        reading
+    }
+
+    /// The line that has not ended yet is read as it is, and again if it goes on.
+    pub fn settle(&mut self, pattern: &Pattern) -> Option<Reading> {
+        match std::mem::replace(&mut self.is_settled, true) {
+            true => None,
+            false => pattern.read(&self.open),
+        }
+    }
+
+    /// The line that has not ended yet is not the beginning of what comes next.
+    pub fn clear(&mut self) {
+        self.open.clear();
+        self.is_settled = true;
+    }
+
+    /// How far before a place to begin, in bytes, so as to find every match that is found in a line.
+    pub fn overlap(&self) -> u64 {
+        2 * self.limit as u64
+    }
+
+    /// Whether there is something that [`Self::settle`] would look at.
+    pub fn is_unsettled(&self) -> bool {
+        !self.is_settled
+    }
+
+    /// Adds to the line that has not ended yet.
+    fn extend(&mut self, pattern: &Pattern, text: &[u8]) -> Option<Reading> {
+        let mut newest = None;
+        for piece in text.chunks(self.limit) {
+            self.open.extend_from_slice(piece);
+            self.is_settled = false;
+            if self.open.len() >= 2 * self.limit {
+                newest = pattern.read(&self.open[..2 * self.limit]).or(newest);
+                self.open.drain(..self.limit);
+            }
+        }
+        newest
+    }
+
+    /// The newest progress in whole lines.
+    fn newest(&self, pattern: &Pattern, mut lines: &[u8]) -> Option<Reading> {
+        while let Some(at) = pattern.last_candidate(lines) {
+            let before = memchr::memrchr2(b'\n', b'\r', &lines[..at]);
+            let start = before.map_or(0, |end| end + 1);
+            let length = memchr::memchr2(b'\n', b'\r', &lines[at..]);
+            let end = length.map_or(lines.len(), |length| at + length);
+            let reading = self.newest_in_line(pattern, &lines[start..end]);
+            if reading.is_some() {
+                return reading;
+            }
+            lines = &lines[..before?];
+        }
+        None
+    }
+
+    /// A long line is read in windows that overlap, the last one first, as [`Self::extend`] does it.
+    fn newest_in_line(&self, pattern: &Pattern, line: &[u8]) -> Option<Reading> {
+        let last = line.len().saturating_sub(self.limit + 1) / self.limit;
+        (0..=last).rev().find_map(|index| {
+            let start = index * self.limit;
+            let end = line.len().min(start + 2 * self.limit);
+            pattern.read(&line[start..end])
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 16;
+
+    fn pattern() -> Pattern {
+        Pattern::new("p: ([0-9]+) (.*)").expect("a pattern")
+    }
+
+    /// The percentages that pieces of text lead to, one by one, and at the end.
+    fn read(pieces: &[&str]) -> Vec<Option<f64>> {
+        let (pattern, mut lines) = (pattern(), Lines::new(LIMIT));
+        let percent = |reading: Option<Reading>| reading.map(|reading| reading.percent.get());
+        let mut found: Vec<_> = pieces
+            .iter()
+            .map(|piece| percent(lines.take(&pattern, piece.as_bytes())))
+            .collect();
+        found.push(percent(lines.end(&pattern)));
+        found
+    }
+
+    #[test]
+    fn the_newest_valid_line_of_a_piece_wins() {
+        assert_eq!(read(&["p: 1 a\np: 2 b\n"]), [Some(2.0), None]);
+        assert_eq!(read(&["p: 1 a\np: 200 b\nx\n"]), [Some(1.0), None]);
+        assert_eq!(read(&["x\n\n\ny\n"]), [None, None]);
+    }
+
+    #[test]
+    fn a_line_that_comes_in_pieces_is_whole() {
+        assert_eq!(read(&["p: 1", "0 a", "\n"]), [None, None, Some(10.0), None]);
+        assert_eq!(
+            read(&["p: 1 a\np: 2", " b\n"]),
+            [Some(1.0), Some(2.0), None]
+        );
+        assert_eq!(read(&["p: 1 a"]), [None, Some(1.0)]);
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line() {
+        assert_eq!(read(&["\rp: 1 a\rp: 2 b\rp: 3"]), [Some(2.0), None]);
+        assert_eq!(read(&["p: 1 a\r\n\r\n"]), [Some(1.0), None]);
+    }
+
+    #[test]
+    fn a_line_that_stands_still_is_read_once_as_it_is_and_again_when_it_goes_on() {
+        let (pattern, mut lines) = (pattern(), Lines::new(LIMIT));
+        lines.take(&pattern, b"p: 1 a");
+        assert!(lines.is_unsettled());
+        assert!(lines.settle(&pattern).is_some());
+        assert!(!lines.is_unsettled() && lines.settle(&pattern).is_none());
+        lines.take(&pattern, b"b");
+        let message = lines.end(&pattern).and_then(|reading| reading.message);
+        assert_eq!(message.as_deref(), Some("ab"));
+    }
+
+    #[test]
+    fn a_match_is_found_anywhere_in_a_line_of_any_length() {
+        for before in 0..5 * LIMIT {
+            for after in [0, 1, LIMIT, 4 * LIMIT] {
+                let line = format!("{}p: 7 {}", "x".repeat(before), "y".repeat(after));
+                let whole = format!("\n{line}\n");
+                assert_eq!(read(&[&whole]), [Some(7.0), None], "{before} {after}");
+                let mut in_pieces = read(&[&line]);
+                in_pieces.retain(Option::is_some);
+                assert!(!in_pieces.is_empty(), "{before} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_takes_bounded_memory() {
+        let (pattern, mut lines) = (pattern(), Lines::new(LIMIT));
+        for _ in 0..1000 {
+            lines.take(&pattern, &[0; 1000]);
+            assert!(lines.open.len() < 2 * LIMIT);
+        }
+        assert!(lines.open.capacity() <= 4 * LIMIT);
+    }
+}

@@ -1,0 +1,189 @@
+//! Everything the world can be asked to do.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::core::event::{Identity, RequestId};
+use crate::core::outbox::{Item, Serial, TaskState, Update};
+use crate::core::plan::CommandId;
+use crate::core::request::Reply;
+use crate::core::session::Generation;
+use crate::words::outcome::Outcome;
+use crate::words::units::{Pid, StopSignal};
+use crate::words::units::{TaskId, Uuid};
+
+/// Everything the world can be asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Open a new subscription in place of the older one.
+    Subscribe {
+        /// Its number.
+        generation: Generation,
+        /// The task, until one update of it was acknowledged: the agent declares a task lost that it
+        /// has sent and that is not listed here.
+        task: Option<Identity>,
+        /// Every update that was not acknowledged.
+        updates: Vec<Update>,
+    },
+    /// Make one call.
+    Call(Serial, Box<Item>),
+    /// Stop waiting for the answer of the last call.
+    AbandonCall,
+    /// Start a command of the plan with the environment as it is now.
+    Start(CommandId),
+    /// Send a signal to the process groups of these commands.
+    Signal {
+        /// Commands that run.
+        commands: Vec<CommandId>,
+        /// The signal.
+        signal: StopSignal,
+    },
+    /// Reap what has ended, send the signal to everything below us, and count what lives.
+    Sweep(Option<StopSignal>),
+    /// Reap what has ended and is no command of ours.
+    ReapOrphans,
+    /// The task API serves this task from now on.
+    Publish(TaskId),
+    /// Follow what the task writes, its progress file at this path among it.
+    Track(PathBuf),
+    /// Read the task's files to their end; [`Event::TrackingEnded`](crate::core::event::Event) follows.
+    FinishTracking,
+    /// Answer a request.
+    Reply(RequestId, Reply),
+    /// Write a line to stdout and to the log.
+    Say(Line),
+    /// Write a line to the log.
+    Note(Note),
+    /// Leave.
+    Exit(ExitStatus),
+}
+
+/// The exit status of the executor itself, which is not the task's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitStatus {
+    /// There was nothing to do, or the agent has acknowledged how it ended.
+    Done,
+    /// The agent could not be told how the task ended.
+    Unreported,
+    /// The operator wants to see what happens when an executor fails.
+    Test(u8),
+}
+
+/// What people and scripts look for in a task's stdout; the stock executor and Cook's print the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// The task was received.
+    Starting(TaskId),
+    /// The command runs.
+    Forked(Pid),
+    /// A kill was asked for.
+    Killing(TaskId, Duration),
+    /// The command ended.
+    Ended(Outcome, Option<Pid>),
+    /// The terminal update is recorded.
+    Completed(TaskId, TaskState),
+}
+
+/// A transition, as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// A status update was recorded.
+    Recorded(TaskState, Uuid, Option<String>),
+    /// The agent has an update on disk.
+    Acknowledged(TaskState, Uuid),
+    /// An update that is not waited for (any more) was acknowledged.
+    AcknowledgedUnknown,
+    /// A hook, by its description, ended.
+    HookEnded(String, Outcome),
+    /// A hook, by its description, has used up its own time.
+    HookTimedOut(String),
+    /// What runs was asked to end, and is killed after this long; after commands follow.
+    Stopping(Duration),
+    /// SIGTERM has had its time.
+    KillingNow,
+    /// There is no agent any more that would wait for the task.
+    AgentLost,
+    /// Acknowledgements do not come: a new subscription asks for them.
+    AskingAgain,
+    /// The executor leaves although not everything was told.
+    GivingUp,
+}
+
+// === impl Effect ===
+
+impl Effect {
+    /// For the log: what is done, without what it is done with, which may be a task's secret.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Subscribe { .. } => "subscribe",
+            Self::Call(..) => "call",
+            Self::AbandonCall => "abandon call",
+            Self::Start(_) => "start",
+            Self::Signal { .. } => "signal",
+            Self::Sweep(_) => "sweep",
+            Self::ReapOrphans => "reap orphans",
+            Self::Publish(_) => "publish",
+            Self::Track(_) => "track",
+            Self::FinishTracking => "finish tracking",
+            Self::Reply(..) => "reply",
+            Self::Say(_) => "say",
+            Self::Note(_) => "note",
+            Self::Exit(_) => "exit",
+        }
+    }
+}
+
+// === impl Line ===
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting(TaskId(task)) => write!(f, "Starting task {task}"),
+            Self::Forked(Pid(pid)) => write!(f, "Forked command at {pid}"),
+            Self::Killing(TaskId(task), grace) => {
+                write!(
+                    f,
+                    "Received kill for task {task} with grace period of {grace:?}"
+                )
+            }
+            Self::Ended(outcome, Some(Pid(pid))) => write!(f, "Command {outcome} (pid: {pid})"),
+            Self::Ended(outcome, None) => write!(f, "Command {outcome}"),
+            Self::Completed(TaskId(task), state) => {
+                write!(
+                    f,
+                    "Executor completed execution of {task} (state={})",
+                    state.name()
+                )
+            }
+        }
+    }
+}
+
+// === impl Note ===
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recorded(state, uuid, None) => write!(f, "{} uuid={uuid}", state.name()),
+            Self::Recorded(state, uuid, Some(message)) => {
+                write!(f, "{} uuid={uuid} message={message:?}", state.name())
+            }
+            Self::Acknowledged(state, uuid) => {
+                write!(f, "acknowledged {} uuid={uuid}", state.name())
+            }
+            Self::AcknowledgedUnknown => {
+                f.write_str("acknowledged an update that is not waited for")
+            }
+            Self::HookEnded(hook, outcome) => write!(f, "{hook} {outcome}"),
+            Self::HookTimedOut(hook) => write!(f, "{hook} has timed out"),
+            Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),
+            Self::KillingNow => f.write_str("SIGKILL to what still lives"),
+            Self::AgentLost => f.write_str("the agent is lost: the task is stopped"),
+            Self::AskingAgain => {
+                f.write_str("no acknowledgement: asking again by a new subscription")
+            }
+            Self::GivingUp => f.write_str("gave up waiting for the agent's acknowledgement"),
+        }
+    }
+}

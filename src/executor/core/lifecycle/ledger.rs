@@ -1,0 +1,272 @@
+//! What has become of each command of a plan.
+
+use std::time::Duration;
+
+use super::KILL_AGAIN;
+use crate::core::plan::{CommandId, Part, Plan};
+use crate::words::outcome::Outcome;
+use crate::words::units::{Moment, Pid, StopSignal};
+
+/// One entry for each command, in the plan's order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ledger {
+    commands: Vec<CommandState>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum CommandState {
+    Planned,
+    /// The world was asked to start it, after so many times in vain.
+    Starting {
+        failures: u32,
+    },
+    /// There was no room for it; it is tried again.
+    Delayed {
+        failures: u32,
+        retry_at: Moment,
+    },
+    Running {
+        pid: Pid,
+        /// We asked it to end: how it ends says nothing about its guard.
+        asked_to_stop: bool,
+        time: Time,
+    },
+    Ended(Outcome),
+}
+
+/// How long a command may run by its own timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Time {
+    Unlimited,
+    Until(Moment),
+    /// It was over; SIGKILL follows.
+    Over {
+        kill_at: Moment,
+    },
+}
+
+/// A command's end, as far as it was awaited.
+pub(super) struct End {
+    /// Absent if it never ran.
+    pub(super) pid: Option<Pid>,
+    /// It was stopped by us.
+    pub(super) asked_to_stop: bool,
+    /// How it is told.
+    pub(super) outcome: Outcome,
+}
+
+/// What is to be done with one command because time has passed.
+pub(super) enum Due {
+    /// Try again to start it.
+    Start,
+    /// Its own time is over.
+    Signal(StopSignal),
+}
+
+/// A command that finds no room is tried again so often: about three seconds in all, since what is
+/// short (processes, descriptors, memory) was short before it and may stay so.
+const MAX_FAILURES: u32 = 5;
+
+/// The first wait; each further one is twice as long.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+// === impl Ledger ===
+
+impl Ledger {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            commands: plan.iter().map(|_| CommandState::Planned).collect(),
+        }
+    }
+
+    pub(super) fn starting(&mut self, id: CommandId) {
+        self.set(id, CommandState::Starting { failures: 0 });
+    }
+
+    /// There was no room for the command. False if it has been tried often enough.
+    pub(super) fn delay(&mut self, id: CommandId, now: Moment) -> bool {
+        match self.get(id) {
+            Some(CommandState::Starting { failures }) if *failures < MAX_FAILURES => {
+                let retry_at = now.plus(RETRY_DELAY * 2_u32.pow(*failures));
+                let failures = failures + 1;
+                self.set(id, CommandState::Delayed { failures, retry_at });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// False if the command was not on its way.
+    pub(super) fn started(&mut self, id: CommandId, pid: Pid, ends_at: Option<Moment>) -> bool {
+        let Some(CommandState::Starting { .. }) = self.get(id) else {
+            return false;
+        };
+        let running = CommandState::Running {
+            pid,
+            asked_to_stop: false,
+            time: ends_at.map_or(Time::Unlimited, Time::Until),
+        };
+        self.set(id, running);
+        true
+    }
+
+    /// `None` if the command was not alive. `timeout` is its own, for the telling.
+    pub(super) fn ended(
+        &mut self,
+        id: CommandId,
+        outcome: Outcome,
+        timeout: Option<Duration>,
+    ) -> Option<End> {
+        let (pid, asked_to_stop, time) = match self.get(id)? {
+            CommandState::Planned | CommandState::Ended(_) => return None,
+            CommandState::Starting { .. } | CommandState::Delayed { .. } => {
+                (None, false, Time::Unlimited)
+            }
+            CommandState::Running {
+                pid,
+                asked_to_stop,
+                time,
+            } => (Some(*pid), *asked_to_stop, *time),
+        };
+        let outcome = match (time, timeout) {
+            (Time::Over { .. }, Some(timeout)) => Outcome::TimedOut(timeout, Box::new(outcome)),
+            (Time::Over { .. } | Time::Until(_) | Time::Unlimited, _) => outcome,
+        };
+        self.set(id, CommandState::Ended(outcome.clone()));
+        Some(End {
+            pid,
+            asked_to_stop,
+            outcome,
+        })
+    }
+
+    /// What time has made due; each thing once.
+    pub(super) fn take_due(&mut self, now: Moment, grace: Duration) -> Vec<(CommandId, Due)> {
+        let mut due = Vec::new();
+        for (index, state) in self.commands.iter_mut().enumerate() {
+            let id = CommandId(index);
+            match state {
+                CommandState::Delayed { failures, retry_at } if *retry_at <= now => {
+                    let failures = *failures;
+                    *state = CommandState::Starting { failures };
+                    due.push((id, Due::Start));
+                }
+                CommandState::Running { time, .. } => match *time {
+                    Time::Until(end) if end <= now => {
+                        let kill_at = now.plus(grace);
+                        *time = Time::Over { kill_at };
+                        due.push((id, Due::Signal(StopSignal::Terminate)));
+                    }
+                    Time::Over { kill_at } if kill_at <= now => {
+                        let kill_at = now.plus(KILL_AGAIN);
+                        *time = Time::Over { kill_at };
+                        due.push((id, Due::Signal(StopSignal::Kill)));
+                    }
+                    Time::Unlimited | Time::Until(_) | Time::Over { .. } => {}
+                },
+                CommandState::Planned
+                | CommandState::Starting { .. }
+                | CommandState::Delayed { .. }
+                | CommandState::Ended(_) => {}
+            }
+        }
+        due
+    }
+
+    /// When [`Self::take_due`] has something.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        let deadlines = self.commands.iter().filter_map(|state| match state {
+            CommandState::Delayed { retry_at, .. } => Some(*retry_at),
+            CommandState::Running { time, .. } => match time {
+                Time::Unlimited => None,
+                Time::Until(end) => Some(*end),
+                Time::Over { kill_at } => Some(*kill_at),
+            },
+            CommandState::Planned | CommandState::Starting { .. } | CommandState::Ended(_) => None,
+        });
+        deadlines.min()
+    }
+
+    /// What waits for room.
+    pub(super) fn delayed(&self) -> Vec<CommandId> {
+        let delayed = self
+            .commands
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| match state {
+                CommandState::Delayed { .. } => true,
+                CommandState::Planned
+                | CommandState::Starting { .. }
+                | CommandState::Running { .. }
+                | CommandState::Ended(_) => false,
+            });
+        delayed.map(|(index, _)| CommandId(index)).collect()
+    }
+
+    /// What runs and is one of these is being stopped by us; returns what was not before, since a trap
+    /// must not run twice.
+    pub(super) fn ask_to_stop(&mut self, is_one: impl Fn(CommandId) -> bool) -> Vec<CommandId> {
+        let mut asked = Vec::new();
+        for (index, state) in self.commands.iter_mut().enumerate() {
+            let id = CommandId(index);
+            if let CommandState::Running { asked_to_stop, .. } = state
+                && is_one(id)
+                && !std::mem::replace(asked_to_stop, true)
+            {
+                asked.push(id);
+            }
+        }
+        asked
+    }
+
+    /// What runs.
+    pub(super) fn running(&self) -> Vec<CommandId> {
+        let commands = self.commands.iter().enumerate();
+        let running = commands.filter(|(_, state)| matches!(state, CommandState::Running { .. }));
+        running.map(|(index, _)| CommandId(index)).collect()
+    }
+
+    pub(super) fn is_any_alive(&self) -> bool {
+        self.commands.iter().any(|state| match state {
+            CommandState::Starting { .. }
+            | CommandState::Delayed { .. }
+            | CommandState::Running { .. } => true,
+            CommandState::Planned | CommandState::Ended(_) => false,
+        })
+    }
+
+    pub(super) fn outcome(&self, id: CommandId) -> Option<&Outcome> {
+        match self.get(id)? {
+            CommandState::Ended(outcome) => Some(outcome),
+            CommandState::Planned
+            | CommandState::Starting { .. }
+            | CommandState::Delayed { .. }
+            | CommandState::Running { .. } => None,
+        }
+    }
+
+    /// The codes of the commands with this part, aligned by index: trailing ones without a code are
+    /// left out. `None` if the plan has no such command.
+    pub(super) fn codes(&self, plan: &Plan, part: Part) -> Option<Vec<Option<i32>>> {
+        let of_part = plan.iter().filter(|(_, command)| command.part == part);
+        let mut codes: Vec<_> = of_part
+            .map(|(id, _)| self.outcome(id).and_then(Outcome::code))
+            .collect();
+        if codes.is_empty() {
+            return None;
+        }
+        let known = codes.iter().rposition(Option::is_some);
+        codes.truncate(known.map_or(0, |last| last + 1));
+        Some(codes)
+    }
+
+    fn get(&self, id: CommandId) -> Option<&CommandState> {
+        self.commands.get(id.0)
+    }
+
+    fn set(&mut self, id: CommandId, state: CommandState) {
+        if let Some(entry) = self.commands.get_mut(id.0) {
+            *entry = state;
+        }
+    }
+}

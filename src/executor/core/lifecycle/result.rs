@@ -1,0 +1,94 @@
+//! What is told of a task: to those who ask, to the framework at its end, and to the commands that
+//! start.
+
+use super::{Lifecycle, Verdict};
+use crate::core::environment::{Name, Value};
+use crate::core::outbox::{Reason, TaskState};
+use crate::core::plan::{CommandId, Origin, Part};
+use crate::core::request::View;
+use crate::words::outcome::Outcome;
+
+/// Tells a command its part in the task: `before`, `command` or `after`.
+pub const PHASE: &str = "EXECUTOR_PHASE";
+
+/// Tells an after command the state that the task is heading for.
+const TASK_STATE: &str = "EXECUTOR_TASK_STATE";
+
+/// Tells an after command the exit code of the command; unset if there is none.
+const EXIT_CODE: &str = "EXECUTOR_EXIT_CODE";
+
+impl Lifecycle {
+    /// What is known about the task, but for the state reported last.
+    pub fn view(&self) -> View {
+        let codes = |part| self.ledger.codes(&self.plan, part);
+        View {
+            exit_code: self.main_outcome().and_then(Outcome::code),
+            before_codes: codes(Part::Before(Origin::Job)).unwrap_or_default(),
+            after_codes: codes(Part::After(Origin::Job)).unwrap_or_default(),
+            default_before_codes: codes(Part::Before(Origin::Operator)),
+            default_after_codes: codes(Part::After(Origin::Operator)),
+            progress: self.progress.percent(),
+            message: self.progress.message().map(str::to_owned),
+            state: None,
+        }
+    }
+
+    /// Hooks know why they run: sets the variables that tell the command at `id`.
+    pub(super) fn tell_by_environment(&mut self, id: CommandId) {
+        let Some(command) = self.plan.get(id) else {
+            return;
+        };
+        let (phase, result) = match command.part {
+            Part::Before(_) => ("before", None),
+            Part::Main => ("command", None),
+            Part::After(_) => ("after", Some(self.verdict().state.name())),
+        };
+        let code = self.main_outcome().and_then(Outcome::code);
+        let told = [
+            (PHASE, Some(phase.to_owned())),
+            (TASK_STATE, result.map(str::to_owned)),
+            (EXIT_CODE, code.map(|code| code.to_string())),
+        ];
+        for (name, value) in told {
+            let value = value.and_then(|value| Value::new(value).ok());
+            if let Ok(name) = Name::new(name) {
+                self.environment.apply(vec![(name, value)]);
+            }
+        }
+    }
+
+    /// How the task ends, as far as is known: final once nothing is left to run.
+    pub(super) fn verdict(&self) -> Verdict {
+        let main = self.main_outcome();
+        let by_run_time = self
+            .stopped
+            .as_ref()
+            .is_some_and(|stopped| stopped.only_by_run_time);
+        let (state, reason) = match (&self.stopped, &self.failed_guard, main) {
+            (Some(_), _, _) if by_run_time => {
+                (TaskState::Failed, Some(Reason::MaxCompletionTimeReached))
+            }
+            (Some(_), _, _) => (TaskState::Killed, None),
+            (None, Some(_), _) => (TaskState::Failed, None),
+            (None, None, Some(outcome)) if outcome.succeeded() => (TaskState::Finished, None),
+            (None, None, Some(_) | None) => (TaskState::Failed, None),
+        };
+        let stock_message = || match (&self.failed_guard, main) {
+            (Some((guard, outcome)), _) => {
+                let name = self.plan.describe(*guard);
+                format!("{name} {outcome}; it is a guard, so nothing further was started")
+            }
+            (None, Some(outcome)) => format!("Command {outcome}"),
+            (None, None) if by_run_time => {
+                "Reached its maximum run time before its command started".to_owned()
+            }
+            (None, None) => "Killed before its command started".to_owned(),
+        };
+        let own_message = self.progress.own_message().map(str::to_owned);
+        Verdict {
+            state,
+            reason,
+            message: own_message.unwrap_or_else(stock_message),
+        }
+    }
+}

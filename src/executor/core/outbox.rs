@@ -1,0 +1,361 @@
+//! What the agent has to be told, in order, until it is known to have it.
+//!
+//! A status update is recorded here before it is on any wire, keeps its UUID for ever, and leaves only
+//! when the agent has acknowledged it: the 202 that answers a call means "received", not "stored"
+//! (`src/slave/http.cpp`). Framework messages have no acknowledgement in Mesos: theirs is the 202.
+
+use crate::core::progress::ProgressReport;
+use crate::core::request::View;
+use crate::words::units::{AgentId, TaskId, Uuid, WallTime};
+
+/// The states that this executor reports (`TaskState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TaskState {
+    /// The task was received.
+    Starting,
+    /// The command's program runs.
+    Running,
+    /// A kill was asked for; sent only to frameworks that know it.
+    Killing,
+    /// The command exited with status 0.
+    Finished,
+    /// The command, or a guard, failed.
+    Failed,
+    /// A kill was asked for.
+    Killed,
+    /// The task could not be understood.
+    Error,
+}
+
+/// Why a task is in its state, where Mesos has a word for it (`TaskStatus.Reason`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The task could not be understood.
+    TaskInvalid,
+    /// `TaskInfo.max_completion_time` was over.
+    MaxCompletionTimeReached,
+}
+
+/// A status update. Nothing in it ever changes once it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Update {
+    /// Identifies the update to agent and framework, however often it is sent.
+    pub uuid: Uuid,
+    /// The task it is about.
+    pub task: TaskId,
+    /// The agent that the task was given to.
+    pub agent: AgentId,
+    /// The task's new state.
+    pub state: TaskState,
+    /// Why, where Mesos has a word for it.
+    pub reason: Option<Reason>,
+    /// Why, in words.
+    pub message: Option<String>,
+    /// What is known about the task; only in a terminal update of a task that was run.
+    pub result: Option<View>,
+    /// When it was recorded.
+    pub at: WallTime,
+}
+
+/// A message to the framework in the shapes that the Cook scheduler reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// Where the sandbox is on the host.
+    Directory(String),
+    /// The newest progress.
+    Progress(ProgressReport),
+    /// How the command ended.
+    ExitCode(i32),
+}
+
+/// Something the agent has to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// Reliable: until acknowledged.
+    Update(Update),
+    /// Best effort: until a call with it was accepted.
+    Message(TaskId, Message),
+}
+
+/// Identifies an item from the moment it was put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Serial(pub u32);
+
+/// How the agent answered a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// 202.
+    Accepted,
+    /// Nothing is known: no connection, no answer, or one that says to try again (404, 500, 503).
+    TryAgain,
+    /// The agent does not know this executor, or does not count it as subscribed.
+    NotSubscribed,
+    /// The agent will never accept this call.
+    Refused,
+}
+
+/// Ordered, unacknowledged, complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Outbox {
+    entries: Vec<Entry>,
+    next_serial: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Entry {
+    serial: Serial,
+    item: Item,
+    /// Handed to the agent in the current subscription.
+    sent: bool,
+}
+
+// === impl TaskState ===
+
+impl TaskState {
+    /// No other state follows.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Starting | Self::Running | Self::Killing => false,
+            Self::Finished | Self::Failed | Self::Killed | Self::Error => true,
+        }
+    }
+
+    /// The name in `mesos.proto`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "TASK_STARTING",
+            Self::Running => "TASK_RUNNING",
+            Self::Killing => "TASK_KILLING",
+            Self::Finished => "TASK_FINISHED",
+            Self::Failed => "TASK_FAILED",
+            Self::Killed => "TASK_KILLED",
+            Self::Error => "TASK_ERROR",
+        }
+    }
+}
+
+// === impl Outbox ===
+
+impl Outbox {
+    /// Adds an item at the end. A progress that was never sent gives way to a newer one: only the
+    /// newest is worth a call.
+    pub fn put(&mut self, item: Item) {
+        let is_progress = |item: &Item| matches!(item, Item::Message(_, Message::Progress(_)));
+        if is_progress(&item) {
+            self.entries
+                .retain(|entry| entry.sent || !is_progress(&entry.item));
+        }
+        let serial = Serial(self.next_serial);
+        self.next_serial += 1;
+        self.entries.push(Entry {
+            serial,
+            item,
+            sent: false,
+        });
+    }
+
+    /// The first item that the agent was not told in this subscription, messages left out if they
+    /// have to wait.
+    pub fn next(&self, with_messages: bool) -> Option<(Serial, &Item)> {
+        let may_go = |item: &Item| with_messages || matches!(item, Item::Update(_));
+        let mut unsent = self.entries.iter().filter(|entry| !entry.sent);
+        let entry = unsent.find(|entry| may_go(&entry.item))?;
+        Some((entry.serial, &entry.item))
+    }
+
+    /// An item is on its way.
+    pub fn sending(&mut self, serial: Serial) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.serial == serial) {
+            entry.sent = true;
+        }
+    }
+
+    /// The call with an item was answered. Nothing happens for an item that is no longer here: an
+    /// update may be acknowledged before its call is answered.
+    pub fn answered(&mut self, serial: Serial, answer: Answer) {
+        let Some(at) = self.entries.iter().position(|entry| entry.serial == serial) else {
+            return;
+        };
+        let is_message = matches!(self.entries[at].item, Item::Message(..));
+        match answer {
+            Answer::TryAgain | Answer::NotSubscribed => self.entries[at].sent = false,
+            Answer::Accepted | Answer::Refused if is_message => drop(self.entries.remove(at)),
+            // A refused update would be refused again. It stays, so that nobody takes it for
+            // delivered, and a new subscription carries it.
+            Answer::Accepted | Answer::Refused => {}
+        }
+    }
+
+    /// A new subscription begins, which carries all updates recorded until now.
+    pub fn subscribing(&mut self) -> Vec<Update> {
+        for entry in &mut self.entries {
+            entry.sent = matches!(entry.item, Item::Update(_));
+        }
+        self.updates().cloned().collect()
+    }
+
+    /// The agent has an update on disk. After a terminal one no other of that task may be sent: it
+    /// would be forwarded as an update of an unknown task and never acknowledged.
+    /// Returns the acknowledged update; `None` for an unknown UUID.
+    pub fn acknowledge(&mut self, uuid: &[u8]) -> Option<Update> {
+        let at = self.entries.iter().position(|entry| match &entry.item {
+            Item::Update(update) => update.uuid.0 == *uuid,
+            Item::Message(..) => false,
+        })?;
+        let Item::Update(update) = self.entries.remove(at).item else {
+            return None;
+        };
+        if update.state.is_terminal() {
+            self.entries.retain(|entry| match &entry.item {
+                Item::Update(other) => other.task != update.task,
+                Item::Message(..) => true,
+            });
+        }
+        Some(update)
+    }
+
+    /// Whether nothing is left to be told.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether every update was acknowledged.
+    pub fn is_acknowledged(&self) -> bool {
+        self.updates().next().is_none()
+    }
+
+    /// The item with this serial, if it is still to be told or acknowledged.
+    pub fn get(&self, serial: Serial) -> Option<&Item> {
+        let entry = self.entries.iter().find(|entry| entry.serial == serial)?;
+        Some(&entry.item)
+    }
+
+    /// Every update that was not acknowledged, in order.
+    pub fn updates(&self) -> impl Iterator<Item = &Update> {
+        self.entries.iter().filter_map(|entry| match &entry.item {
+            Item::Update(update) => Some(update),
+            Item::Message(..) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::units::UuidSource;
+
+    struct Fixture {
+        outbox: Outbox,
+        uuids: UuidSource,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            Self {
+                outbox: Outbox::default(),
+                uuids: UuidSource::new([7; 16]),
+            }
+        }
+
+        fn update(&mut self, state: TaskState) -> Uuid {
+            let uuid = self.uuids.issue();
+            self.outbox.put(Item::Update(Update {
+                uuid,
+                task: TaskId("t".into()),
+                agent: AgentId("a".into()),
+                state,
+                reason: None,
+                message: None,
+                result: None,
+                at: WallTime(0),
+            }));
+            uuid
+        }
+
+        fn progress(&mut self, sequence: u32) {
+            let report = ProgressReport {
+                sequence,
+                percent: None,
+                message: String::new(),
+            };
+            self.outbox
+                .put(Item::Message(TaskId("t".into()), Message::Progress(report)));
+        }
+
+        /// Sends the next item and returns it with its serial.
+        fn send(&mut self) -> Option<(Serial, Item)> {
+            let (serial, item) = self.outbox.next(true)?;
+            let item = item.clone();
+            self.outbox.sending(serial);
+            Some((serial, item))
+        }
+    }
+
+    #[test]
+    fn an_accepted_update_stays_until_it_is_acknowledged() {
+        let mut fixture = Fixture::new();
+        let uuid = fixture.update(TaskState::Starting);
+        let (serial, _) = fixture.send().expect("recorded");
+        fixture.outbox.answered(serial, Answer::Accepted);
+        assert_eq!(fixture.outbox.next(true), None);
+        assert!(!fixture.outbox.is_acknowledged());
+        assert!(fixture.outbox.acknowledge(&uuid.0).is_some());
+        assert!(fixture.outbox.is_acknowledged());
+        assert!(fixture.outbox.acknowledge(&uuid.0).is_none());
+    }
+
+    #[test]
+    fn an_update_that_was_not_accepted_is_sent_again_before_later_ones() {
+        let mut fixture = Fixture::new();
+        let first = fixture.update(TaskState::Starting);
+        fixture.update(TaskState::Running);
+        let (serial, _) = fixture.send().expect("recorded");
+        fixture.outbox.answered(serial, Answer::TryAgain);
+        let (_, item) = fixture.send().expect("still there");
+        assert!(matches!(item, Item::Update(update) if update.uuid == first));
+    }
+
+    #[test]
+    fn a_subscription_carries_all_unacknowledged_updates_and_leaves_messages_to_calls() {
+        let mut fixture = Fixture::new();
+        let uuids = [
+            fixture.update(TaskState::Starting),
+            fixture.update(TaskState::Running),
+        ];
+        fixture.progress(1);
+        let carried: Vec<Uuid> = fixture
+            .outbox
+            .subscribing()
+            .iter()
+            .map(|u| u.uuid)
+            .collect();
+        assert_eq!(carried, uuids);
+        let (_, item) = fixture.send().expect("the message is still to be sent");
+        assert!(matches!(item, Item::Message(..)));
+        assert!(fixture.send().is_none());
+    }
+
+    #[test]
+    fn an_unsent_progress_gives_way_to_a_newer_one() {
+        let mut fixture = Fixture::new();
+        fixture.progress(1);
+        fixture.progress(2);
+        let (serial, item) = fixture.send().expect("the newest");
+        assert!(matches!(item, Item::Message(_, Message::Progress(p)) if p.sequence == 2));
+        fixture.outbox.answered(serial, Answer::Accepted);
+        assert_eq!(fixture.outbox.next(true), None);
+    }
+
+    #[test]
+    fn after_the_terminal_acknowledgement_only_messages_are_left() {
+        let mut fixture = Fixture::new();
+        fixture.update(TaskState::Starting);
+        fixture.progress(1);
+        let terminal = fixture.update(TaskState::Finished);
+        assert!(fixture.outbox.acknowledge(&terminal.0).is_some());
+        assert!(fixture.outbox.is_acknowledged());
+        assert!(!fixture.outbox.is_empty());
+        assert_eq!(fixture.outbox.next(false), None);
+        assert!(matches!(fixture.send(), Some((_, Item::Message(..)))));
+    }
+}

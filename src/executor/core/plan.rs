@@ -1,0 +1,247 @@
+//! What a task runs, in order: the operator's before commands, the job's, the command itself, the
+//! job's after commands, the operator's.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How to run one command.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// `sh -c` with this text.
+    Shell(Vec<u8>),
+    /// This file, looked up in `PATH`, with this complete argv (`CommandInfo.shell` false).
+    Exec {
+        /// The file to run.
+        file: Vec<u8>,
+        /// All arguments, the first of them being `argv[0]`.
+        arguments: Vec<Vec<u8>>,
+    },
+}
+
+/// A before or after command.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hook {
+    /// The shell command.
+    pub value: String,
+    /// Its failure stops everything that would come after it.
+    pub guard: bool,
+    /// It does not hold up the next command, and is stopped when the others have ended.
+    pub is_async: bool,
+    /// It is stopped after this long, and has failed then.
+    pub timeout: Option<Duration>,
+}
+
+/// The before and after commands from one author.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hooks {
+    /// Run before the command.
+    pub before: Vec<Hook>,
+    /// Run after the command.
+    pub after: Vec<Hook>,
+}
+
+/// Who asked for a hook; their exit codes are reported apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The operator of the cluster.
+    Operator,
+    /// The author of the job.
+    Job,
+}
+
+/// A command's part in the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Runs before the command.
+    Before(Origin),
+    /// The command itself.
+    Main,
+    /// Runs after the command.
+    After(Origin),
+}
+
+/// One command of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Command {
+    /// Its part in the task.
+    pub part: Part,
+    /// What to run.
+    pub program: Program,
+    /// See [`Hook::guard`]; never set for the command itself.
+    pub guard: bool,
+    /// See [`Hook::is_async`]; never set for the command itself.
+    pub is_async: bool,
+    /// See [`Hook::timeout`]; never set for the command itself.
+    pub timeout: Option<Duration>,
+}
+
+/// A command's place in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub usize);
+
+/// Everything a task runs. There is exactly one main command.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    commands: Vec<Command>,
+    main: CommandId,
+}
+
+/// A task that cannot be run, and why, in words for the author of the job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal(pub String);
+
+// === impl Hook ===
+
+impl Hook {
+    fn into_command(self, part: Part) -> Command {
+        Command {
+            part,
+            program: Program::Shell(self.value.into_bytes()),
+            guard: self.guard,
+            is_async: self.is_async,
+            timeout: self.timeout,
+        }
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Puts the commands in order.
+    pub fn new(main: Program, job: Hooks, operator: Hooks) -> Self {
+        let mut commands = Vec::new();
+        let mut add = |hooks: Vec<Hook>, part| {
+            commands.extend(hooks.into_iter().map(|hook| hook.into_command(part)));
+            commands.len()
+        };
+        add(operator.before, Part::Before(Origin::Operator));
+        let at = add(job.before, Part::Before(Origin::Job));
+        add(job.after, Part::After(Origin::Job));
+        add(operator.after, Part::After(Origin::Operator));
+        commands.insert(
+            at,
+            Command {
+                part: Part::Main,
+                program: main,
+                guard: false,
+                is_async: false,
+                timeout: None,
+            },
+        );
+        Self {
+            commands,
+            main: CommandId(at),
+        }
+    }
+
+    /// The command itself, between the before and the after commands.
+    pub fn main(&self) -> CommandId {
+        self.main
+    }
+
+    /// The command at `id`, unless the plan is over.
+    pub fn get(&self, id: CommandId) -> Option<&Command> {
+        self.commands.get(id.0)
+    }
+
+    /// All commands in order.
+    pub fn iter(&self) -> impl Iterator<Item = (CommandId, &Command)> {
+        let numbered = self.commands.iter().enumerate();
+        numbered.map(|(index, command)| (CommandId(index), command))
+    }
+
+    /// What to call a command in a message: `before command 2 ("./acquire-lock.sh")`. Positions
+    /// count from 1 within the array that the command stands in.
+    pub fn describe(&self, id: CommandId) -> String {
+        /// Enough to recognise a command; messages have a limited length.
+        const MAX_QUOTED: usize = 80;
+        let Some(command) = self.get(id) else {
+            return "an unknown command".to_owned();
+        };
+        let before = &self.commands[..id.0];
+        let position = 1 + before
+            .iter()
+            .filter(|other| other.part == command.part)
+            .count();
+        let text = String::from_utf8_lossy(command.program.text());
+        let quoted = crate::words::units::truncate(text.trim(), MAX_QUOTED);
+        match command.part {
+            Part::Main => format!("the command ({quoted:?})"),
+            part => format!("{part} {position} ({quoted:?})"),
+        }
+    }
+}
+
+// === impl Program ===
+
+impl Program {
+    /// The part that identifies the program to a person.
+    pub fn text(&self) -> &[u8] {
+        match self {
+            Self::Shell(text) => text,
+            Self::Exec { file, .. } => file,
+        }
+    }
+}
+
+// === impl Part ===
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Before(Origin::Job) => "before command",
+            Self::Before(Origin::Operator) => "the operator's before command",
+            Self::Main => "the command",
+            Self::After(Origin::Job) => "after command",
+            Self::After(Origin::Operator) => "the operator's after command",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(value: &str) -> Hook {
+        Hook {
+            value: value.to_owned(),
+            guard: false,
+            is_async: false,
+            timeout: None,
+        }
+    }
+
+    #[test]
+    fn operators_hooks_enclose_the_jobs_hooks_which_enclose_the_command() {
+        let hooks = |before: &str, after: &str| Hooks {
+            before: vec![hook(before)],
+            after: vec![hook(after)],
+        };
+        let plan = Plan::new(
+            Program::Shell(b"main".to_vec()),
+            hooks("job before", "job after"),
+            hooks("operator before", "operator after"),
+        );
+        let texts: Vec<_> = plan.iter().map(|(_, c)| c.program.text()).collect();
+        assert_eq!(
+            texts,
+            [
+                &b"operator before"[..],
+                b"job before",
+                b"main",
+                b"job after",
+                b"operator after"
+            ]
+        );
+        assert_eq!(plan.main(), CommandId(2));
+        assert_eq!(
+            plan.describe(CommandId(1)),
+            "before command 1 (\"job before\")"
+        );
+        assert_eq!(plan.describe(CommandId(2)), "the command (\"main\")");
+        assert_eq!(
+            plan.describe(CommandId(4)),
+            "the operator's after command 1 (\"operator after\")"
+        );
+    }
+}

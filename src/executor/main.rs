@@ -1,0 +1,140 @@
+//! `cook-executor`: started by a Mesos agent in a task's sandbox, without arguments.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cook_executor::core::effect::ExitStatus;
+use cook_executor::core::lifecycle::PHASE;
+use cook_executor::shell::config::Config;
+use cook_executor::shell::runtime;
+use cook_executor::world::client::{self, Request};
+use cook_executor::world::log::{Log, complain};
+use cook_executor::world::memory;
+use cook_executor::world::process::signals;
+use no_backtrace as _;
+
+const HELP: &str = r#"cook-executor: a Mesos executor with before and after commands and a task API
+
+A Mesos agent starts it, without arguments, as the executor of one task. Give its
+URI to your framework; see README.md. To try a job without Mesos: cook-local.
+
+  --version     print the version
+  --help        print this
+
+In a command, where EXECUTOR_ENDPOINT is set, it is a client of the task API:
+  "$EXECUTOR_BIN" get                      print what is known about the task
+  "$EXECUTOR_BIN" patch '{"progress": 10}' report; the exit status is 1 on an error
+
+Environment (more in README.md):
+  EXECUTOR_LOG_LEVEL           DEBUG, INFO (default), WARNING or ERROR
+  EXECUTOR_MAX_MESSAGE_LENGTH  longest message of a task, 512 characters
+  PROGRESS_SAMPLE_INTERVAL_MS  least time between two progress messages, 1000
+  PROGRESS_REGEX_STRING        what progress looks like in the task's output
+  EXECUTOR_PROGRESS_OUTPUT_FILE
+                               a file that it may write its progress to
+  EXECUTOR_PORT0               preferred port of the task API
+  EXECUTOR_BEFORE_COMMANDS, EXECUTOR_AFTER_COMMANDS,
+  EXECUTOR_DEFAULT_BEFORE_COMMANDS, EXECUTOR_DEFAULT_AFTER_COMMANDS
+                               hooks, as JSON arrays of {value, guard?, async?,
+                               timeout?}
+
+Files: executor.log in the sandbox.
+Exit status: 0 when the agent knows how the task ended, 1 otherwise.
+"#;
+
+/// The exit status of a client that was called wrongly.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    // Schedulers append arguments of their own, such as the task's command (Marathon): only these
+    // are for us.
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
+    let endpoint = std::env::var(client::ENDPOINT);
+    match (arguments.as_slice(), endpoint) {
+        ([flag], _) if flag == "--version" => print(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        ([flag], _) if flag == "--help" => print(HELP),
+        ([word], Ok(endpoint)) if word == "get" => ask(&endpoint, &Request::Get),
+        ([word, body], Ok(endpoint)) if word == "patch" => ask(&endpoint, &Request::Patch(body)),
+        // A second executor would take the first one's place at the agent, and end its task.
+        _ if std::env::var_os(PHASE).is_some() => {
+            complain("in a command, use it as: get, or: patch '{\"progress\": 10}'");
+            ExitCode::from(USAGE)
+        }
+        _ => run(started),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// In a command: prints the answer of the task API, on stderr if it is an error.
+fn ask(endpoint: &str, request: &Request) -> ExitCode {
+    match client::ask(endpoint, request) {
+        Ok(answer) if answer.is_success => print(&String::from_utf8_lossy(&answer.body)),
+        Ok(answer) => {
+            // Nobody is left to tell if stderr is closed.
+            let _ = std::io::stderr().write_all(&answer.body);
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            complain(&format!(
+                "failed to reach the task API at {endpoint}: {error}"
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(started: Instant) -> ExitCode {
+    signals::survive();
+    let mut seed = [0; 16];
+    if let Err(error) = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()) {
+        complain(&format!("failed to get random bytes: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let config = match Config::read(std::env::vars_os(), seed) {
+        Ok(config) => config,
+        Err(missing) => {
+            complain(&format!(
+                "failed to {missing}: it is started by a Mesos agent; to try a job without one, \
+                 see cook-local"
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    if config.target.token.is_some() {
+        // /proc/PID/environ is not readable by the task's user then.
+        let hidden = rustix::process::DumpableBehavior::NotDumpable;
+        if let Err(error) = rustix::process::set_dumpable_behavior(hidden) {
+            complain(&format!("failed to hide the authentication token: {error}"));
+        }
+    }
+    let log = Log::open(&config.sandbox, config.log_level);
+    // It is the first and only one.
+    let _ = tracing::subscriber::set_global_default(log);
+    tracing::info!(
+        "cook-executor {} for executor {:?} of framework {:?}",
+        env!("CARGO_PKG_VERSION"),
+        config.caller.executor,
+        config.caller.framework
+    );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let status = runtime::run(config, started);
+    memory::report();
+    let code = match status {
+        ExitStatus::Done => 0,
+        ExitStatus::Unreported => 1,
+        ExitStatus::Test(status) => status,
+    };
+    tracing::info!("exiting with status {code}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,4 @@
+//! The program around the core: its settings, and the one loop.
+
+pub mod config;
+pub mod runtime;

@@ -1,0 +1,366 @@
+//! The only loop: waits for whatever happens next, tells the core, does what the core says.
+//!
+//! Nothing is decided here. One reactor, and one thread that does all the work: everything that waits is a
+//! task on one executor and sends what it has waited for into one of two inboxes, so that a storm of API
+//! requests never stands before the agent, the commands or a signal. The only other thread is one that
+//! async-io starts in any case, to wait for the reactor while this one is busy.
+
+use std::cell::OnceCell;
+use std::collections::VecDeque;
+use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_io::block_on;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use smol::LocalExecutor;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::{FutureExt, or, yield_now};
+use tracing::{debug, error, info, warn};
+
+use crate::codec::api::request::TASK_PATH;
+use crate::codec::mesos::call::Caller;
+use crate::codec::mesos::event::{Meaning, Translator};
+use crate::core::effect::{Effect, ExitStatus, Line};
+use crate::core::environment::{Name, Value};
+use crate::core::event::{Event, RequestId};
+use crate::core::executor::Executor;
+use crate::core::request::Reply;
+use crate::shell::config::Config;
+use crate::words::units::StopSignal;
+use crate::words::units::{Moment, Now, TaskId, WallTime};
+use crate::world::agent::Agent;
+use crate::world::api::server::{self, Server};
+use crate::world::inbox::{self, Incoming};
+use crate::world::memory;
+use crate::world::process::{Processes, descendants, signals};
+use crate::world::tracking::Tracker;
+use cook_http::alarm::Alarm;
+
+/// So many steps of other tasks are taken before the loop has its turn, however many are ready: a
+/// client that never stops sending must not keep a kill waiting.
+const TURNS: usize = 32;
+
+/// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
+const MAX_LINE: usize = 4096;
+
+/// Everything around the core.
+struct Runtime {
+    core: Executor,
+    started: Instant,
+    caller: Caller,
+    translator: Translator,
+    agent: Agent,
+    processes: Processes,
+    tracker: Tracker,
+    executor: Rc<LocalExecutor<'static>>,
+    /// How often the log is told about our memory, until it is.
+    memory_interval: Option<Duration>,
+    /// A process has ended, and an event that says so is on its way.
+    signals: signals::Received,
+    served_task: Rc<OnceCell<TaskId>>,
+    /// Where replies go, while a step lasts.
+    waiting: Vec<(RequestId, Sender<Reply>)>,
+    requests: u32,
+}
+
+/// Runs one executor to its end. The log must have been opened.
+pub fn run(config: Config, started: Instant) -> ExitStatus {
+    print(concat!(
+        "Cook Executor version ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    ));
+    let executor = Rc::new(LocalExecutor::new());
+    // Before the first spawn: otherwise async-process starts a thread for it.
+    executor.spawn(async_process::driver()).detach();
+    let main = start(config, started, Rc::clone(&executor));
+    let others = async {
+        loop {
+            for _ in 0..TURNS {
+                executor.tick().await;
+            }
+            yield_now().await;
+        }
+    };
+    // This thread waits in the reactor itself. With any other block_on async-io's thread would, and wake
+    // this one: ten system calls less for a task, but each request would take twice as long.
+    block_on(or(main, others))
+}
+
+async fn start(
+    config: Config,
+    started: Instant,
+    executor: Rc<LocalExecutor<'static>>,
+) -> ExitStatus {
+    let (inbox, events) = bounded(inbox::SIZE);
+    let (api_inbox, requests) = bounded(inbox::SIZE);
+    if let Err(error) = descendants::become_subreaper() {
+        warn!(
+            "failed to become a subreaper, processes that lose their parent will not be found: {error}"
+        );
+    }
+    let signals = signals::catch(&executor, inbox.clone());
+    let served_task = Rc::new(OnceCell::new());
+    let port = match Server::bind(config.api_port) {
+        Ok(server) => {
+            let port = server.port();
+            let serve = server.serve(Rc::clone(&executor), Rc::clone(&served_task), api_inbox);
+            executor.spawn(serve).detach();
+            port
+        }
+        Err(error) => {
+            error!("failed to listen for the task API, commands will not reach it: {error}");
+            0
+        }
+    };
+    let endpoint = format!("http://127.0.0.1:{port}{TASK_PATH}");
+    info!("serving the task API at {endpoint}");
+    let mut settings = config.settings;
+    settings.environment.apply(own_path());
+    let mut runtime = Runtime {
+        core: Executor::new(settings),
+        started,
+        caller: config.caller,
+        translator: Translator::new(config.hooks, endpoint),
+        agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
+        tracker: Tracker::new(config.tracking, Rc::clone(&executor), inbox.clone()),
+        processes: Processes::new(Rc::clone(&executor), inbox),
+        executor,
+        memory_interval: Some(config.memory_interval),
+        signals,
+        served_task,
+        waiting: Vec::new(),
+        requests: 0,
+    };
+    runtime.run(&events, &requests).await
+}
+
+/// Where this program is, so that commands can use it as a client of the task API.
+fn own_path() -> Vec<(Name, Option<Value>)> {
+    let path = std::env::current_exe().map(|path| path.into_os_string().into_vec());
+    let value = path.ok().and_then(|path| Value::new(path).ok());
+    Name::new("EXECUTOR_BIN")
+        .into_iter()
+        .map(|name| (name, value.clone()))
+        .collect()
+}
+
+/// What the loop woke up for.
+enum Woken {
+    Incoming(Incoming),
+    Request(server::Incoming),
+    Deadline,
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    async fn run(
+        &mut self,
+        events: &Receiver<Incoming>,
+        requests: &Receiver<server::Incoming>,
+    ) -> ExitStatus {
+        let mut alarm = Alarm::new();
+        loop {
+            let next = self.core.next_deadline();
+            let next = next.map(|deadline| self.started + deadline.0);
+            // Both inboxes are open as long as this loop holds a sender of each.
+            let event = async { events.recv().await.map_or(Woken::Deadline, Woken::Incoming) };
+            let request = async {
+                requests
+                    .recv()
+                    .await
+                    .map_or(Woken::Deadline, Woken::Request)
+            };
+            let deadline = async {
+                alarm.until(next).await;
+                Woken::Deadline
+            };
+            let events = match event.or(deadline).or(request).await {
+                Woken::Incoming(incoming) => self.meaning(incoming),
+                Woken::Request(incoming) => vec![self.admit(incoming)],
+                Woken::Deadline => vec![Event::Tick],
+            };
+            if let Some(status) = self.handle(events) {
+                return status;
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            moment: Moment(self.started.elapsed()),
+            // Enough for 500 million years.
+            wall: WallTime(wall.as_millis() as u64),
+        }
+    }
+
+    /// What an incoming thing is to the core; nothing if it is only for the log.
+    fn meaning(&mut self, incoming: Incoming) -> Vec<Event> {
+        match incoming {
+            Incoming::Event(event) => vec![event],
+            Incoming::Signals => {
+                let mut events = vec![Event::OrphanEnded];
+                if self.signals.take_end() {
+                    info!("received a signal that asks for the end");
+                    events.push(Event::Shutdown);
+                }
+                events
+            }
+            Incoming::Record(generation, record) => {
+                let mut log = |line: String| info!("{line}");
+                match self.translator.translate(generation, &record, &mut log) {
+                    Ok(Meaning::Event(event)) => vec![event],
+                    Ok(Meaning::Nothing) => Vec::new(),
+                    Ok(Meaning::Ended(end)) => vec![Event::StreamEnded(generation, end)],
+                    Err(error) => {
+                        warn!(bytes = record.len(), "skipped a record, failed to {error}");
+                        Vec::new()
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a request a number for the time that its step takes.
+    fn admit(&mut self, incoming: server::Incoming) -> Event {
+        self.requests = self.requests.wrapping_add(1);
+        let id = RequestId(self.requests);
+        self.waiting.push((id, incoming.reply));
+        Event::Request(id, incoming.request)
+    }
+
+    /// Takes events to their end, with everything that they cause at once.
+    fn handle(&mut self, events: Vec<Event>) -> Option<ExitStatus> {
+        let mut queue = VecDeque::from(events);
+        while let Some(event) = queue.pop_front() {
+            debug!("event: {}", event.name());
+            if matches!(event, Event::Subscribed { .. }) {
+                self.report_memory();
+            }
+            let now = self.now();
+            for effect in self.core.step(event, now) {
+                debug!("effect: {}", effect.name());
+                if let Effect::Exit(status) = effect {
+                    return Some(status);
+                }
+                queue.extend(self.perform(effect));
+            }
+        }
+        None
+    }
+
+    /// Once there is an agent, and when there is nothing better to do.
+    fn report_memory(&mut self) {
+        if let Some(interval) = self.memory_interval.take() {
+            let reports = memory::report_every(interval);
+            self.executor.spawn(reports).detach();
+        }
+    }
+
+    /// Does one thing; returns what is known of it at once.
+    fn perform(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Subscribe {
+                generation,
+                task,
+                updates,
+            } => {
+                let call = self.caller.subscribe(task.as_ref(), &updates);
+                self.agent.subscribe(generation, call);
+                None
+            }
+            Effect::Call(serial, item) => {
+                self.agent.call(serial, self.caller.tell(&item));
+                None
+            }
+            Effect::AbandonCall => {
+                info!("gave up waiting for the agent's answer");
+                self.agent.abandon_call();
+                None
+            }
+            Effect::Start(id) => {
+                let lifecycle = self.core.lifecycle()?;
+                let command = lifecycle.plan().get(id)?;
+                let event = self.processes.start(id, command, &lifecycle.environment);
+                let name = lifecycle.plan().describe(id);
+                if let Event::CommandStarted(_, pid) = &event {
+                    info!(pid = pid.0, "started {name}");
+                }
+                Some(event)
+            }
+            Effect::Signal { commands, signal } => {
+                self.processes.signal(&commands, signal);
+                None
+            }
+            Effect::Sweep(signal) => {
+                let alive = self.processes.sweep(signal);
+                match signal {
+                    Some(StopSignal::Terminate) if alive > 0 => {
+                        info!("sent SIGTERM to what is left of the task: {alive} processes");
+                    }
+                    Some(StopSignal::Kill) if alive > 0 => {
+                        info!("sent SIGKILL to what is left of the task: {alive} processes");
+                    }
+                    _ => {}
+                }
+                Some(Event::Swept { alive })
+            }
+            Effect::ReapOrphans => {
+                self.processes.reap_orphans();
+                None
+            }
+            Effect::Publish(task) => {
+                // The core publishes one task, once.
+                let _ = self.served_task.set(task);
+                None
+            }
+            Effect::Track(progress_file) => {
+                self.tracker.start(&progress_file);
+                None
+            }
+            Effect::FinishTracking => self.tracker.finish(),
+            Effect::Reply(id, reply) => {
+                let position = self.waiting.iter().position(|(other, _)| *other == id)?;
+                let (_, sender) = self.waiting.swap_remove(position);
+                // Nobody waits if the client has hung up.
+                let _ = sender.try_send(reply);
+                None
+            }
+            Effect::Say(line) => {
+                say(&line);
+                None
+            }
+            Effect::Note(note) => {
+                info!("{note}");
+                None
+            }
+            // Ends the loop in `handle`.
+            Effect::Exit(_) => None,
+        }
+    }
+}
+
+/// Writes a line to stdout and to the log. It begins on a line of its own, whatever the task has
+/// written before.
+fn say(line: &Line) {
+    info!("{line}");
+    print(&format!("\n{line}\n"));
+}
+
+/// Writes to stdout, which is what a task's user reads: lost rather than waited for if nobody reads.
+fn print(text: &str) {
+    let stdout = rustix::stdio::stdout();
+    let mut poll = [PollFd::new(&stdout, PollFlags::OUT)];
+    let is_ready = rustix::event::poll(&mut poll, Some(&Timespec::default()));
+    if is_ready != Ok(1) {
+        return debug!("failed to write to stdout: nobody reads it");
+    }
+    if let Err(error) = rustix::io::write(stdout, &text.as_bytes()[..text.len().min(MAX_LINE)]) {
+        debug!("failed to write to stdout: {error}");
+    }
+}

@@ -1,0 +1,203 @@
+//! The words everything else is written in: identifiers, points in time, percentages.
+//!
+//! Each is a newtype with a checked constructor, so that a value that exists is a valid one.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The framework's name for a task. Mesos guarantees that it is unique within the framework.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TaskId(pub String);
+
+/// The id of the agent that runs the task; it must stand in every status update
+/// (agents before 1.0.2 do not fill it in, MESOS-6245).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AgentId(pub String);
+
+/// A point in time on the monotonic clock, counted from the executor's start.
+///
+/// The core never reads a clock: it is told the moment with every event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Moment(pub Duration);
+
+/// The wall clock in milliseconds since the epoch; only ever printed, never compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct WallTime(pub u64);
+
+/// Both clocks, read once per event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Now {
+    /// For every deadline.
+    pub moment: Moment,
+    /// For the timestamp of a status update.
+    pub wall: WallTime,
+}
+
+/// The 16 raw bytes of a version 4 UUID. An agent aborts on any other length (MESOS-6917).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Uuid(pub [u8; 16]);
+
+/// Hands out UUIDs: random between executors by its seed, distinct within one by its counter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UuidSource {
+    seed: [u8; 16],
+    issued: u32,
+}
+
+/// A task's progress, 0 to 100.
+#[derive(Clone, Copy, Debug)]
+pub struct Percent(f64);
+
+/// A process id, only for people to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pid(pub u32);
+
+/// A signal that ends processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopSignal {
+    /// SIGTERM, then SIGCONT, since a stopped process would never hear it.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+// === impl Moment ===
+
+impl Moment {
+    /// The moment `after` later; saturates instead of overflowing, since a framework may ask for
+    /// a grace period of centuries.
+    pub fn plus(self, after: Duration) -> Self {
+        Self(self.0.saturating_add(after))
+    }
+
+    /// How long it is from `earlier` until this moment; zero if it is not later.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+// === impl Uuid ===
+
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+// === impl UuidSource ===
+
+impl UuidSource {
+    /// A source whose UUIDs differ from those of every source with another seed.
+    pub fn new(seed: [u8; 16]) -> Self {
+        Self { seed, issued: 0 }
+    }
+
+    /// The next UUID; the counter is folded into bytes that carry no version bits.
+    pub fn issue(&mut self) -> Uuid {
+        let mut bytes = self.seed;
+        for (byte, count) in bytes[12..].iter_mut().zip(self.issued.to_be_bytes()) {
+            *byte ^= count;
+        }
+        self.issued = self.issued.wrapping_add(1);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        Uuid(bytes)
+    }
+}
+
+// === impl Percent ===
+
+impl Percent {
+    /// `None` unless `value` lies in 0..=100 (which NaN does not).
+    pub fn new(value: f64) -> Option<Self> {
+        // Adding zero turns -0.0 into 0.0, so that equal percentages have equal bits.
+        (0.0..=100.0).contains(&value).then_some(Self(value + 0.0))
+    }
+
+    /// The value as it was reported.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// The whole percentage that Cook's scheduler stores: half to even, as Python rounds.
+    pub fn rounded(self) -> u8 {
+        // In range by construction.
+        self.0.round_ties_even() as u8
+    }
+}
+
+impl PartialEq for Percent {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Percent {}
+
+impl std::hash::Hash for Percent {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+/// Cuts `text` to at most `limit` characters, the last three of them `...` if anything was cut,
+/// as the Python executor does (blanks before the dots go too).
+pub fn truncate(text: &str, limit: usize) -> String {
+    if text.chars().nth(limit).is_none() {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(limit.saturating_sub(3)).collect();
+    format!("{}...", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_are_version_4_and_never_repeat() {
+        let mut source = UuidSource::new([0xff; 16]);
+        let uuids: Vec<Uuid> = (0..1000).map(|_| source.issue()).collect();
+        let distinct: std::collections::HashSet<_> = uuids.iter().collect();
+        assert_eq!(distinct.len(), uuids.len());
+        assert_eq!(uuids[0].to_string(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn a_percentage_is_between_0_and_100_and_rounds_half_to_even() {
+        for wrong in [-0.1, 100.1, f64::NAN, f64::INFINITY] {
+            assert_eq!(Percent::new(wrong), None);
+        }
+        let rounded = |value| Percent::new(value).map(Percent::rounded);
+        for (value, whole) in [
+            (0.5, 0),
+            (1.5, 2),
+            (54.5, 54),
+            (99.5, 100),
+            (-0.0, 0),
+            (100.0, 100),
+        ] {
+            assert_eq!(rounded(value), Some(whole), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_by_characters_and_ends_in_dots() {
+        assert_eq!(truncate("12345678", 8), "12345678");
+        assert_eq!(truncate("123456789", 8), "12345...");
+        assert_eq!(truncate("1234 6789", 8), "1234...");
+        assert_eq!(truncate("ääääääääää", 5), "ää...");
+    }
+}

@@ -1,0 +1,11 @@
+//! Sockets, processes, files and clocks: they carry events to the loop and do what it says.
+
+pub mod address;
+pub mod agent;
+pub mod api;
+pub mod client;
+pub mod inbox;
+pub mod log;
+pub mod memory;
+pub mod process;
+pub mod tracking;

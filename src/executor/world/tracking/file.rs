@@ -1,0 +1,264 @@
+//! One file that a task may write its progress to: found late, cut short, moved away, replaced, or never
+//! there. What is not a regular file, or may not be read, counts as not there.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use crate::codec::tracking::lines::Lines;
+use crate::codec::tracking::pattern::Pattern;
+use crate::core::progress::Reading;
+use crate::world::tracking::watch::Watch;
+
+/// Read at once at most: as much as stays in a core's cache.
+pub const CHUNK: usize = 64 << 10;
+
+/// So many of the bytes read last are remembered: a progress file that is written anew each time is
+/// mostly shorter.
+const MARK: usize = 1 << 10;
+
+/// A file, and how far it was read.
+pub struct Followed {
+    path: PathBuf,
+    open: Option<Open>,
+    lines: Lines,
+    /// The folder is watched for it, since this look began.
+    is_awaited: bool,
+    /// Bytes of all files that this path has meant.
+    pub read: u64,
+}
+
+struct Open {
+    file: File,
+    identity: Identity,
+    /// Where to read on.
+    offset: u64,
+    /// What stood before `offset`: once it does not any more, the file is another one under its old name.
+    mark: Vec<u8>,
+}
+
+/// Tells a file from all others that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// What one step of a look has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There may be more.
+    More {
+        /// The newest progress in what was read.
+        reading: Option<Reading>,
+        /// How much was read, in bytes.
+        length: usize,
+    },
+    /// Nothing is left to read for now.
+    Done,
+}
+
+// === impl Followed ===
+
+impl Followed {
+    /// Nothing was looked at yet; see [`Lines::new`] for the limit.
+    pub fn new(path: PathBuf, line_limit: usize) -> Self {
+        Self {
+            path,
+            open: None,
+            lines: Lines::new(line_limit),
+            is_awaited: false,
+            read: 0,
+        }
+    }
+
+    /// Where the file is looked for.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which file it is, if it is there.
+    pub fn identity(&self) -> Option<Identity> {
+        self.open.as_ref().map(|open| open.identity)
+    }
+
+    /// Begins a look: whatever changes from here on wakes the watch.
+    pub fn begin(&mut self, watch: &mut Watch) {
+        self.is_awaited = false;
+        if let Some(open) = &self.open {
+            watch.file(open.file.as_fd());
+        }
+    }
+
+    /// Reads on, or follows the path to another file. `watch` is absent in the last look.
+    pub fn step(
+        &mut self,
+        pattern: &Pattern,
+        buffer: &mut Vec<u8>,
+        watch: Option<&mut Watch>,
+    ) -> Step {
+        let found = rustix::fs::stat(&self.path).ok().filter(is_regular);
+        let Some(open) = &mut self.open else {
+            return match found.map(|_| Open::new(&self.path)) {
+                Some(Ok(open)) => self.follow(open, watch),
+                Some(Err(_)) | None => self.wait(watch),
+            };
+        };
+        let is_same = found.map(|stat| Identity::of(&stat) == open.identity);
+        let size = found
+            .filter(|_| is_same == Some(true))
+            .map(|stat| size(&stat));
+        if size.is_some_and(|size| size < open.offset || open.is_rewritten()) {
+            // Cut short, to be written anew.
+            open.go_to(0);
+            return Step::turned(self.lines.end(pattern));
+        }
+        if size == Some(open.offset) {
+            return Step::Done;
+        }
+        let length = open.read(buffer, size);
+        if length > 0 {
+            self.read += length as u64;
+            let reading = self.lines.take(pattern, &buffer[..length]);
+            return Step::More { reading, length };
+        }
+        match is_same {
+            Some(true) => Step::Done,
+            // Replaced, and all of it was read.
+            Some(false) => {
+                self.open = None;
+                Step::turned(self.lines.end(pattern))
+            }
+            // Moved away or removed: the task may have it open still.
+            None => self.wait(watch),
+        }
+    }
+
+    /// Where to read on.
+    pub fn offset(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.offset)
+    }
+
+    /// Where the part begins that was not read yet, and where it ends for now.
+    pub fn rest(&self) -> Range<u64> {
+        let Some(open) = &self.open else { return 0..0 };
+        let size = open.file.metadata().map_or(0, |metadata| metadata.len());
+        open.offset..size.max(open.offset)
+    }
+
+    /// Reads on from another place, or so far before it that a match is found that goes beyond it.
+    pub fn go_to(&mut self, place: u64) {
+        let Some(open) = &mut self.open else { return };
+        open.go_to(place.saturating_sub(self.lines.overlap()));
+        self.lines.clear();
+    }
+
+    /// See [`Lines`].
+    pub fn lines(&mut self) -> &mut Lines {
+        &mut self.lines
+    }
+
+    fn follow(&mut self, open: Open, watch: Option<&mut Watch>) -> Step {
+        if let Some(watch) = watch {
+            watch.file(open.file.as_fd());
+        }
+        self.open = Some(open);
+        // Before the watch was set it may have been replaced.
+        Step::turned(None)
+    }
+
+    /// Waits for the file; one more step sees whether it came meanwhile.
+    fn wait(&mut self, watch: Option<&mut Watch>) -> Step {
+        match watch {
+            Some(watch) if !self.is_awaited => {
+                self.is_awaited = true;
+                watch.absent(&self.path);
+                Step::turned(None)
+            }
+            Some(_) | None => Step::Done,
+        }
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    /// Nothing was read, but the next step may find something else.
+    fn turned(reading: Option<Reading>) -> Self {
+        Self::More { reading, length: 0 }
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    fn new(path: &Path) -> io::Result<Self> {
+        // Should it be a FIFO by now: nobody waits for it, and nothing is read from it.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let stat = rustix::fs::fstat(&file)?;
+        if !is_regular(&stat) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Self {
+            file,
+            identity: Identity::of(&stat),
+            offset: 0,
+            mark: Vec::new(),
+        })
+    }
+
+    fn go_to(&mut self, offset: u64) {
+        self.offset = offset;
+        self.mark.clear();
+    }
+
+    /// Whether something else was written over what was read: a file that was cut short and has as much
+    /// in it again, or more, by the time it is looked at.
+    fn is_rewritten(&self) -> bool {
+        let mut now = [0; MARK];
+        let now = &mut now[..self.mark.len()];
+        let start = self.offset - self.mark.len() as u64;
+        // What cannot be read is no reason to begin again.
+        self.file.read_exact_at(now, start).is_ok() && now != self.mark
+    }
+
+    /// A file that cannot be read has nothing more. `size` is its size, if that is known.
+    fn read(&mut self, buffer: &mut Vec<u8>, size: Option<u64>) -> usize {
+        let rest = size.and_then(|size| usize::try_from(size - self.offset).ok());
+        let most = rest.map_or(CHUNK, |rest| rest.min(CHUNK));
+        if buffer.len() < most {
+            *buffer = vec![0; most];
+        }
+        let length = self.file.read_at(buffer, self.offset).unwrap_or(0);
+        self.offset += length as u64;
+        let text = &buffer[..length];
+        self.mark.extend(&text[length.saturating_sub(MARK)..]);
+        self.mark.drain(..self.mark.len().saturating_sub(MARK));
+        length
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
+    }
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+fn size(stat: &Stat) -> u64 {
+    stat.st_size.unsigned_abs()
+}

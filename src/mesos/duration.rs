@@ -1,0 +1,75 @@
+//! Durations as Mesos prints them, and the decimal numbers that they begin with.
+
+use std::time::Duration;
+
+/// Reads a Mesos duration such as `5secs`, `1.5hrs` or `0ns`
+/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, u128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("ms", 1_000_000),
+        ("secs", 1_000_000_000),
+        ("mins", 60_000_000_000),
+        ("hrs", 3_600_000_000_000),
+        ("days", 86_400_000_000_000),
+        ("weeks", 604_800_000_000_000),
+    ];
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(split);
+    let (_, nanoseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let (parts, scale) = decimal(number)?;
+    let total = parts.checked_mul(*nanoseconds)? / u128::from(scale);
+    u64::try_from(total).ok().map(Duration::from_nanos)
+}
+
+/// Reads a decimal number such as `5`, `1.5` or `.5`: its digits, and what they are to be divided by. The
+/// standard library's way to read a floating point number would cost 14 kB of tables.
+pub fn decimal(text: &str) -> Option<(u128, u64)> {
+    /// More digits of a fraction than this are below a nanosecond of a week.
+    const MAX_FRACTION: usize = 15;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if text.len() < 2 && whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let fraction = &fraction[..fraction.len().min(MAX_FRACTION)];
+    let digits = |text: &str| match text.is_empty() {
+        true => Some(0),
+        false => text.parse::<u64>().ok(),
+    };
+    let scale = 10_u64.pow(fraction.len() as u32);
+    let parts = u128::from(digits(whole)?) * u128::from(scale) + u128::from(digits(fraction)?);
+    Some((parts, scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_mesos_prints_them() {
+        let seconds = |text| parse_duration(text).map(|d| d.as_secs_f64());
+        assert_eq!(seconds("5secs"), Some(5.0));
+        assert_eq!(seconds("1.5hrs"), Some(5400.0));
+        assert_eq!(seconds("15mins"), Some(900.0));
+        assert_eq!(seconds("0ns"), Some(0.0));
+        assert_eq!(seconds("4.938180864secs"), Some(4.938180864));
+        for wrong in [
+            "",
+            "5",
+            "secs",
+            "1sec",
+            "-1secs",
+            "1.2.3secs",
+            "1.0000000000000000.3secs",
+            "5 secs",
+            "corrupt-value",
+            "1e9secs",
+            ".secs",
+            "99999999999999999999weeks",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong:?}");
+        }
+    }
+}

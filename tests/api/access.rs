@@ -1,0 +1,279 @@
+//! Who gets into the task API: the task's own user and root, whatever the client does; and the binary as
+//! its own client. Other users can be had by root only: without, these tests say that they are skipped.
+
+use std::io::Write;
+use std::process::Command;
+use std::thread;
+
+use crate::support::{Answer, Run, Setup, Talk, Target, hook};
+use cook_mesos::messages::TaskState::Finished;
+use rustix::process::{Signal, Uid, geteuid};
+use rustix::thread::set_thread_res_uid;
+use serde_json::{Value, json};
+
+/// Users without a name and without rights.
+const TASK_USER: u32 = 65_534;
+const STRANGER: u32 = 65_533;
+
+/// Starts the executor as the unprivileged user, in a sandbox that is everybody's.
+const AS_TASK_USER: &str = "cp \"$0\" cook-executor && chmod 777 . * && \
+     exec setpriv --reuid 65534 --regid 65534 --clear-groups ./cook-executor";
+
+/// Whether there can be other users; says so if not.
+fn is_root(test: &str) -> bool {
+    let is_root = geteuid().is_root();
+    if !is_root {
+        // Not by eprintln: the test harness keeps to itself what a passing test prints by that.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: only root can be several users"
+        );
+    }
+    is_root
+}
+
+/// Does something as another user: a socket belongs to the user of the thread that makes it.
+fn as_user<T: Send>(user: u32, task: impl FnOnce() -> T + Send) -> T {
+    let change = move || {
+        let user = Uid::from_raw(user);
+        set_thread_res_uid(user, user, user).expect("root may be anybody");
+        task()
+    };
+    thread::scope(|scope| scope.spawn(change).join().expect("no panic"))
+}
+
+/// What the executor answers to this request of this user.
+fn ask(target: &Target, user: u32, request: &str) -> Answer {
+    as_user(user, || {
+        let mut talk = target.connect();
+        talk.say(request);
+        talk.hear()
+    })
+}
+
+/// A run of which the after command shows whether `STOLEN` was set.
+fn guarded(setup: Setup) -> Target {
+    let show = r#"echo "${STOLEN-unset}" > stolen"#;
+    Target::with(setup, json!({"after_commands": [hook(show)]}))
+}
+
+#[track_caller]
+fn nothing_was_stolen(target: &Target) {
+    let view = target.view();
+    assert_eq!((view.get("progress"), view.get("message")), (None, None));
+    target.let_go();
+    assert_eq!(target.run.lines("stolen"), ["unset"]);
+}
+
+const THEFT: &str = "{env: {STOLEN: '1'}, progress: 66, message: 'stolen'}";
+
+#[test]
+fn another_users_curl_is_told_403_in_json_and_changes_nothing() {
+    if !is_root("another_users_curl_is_told_403_in_json_and_changes_nothing") {
+        return;
+    }
+    let target = guarded(Setup::new());
+    for arguments in [vec![], vec!["-X", "PATCH", "-d", THEFT]] {
+        let output = Command::new("setpriv")
+            .args(["--reuid", "65533", "--regid", "65533", "--clear-groups"])
+            .args(["curl", "-s", "-w", "\n%{http_code}"])
+            .args(arguments)
+            .arg(target.url())
+            .output()
+            .expect("setpriv is there");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let (body, status) = text.rsplit_once('\n').expect("two parts");
+        assert_eq!(status, "403", "{text}");
+        let body: Value = serde_json::from_str(body).expect("JSON");
+        let error = body["error"].as_str().expect("a text");
+        assert!(
+            error.contains("only the task's own user and root"),
+            "{error}"
+        );
+    }
+    nothing_was_stolen(&target);
+    let log = target.run.sandbox.read("executor.log");
+    assert!(
+        log.contains("failed to admit the user with the id 65533"),
+        "{log}"
+    );
+}
+
+#[test]
+fn an_unprivileged_task_admits_its_own_user_and_root_and_nobody_else() {
+    if !is_root("an_unprivileged_task_admits_its_own_user_and_root_and_nobody_else") {
+        return;
+    }
+    let target = guarded(Setup::new().prelude(AS_TASK_USER));
+    assert_eq!(ask(&target, STRANGER, &target.get()).status, 403);
+    assert_eq!(ask(&target, STRANGER, &target.patch(THEFT)).status, 403);
+    // What is wrong with a stranger's request is not the stranger's to know.
+    for request in [
+        "GARBAGE\r\n\r\n",
+        "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        assert_eq!(ask(&target, STRANGER, request).status, 403);
+    }
+    let answer = ask(&target, STRANGER, &target.request("OPTIONS", "", ""));
+    assert!(
+        answer.error().contains("only the task's own user and root"),
+        "{answer:?}"
+    );
+    for friend in [TASK_USER, 0] {
+        assert_eq!(ask(&target, friend, &target.get()).status, 200);
+        assert_eq!(
+            ask(&target, friend, &target.patch("{env: {FRIEND: '1'}}")).status,
+            204
+        );
+    }
+    nothing_was_stolen(&target);
+}
+
+#[test]
+fn a_socket_that_speaks_ipv6_to_the_port_is_known_too() {
+    if !is_root("a_socket_that_speaks_ipv6_to_the_port_is_known_too") {
+        return;
+    }
+    let target = guarded(Setup::new());
+    let mapped = |user| {
+        as_user(user, || {
+            let address = ("::ffff:127.0.0.1", target.port);
+            let stream = std::net::TcpStream::connect(address).expect("listening");
+            let mut talk = Talk(stream);
+            talk.say(&target.patch(if user == 0 { "{}" } else { THEFT }));
+            talk.hear().status
+        })
+    };
+    assert_eq!(mapped(STRANGER), 403);
+    assert_eq!(mapped(0), 204);
+    nothing_was_stolen(&target);
+}
+
+#[test]
+fn a_client_that_is_gone_before_it_is_looked_at_is_nobody_and_not_root() {
+    if !is_root("a_client_that_is_gone_before_it_is_looked_at_is_nobody_and_not_root") {
+        return;
+    }
+    let target = guarded(Setup::new());
+    // A socket without a process belongs to user 0 in the kernel's tables: the executor is to find such.
+    target.run.executor.signal(Signal::STOP);
+    let patch = target.patch(THEFT);
+    let half_closed = as_user(STRANGER, || {
+        for _ in 0..10 {
+            target.connect().say(&patch);
+        }
+        let mut talk = target.connect();
+        talk.say(&patch);
+        talk.end();
+        talk
+    });
+    target.run.executor.signal(Signal::CONT);
+    let mut talk = half_closed;
+    assert_eq!(talk.hear().status, 403, "it is still somebody's");
+    nothing_was_stolen(&target);
+    let log = target.run.sandbox.read("executor.log");
+    assert!(
+        log.contains("failed to find out the user of a connection"),
+        "{log}"
+    );
+}
+
+#[test]
+fn strangers_do_not_keep_the_tasks_user_out() {
+    if !is_root("strangers_do_not_keep_the_tasks_user_out") {
+        return;
+    }
+    let target = guarded(Setup::new());
+    let descriptors = target.descriptors();
+    let held = as_user(STRANGER, || {
+        (0..200).map(|_| target.connect()).collect::<Vec<_>>()
+    });
+    target.view();
+    drop(held);
+    target.wait_for_descriptors(descriptors + 1);
+    nothing_was_stolen(&target);
+}
+
+/// Runs shell lines as a task's command, which must succeed.
+#[track_caller]
+fn run_lines(lines: &[&str]) -> Run {
+    let run = Run::start(json!({"command": format!("set -e\n{}", lines.join("\n"))}));
+    assert_eq!(run.finish().state, Finished, "{}", run.transcript());
+    run
+}
+
+#[test]
+fn the_binary_is_a_client_that_prints_the_body() {
+    let run = run_lines(&[
+        r#"test -x "$EXECUTOR_BIN""#,
+        r#""$EXECUTOR_BIN" patch '{"progress": 10, env: {A: "1"}}' > out 2> err"#,
+        r#"test ! -s out; test ! -s err"#,
+        r#""$EXECUTOR_BIN" get > view"#,
+    ]);
+    let view: Value = serde_json::from_str(&run.sandbox.read("view")).expect("JSON");
+    assert_eq!(view["progress"], 10);
+    assert_eq!(view["state"], "TASK_RUNNING");
+}
+
+#[test]
+fn the_client_exits_1_with_the_reason_on_stderr() {
+    let run = run_lines(&[
+        "status() { \"$@\" > out 2> err && echo 0 >> codes || echo $? >> codes; test ! -s out; }",
+        r#"status "$EXECUTOR_BIN" patch '{"progres": 1}'; mv err typo"#,
+        r#"status "$EXECUTOR_BIN" patch ''; mv err empty"#,
+        r#"export EXECUTOR_ENDPOINT=${EXECUTOR_ENDPOINT}x; status "$EXECUTOR_BIN" get; mv err path"#,
+        r#"export EXECUTOR_ENDPOINT=http://127.0.0.1:1/task/x; status "$EXECUTOR_BIN" get; mv err port"#,
+        r#"export EXECUTOR_ENDPOINT=nonsense; status "$EXECUTOR_BIN" get; mv err nonsense"#,
+        r#"export EXECUTOR_ENDPOINT=; status "$EXECUTOR_BIN" get; mv err none"#,
+    ]);
+    assert_eq!(run.lines("codes"), ["1"; 6]);
+    for (file, words) in [
+        ("typo", r#"(did you mean \"progress\"?)"#),
+        ("empty", "the body is empty"),
+        ("path", "$EXECUTOR_ENDPOINT"),
+        (
+            "port",
+            "cook-executor: failed to reach the task API at http://127.0.0.1:1/task/x",
+        ),
+        ("nonsense", "not a task's endpoint"),
+        ("none", "not a task's endpoint"),
+    ] {
+        let text = run.sandbox.read(file);
+        assert!(
+            text.contains(words) && text.ends_with('\n'),
+            "{file}: {text:?}"
+        );
+    }
+}
+
+#[test]
+fn without_an_endpoint_or_with_other_words_arguments_are_ignored() {
+    // Without the agent's variables it says what is missing, whatever it was told to do.
+    let run = run_lines(&[
+        "unset EXECUTOR_ENDPOINT",
+        r#"for words in get "patch {}" "run --fast" ""; do env -i "$EXECUTOR_BIN" $words 2>> err && exit 1; done"#,
+        "true",
+    ]);
+    let lines = run.lines("err");
+    assert_eq!(lines.len(), 4);
+    for line in lines {
+        assert!(line.contains("failed to find MESOS_FRAMEWORK_ID"), "{line}");
+    }
+    // With them it is an executor: Marathon appends the task's command.
+    for words in [
+        "get",
+        "patch '{\"progress\": 1}'",
+        "sleep 1000",
+        "--nonsense -- x y z",
+    ] {
+        let setup = Setup::new().prelude(format!("exec \"$0\" {words}"));
+        let run = setup.launch(json!({"command": "true"}));
+        assert_eq!(run.finish().state, Finished, "{words}");
+    }
+    // An endpoint is not enough for words that it has no meaning for.
+    let setup = Setup::new()
+        .variable("EXECUTOR_ENDPOINT", "http://127.0.0.1:1/task/x")
+        .prelude("exec \"$0\" get rich quick");
+    let run = setup.launch(json!({"command": "true"}));
+    assert_eq!(run.finish().state, Finished);
+}

@@ -1,0 +1,77 @@
+//! The event stream of one subscription: records in chunks on a connection.
+
+use std::io;
+
+use crate::connection::Connection;
+use crate::http;
+use crate::script::Splitting;
+use cook_mesos::recordio;
+
+/// The agent's end of the stream.
+#[derive(Debug)]
+pub struct EventStream {
+    connection: Connection,
+    /// Counts subscriptions, so that the end of an old stream is not taken for that of a new one.
+    pub generation: u64,
+}
+
+// === impl EventStream ===
+
+impl EventStream {
+    /// Answers SUBSCRIBE on its own connection.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn open(connection: Connection, generation: u64) -> io::Result<Self> {
+        connection.send(http::STREAM_HEAD)?;
+        Ok(Self {
+            connection,
+            generation,
+        })
+    }
+
+    /// Sends one record.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn send(&self, record: &[u8], splitting: Splitting) -> io::Result<()> {
+        let framed = recordio::encode(record);
+        match splitting {
+            Splitting::Whole => self.send_chunk(&framed),
+            Splitting::Bytes => framed.chunks(1).try_for_each(|byte| self.send_chunk(byte)),
+        }
+    }
+
+    /// Sends bytes as one chunk, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn send_chunk(&self, bytes: &[u8]) -> io::Result<()> {
+        self.connection.send(&http::chunk(bytes))
+    }
+
+    /// Whether the executor still holds its end.
+    pub fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+
+    /// Ends the response and the connection in order.
+    pub fn finish(self) {
+        // An executor that is gone has no use for it.
+        let _ = self.connection.send(http::LAST_CHUNK);
+        self.connection.close();
+    }
+
+    /// Ends the connection without ending the response.
+    pub fn cut(self) {
+        self.connection.close();
+    }
+
+    /// Ends the connection by a reset.
+    pub fn reset(self) {
+        self.connection.reset();
+    }
+}

@@ -1,0 +1,198 @@
+//! The checks that a real agent makes on each call (`src/common/validation.cpp` and
+//! `src/slave/http.cpp` of Mesos 1.11.0), and the text it refuses a bad one with.
+
+use crate::http::Request;
+use cook_mesos::messages::{Call, CallType, TaskStatus};
+
+/// The media type of every call and of the event stream.
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// The length of a uuid; any other one aborts an agent that finds it in a SUBSCRIBE.
+const UUID_LENGTH: usize = 16;
+
+/// `TaskState.TASK_STAGING`, which is not an executor's to send.
+const TASK_STAGING: i32 = 6;
+
+/// `TaskStatus.Source.SOURCE_EXECUTOR`.
+const SOURCE_EXECUTOR: i32 = 2;
+
+/// A call that the agent does not accept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status of the reply.
+    pub status: u16,
+    /// Its text.
+    pub text: String,
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// A refusal with this status and text.
+    pub fn new(status: u16, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { status, text }
+    }
+}
+
+/// Checks what can be said before the body is decoded: method and content type.
+///
+/// # Errors
+///
+/// What the agent would reply.
+pub fn head(request: &Request) -> Result<(), Refusal> {
+    if request.method != "POST" {
+        let text = format!("Expecting 'POST', received '{}'", request.method);
+        return Err(Refusal::new(405, text));
+    }
+    match request.header("content-type") {
+        Some(PROTOBUF) => Ok(()),
+        // A real agent takes JSON as well; the executor under test promises protobuf.
+        Some(other) => Err(Refusal::new(415, format!("Content-Type is {other:?}"))),
+        None => Err(Refusal::new(400, "Expecting 'Content-Type' to be present")),
+    }
+}
+
+/// Checks that the reply to SUBSCRIBE may be protobuf. The agent tries JSON first, so that an absent
+/// header or `*/*` would get a stream that the executor cannot read.
+///
+/// # Errors
+///
+/// What the agent would reply.
+pub fn accept(request: &Request) -> Result<(), Refusal> {
+    match request.header("accept") {
+        Some(PROTOBUF) => Ok(()),
+        other => Err(Refusal::new(406, format!("Accept is {other:?}"))),
+    }
+}
+
+/// Checks a decoded call for itself.
+///
+/// # Errors
+///
+/// What the agent would reply.
+pub fn call(call: &Call) -> Result<CallType, Refusal> {
+    let bad = |text: &str| Err(Refusal::new(400, text));
+    let kind = call.kind.unwrap_or_default();
+    match CallType::try_from(kind) {
+        Ok(CallType::Subscribe) => {
+            let Some(subscribe) = &call.subscribe else {
+                return bad("Expecting 'subscribe' to be present");
+            };
+            for update in &subscribe.unacknowledged_updates {
+                // Not checked by the agent here, but fatal to it.
+                uuid(&update.status)?;
+            }
+            Ok(CallType::Subscribe)
+        }
+        Ok(CallType::Update) => {
+            let Some(update) = &call.update else {
+                return bad("Expecting 'update' to be present");
+            };
+            status(&update.status, call)?;
+            Ok(CallType::Update)
+        }
+        Ok(CallType::Message) if call.message.is_none() => bad("Expecting 'message' to be present"),
+        Ok(CallType::Message) => Ok(CallType::Message),
+        Ok(CallType::Unknown) | Err(_) => Err(Refusal::new(
+            501,
+            format!("call type {kind} is not implemented"),
+        )),
+    }
+}
+
+/// The name of a call for people.
+pub fn name(kind: CallType) -> &'static str {
+    match kind {
+        CallType::Unknown => "UNKNOWN",
+        CallType::Subscribe => "SUBSCRIBE",
+        CallType::Update => "UPDATE",
+        CallType::Message => "MESSAGE",
+    }
+}
+
+fn uuid(status: &TaskStatus) -> Result<(), Refusal> {
+    let length = status.uuid.as_ref().map(Vec::len);
+    match length {
+        Some(UUID_LENGTH) => Ok(()),
+        _ => Err(Refusal::new(
+            400,
+            format!("Expecting 'uuid' of {UUID_LENGTH} bytes, got {length:?}"),
+        )),
+    }
+}
+
+fn status(status: &TaskStatus, call: &Call) -> Result<(), Refusal> {
+    uuid(status)?;
+    let bad = |text: String| Err(Refusal::new(400, text));
+    match &status.executor_id {
+        Some(id) if *id != call.executor_id => bad(format!(
+            "ExecutorID in Call: {} does not match ExecutorID in TaskStatus: {}",
+            call.executor_id.value, id.value
+        )),
+        _ if status.source != Some(SOURCE_EXECUTOR) => bad(format!(
+            "Received Call from executor {} with source {:?}",
+            call.executor_id.value, status.source
+        )),
+        _ if status.state == TASK_STAGING => bad("Received TASK_STAGING".to_owned()),
+        _ if cook_mesos::messages::TaskState::try_from(status.state).is_err() => bad(format!(
+            "state {} is not one an executor sends",
+            status.state
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cook_mesos::messages::{Subscribe, TaskState, Update};
+
+    fn update(change: impl FnOnce(&mut TaskStatus)) -> Call {
+        let mut status = TaskStatus {
+            task_id: "task".into(),
+            state: TaskState::Running as i32,
+            executor_id: Some("executor".into()),
+            source: Some(SOURCE_EXECUTOR),
+            uuid: Some(vec![7; UUID_LENGTH]),
+            ..TaskStatus::default()
+        };
+        change(&mut status);
+        Call {
+            executor_id: "executor".into(),
+            framework_id: "framework".into(),
+            kind: Some(CallType::Update as i32),
+            update: Some(Update { status }),
+            ..Call::default()
+        }
+    }
+
+    #[test]
+    fn a_good_update_passes_and_each_fault_is_refused() {
+        assert_eq!(call(&update(|_| {})), Ok(CallType::Update));
+        let faults: [fn(&mut TaskStatus); 6] = [
+            |status| status.uuid = None,
+            |status| status.uuid = Some(vec![7; 15]),
+            |status| status.source = None,
+            |status| status.source = Some(0),
+            |status| status.state = TASK_STAGING,
+            |status| status.executor_id = Some("other".into()),
+        ];
+        for fault in faults {
+            assert_eq!(call(&update(fault)).unwrap_err().status, 400);
+        }
+    }
+
+    #[test]
+    fn a_call_needs_its_payload_and_a_known_type() {
+        let mut bare = update(|_| {});
+        bare.update = None;
+        assert_eq!(call(&bare).unwrap_err().status, 400);
+        bare.kind = Some(CallType::Subscribe as i32);
+        assert_eq!(call(&bare).unwrap_err().status, 400);
+        bare.subscribe = Some(Subscribe::default());
+        assert_eq!(call(&bare), Ok(CallType::Subscribe));
+        bare.kind = Some(99);
+        assert_eq!(call(&bare).unwrap_err().status, 501);
+    }
+}
