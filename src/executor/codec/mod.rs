@@ -2,4 +2,5 @@
 
 pub mod api;
 pub mod mesos;
+pub mod results;
 pub mod tracking;

@@ -2,8 +2,8 @@
 
 use prost::Message as _;
 
-use crate::codec::api::response::terminal_data;
 use crate::codec::mesos::cook;
+use crate::codec::results::terminal_data;
 use crate::core::event::Identity;
 use crate::core::outbox::{Item, Reason, TaskState, Update};
 use cook_mesos::messages::{
