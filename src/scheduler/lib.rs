@@ -1,3 +1,6 @@
 //! cook-scheduler: a durable little job scheduler with before and after commands.
 
+pub mod api;
+pub mod codec;
 pub mod core;
+pub mod shell;

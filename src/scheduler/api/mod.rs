@@ -1,0 +1,4 @@
+//! The HTTP API: who may ask, what is asked, what is answered.
+
+pub mod basic;
+pub mod browser;

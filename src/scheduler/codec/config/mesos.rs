@@ -1,0 +1,109 @@
+//! `:mesos`, and `:compute-clusters` in its place.
+
+use super::section::{Entry, Section, Unknown};
+use crate::codec::edn::Error;
+
+/// How to be a framework.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MesosSettings {
+    /// Masters, one of which leads: each `host:port`, perhaps with `http://` before it.
+    pub masters: Vec<String>,
+    /// The role whose resources are used.
+    pub role: Option<String>,
+    /// The principal to authenticate as.
+    pub principal: Option<String>,
+    /// The framework's name.
+    pub framework_name: Option<String>,
+    /// The user that jobs run as.
+    pub run_as_user: Option<String>,
+    /// How long, in seconds, the master keeps tasks while the scheduler is away.
+    pub failover_timeout: Option<f64>,
+}
+
+/// Cook documents `:failover-timeout-ms` and reads `:failover-timeout`, in seconds.
+const RETIRED: [&str; 5] = [
+    "enable-gpu-support",
+    "failover-timeout-ms",
+    "framework-id",
+    "gpu-enabled?",
+    "leader-path",
+];
+
+const CLUSTER_RETIRED: [&str; 2] = ["compute-cluster-name", "max-launchable"];
+
+pub(super) fn read(entry: Entry, remarks: &mut Vec<String>) -> Result<MesosSettings, Error> {
+    let mut section = Section::open(entry)?;
+    let settings = settings(&mut section)?;
+    section.close(Unknown::Warn, &RETIRED, remarks)?;
+    Ok(settings)
+}
+
+/// The one cluster of `:compute-clusters`, if there is one.
+pub(super) fn clusters(
+    entry: Entry,
+    remarks: &mut Vec<String>,
+) -> Result<Option<MesosSettings>, Error> {
+    let several = entry.fail("must have one cluster: this scheduler has one master".to_owned());
+    let mut elements = entry.elements("a vector of clusters")?.into_iter();
+    let (Some(first), rest) = (elements.next(), elements.next()) else {
+        return Ok(None);
+    };
+    if rest.is_some() {
+        return Err(several);
+    }
+    let mut cluster = Section::open(first)?;
+    let mut section = Section::open(cluster.need("config")?)?;
+    let settings = settings(&mut section)?;
+    let retired = [RETIRED.as_slice(), &CLUSTER_RETIRED].concat();
+    section.close(Unknown::Warn, &retired, remarks)?;
+    cluster.close(Unknown::Warn, &["factory-fn"], remarks)?;
+    Ok(Some(settings))
+}
+
+fn settings(section: &mut Section) -> Result<MesosSettings, Error> {
+    Ok(MesosSettings {
+        masters: section.get("master", masters)?.unwrap_or_default(),
+        role: section.get("role", Entry::text)?,
+        principal: section.get("principal", Entry::text)?,
+        framework_name: section.get("framework-name", Entry::text)?,
+        run_as_user: section.get("run-as-user", Entry::text)?,
+        failover_timeout: section.get("failover-timeout", Entry::positive)?,
+    })
+}
+
+fn masters(entry: Entry) -> Result<Vec<String>, Error> {
+    let (place, path) = (entry.node.place, entry.path.clone());
+    let text = entry.text()?;
+    list(&text).map_err(|what| Error {
+        place,
+        text: format!("{path} {what}"),
+    })
+}
+
+/// Reads a list of masters, as the command line has it too.
+///
+/// # Errors
+///
+/// Says what is wrong with it.
+pub fn list(text: &str) -> Result<Vec<String>, String> {
+    if text.starts_with("zk://") {
+        return Err(
+            "names ZooKeeper, which is not asked here: list the masters, as host:5050,host:5050"
+                .to_owned(),
+        );
+    }
+    let masters = text.split(',').map(str::trim).map(|master| {
+        let host_port = master.strip_prefix("http://").unwrap_or(master);
+        let host_port = host_port.strip_suffix('/').unwrap_or(host_port);
+        let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, "5050"));
+        let is_host = !host.is_empty()
+            && host
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || "-._[]:".contains(letter));
+        match is_host && port.parse::<u16>().is_ok_and(|port| port > 0) {
+            true => Ok(format!("{host}:{port}")),
+            false => Err("must be a list of masters, each host:port".to_owned()),
+        }
+    });
+    masters.collect()
+}

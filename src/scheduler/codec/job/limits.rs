@@ -1,0 +1,86 @@
+//! What the operator allows a job to ask for.
+
+use super::spec::too_many_retries;
+use crate::codec::fault::Fault;
+use crate::core::job::{JobSpec, Retries};
+use crate::core::words::Amount;
+
+/// What a job may ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobLimits {
+    /// Of cpus.
+    pub cpus: Amount,
+    /// Of memory, in MB.
+    pub mem: Amount,
+    /// Of attempts.
+    pub max_retries: Retries,
+    /// Of ports.
+    pub max_ports: u32,
+    /// Of characters in a command.
+    pub command_length: Option<usize>,
+    /// Where jobs run.
+    pub place: Place,
+}
+
+/// Where jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine, which has no attributes but its name.
+    Here,
+    /// On agents of Mesos.
+    Mesos,
+}
+
+impl JobLimits {
+    pub(super) fn check(&self, spec: &JobSpec) -> Result<(), Fault> {
+        let refuse = |text: String| Err(Fault::Rule(text));
+        let demand = &spec.demand;
+        if let (Some(command), Some(limit)) = (&spec.command, self.command_length) {
+            let length = command.as_str().chars().count();
+            if length > limit {
+                return refuse(format!(
+                    "Job command length of {length} is greater than the maximum command length ({limit})"
+                ));
+            }
+        }
+        if demand.cpus > self.cpus {
+            return refuse(format!(
+                "Requested {} cpus, but only allowed to use {}",
+                demand.cpus, self.cpus
+            ));
+        }
+        if demand.mem > self.mem {
+            return refuse(format!(
+                "Requested {}mb memory, but only allowed to use {}",
+                demand.mem, self.mem
+            ));
+        }
+        if demand.ports > self.max_ports {
+            return refuse(format!(
+                "Requested {} ports, but only allowed to use {}",
+                demand.ports, self.max_ports
+            ));
+        }
+        if spec.max_retries > self.max_retries {
+            return Err(too_many_retries(spec.max_retries.get().into()));
+        }
+        self.check_constraints(spec)
+    }
+
+    fn check_constraints(&self, spec: &JobSpec) -> Result<(), Fault> {
+        let is_here = |attribute: &str| attribute.eq_ignore_ascii_case("hostname");
+        let unknown = spec
+            .constraints
+            .iter()
+            .find(|constraint| !is_here(constraint.attribute.as_str()));
+        match (self.place, unknown) {
+            (Place::Mesos, _) | (Place::Here, None) => Ok(()),
+            (Place::Here, Some(constraint)) => {
+                let attribute = &constraint.attribute;
+                Err(Fault::Rule(format!(
+                    "the constraint on {attribute:?} can never hold: this machine has no attribute but HOSTNAME"
+                )))
+            }
+        }
+    }
+}

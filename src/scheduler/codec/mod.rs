@@ -1,0 +1,9 @@
+//! From text to values and back: the configuration, requests, replies. Nothing here reads a file or waits.
+
+pub mod config;
+pub mod edn;
+pub mod fault;
+pub mod job;
+pub mod json;
+pub mod query;
+pub mod suggest;

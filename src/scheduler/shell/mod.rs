@@ -1,0 +1,3 @@
+//! The program around the core: arguments, the loop, signals, the log.
+
+pub mod options;

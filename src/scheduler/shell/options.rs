@@ -1,0 +1,243 @@
+//! The command line of `cook-scheduler`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::codec::config::masters;
+
+/// The one screen of help.
+pub const USAGE: &str = "\
+cook-scheduler runs jobs with before and after commands, on this machine or on
+Apache Mesos, and serves Cook's Scheduler HTTP API.
+
+usage: cook-scheduler [--config FILE.edn] [--listen ADDRESS:PORT] [--data DIR]
+                      [--master URL[,URL...]] [--executor FILE]
+       cook-scheduler --drain [--config FILE.edn] [--data DIR]
+
+  --config FILE.edn      the configuration; arguments win over it
+  --listen ADDRESS:PORT  where to serve the API; 127.0.0.1:12321 by default.
+                         An address that is not loopback needs :http-basic with
+                         logins in the configuration
+  --data DIR             the jobs and their sandboxes; by default
+                         $XDG_STATE_HOME/cook-scheduler, or
+                         ~/.local/state/cook-scheduler
+  --master URL           be a framework on this Mesos master, the leading one of
+                         several; without it, jobs run on this machine
+  --executor FILE        the cook-executor to run jobs with; by default the one
+                         beside this program
+  --drain                end the jobs that a stopped scheduler has left running,
+                         in order (their after commands run), report, and exit
+  --help, --version
+
+Submit a job, and read its result:
+  curl -d '{\"command\": \"echo hello\"}' http://127.0.0.1:12321/rawscheduler
+  curl 'http://127.0.0.1:12321/rawscheduler?job=UUID'
+
+SIGTERM: leaves at once; running jobs go on and are found again by the next start.
+Ctrl-C: the same, but with jobs running it waits 5 seconds for a second Ctrl-C,
+which ends them.
+
+exit code: 0 it was asked to leave, 1 it cannot go on, 2 the arguments or the
+configuration cannot be used.";
+
+/// What the user wants to run, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// Where to serve.
+    pub listen: Option<SocketAddr>,
+    /// The data folder.
+    pub data: Option<PathBuf>,
+    /// Mesos masters; none for this machine.
+    pub masters: Vec<String>,
+    /// The executor's binary.
+    pub executor: Option<PathBuf>,
+}
+
+/// What the user wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// The help text.
+    Help,
+    /// The version.
+    Version,
+    /// To serve.
+    Serve(Options),
+    /// To end what a stopped scheduler has left running.
+    Drain(Options),
+}
+
+/// Arguments that make no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// There is no such option.
+    Unknown(String),
+    /// The option needs a value.
+    NoValue(&'static str),
+    /// The option stands there twice.
+    Twice(&'static str),
+    /// The value of `--listen` is no address with a port.
+    Listen(String),
+    /// The value of `--master` is no list of masters: the text says why.
+    Master(String),
+    /// An argument that belongs to no option.
+    Stray(String),
+}
+
+// === impl OptionError ===
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(option) => write!(f, "there is no option {option}"),
+            Self::NoValue(option) => write!(f, "{option} needs a value"),
+            Self::Twice(option) => write!(f, "{option} must not be given twice"),
+            Self::Listen(value) => write!(
+                f,
+                "--listen must be ADDRESS:PORT with a numeric address, such as 127.0.0.1:12321, found {value:?}"
+            ),
+            Self::Master(what) => write!(f, "--master {what}"),
+            Self::Stray(value) => write!(f, "{value:?} belongs to no option"),
+        }?;
+        f.write_str("; see cook-scheduler --help")
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+// === impl Options ===
+
+impl Options {
+    /// Reads the arguments after the program's name. A value may stand behind its option, or behind `=`.
+    ///
+    /// # Errors
+    ///
+    /// They make no sense.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Usage, OptionError> {
+        let mut options = Self::default();
+        let mut drain = false;
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let Some(text) = argument.to_str() else {
+                let text = argument.to_string_lossy().into_owned();
+                return Err(OptionError::Unknown(text));
+            };
+            let (name, inline) = match text.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name, Some(value.into())),
+                _ => (text, None),
+            };
+            let mut value = |option| {
+                let given = inline.clone().or_else(|| arguments.next());
+                given
+                    .filter(|value: &OsString| !value.is_empty())
+                    .ok_or(OptionError::NoValue(option))
+            };
+            match name {
+                "--help" | "-h" if inline.is_none() => return Ok(Usage::Help),
+                "--version" | "-V" if inline.is_none() => return Ok(Usage::Version),
+                "--drain" if inline.is_none() => drain = true,
+                "--config" => set(&mut options.config, "--config", value("--config")?.into())?,
+                "--data" => set(&mut options.data, "--data", value("--data")?.into())?,
+                "--executor" => {
+                    set(
+                        &mut options.executor,
+                        "--executor",
+                        value("--executor")?.into(),
+                    )?;
+                }
+                "--listen" => {
+                    let text = value("--listen")?.to_string_lossy().into_owned();
+                    let address = text.parse().map_err(|_| OptionError::Listen(text))?;
+                    set(&mut options.listen, "--listen", address)?;
+                }
+                "--master" => {
+                    let text = value("--master")?.to_string_lossy().into_owned();
+                    if !options.masters.is_empty() {
+                        return Err(OptionError::Twice("--master"));
+                    }
+                    options.masters = masters(&text).map_err(OptionError::Master)?;
+                }
+                option if option.starts_with('-') => {
+                    return Err(OptionError::Unknown(option.to_owned()));
+                }
+                _ => return Err(OptionError::Stray(text.to_owned())),
+            }
+        }
+        Ok(match drain {
+            true => Usage::Drain(options),
+            false => Usage::Serve(options),
+        })
+    }
+}
+
+fn set<T>(field: &mut Option<T>, option: &'static str, value: T) -> Result<(), OptionError> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(OptionError::Twice(option)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Usage, OptionError> {
+        Options::parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn options_come_in_any_order_and_both_spellings() {
+        let wanted = Options {
+            config: Some("a.edn".into()),
+            listen: Some(([127, 0, 0, 1], 0).into()),
+            data: Some("/d".into()),
+            masters: vec!["one:5050".into(), "two:5051".into()],
+            executor: Some("x".into()),
+        };
+        let parsed = parse(&[
+            "--data=/d",
+            "--master",
+            "one,http://two:5051/",
+            "--listen",
+            "127.0.0.1:0",
+            "--config=a.edn",
+            "--executor",
+            "x",
+        ]);
+        assert_eq!(parsed, Ok(Usage::Serve(wanted)));
+        assert_eq!(parse(&[]), Ok(Usage::Serve(Options::default())));
+        assert_eq!(parse(&["--drain"]), Ok(Usage::Drain(Options::default())));
+        assert_eq!(parse(&["--drain", "--help"]), Ok(Usage::Help));
+        assert_eq!(parse(&["--version"]), Ok(Usage::Version));
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for (arguments, words) in [
+            (&["-x"][..], "there is no option -x"),
+            (&["--drain=1"], "there is no option --drain"),
+            (&["--data"], "--data needs a value"),
+            (&["--data="], "--data needs a value"),
+            (
+                &["--data", "a", "--data", "b"],
+                "--data must not be given twice",
+            ),
+            (
+                &["--listen", "localhost:1"],
+                "--listen must be ADDRESS:PORT",
+            ),
+            (&["--listen", "127.0.0.1"], "found \"127.0.0.1\""),
+            (&["--master", "zk://a/mesos"], "--master names ZooKeeper"),
+            (&["--master", "a:b"], "--master must be a list of masters"),
+            (&["--master", "a,,b"], "--master must be a list of masters"),
+            (&["job.json"], "\"job.json\" belongs to no option"),
+        ] {
+            let error = parse(arguments).expect_err("refused").to_string();
+            assert!(error.contains(words), "{arguments:?}: {error}");
+            assert!(error.ends_with("; see cook-scheduler --help"));
+        }
+    }
+}
