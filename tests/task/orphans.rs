@@ -145,7 +145,7 @@ fn leaves_its_process_group_if_it_is_told_to() {
 fn a_command_that_has_left_its_process_group_is_ended_too() {
     let this = std::env::current_exe().unwrap();
     let leave = format!(
-        "{LEAVE}=1 exec {} --exact leaves_its_process_group_if_it_is_told_to",
+        "{LEAVE}=1 exec {} --exact orphans::leaves_its_process_group_if_it_is_told_to",
         this.display()
     );
     let run = observed(json!({"command": leave, "after_commands": [hook(say("after"))]}));
