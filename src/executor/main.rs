@@ -10,7 +10,7 @@ use cook_executor::core::lifecycle::PHASE;
 use cook_executor::shell::config::Config;
 use cook_executor::shell::runtime;
 use cook_executor::world::client::{self, Request};
-use cook_executor::world::log::{Log, complain};
+use cook_executor::world::log::{self, ENDING, Log, complain};
 use cook_executor::world::memory;
 use cook_executor::world::process::signals;
 use no_backtrace as _;
@@ -119,6 +119,7 @@ fn run(started: Instant) -> ExitCode {
     let log = Log::open(&config.sandbox, config.log_level);
     // It is the first and only one.
     let _ = tracing::subscriber::set_global_default(log);
+    log::tell_panics();
     tracing::info!(
         "cook-executor {} for executor {:?} of framework {:?}",
         env!("CARGO_PKG_VERSION"),
@@ -135,6 +136,6 @@ fn run(started: Instant) -> ExitCode {
         ExitStatus::Unreported => 1,
         ExitStatus::Test(status) => status,
     };
-    tracing::info!("exiting with status {code}");
+    tracing::info!(target: ENDING, "exiting with status {code}");
     ExitCode::from(code)
 }

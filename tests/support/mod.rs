@@ -12,6 +12,7 @@ pub mod progress;
 pub mod raw;
 pub mod sandbox;
 pub mod text;
+pub mod users;
 
 #[allow(unused_imports, reason = "each test program uses another part")]
 pub use self::{

@@ -7,6 +7,7 @@ mod support;
 mod hooks;
 mod kill;
 mod limits;
+mod log;
 mod orphans;
 mod refusals;
 mod sequence;

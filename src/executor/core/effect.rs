@@ -136,6 +136,16 @@ impl Effect {
 
 // === impl Line ===
 
+impl Line {
+    /// Whether the log has to have room for it: there are few such lines, whatever anybody does.
+    pub fn explains_the_end(&self) -> bool {
+        match self {
+            Self::Ended(..) | Self::Completed(..) => true,
+            Self::Starting(_) | Self::Forked(_) | Self::Killing(..) => false,
+        }
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,6 +171,20 @@ impl fmt::Display for Line {
 }
 
 // === impl Note ===
+
+impl Note {
+    /// As [`Line::explains_the_end`].
+    pub fn explains_the_end(&self) -> bool {
+        match self {
+            Self::Recorded(state, ..) | Self::Acknowledged(state, _) => state.is_terminal(),
+            Self::Stopping(_) | Self::KillingNow | Self::AgentLost | Self::GivingUp => true,
+            Self::AcknowledgedUnknown
+            | Self::HookEnded(..)
+            | Self::HookTimedOut(_)
+            | Self::AskingAgain => false,
+        }
+    }
+}
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::block_on;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{FutureExt, or, yield_now};
@@ -32,17 +31,16 @@ use crate::words::units::{Moment, Now, TaskId, WallTime};
 use crate::world::agent::Agent;
 use crate::world::api::server::{self, Server};
 use crate::world::inbox::{self, Incoming};
+use crate::world::log::ENDING;
 use crate::world::memory;
 use crate::world::process::{Processes, descendants, signals};
+use crate::world::stdio;
 use crate::world::tracking::Tracker;
 use cook_http::alarm::Alarm;
 
 /// So many steps of other tasks are taken before the loop has its turn, however many are ready: a
 /// client that never stops sending must not keep a kill waiting.
 const TURNS: usize = 32;
-
-/// Of stdout, at most this much is written at once: a pipe that is ready takes it without waiting.
-const MAX_LINE: usize = 4096;
 
 /// Everything around the core.
 struct Runtime {
@@ -66,7 +64,7 @@ struct Runtime {
 
 /// Runs one executor to its end. The log must have been opened.
 pub fn run(config: Config, started: Instant) -> ExitStatus {
-    print(concat!(
+    stdio::print(concat!(
         "Cook Executor version ",
         env!("CARGO_PKG_VERSION"),
         "\n"
@@ -336,7 +334,10 @@ impl Runtime {
                 None
             }
             Effect::Note(note) => {
-                info!("{note}");
+                match note.explains_the_end() {
+                    true => info!(target: ENDING, "{note}"),
+                    false => info!("{note}"),
+                }
                 None
             }
             // Ends the loop in `handle`.
@@ -348,19 +349,9 @@ impl Runtime {
 /// Writes a line to stdout and to the log. It begins on a line of its own, whatever the task has
 /// written before.
 fn say(line: &Line) {
-    info!("{line}");
-    print(&format!("\n{line}\n"));
-}
-
-/// Writes to stdout, which is what a task's user reads: lost rather than waited for if nobody reads.
-fn print(text: &str) {
-    let stdout = rustix::stdio::stdout();
-    let mut poll = [PollFd::new(&stdout, PollFlags::OUT)];
-    let is_ready = rustix::event::poll(&mut poll, Some(&Timespec::default()));
-    if is_ready != Ok(1) {
-        return debug!("failed to write to stdout: nobody reads it");
+    match line.explains_the_end() {
+        true => info!(target: ENDING, "{line}"),
+        false => info!("{line}"),
     }
-    if let Err(error) = rustix::io::write(stdout, &text.as_bytes()[..text.len().min(MAX_LINE)]) {
-        debug!("failed to write to stdout: {error}");
-    }
+    stdio::print(&format!("\n{line}\n"));
 }

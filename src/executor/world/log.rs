@@ -2,36 +2,61 @@
 //!
 //! One line per event in one `write`, never an environment value or a token. Logging never fails the
 //! task: lines that cannot be written are counted and their number is written later. The size is
-//! bounded: chatter stops first, what explains the task's end has room of its own.
+//! bounded, and each kind of line has a share of its own ([`share`]).
+
+mod share;
+mod timestamp;
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::os::fd::OwnedFd;
+use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use rustix::fs::{Mode, OFlags};
+pub use share::{ENDING, STRANGER};
+use share::{Kind, Shares};
+use timestamp::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::world::{regular, stdio};
+
 /// The file's name in the sandbox.
 pub const FILE_NAME: &str = "executor.log";
-
-/// DEBUG lines stop when the file has this many bytes.
-const CHATTER_LIMIT: u64 = 1 << 20;
-
-/// All lines stop at this size. The sandbox's disk quota is the task's.
-const SIZE_LIMIT: u64 = 2 << 20;
 
 /// A line longer than this is cut: the agent and the task can put any text into one.
 const LINE_LIMIT: usize = 2048;
 
-/// Says one line on stderr, for what happens before there is a log or without one. Nobody may read it:
-/// `eprintln!` would panic then.
+/// Says one line on stderr, for what happens before there is a log or without one. It is lost if nobody
+/// reads it.
 pub fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(format!("cook-executor: {text}\n").as_bytes());
+    stdio::complain(&format!("cook-executor: {text}\n"));
+}
+
+/// From now on, a panic writes one line with its place into the log and on stderr. The process aborts
+/// then, and nothing else would say why.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = describe(panic);
+        tracing::error!(target: ENDING, "{text}");
+        complain(&text);
+    }));
+}
+
+/// The place of a panic, with its message only where that is a constant of the program: one that was put
+/// together may quote a secret.
+fn describe(panic: &PanicHookInfo<'_>) -> String {
+    let mut text = "panicked".to_owned();
+    // Writing to a String cannot fail.
+    if let Some(place) = panic.location() {
+        let _ = write!(text, " at {place}");
+    }
+    if let Some(message) = panic.payload().downcast_ref::<&'static str>() {
+        let _ = write!(text, ": {message}");
+    }
+    text
 }
 
 /// Writes events of a level or above to a file.
@@ -42,11 +67,18 @@ pub struct Log {
 
 struct File {
     descriptor: Option<OwnedFd>,
-    size: u64,
-    lost: u64,
-    /// The last line without its time, and how often it came again.
-    last: String,
+    shares: Shares,
+    /// The last line of the file, and how often it came again.
+    last: Option<Last>,
     repeated: u64,
+}
+
+/// A line without its time.
+#[derive(PartialEq, Eq)]
+struct Last {
+    kind: Kind,
+    level: Level,
+    text: String,
 }
 
 // === impl Log ===
@@ -57,22 +89,18 @@ impl Log {
     /// A file that cannot be opened is said once on stderr; the executor runs without a log then.
     pub fn open(sandbox: &Path, level: Level) -> Self {
         let path = sandbox.join(FILE_NAME);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-        let descriptor = rustix::fs::open(&path, flags, Mode::from(0o644));
-        let descriptor = descriptor.inspect_err(|error| {
-            complain(&format!("failed to open {}: {error}", path.display()));
+        let descriptor = regular::append(&path).inspect_err(|error| {
+            complain(&format!(
+                "cannot write to {}: {error}; continuing without a log",
+                path.display()
+            ));
         });
-        let descriptor = descriptor.ok();
-        let stat = descriptor
-            .as_ref()
-            .and_then(|file| rustix::fs::fstat(file).ok());
         Self {
             level,
             file: Mutex::new(File {
-                descriptor,
-                size: stat.map_or(0, |stat| stat.st_size.unsigned_abs()),
-                lost: 0,
-                last: String::new(),
+                descriptor: descriptor.ok(),
+                shares: Shares::new(Instant::now()),
+                last: None,
                 repeated: 0,
             }),
         }
@@ -85,13 +113,17 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let level = *event.metadata().level();
+        let metadata = event.metadata();
         let mut line = Line(String::with_capacity(128));
         event.record(&mut line);
         line.cut();
-        // Nobody panics while holding it.
-        if let Ok(mut file) = self.file.lock() {
-            file.write(level, line.0);
+        // One thread logs. Should it panic while it does so, it must not wait for itself.
+        if let Ok(mut file) = self.file.try_lock() {
+            file.write(Last {
+                kind: Kind::of(metadata),
+                level: *metadata.level(),
+                text: line.0,
+            });
         }
     }
 
@@ -111,44 +143,46 @@ impl Subscriber for Log {
 // === impl File ===
 
 impl File {
-    fn write(&mut self, level: Level, line: String) {
-        if line == self.last {
+    fn write(&mut self, line: Last) {
+        if self.last.as_ref() == Some(&line) {
             self.repeated += 1;
             return;
         }
-        if self.repeated > 0 {
-            let text = format!("the last line came {} more times", self.repeated);
+        if let Some(mut last) = self.last.take()
+            && self.repeated > 0
+        {
+            last.text = format!("the last line came {} more times", self.repeated);
             self.repeated = 0;
-            self.write_line(level, &text);
+            self.write_line(&last);
         }
-        self.write_line(level, &line);
-        self.last = line;
+        if self.write_line(&line) {
+            self.last = Some(line);
+        }
     }
 
-    fn write_line(&mut self, level: Level, text: &str) {
+    /// False if the line was left out.
+    fn write_line(&mut self, line: &Last) -> bool {
+        let Last { kind, level, text } = line;
         let Some(descriptor) = &self.descriptor else {
-            return;
-        };
-        let limit = if level <= Level::INFO {
-            SIZE_LIMIT
-        } else {
-            CHATTER_LIMIT
+            return false;
         };
         let mut out = String::with_capacity(text.len() + 64);
         // Writing to a String cannot fail.
         let _ = write!(out, "{} {level} ", Timestamp::now());
-        if self.lost > 0 {
-            let _ = write!(out, "({} lines lost before this one) ", self.lost);
+        let lost = self.shares.lost(*kind);
+        if lost > 0 {
+            let _ = write!(out, "({lost} lines lost before this one) ");
         }
         out.push_str(text);
         out.push('\n');
-        let size = self.size + out.len() as u64;
-        if size <= limit && rustix::io::write(descriptor, out.as_bytes()).is_ok() {
-            self.size = size;
-            self.lost = 0;
+        let has_room = self.shares.take(*kind, out.len(), Instant::now());
+        let is_written = has_room && rustix::io::write(descriptor, out.as_bytes()).is_ok();
+        if is_written {
+            self.shares.told(*kind);
         } else {
-            self.lost += 1;
+            self.shares.lose(*kind);
         }
+        is_written
     }
 }
 
@@ -186,65 +220,9 @@ impl Visit for Line {
     }
 }
 
-/// UTC, as in `2026-11-22 09:26:01.123`.
-struct Timestamp(Duration);
-
-// === impl Timestamp ===
-
-impl Timestamp {
-    fn now() -> Self {
-        Self(
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
-        )
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        let (days, second) = (seconds / 86_400, seconds % 86_400);
-        // Howard Hinnant's civil_from_days: years that begin in March have their leap day last.
-        let shifted = days + 719_468;
-        let era = shifted / 146_097;
-        let day_of_era = shifted % 146_097;
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
-        let year = year_of_era + era * 400 + u64::from(month <= 2);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        let milliseconds = self.0.subsec_millis();
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{milliseconds:03}"
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_printed_as_calendars_have_them() {
-        for (seconds, text) in [
-            (0, "1970-01-01 00:00:00.000"),
-            (951_782_400, "2000-02-29 00:00:00.000"),
-            (1_709_251_199, "2024-02-29 23:59:59.000"),
-            (1_795_339_561, "2026-11-22 09:26:01.000"),
-            (4_107_542_400, "2100-03-01 00:00:00.000"),
-        ] {
-            assert_eq!(Timestamp(Duration::from_secs(seconds)).to_string(), text);
-        }
-    }
 
     #[test]
     fn a_line_is_one_line_and_not_endless() {
@@ -252,5 +230,42 @@ mod tests {
         line.cut();
         assert!(line.0.starts_with("a b "));
         assert!(line.0.len() <= LINE_LIMIT + 3 && line.0.ends_with("..."));
+    }
+
+    /// Not a test, but what the next one runs.
+    #[test]
+    #[ignore = "it panics, in a process of its own"]
+    fn panics_with_a_log() {
+        let sandbox = std::env::var_os("COOK_TEST_SANDBOX").expect("the next test sets it");
+        let log = Log::open(Path::new(&sandbox), Level::INFO);
+        tracing::subscriber::set_global_default(log).expect("the only one");
+        tell_panics();
+        let none: [u8; 0] = std::hint::black_box([]);
+        let at = std::hint::black_box(7);
+        let _ = std::hint::black_box(none[at]);
+    }
+
+    #[test]
+    fn a_panic_leaves_one_line_with_its_place() {
+        let sandbox = std::env::temp_dir().join(format!("cook-panic-{}", std::process::id()));
+        std::fs::create_dir(&sandbox).expect("a folder of ours");
+        let this = std::env::current_exe().expect("this program");
+        let output = std::process::Command::new(this)
+            .args([
+                "--exact",
+                "--ignored",
+                "world::log::tests::panics_with_a_log",
+            ])
+            .env("COOK_TEST_SANDBOX", &sandbox)
+            .output()
+            .expect("this program");
+        assert!(!output.status.success());
+        let log = std::fs::read_to_string(sandbox.join(FILE_NAME)).expect("a log");
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(
+            log.contains(" ERROR panicked at src/executor/world/log.rs:"),
+            "{log}"
+        );
+        std::fs::remove_dir_all(&sandbox).expect("ours");
     }
 }

@@ -8,4 +8,6 @@ pub mod inbox;
 pub mod log;
 pub mod memory;
 pub mod process;
+pub mod regular;
+pub mod stdio;
 pub mod tracking;

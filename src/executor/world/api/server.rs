@@ -21,6 +21,7 @@ use super::seats::Seats;
 use crate::codec::api::refusal::Refusal;
 use crate::codec::api::response;
 use crate::words::units::TaskId;
+use crate::world::log::STRANGER;
 use cook_http::h1;
 
 /// How long to wait after a failed accept. Out of descriptors, the connection stays where it is and
@@ -101,6 +102,7 @@ impl Server {
                         Ok(()) => open(stream, &executor, &seats, &context),
                         Err(unwelcome) => {
                             tracing::warn!(
+                                target: STRANGER,
                                 "refused a connection to the task API: failed to {unwelcome}"
                             );
                             turn_away(stream, forbidden(), &executor, &refused, self.limits.linger);

@@ -8,11 +8,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Stat};
 
 use crate::codec::tracking::lines::Lines;
 use crate::codec::tracking::pattern::Pattern;
 use crate::core::progress::Reading;
+use crate::world::regular;
 use crate::world::tracking::watch::Watch;
 
 /// Read at once at most: as much as stays in a core's cache.
@@ -198,15 +199,9 @@ impl Step {
 
 impl Open {
     fn new(path: &Path) -> io::Result<Self> {
-        // Should it be a FIFO by now: nobody waits for it, and nothing is read from it.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        let stat = rustix::fs::fstat(&file)?;
-        if !is_regular(&stat) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        let (file, stat) = regular::read(path)?;
         Ok(Self {
-            file,
+            file: File::from(file),
             identity: Identity::of(&stat),
             offset: 0,
             mark: Vec::new(),
