@@ -19,7 +19,7 @@ use cook_executor::core::request::{Patch, Reply, Request};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
 use cook_executor::words::outcome::Outcome;
 use cook_executor::words::units::{
-    AgentId, Moment, Now, Percent, Pid, StopSignal, TaskId, Uuid, WallTime,
+    AgentId, Moment, Now, Percent, Pid, Span, StopSignal, TaskId, Uuid, WallTime,
 };
 
 /// How often each kind of mischief may happen in one walk; this is what bounds the walk.
@@ -157,7 +157,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn settings(checkpoint: bool, recovery_timeout: Duration) -> Settings {
     Settings {
         environment: Environment::default(),
-        shutdown_grace: GRACE,
+        shutdown_grace: Span::saturating(GRACE),
         progress_interval: Duration::from_secs(1),
         message_limit: 64,
         progress_file: ProgressFile {
@@ -169,8 +169,8 @@ fn settings(checkpoint: bool, recovery_timeout: Duration) -> Settings {
         directory: Some("/sandbox".into()),
         policy: Policy {
             checkpoint,
-            recovery_timeout,
-            backoff_max: Duration::from_secs(2),
+            recovery_timeout: Span::saturating(recovery_timeout),
+            backoff_max: Span::saturating(Duration::from_secs(2)),
             spread: 0,
         },
         uuid_seed: [0; 16],
@@ -323,7 +323,10 @@ impl Model {
             Step::Kill(grace) => {
                 self.mischief.kills -= 1;
                 self.ask_to_stop(plan);
-                self.tell(Event::Kill(TaskId(TASK.into()), Some(*grace)), plan);
+                self.tell(
+                    Event::Kill(TaskId(TASK.into()), Some(Span::saturating(*grace))),
+                    plan,
+                );
             }
             Step::KillAnother => {
                 self.mischief.kills -= 1;

@@ -11,7 +11,7 @@ use crate::core::request::Reply;
 use crate::core::session::Generation;
 use crate::words::outcome::Outcome;
 use crate::words::units::{Pid, StopSignal};
-use crate::words::units::{TaskId, Uuid};
+use crate::words::units::{Span, TaskId, Uuid};
 
 /// Everything the world can be asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,7 +78,7 @@ pub enum Line {
     /// The command runs.
     Forked(Pid),
     /// A kill was asked for.
-    Killing(TaskId, Duration),
+    Killing(TaskId, Span),
     /// The command ended.
     Ended(Outcome, Option<Pid>),
     /// The terminal update is recorded.
@@ -154,7 +154,8 @@ impl fmt::Display for Line {
             Self::Killing(TaskId(task), grace) => {
                 write!(
                     f,
-                    "Received kill for task {task} with grace period of {grace:?}"
+                    "Received kill for task {task} with grace period of {:?}",
+                    grace.get()
                 )
             }
             Self::Ended(outcome, Some(Pid(pid))) => write!(f, "Command {outcome} (pid: {pid})"),

@@ -1,7 +1,5 @@
 //! Everything that can happen to the executor.
 
-use std::time::Duration;
-
 use crate::core::environment::{Name, Value};
 use crate::core::outbox::{Answer, Serial};
 use crate::core::plan::{CommandId, Plan, Refusal};
@@ -10,7 +8,7 @@ use crate::core::request::Request;
 use crate::core::session::{Generation, StreamEnd};
 use crate::words::outcome::Outcome;
 use crate::words::units::Pid;
-use crate::words::units::{AgentId, TaskId};
+use crate::words::units::{AgentId, Span, TaskId};
 
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +27,7 @@ pub enum Event {
     /// LAUNCH, or LAUNCH_GROUP, which may have any number of tasks.
     Launch(Vec<Launch>),
     /// KILL, with the grace period of its own policy if it has one.
-    Kill(TaskId, Option<Duration>),
+    Kill(TaskId, Option<Span>),
     /// SHUTDOWN, or a signal that asks for the same.
     Shutdown,
     /// The agent has an update on disk.
@@ -87,9 +85,9 @@ pub struct Work {
     /// The executor's own variables as the framework gave them, before the agent added to them.
     pub executor_environment: Vec<(Name, Value)>,
     /// The task's own grace period (`TaskInfo.kill_policy`).
-    pub kill_grace: Option<Duration>,
+    pub kill_grace: Option<Span>,
     /// `TaskInfo.max_completion_time`.
-    pub maximum_run_time: Option<Duration>,
+    pub maximum_run_time: Option<Span>,
 }
 
 /// Identifies a request until it is answered.

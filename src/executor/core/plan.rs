@@ -2,7 +2,8 @@
 //! job's after commands, the operator's.
 
 use std::fmt;
-use std::time::Duration;
+
+use crate::words::units::Span;
 
 /// How to run one command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +29,7 @@ pub struct Hook {
     /// It does not hold up the next command, and is stopped when the others have ended.
     pub is_async: bool,
     /// It is stopped after this long, and has failed then.
-    pub timeout: Option<Duration>,
+    pub timeout: Option<Span>,
 }
 
 /// The before and after commands from one author.
@@ -72,7 +73,7 @@ pub struct Command {
     /// See [`Hook::is_async`]; never set for the command itself.
     pub is_async: bool,
     /// See [`Hook::timeout`]; never set for the command itself.
-    pub timeout: Option<Duration>,
+    pub timeout: Option<Span>,
 }
 
 /// A command's place in its plan.

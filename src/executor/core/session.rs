@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use crate::core::outbox::{Answer, Item, Outbox, Serial, Update};
-use crate::words::units::Moment;
+use crate::words::units::{Moment, Span};
 
 /// Tells one subscription from the next: what an older one still says is not heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,10 +26,10 @@ pub struct Policy {
     /// `MESOS_CHECKPOINT`: a restarted agent will know this executor and its task.
     pub checkpoint: bool,
     /// `MESOS_RECOVERY_TIMEOUT`: how long a task may run without an agent.
-    pub recovery_timeout: Duration,
+    pub recovery_timeout: Span,
     /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`: a recovering agent waits only this long for us, so no two
     /// tries may be further apart.
-    pub backoff_max: Duration,
+    pub backoff_max: Span,
     /// A random number, so that the executors of one host do not all knock at the same moment.
     pub spread: u32,
 }
@@ -326,7 +326,7 @@ impl Session {
             return None;
         }
         let limit = match (self.policy.checkpoint, self.was_subscribed) {
-            (true, _) => self.policy.recovery_timeout,
+            (true, _) => self.policy.recovery_timeout.get(),
             (false, false) => REGISTRATION_PATIENCE,
             // A restarted agent does not know us and destroys the container.
             (false, true) => Duration::ZERO,
@@ -342,7 +342,7 @@ impl Session {
     fn backoff(&self) -> Duration {
         /// Any odd factor that spreads small numbers over 32 bits (Knuth's multiplicative hash).
         const SCATTER: u32 = 2_654_435_761;
-        let limit = MAX_RETRY.min(self.policy.backoff_max / 4);
+        let limit = MAX_RETRY.min(self.policy.backoff_max.get() / 4);
         let wait = (RETRY_STEP * self.failures.saturating_add(1).min(100)).min(limit);
         let mixed = self
             .policy
@@ -366,8 +366,8 @@ mod tests {
     fn session(checkpoint: bool) -> Session {
         Session::new(Policy {
             checkpoint,
-            recovery_timeout: Duration::from_secs(900),
-            backoff_max: Duration::from_secs(2),
+            recovery_timeout: Span::saturating(Duration::from_secs(900)),
+            backoff_max: Span::saturating(Duration::from_secs(2)),
             spread: 4711,
         })
     }

@@ -19,6 +19,7 @@ use crate::core::environment::{Environment, Invalid, Name, Value};
 use crate::core::executor::Settings;
 use crate::core::progress::ProgressFile;
 use crate::core::session::Policy;
+use crate::words::units::Span;
 use crate::world::address::Address;
 use crate::world::agent::Target;
 use crate::world::tracking::Rules;
@@ -84,9 +85,9 @@ const DEFAULT_BEFORE_COMMANDS: &str = "EXECUTOR_DEFAULT_BEFORE_COMMANDS";
 const DEFAULT_AFTER_COMMANDS: &str = "EXECUTOR_DEFAULT_AFTER_COMMANDS";
 
 /// Mesos' own defaults, for agents that do not set them.
-const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(2);
-const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+const DEFAULT_RECOVERY_TIMEOUT: Span = Span::saturating(Duration::from_secs(15 * 60));
+const DEFAULT_BACKOFF_MAX: Span = Span::saturating(Duration::from_secs(2));
+const DEFAULT_SHUTDOWN_GRACE: Span = Span::saturating(Duration::from_secs(5));
 
 /// Cook's defaults and least values.
 const DEFAULT_MESSAGE_LENGTH: u32 = 512;
@@ -269,13 +270,15 @@ impl Reader {
         number.max(least)
     }
 
-    fn duration(&mut self, name: &str, default: Duration) -> Duration {
+    fn duration(&mut self, name: &str, default: Span) -> Span {
         let Some(text) = self.text(name) else {
             return default;
         };
-        parse_duration(text.trim()).unwrap_or_else(|| {
+        let length = parse_duration(text.trim()).map(Span::saturating);
+        length.unwrap_or_else(|| {
             self.warnings.push(format!(
-                "took {name} for {default:?}: {text:?} is not a duration such as 5secs"
+                "took {name} for {:?}: {text:?} is not a duration such as 5secs",
+                default.get()
             ));
             default
         })
@@ -412,9 +415,12 @@ mod tests {
         let config = read(&[]);
         let settings = config.settings;
         assert!(!settings.policy.checkpoint);
-        assert_eq!(settings.policy.recovery_timeout, Duration::from_secs(900));
-        assert_eq!(settings.policy.backoff_max, Duration::from_secs(2));
-        assert_eq!(settings.shutdown_grace, Duration::from_secs(5));
+        assert_eq!(
+            settings.policy.recovery_timeout.get(),
+            Duration::from_secs(900)
+        );
+        assert_eq!(settings.policy.backoff_max.get(), Duration::from_secs(2));
+        assert_eq!(settings.shutdown_grace.get(), Duration::from_secs(5));
         assert_eq!(settings.progress_interval, Duration::from_secs(1));
         assert_eq!(settings.message_limit, 512);
         assert_eq!(settings.reset_variables, []);
@@ -491,7 +497,7 @@ mod tests {
             (TEST_EXIT, "often"),
             (PROGRESS_FILE_VARIABLE, "A=B"),
         ]);
-        assert_eq!(config.settings.shutdown_grace, Duration::from_secs(5));
+        assert_eq!(config.settings.shutdown_grace.get(), Duration::from_secs(5));
         assert_eq!(
             config.settings.progress_interval,
             Duration::from_millis(100)

@@ -162,7 +162,7 @@ impl Runtime {
         let mut alarm = Alarm::new();
         loop {
             let next = self.core.next_deadline();
-            let next = next.map(|deadline| self.started + deadline.0);
+            let next = next.and_then(|deadline| self.started.checked_add(deadline.0));
             // Both inboxes are open as long as this loop holds a sender of each.
             let event = async { events.recv().await.map_or(Woken::Deadline, Woken::Incoming) };
             let request = async {

@@ -20,6 +20,11 @@ pub struct AgentId(pub String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(pub Duration);
 
+/// A length of time that was asked for from outside, at most [`Self::MAX`]: a sum of some of them, and of the
+/// time since the machine was started, is a time that every clock can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(Duration);
+
 /// The wall clock in milliseconds since the epoch; only ever printed, never compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct WallTime(pub u64);
@@ -64,15 +69,50 @@ pub enum StopSignal {
 // === impl Moment ===
 
 impl Moment {
-    /// The moment `after` later; saturates instead of overflowing, since a framework may ask for
-    /// a grace period of centuries.
-    pub fn plus(self, after: Duration) -> Self {
-        Self(self.0.saturating_add(after))
+    /// The moment `after` later; saturates instead of overflowing.
+    pub fn plus(self, after: impl Into<Duration>) -> Self {
+        Self(self.0.saturating_add(after.into()))
     }
 
     /// How long it is from `earlier` until this moment; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+// === impl Span ===
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(Duration::ZERO);
+
+    /// 10^9 seconds, more than 31 years: whoever asks for more means "without a limit", or is mistaken.
+    pub const MAX: Self = Self(Duration::from_secs(1_000_000_000));
+
+    /// `None` if it is longer than [`Self::MAX`].
+    pub fn new(length: Duration) -> Option<Self> {
+        (length <= Self::MAX.0).then_some(Self(length))
+    }
+
+    /// The same length, or [`Self::MAX`] if it is longer.
+    pub const fn saturating(length: Duration) -> Self {
+        // `Ord::min` is not const.
+        if length.as_secs() < Self::MAX.0.as_secs() {
+            Self(length)
+        } else {
+            Self::MAX
+        }
+    }
+
+    /// The length.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        span.0
     }
 }
 
@@ -173,6 +213,18 @@ mod tests {
         let distinct: std::collections::HashSet<_> = uuids.iter().collect();
         assert_eq!(distinct.len(), uuids.len());
         assert_eq!(uuids[0].to_string(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn a_span_has_an_end() {
+        let nearly = Span::MAX.get() - Duration::from_nanos(1);
+        assert_eq!(Span::new(nearly).map(Span::get), Some(nearly));
+        assert_eq!(Span::new(Span::MAX.get()), Some(Span::MAX));
+        for longer in [Span::MAX.get() + Duration::from_nanos(1), Duration::MAX] {
+            assert_eq!(Span::new(longer), None);
+            assert_eq!(Span::saturating(longer), Span::MAX);
+        }
+        assert_eq!(Span::saturating(nearly).get(), nearly);
     }
 
     #[test]

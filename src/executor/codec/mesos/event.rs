@@ -11,7 +11,7 @@ use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, Identity, Launch, Work};
 use crate::core::plan::Refusal;
 use crate::core::session::{Generation, StreamEnd};
-use crate::words::units::{AgentId, TaskId};
+use crate::words::units::{AgentId, Span, TaskId};
 use cook_mesos::messages::{
     self, CommandInfo, DurationInfo, EventType, KillPolicy, Subscribed, TASK_KILLING_STATE,
     TaskInfo, VARIABLE_SECRET,
@@ -117,7 +117,7 @@ impl Translator {
             Ok(EventType::Kill) => {
                 let kill = kill.ok_or_else(missing)?;
                 let grace = grace_of(kill.kill_policy.as_ref());
-                let own = grace.map_or(String::new(), |grace| format!(" grace={grace:?}"));
+                let own = grace.map_or(String::new(), |grace| format!(" grace={:?}", grace.get()));
                 log(format!("killTask task={:?}{own}", kill.task_id.value));
                 Event::Kill(TaskId(kill.task_id.value), grace)
             }
@@ -270,11 +270,13 @@ fn variables_of(command: Option<&CommandInfo>) -> Result<Vec<(Name, Value)>, Ref
         .collect()
 }
 
-fn grace_of(policy: Option<&KillPolicy>) -> Option<Duration> {
+fn grace_of(policy: Option<&KillPolicy>) -> Option<Span> {
     policy?.grace_period.as_ref().map(duration)
 }
 
 /// A negative duration means none.
-fn duration(info: &DurationInfo) -> Duration {
-    Duration::from_nanos(u64::try_from(info.nanoseconds).unwrap_or(0))
+fn duration(info: &DurationInfo) -> Span {
+    Span::saturating(Duration::from_nanos(
+        u64::try_from(info.nanoseconds).unwrap_or(0),
+    ))
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::codec::api::json::kind;
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
+use crate::words::units::Span;
 use cook_mesos::messages::CommandInfo;
 
 /// The places that commands can come from.
@@ -167,7 +168,9 @@ impl Reader<'_> {
         };
         let seconds = |value: &Value| {
             let seconds = value.as_f64().filter(|seconds| *seconds > 0.0);
-            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            seconds
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .map(Span::saturating)
         };
         let timeout = match object.get("timeout") {
             None | Some(Value::Null) => None,

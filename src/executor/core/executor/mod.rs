@@ -15,7 +15,7 @@ use crate::core::lifecycle::{Lifecycle, StopOrder, TaskEvent};
 use crate::core::outbox::{Message, Outbox, TaskState};
 use crate::core::progress::ProgressFile;
 use crate::core::session::{Action, Policy, Session};
-use crate::words::units::{Moment, Now, TaskId, UuidSource};
+use crate::words::units::{Moment, Now, Span, TaskId, UuidSource};
 
 /// What the core has to know before anything happens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ pub struct Settings {
     /// The environment that commands inherit.
     pub environment: Environment,
     /// `MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD`.
-    pub shutdown_grace: Duration,
+    pub shutdown_grace: Span,
     /// The least time between two progress messages.
     pub progress_interval: Duration,
     /// The longest message in characters.
@@ -79,7 +79,7 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct EarlyKill {
     task: TaskId,
-    grace: Option<Duration>,
+    grace: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

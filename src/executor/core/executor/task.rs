@@ -12,7 +12,7 @@ use crate::core::outbox::{Message, Reason, TaskState};
 use crate::core::plan::Refusal;
 use crate::core::progress::{Progress, Reading};
 use crate::core::request::{Patch, Reply, Request, View};
-use crate::words::units::TaskId;
+use crate::words::units::{Span, TaskId};
 
 /// A request that would need the agent is answered as if it was there for this long, since a
 /// re-subscription usually takes less.
@@ -134,7 +134,7 @@ impl Executor {
         self.record_terminal(&identity, verdict, None, step);
     }
 
-    pub(super) fn kill(&mut self, task: TaskId, grace: Option<Duration>, step: &mut Step) {
+    pub(super) fn kill(&mut self, task: TaskId, grace: Option<Span>, step: &mut Step) {
         let active = match &mut self.state {
             State::Waiting { killed } => {
                 killed.truncate(MAX_EARLY_KILLS - 1);

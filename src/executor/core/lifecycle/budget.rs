@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::words::units::Moment;
+use crate::words::units::{Moment, Span};
 
 /// Kept of the agent's grace period for the report, since the agent destroys the container at its
 /// end, whatever happens.
@@ -14,17 +14,17 @@ pub enum StopOrder {
     /// KILL: what runs gets the grace period, then the after commands get the same again.
     Kill {
         /// Between SIGTERM and SIGKILL.
-        grace: Duration,
+        grace: Span,
     },
     /// SHUTDOWN, a signal, or no agent any more: all of it within the agent's grace period.
     Shutdown {
         /// The agent's grace period.
-        grace: Duration,
+        grace: Span,
     },
     /// `TaskInfo.max_completion_time` is over.
     MaximumRunTime {
         /// Between SIGTERM and SIGKILL.
-        grace: Duration,
+        grace: Span,
     },
 }
 
@@ -52,11 +52,12 @@ impl Budget {
             StopOrder::Kill { grace } | StopOrder::MaximumRunTime { grace } => Self {
                 began: now,
                 stop_by: now.plus(grace),
-                after_for: grace,
+                after_for: grace.get(),
                 end_by: None,
                 report_by: None,
             },
             StopOrder::Shutdown { grace } => {
+                let grace = grace.get();
                 let reserve = SHUTDOWN_RESERVE.min(grace / 2);
                 let whole = grace.saturating_sub(reserve);
                 let stop = if has_after { whole / 2 } else { whole };
@@ -115,8 +116,8 @@ mod tests {
         Moment(Duration::from_millis(milliseconds))
     }
 
-    const fn secs(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    const fn secs(seconds: u64) -> Span {
+        Span::saturating(Duration::from_secs(seconds))
     }
 
     #[test]

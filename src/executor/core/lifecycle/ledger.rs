@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::KILL_AGAIN;
 use crate::core::plan::{CommandId, Part, Plan};
 use crate::words::outcome::Outcome;
-use crate::words::units::{Moment, Pid, StopSignal};
+use crate::words::units::{Moment, Pid, Span, StopSignal};
 
 /// One entry for each command, in the plan's order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -115,7 +115,7 @@ impl Ledger {
         &mut self,
         id: CommandId,
         outcome: Outcome,
-        timeout: Option<Duration>,
+        timeout: Option<Span>,
     ) -> Option<End> {
         let (pid, asked_to_stop, time) = match self.get(id)? {
             CommandState::Planned | CommandState::Ended(_) => return None,
@@ -129,7 +129,9 @@ impl Ledger {
             } => (Some(*pid), *asked_to_stop, *time),
         };
         let outcome = match (time, timeout) {
-            (Time::Over { .. }, Some(timeout)) => Outcome::TimedOut(timeout, Box::new(outcome)),
+            (Time::Over { .. }, Some(timeout)) => {
+                Outcome::TimedOut(timeout.get(), Box::new(outcome))
+            }
             (Time::Over { .. } | Time::Until(_) | Time::Unlimited, _) => outcome,
         };
         self.set(id, CommandState::Ended(outcome.clone()));
@@ -141,7 +143,7 @@ impl Ledger {
     }
 
     /// What time has made due; each thing once.
-    pub(super) fn take_due(&mut self, now: Moment, grace: Duration) -> Vec<(CommandId, Due)> {
+    pub(super) fn take_due(&mut self, now: Moment, grace: Span) -> Vec<(CommandId, Due)> {
         let mut due = Vec::new();
         for (index, state) in self.commands.iter_mut().enumerate() {
             let id = CommandId(index);

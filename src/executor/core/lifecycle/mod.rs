@@ -36,7 +36,7 @@ use crate::core::plan::{CommandId, Plan};
 use crate::core::progress::Progress;
 use crate::core::request::Patch;
 use crate::words::outcome::Outcome;
-use crate::words::units::{Moment, Pid, StopSignal};
+use crate::words::units::{Moment, Pid, Span, StopSignal};
 
 /// What happens to a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +66,7 @@ pub enum TaskEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Between SIGTERM and SIGKILL for what outlives the last command.
-    pub grace: Duration,
+    pub grace: Span,
     /// The end of the time that the command may run (`TaskInfo.max_completion_time`).
     pub run_until: Option<Moment>,
 }
@@ -316,7 +316,7 @@ impl Lifecycle {
     }
 
     /// Between SIGTERM and SIGKILL, unless a stop order says otherwise.
-    pub(super) fn grace(&self) -> Duration {
+    pub(super) fn grace(&self) -> Span {
         self.limits.grace
     }
 
