@@ -207,4 +207,7 @@ pub enum Note {
     ExitCode(i32),
     /// Where its sandbox is.
     Sandbox(Box<str>),
+    /// It has ended, but something of it cannot be found or ended, so that its end cannot be reported
+    /// yet. The text is for people; it is forgotten with the next update.
+    Stuck(Box<str>),
 }

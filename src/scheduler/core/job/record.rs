@@ -10,7 +10,7 @@ use crate::core::words::{JobId, Moment, UserName};
 
 /// The number of a job: jobs are numbered as they are accepted, so numbers are the order of submission,
 /// whatever the clocks say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobKey(pub u64);
 
 /// A job and what has become of it.
@@ -73,6 +73,16 @@ impl Job {
             .iter()
             .rev()
             .find(|instance| !instance.is_ended())
+    }
+
+    /// A copy in which the newest instance is this one.
+    #[must_use]
+    pub fn with_newest(&self, instance: Instance) -> Self {
+        let mut job = self.clone();
+        if let Some(newest) = job.instances.last_mut() {
+            *newest = Arc::new(instance);
+        }
+        job
     }
 
     /// It is completed.

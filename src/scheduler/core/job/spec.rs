@@ -95,7 +95,7 @@ pub struct UriUse {
 }
 
 /// `[attribute, "EQUALS", value]`
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Constraint {
     /// An attribute of the agent, or `HOSTNAME`.
     pub attribute: LabelText,

@@ -1,6 +1,7 @@
 //! Texts with rules.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a text is not what it should be. Shown behind the name of the key that it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +28,9 @@ pub struct Command(Box<str>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct JobName(Box<str>);
 
-/// Whose a job is.
+/// Whose a job is. Shared, since most jobs are of a few users.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserName(Box<str>);
+pub struct UserName(Arc<str>);
 
 /// The name of an environment variable.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +41,7 @@ pub struct EnvName(Box<str>);
 pub struct ApplicationText(Box<str>);
 
 /// An attribute of an agent or a value of one, as constraints name them.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelText(Box<str>);
 
 /// A text with something in it.
@@ -143,7 +144,7 @@ impl UserName {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
+    pub fn new(text: impl Into<Arc<str>>) -> Result<Self, TextError> {
         let text = text.into();
         within(&text, USER_LIMIT)?;
         let lower = |c: char| c.is_ascii_lowercase();

@@ -1,0 +1,244 @@
+//! The subscription, and the question that is asked again and again: what became of them?
+
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::live::{Repeat, Sent};
+use super::{Scheduler, Step};
+use crate::core::effect::{Effect, LeaveReason, Note};
+use crate::core::face::{Call, FrameworkId};
+use crate::core::job::{Agent, Outcome, Reason};
+use crate::core::words::{InstanceId, Steady};
+
+/// The subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Link {
+    /// Counts subscriptions and their ends: an offer of another number is void.
+    number: u64,
+    state: LinkState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum LinkState {
+    /// Not subscribed.
+    Down,
+    /// Subscribed.
+    Up {
+        /// When to ask for the state of everything.
+        ask_all_at: Option<Steady>,
+    },
+    /// The framework's id is dead, and that is not recorded yet, since the store does not work.
+    Removed,
+}
+
+/// The first time that a question is asked again; Mesos' own documentation says so.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How seldom a question is asked in the end.
+pub(super) const ASK_MOST: Duration = Duration::from_secs(120);
+
+/// How many instances one question names: it stays far below any limit of a request's size.
+const ASK_TOGETHER: usize = 1000;
+
+impl Link {
+    pub fn new() -> Self {
+        Self {
+            number: 0,
+            state: LinkState::Down,
+        }
+    }
+
+    /// Whether calls can be made.
+    pub fn is_up(&self) -> bool {
+        match self.state {
+            LinkState::Up { .. } => true,
+            LinkState::Down | LinkState::Removed => false,
+        }
+    }
+
+    /// The number of this subscription.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When to ask for the state of everything.
+    pub fn ask_all_at(&self) -> Option<Steady> {
+        match self.state {
+            LinkState::Up { ask_all_at } => ask_all_at,
+            LinkState::Down | LinkState::Removed => None,
+        }
+    }
+
+    fn change(&mut self, state: LinkState) {
+        self.number += 1;
+        self.state = state;
+    }
+}
+
+impl Scheduler {
+    pub(super) fn is_subscribed_since(&self, number: u64) -> bool {
+        self.link.is_up() && self.link.number() == number
+    }
+
+    pub(super) fn subscribed(&mut self, step: &mut Step, framework: Option<FrameworkId>) {
+        let every = self.settings.reconcile_every;
+        self.link.change(LinkState::Up {
+            ask_all_at: every.map(|every| step.now.steady.plus(every)),
+        });
+        if let Some(id) = framework
+            && self.framework.newest.as_ref() != Some(&id)
+        {
+            self.framework.newest = Some(id);
+            if self.disk == Disk::Works {
+                step.framework = Some(self.framework.newest.clone());
+            }
+        }
+        self.demanding.forget();
+        self.seen.clear();
+        self.ask_after_all(step);
+        self.kill_again(step);
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        match self.link.state {
+            LinkState::Up { .. } | LinkState::Down => self.link.change(LinkState::Down),
+            LinkState::Removed => (),
+        }
+        self.seen.clear();
+    }
+
+    pub(super) fn agent_lost(&mut self, step: &mut Step, agent: &Agent) {
+        self.seen.remove(agent);
+        let there = |id: &InstanceId| self.place_of(*id).as_ref() == Some(agent);
+        let ids: Vec<_> = self
+            .table
+            .lives
+            .iter()
+            .map(|(id, _)| id)
+            .filter(there)
+            .collect();
+        self.ask(step, ids);
+    }
+
+    pub(super) fn framework_removed(&mut self, step: &mut Step) {
+        if self.disk != Disk::Works {
+            return self.link.change(LinkState::Removed);
+        }
+        self.link.change(LinkState::Down);
+        let ids: Vec<_> = self.table.lives.iter().map(|(id, _)| id).collect();
+        step.note(Note::FrameworkRemoved { lost: ids.len() });
+        for id in ids {
+            self.end_live(step, id, Outcome::Failed(Reason::FrameworkRemoved));
+        }
+        self.framework.newest = None;
+        step.framework = Some(None);
+        step.call(Call::SubscribeAnew);
+    }
+
+    pub(super) fn framework_taken(&mut self, step: &mut Step) {
+        self.link.change(LinkState::Down);
+        step.perform(Effect::Leave(LeaveReason::FrameworkTaken));
+    }
+
+    /// The store works again, and what was on its way is lost, answers among it.
+    pub(super) fn link_after_loss(&mut self, step: &mut Step) {
+        match self.link.state {
+            LinkState::Removed => self.framework_removed(step),
+            LinkState::Up { .. } => {
+                self.ask_after_all(step);
+                self.kill_again(step);
+            }
+            LinkState::Down => (),
+        }
+    }
+
+    /// Asks for everything that there is, if it is time.
+    pub(super) fn ask_regularly(&mut self, step: &mut Step) {
+        let now = step.now.steady;
+        let every = self.settings.reconcile_every;
+        if let LinkState::Up { ask_all_at } = &mut self.link.state
+            && let Some(every) = every.filter(|_| ask_all_at.is_some_and(|at| at <= now))
+        {
+            *ask_all_at = Some(now.plus(every));
+            self.ask_after_all(step);
+            step.perform(Effect::Call(Call::ReconcileAll));
+        }
+    }
+
+    fn ask_after_all(&mut self, step: &mut Step) {
+        let ids = self.table.lives.iter().map(|(id, _)| id).collect();
+        self.ask(step, ids);
+    }
+
+    /// Asks what became of these, and again until there is an answer. Whose launch is held is left out:
+    /// the answer would be that there is no such task, just before there is one.
+    fn ask(&mut self, step: &mut Step, ids: Vec<InstanceId>) {
+        let now = step.now.steady;
+        let mut asked = Vec::new();
+        for id in ids {
+            let sent = self.table.lives.edit(id, |live| match live.sent {
+                Sent::Held => false,
+                Sent::Sent => {
+                    live.ask = Some(Repeat::starting(now, ASK_AGAIN));
+                    true
+                }
+            });
+            if sent == Some(true) {
+                asked.push(id);
+            }
+        }
+        self.call_reconcile(step, &asked);
+    }
+
+    /// Names these to the backend. What is asked is stored, so the question waits for nothing.
+    pub(super) fn call_reconcile(&self, step: &mut Step, ids: &[InstanceId]) {
+        let named: Vec<_> = ids
+            .iter()
+            .filter_map(|&id| Some((id, self.place_of(id)?)))
+            .collect();
+        for some in named.chunks(ASK_TOGETHER) {
+            step.perform(Effect::Call(Call::Reconcile(some.to_vec())));
+        }
+    }
+
+    /// A new subscription has not heard of what was asked before.
+    fn kill_again(&mut self, step: &mut Step) {
+        let wanted = |id: &InstanceId| {
+            let job = self
+                .table
+                .lives
+                .get(*id)
+                .and_then(|live| self.table.job(live.key));
+            job.and_then(|job| job.live())
+                .is_some_and(|instance| instance.kill.is_some())
+        };
+        let ids: Vec<_> = self
+            .table
+            .lives
+            .iter()
+            .map(|(id, _)| id)
+            .filter(wanted)
+            .collect();
+        let now = step.now.steady;
+        for id in ids {
+            self.table.lives.edit(id, |live| {
+                let again = Repeat::starting(now, super::tick::KILL_AGAIN);
+                live.kill = Some(Repeat {
+                    since: live.kill.map_or(now, |old| old.since),
+                    ..again
+                });
+            });
+            step.call(Call::Kill {
+                instance: id,
+                agent: self.place_of(id),
+            });
+        }
+    }
+
+    /// The agent of an instance that has not ended.
+    pub(super) fn place_of(&self, id: InstanceId) -> Option<Agent> {
+        let live = self.table.lives.get(id)?;
+        let instance = self.table.job(live.key)?.live()?;
+        Some(instance.place.agent.clone())
+    }
+}

@@ -1,0 +1,197 @@
+//! Who is next: FIFO by priority within a user, users in turn, the first that fits.
+//!
+//! Jobs that need the same, in the same places, form a *shape*. Of one shape only the first job of a user
+//! can be the first that fits, so that a choice looks at shapes and not at jobs: ten thousand waiting jobs
+//! are usually a handful of shapes.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::core::job::{Constraint, Job, JobKey};
+use crate::core::words::{Demand, UserName};
+
+/// Jobs that can start now, if there is room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Queue {
+    lanes: BTreeMap<UserName, Lane>,
+    /// Whose turn it was last.
+    served: Option<UserName>,
+    length: usize,
+}
+
+/// The jobs of one user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Lane {
+    shapes: BTreeMap<Arc<Shape>, BTreeSet<Rank>>,
+    /// The first job of each shape.
+    heads: BTreeMap<Rank, Arc<Shape>>,
+}
+
+/// What a job needs, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Shape {
+    /// What it needs.
+    pub demand: Demand,
+    /// Where.
+    pub constraints: Vec<Constraint>,
+}
+
+/// The place of a job among those of its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Rank(Reverse<u32>, JobKey);
+
+/// How many shapes of a user are looked at for one choice. A user with more than this has each job made
+/// to measure; the jobs behind are looked at when those before have started.
+const LOOKAHEAD: usize = 256;
+
+impl Shape {
+    fn of(job: &Job) -> Self {
+        Self {
+            demand: job.spec.demand,
+            constraints: job.spec.constraints.clone(),
+        }
+    }
+}
+
+impl Rank {
+    fn of(job: &Job) -> Self {
+        Self(Reverse(job.spec.priority.get()), job.key)
+    }
+}
+
+impl Queue {
+    /// How many jobs wait.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Adds a job.
+    pub fn insert(&mut self, job: &Job) {
+        let rank = Rank::of(job);
+        let lane = self.lanes.entry(job.user.clone()).or_default();
+        let shape = Shape::of(job);
+        let shape = match lane.shapes.get_key_value(&shape) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::new(shape),
+        };
+        let ranks = lane.shapes.entry(Arc::clone(&shape)).or_default();
+        let head = ranks.first().copied();
+        if ranks.insert(rank) {
+            self.length += 1;
+        }
+        if head.is_none_or(|head| rank < head) {
+            if let Some(head) = head {
+                lane.heads.remove(&head);
+            }
+            lane.heads.insert(rank, shape);
+        }
+    }
+
+    /// Removes a job; nothing happens if it is not there.
+    pub fn remove(&mut self, job: &Job) {
+        let rank = Rank::of(job);
+        let Some(lane) = self.lanes.get_mut(&job.user) else {
+            return;
+        };
+        let Some((shape, ranks)) = lane
+            .shapes
+            .get_key_value(&Shape::of(job))
+            .map(|(shape, _)| Arc::clone(shape))
+            .and_then(|shape| lane.shapes.get_mut(&shape).map(|ranks| (shape, ranks)))
+        else {
+            return;
+        };
+        if !ranks.remove(&rank) {
+            return;
+        }
+        self.length -= 1;
+        let next = ranks.first().copied();
+        if next.is_none() {
+            lane.shapes.remove(&shape);
+        }
+        if lane.heads.remove(&rank).is_some()
+            && let Some(next) = next
+        {
+            lane.heads.insert(next, shape);
+        }
+        if lane.shapes.is_empty() {
+            self.lanes.remove(&job.user);
+        }
+    }
+
+    /// The next job whose shape is `acceptable`: of the first user after the one served last who has
+    /// one, the first one. Users in `exhausted` are passed over; a user who has none is added to it.
+    pub fn choose(
+        &self,
+        exhausted: &mut BTreeSet<UserName>,
+        mut acceptable: impl FnMut(JobKey, &Shape) -> Fit,
+    ) -> Choice {
+        for (user, lane) in self.in_turn() {
+            if exhausted.contains(user) {
+                continue;
+            }
+            for (&Rank(_, key), shape) in lane.heads.iter().take(LOOKAHEAD) {
+                match acceptable(key, shape) {
+                    Fit::Fits => return Choice::Job(key),
+                    Fit::Reserves => return Choice::Nothing,
+                    Fit::FitsNot => (),
+                }
+            }
+            exhausted.insert(user.clone());
+        }
+        Choice::Nothing
+    }
+
+    /// It was this user's turn.
+    pub fn served(&mut self, user: &UserName) {
+        self.served = Some(user.clone());
+    }
+
+    /// How many jobs of its user stand before this one.
+    pub fn ahead_of(&self, job: &Job) -> usize {
+        let rank = Rank::of(job);
+        let Some(lane) = self.lanes.get(&job.user) else {
+            return 0;
+        };
+        lane.shapes
+            .values()
+            .map(|ranks| ranks.range(..rank).count())
+            .sum()
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = (&UserName, &Lane)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let (after, until) = match &self.served {
+            Some(user) => (
+                Some(self.lanes.range::<UserName, _>((Excluded(user), Unbounded))),
+                Some(self.lanes.range::<UserName, _>(..=user)),
+            ),
+            None => (Some(self.lanes.range::<UserName, _>(..)), None),
+        };
+        after
+            .into_iter()
+            .flatten()
+            .chain(until.into_iter().flatten())
+    }
+}
+
+/// What a shape is to an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It fits.
+    Fits,
+    /// It does not.
+    FitsNot,
+    /// It does not fit yet, and has waited so long that nothing may take the room before it.
+    Reserves,
+}
+
+/// What was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// This one.
+    Job(JobKey),
+    /// None.
+    Nothing,
+}

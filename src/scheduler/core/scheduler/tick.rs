@@ -1,0 +1,200 @@
+//! Deadlines, and how long completed jobs are kept.
+
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::link::ASK_MOST;
+use super::{Scheduler, Step};
+use crate::core::effect::Note;
+use crate::core::event::Room;
+use crate::core::face::Call;
+use crate::core::job::{Outcome, Reason};
+use crate::core::words::{InstanceId, Steady};
+
+/// A kill that got lost is missed after this; an orderly end often takes less.
+pub(super) const KILL_AGAIN: Duration = Duration::from_secs(5);
+
+/// How seldom a kill is asked for in the end.
+const KILL_MOST: Duration = Duration::from_secs(60);
+
+/// From then on, each repeated kill is worth a line in the log.
+const KILL_IS_SLOW: Duration = Duration::from_secs(60);
+
+/// How many instances one step looks after: a step stays short, and the next one follows at once.
+const TOGETHER: usize = 1000;
+
+/// How many completed jobs one batch drops.
+const DROP_TOGETHER: usize = 500;
+
+/// What an instance says waits this long while only the reserve is left.
+const DRAFTS_WAIT: Duration = Duration::from_secs(10);
+
+impl Scheduler {
+    pub(super) fn deadlines(&self) -> Option<Steady> {
+        match &self.disk {
+            Disk::Failed(failed) => Self::store_deadline(failed),
+            Disk::Works => {
+                let keep = self.settings.keep_for;
+                let oldest = self.table.oldest().map(|(at, _)| match self.is_crowded() {
+                    true => Steady(0),
+                    false => at.plus(keep),
+                });
+                let group = self.table.oldest_empty_group().map(|(at, _)| at.plus(keep));
+                let all = [
+                    self.table.lives.next(),
+                    self.link.ask_all_at(),
+                    self.demanding.wake_at(),
+                    oldest,
+                    group,
+                ];
+                all.into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// More completed jobs than are to be kept.
+    fn is_crowded(&self) -> bool {
+        self.table.archived_count() > self.settings.keep_count
+    }
+
+    pub(super) fn tick(&mut self, step: &mut Step) {
+        match self.disk {
+            Disk::Failed(_) => self.store_tick(step),
+            Disk::Works => {
+                let mut silent = Vec::new();
+                for id in self.table.lives.due(step.now.steady, TOGETHER) {
+                    if self.look_after(step, id) == Look::Ask {
+                        silent.push(id);
+                    }
+                }
+                self.call_reconcile(step, &silent);
+                self.ask_regularly(step);
+                self.retain(step);
+            }
+        }
+    }
+
+    /// Does what is due for an instance.
+    fn look_after(&mut self, step: &mut Step, id: InstanceId) -> Look {
+        let now = step.now.steady;
+        let is_due = |at: Option<Steady>| at.is_some_and(|at| at <= now);
+        let Some(live) = self.table.lives.get(id) else {
+            return Look::Nothing;
+        };
+        if is_due(live.write_off_at) {
+            self.end_live(step, id, Outcome::Failed(Reason::AgentUnreachable));
+            return Look::Nothing;
+        }
+        if is_due(live.runtime_at) {
+            self.kill_instance(step, id, Reason::MaxRuntimeExceeded, false);
+        }
+        self.kill_if_due(step, id);
+        self.draft_if_due(step, id);
+        let is_up = self.link.is_up();
+        self.table
+            .lives
+            .edit(id, |live| match live.ask {
+                Some(ask) if ask.at <= now => {
+                    // A new subscription asks after everything.
+                    live.ask = is_up.then(|| ask.again(now, ASK_MOST));
+                    if is_up { Look::Ask } else { Look::Nothing }
+                }
+                Some(_) | None => Look::Nothing,
+            })
+            .unwrap_or(Look::Nothing)
+    }
+
+    fn kill_if_due(&mut self, step: &mut Step, id: InstanceId) {
+        let now = step.now.steady;
+        let due = self.table.lives.edit(id, |live| {
+            let due = live.kill.filter(|kill| kill.at <= now)?;
+            live.kill = Some(due.again(now, KILL_MOST));
+            Some(due)
+        });
+        let (Some(Some(due)), Some(agent)) = (due, self.place_of(id)) else {
+            return;
+        };
+        if !self.link.is_up() {
+            // A new subscription asks again by itself.
+            return;
+        }
+        let asked_for = now.since(due.since);
+        if asked_for >= KILL_IS_SLOW {
+            step.note(Note::KillRepeated(id, asked_for));
+        }
+        step.call(Call::Kill {
+            instance: id,
+            agent: Some(agent.clone()),
+        });
+        if self
+            .settings
+            .shutdown_after
+            .is_some_and(|after| asked_for >= after)
+        {
+            step.call(Call::Shutdown {
+                instance: id,
+                agent,
+            });
+        }
+    }
+
+    fn draft_if_due(&mut self, step: &mut Step, id: InstanceId) {
+        let now = step.now.steady;
+        let is_due =
+            |live: &super::live::Live| live.draft.as_ref().is_some_and(|draft| draft.at <= now);
+        if !self.table.lives.get(id).is_some_and(is_due) {
+            return;
+        }
+        match self.room {
+            Room::Ample => self.record_draft(step, id),
+            Room::ReserveOnly => {
+                self.table.lives.edit(id, |live| {
+                    if let Some(draft) = &mut live.draft {
+                        draft.at = now.plus(DRAFTS_WAIT);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Drops completed jobs that are too old, or too many.
+    pub(super) fn retain(&mut self, step: &mut Step) {
+        if self.disk != Disk::Works {
+            return;
+        }
+        let now = step.now.steady;
+        let keep = self.settings.keep_for;
+        let mut forgotten = Vec::new();
+        while step.dropped.len() < DROP_TOGETHER
+            && let Some((at, key)) = self.table.oldest()
+            && (self.is_crowded() || at.plus(keep) <= now)
+            && let Some(archived) = self.table.leave(key)
+        {
+            forgotten.extend_from_slice(&archived.instances);
+            step.dropped.push(key);
+        }
+        if !step.dropped.is_empty() {
+            step.note(Note::Dropped(step.dropped.len()));
+        }
+        if !forgotten.is_empty() {
+            step.call(Call::Forget(forgotten));
+        }
+        // If this is lost, the group is gone here and found again, and dropped again, by the next start.
+        while step.dropped_groups.len() < DROP_TOGETHER
+            && let Some((at, id)) = self.table.oldest_empty_group()
+            && at.plus(keep) <= now
+        {
+            self.table.remove_group(id);
+            step.dropped_groups.push(id);
+        }
+    }
+}
+
+/// What came of looking after an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing more is to be done.
+    Nothing,
+    /// The backend is to be asked for it.
+    Ask,
+}

@@ -1,0 +1,348 @@
+//! What the backend says of instances. Stored first, acknowledged then, every copy too.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::disk::{Deferred, Disk, Wanted};
+use super::live::Draft;
+use super::{Scheduler, Step};
+use crate::core::effect::Note;
+use crate::core::event::Room;
+use crate::core::face::{Call, Note as Saying, TaskState, Update};
+use crate::core::job::{
+    End, Instance, InstanceState, Job, JobKey, JobStatus, Outcome, Reason, Report, Verdict,
+};
+use crate::core::words::{InstanceId, Moment};
+
+/// What an update means for an instance that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Somebody has it, but not yet its executor.
+    Accepted,
+    /// Its executor has it.
+    Runs,
+    /// Nobody can tell.
+    Unreachable,
+    /// It has ended.
+    Ended(Outcome),
+}
+
+/// What an instance says is recorded at most once in this time: it may say a lot, and its end says it
+/// all again.
+const DRAFT_EVERY: Duration = Duration::from_secs(1);
+
+impl Scheduler {
+    pub(super) fn updated(&mut self, step: &mut Step, update: Update) {
+        if self.disk != Disk::Works {
+            // Nothing can be recorded, so nothing is acknowledged: it comes again.
+            return;
+        }
+        let id = update.instance;
+        let Some(key) = self.table.key_of_instance(id) else {
+            return self.stray(step, &update);
+        };
+        let Some(job) = self.table.job(key) else {
+            return self.late_for_archived(step, key, update);
+        };
+        match job.live().filter(|instance| instance.id == id) {
+            Some(instance) => {
+                let instance = instance.as_ref().clone();
+                self.update_live(step, key, instance, &update);
+            }
+            None => self.late(step, key, &update),
+        }
+        acknowledge(step, &update);
+    }
+
+    // --- instances that have not ended ---
+
+    fn update_live(&mut self, step: &mut Step, key: JobKey, old: Instance, update: &Update) {
+        let Some(job) = self.table.job(key).cloned() else {
+            return;
+        };
+        let id = old.id;
+        let now = step.now;
+        let draft = self.table.lives.edit(id, |live| {
+            live.ask = None;
+            live.stuck = None;
+            live.draft.take()
+        });
+        let mut instance = old.clone();
+        if let Some(draft) = draft.flatten() {
+            fold(&mut instance, draft);
+        }
+        if let Some(report) = &update.report {
+            instance.report.merge(report.clone());
+        }
+        match meaning(update, instance.state) {
+            Meaning::Accepted => instance.unreachable_since = None,
+            Meaning::Runs => {
+                instance.unreachable_since = None;
+                instance.state = InstanceState::Running;
+                instance.began = instance.began.or(Some(now));
+            }
+            Meaning::Unreachable => {
+                if instance.unreachable_since.is_none() {
+                    instance.unreachable_since = Some(now.steady);
+                    step.note(Note::Unreachable(id));
+                }
+            }
+            Meaning::Ended(outcome) => return self.end(step, &job, instance, outcome),
+        }
+        if instance != old {
+            self.put(step, job.with_newest(instance));
+        }
+    }
+
+    /// Ends an instance that nobody reports; nothing happens if it has ended.
+    pub(super) fn end_live(&mut self, step: &mut Step, id: InstanceId, outcome: Outcome) {
+        let Some(live) = self.table.lives.get(id) else {
+            return;
+        };
+        let draft = live.draft.clone();
+        let Some(job) = self.table.job(live.key).cloned() else {
+            return;
+        };
+        let Some(instance) = job.live() else { return };
+        let mut instance = instance.as_ref().clone();
+        if let Some(draft) = draft {
+            fold(&mut instance, draft);
+        }
+        self.end(step, &job, instance, outcome);
+    }
+
+    fn end(&mut self, step: &mut Step, job: &Job, mut instance: Instance, outcome: Outcome) {
+        let outcome = match (outcome, instance.kill) {
+            (Outcome::Failed(_), Some(reason)) => Outcome::Failed(reason),
+            (Outcome::Failed(_) | Outcome::Success, _) => outcome,
+        };
+        let id = instance.id;
+        instance.state = InstanceState::Ended(End {
+            at: step.now,
+            outcome,
+        });
+        instance.unreachable_since = None;
+        let mut job = job.with_newest(instance);
+        job.status = match job.status {
+            completed @ JobStatus::Completed { .. } => completed,
+            JobStatus::Waiting | JobStatus::Running => self.after(&job, outcome, step.now),
+        };
+        self.demanding.has_news |= job.status == JobStatus::Waiting;
+        self.figures.ended(outcome);
+        step.note(Note::Ended(id, job.id, outcome));
+        self.put(step, job);
+    }
+
+    /// How a job is that is not completed, after an instance of it has ended.
+    fn after(&self, job: &Job, outcome: Outcome, at: Moment) -> JobStatus {
+        match outcome {
+            Outcome::Success => JobStatus::Completed {
+                at,
+                verdict: Verdict::Success,
+            },
+            Outcome::Failed(_) if job.retries_remaining(self.settings.free_failures) == 0 => {
+                JobStatus::Completed {
+                    at,
+                    verdict: Verdict::Failed,
+                }
+            }
+            Outcome::Failed(_) => JobStatus::Waiting,
+        }
+    }
+
+    // --- others ---
+
+    /// A task that nobody here knows. One that has ended is acknowledged, so that it does not come for
+    /// ever; any other is ended.
+    fn stray(&mut self, step: &mut Step, update: &Update) {
+        self.kill_on_sight(step, update);
+        acknowledge(step, update);
+    }
+
+    /// An instance that has ended, of a job that is in memory.
+    fn late(&mut self, step: &mut Step, key: JobKey, update: &Update) {
+        self.kill_on_sight(step, update);
+        let Some(report) = news(update) else { return };
+        let Some(job) = self.table.job(key) else {
+            return;
+        };
+        let mut job = Job::clone(job);
+        // The end is what it is. What its commands have come to may be told later, when the end was first
+        // known by reconciliation.
+        if let Some(instance) = job
+            .instances
+            .iter_mut()
+            .find(|instance| instance.id == update.instance)
+        {
+            let mut told = instance.report.clone();
+            told.merge(report.clone());
+            if told != instance.report {
+                std::sync::Arc::make_mut(instance).report = told;
+                self.put(step, job);
+            }
+        }
+    }
+
+    /// An instance that has ended, of a job that is in the store.
+    fn late_for_archived(&mut self, step: &mut Step, key: JobKey, update: Update) {
+        if news(&update).is_some() && self.table.archived(key).is_some() {
+            let wanted = Wanted::Update(Box::new(update));
+            return self.defer(
+                step,
+                Deferred {
+                    wanted,
+                    missing: BTreeSet::from([key]),
+                },
+            );
+        }
+        self.stray(step, &update);
+    }
+
+    /// Ends a task that should not run.
+    fn kill_on_sight(&mut self, step: &mut Step, update: &Update) {
+        match meaning(update, InstanceState::Running) {
+            Meaning::Accepted | Meaning::Runs => {
+                step.note(Note::KillOnSight(update.instance, update.state));
+                step.call(Call::Kill {
+                    instance: update.instance,
+                    agent: update.agent.clone(),
+                });
+            }
+            // A kill of a task that is not there would be answered by another such update, for ever.
+            Meaning::Unreachable | Meaning::Ended(_) => (),
+        }
+    }
+
+    // --- what instances say ---
+
+    pub(super) fn messaged(&mut self, step: &mut Step, id: InstanceId, saying: Saying) {
+        let now = step.now.steady;
+        self.table.lives.edit(id, |live| {
+            let mut report = Report::default();
+            let mut sandbox = None;
+            match saying {
+                Saying::Stuck(text) => {
+                    live.stuck = Some(text);
+                    return;
+                }
+                Saying::Progress {
+                    sequence,
+                    percent,
+                    message,
+                } => {
+                    if live.sequence.is_some_and(|newest| sequence <= newest) {
+                        return;
+                    }
+                    live.sequence = Some(sequence);
+                    report.progress = percent;
+                    report.message = message;
+                }
+                Saying::ExitCode(code) => report.exit_code = Some(code),
+                Saying::Sandbox(path) => sandbox = Some(path),
+            }
+            let at = live
+                .drafted_at
+                .map_or(now, |last| last.plus(DRAFT_EVERY))
+                .max(now);
+            let draft = live.draft.get_or_insert_with(|| Draft {
+                at,
+                report: Report::default(),
+                sandbox: None,
+            });
+            draft.report.merge(report);
+            draft.sandbox = sandbox.or(draft.sandbox.take());
+        });
+        let is_due =
+            |live: &super::live::Live| live.draft.as_ref().is_some_and(|draft| draft.at <= now);
+        if self.table.lives.get(id).is_some_and(is_due)
+            && self.disk == Disk::Works
+            && self.room == Room::Ample
+        {
+            self.record_draft(step, id);
+        }
+    }
+
+    /// Records what an instance has said.
+    pub(super) fn record_draft(&mut self, step: &mut Step, id: InstanceId) {
+        let now = step.now.steady;
+        let taken = self.table.lives.edit(id, |live| {
+            live.drafted_at = Some(now);
+            live.draft.take().map(|draft| (live.key, draft))
+        });
+        let Some(Some((key, draft))) = taken else {
+            return;
+        };
+        let Some(job) = self.table.job(key).cloned() else {
+            return;
+        };
+        let Some(old) = job.live() else { return };
+        let mut instance = old.as_ref().clone();
+        fold(&mut instance, draft);
+        if instance != **old {
+            self.put(step, job.with_newest(instance));
+        }
+    }
+}
+
+fn fold(instance: &mut Instance, draft: Draft) {
+    instance.report.merge(draft.report);
+    instance.sandbox = draft.sandbox.or(instance.sandbox.take());
+}
+
+fn acknowledge(step: &mut Step, update: &Update) {
+    if let Some(token) = &update.token {
+        step.call(Call::Acknowledge {
+            instance: update.instance,
+            agent: update.agent.clone(),
+            token: token.clone(),
+        });
+    }
+}
+
+/// What a late update can still add.
+fn news(update: &Update) -> Option<&Report> {
+    match meaning(update, InstanceState::Running) {
+        Meaning::Ended(_) => update.report.as_ref(),
+        Meaning::Accepted | Meaning::Runs | Meaning::Unreachable => None,
+    }
+}
+
+fn meaning(update: &Update, known: InstanceState) -> Meaning {
+    let failed = |reason| Meaning::Ended(Outcome::Failed(reason));
+    // An answer to a reconciliation says that, and not why the task has failed.
+    let reason = update
+        .reason
+        .filter(|&reason| reason != Reason::Reconciliation);
+    match update.state {
+        TaskState::Staging => Meaning::Accepted,
+        TaskState::Starting | TaskState::Running | TaskState::Killing => Meaning::Runs,
+        TaskState::Finished => Meaning::Ended(Outcome::Success),
+        TaskState::Failed | TaskState::Killed => failed(reason.unwrap_or(Reason::NonZeroExit)),
+        TaskState::Error => failed(reason.unwrap_or(Reason::TaskInvalid)),
+        TaskState::Unreachable => Meaning::Unreachable,
+        // The agent itself says so, or the master refused the launch: that is certain. Otherwise the
+        // master has lost sight of the agent, and the task may come back.
+        TaskState::Lost if update.token.is_none() && reason != Some(Reason::InvalidOffer) => {
+            Meaning::Unreachable
+        }
+        TaskState::Lost
+        | TaskState::Dropped
+        | TaskState::Gone
+        | TaskState::GoneByOperator
+        | TaskState::Unknown => failed(gone(reason, known)),
+    }
+}
+
+/// Why a task is not there. That nobody knows it is not the job's fault, whether it ran or never started.
+fn gone(reason: Option<Reason>, known: InstanceState) -> Reason {
+    match (reason, known) {
+        (Some(Reason::TaskUnknown | Reason::AgentUnknown) | None, InstanceState::Unknown) => {
+            Reason::InvalidOffer
+        }
+        (Some(Reason::TaskUnknown | Reason::AgentUnknown) | None, InstanceState::Running) => {
+            Reason::AgentRemoved
+        }
+        (Some(reason), _) => reason,
+        (None, InstanceState::Ended(_)) => Reason::AgentRemoved,
+    }
+}
