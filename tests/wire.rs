@@ -3,11 +3,12 @@
 //! alone; these bytes hold the schema itself.
 
 use cook_mesos::messages::{
-    Acknowledged, AgentInfo, AllocationInfo, Call, CallMessage, CallType, Capability, CommandInfo,
-    DurationInfo, Environment, Error, Event, EventMessage, EventType, ExecutorInfo, FrameworkInfo,
-    Kill, KillPolicy, Launch, LaunchGroup, Reason, Resource, SOURCE_EXECUTOR, Subscribe,
-    Subscribed, TASK_KILLING_STATE, TaskGroupInfo, TaskInfo, TaskState, TaskStatus, Update,
-    VARIABLE_SECRET, Variable,
+    Acknowledged, AgentInfo, AllocationInfo, Call, CallMessage, CallType, Capability, CheckCommand,
+    CheckInfo, CheckStatusInfo, CheckType, CommandInfo, CommandStatus, DurationInfo, Environment,
+    Error, Event, EventMessage, EventType, ExecutorInfo, FrameworkInfo, HealthCheck, HttpCheckInfo,
+    HttpStatus, Kill, KillPolicy, Launch, LaunchGroup, PROTOCOL_IPV4, PROTOCOL_IPV6, Reason,
+    Resource, SOURCE_EXECUTOR, Subscribe, Subscribed, TASK_KILLING_STATE, TaskGroupInfo, TaskInfo,
+    TaskState, TaskStatus, TcpCheckInfo, TcpStatus, Update, VARIABLE_SECRET, Variable,
 };
 use cook_mesos::recordio;
 use prost::Message;
@@ -110,9 +111,11 @@ fn status() -> TaskStatus {
         agent_id: Some("a".into()),
         timestamp: Some(1.5),
         executor_id: Some("e".into()),
+        healthy: None,
         source: Some(SOURCE_EXECUTOR),
         reason: Some(Reason::TaskInvalid as i32),
         uuid: Some(UUID.to_vec()),
+        check_status: None,
     }
 }
 
@@ -223,7 +226,17 @@ fn all_task_states_have_the_numbers_of_mesos() {
         assert_eq!(state as i32, number);
     }
     assert_eq!(Reason::TaskInvalid as i32, 14);
+    assert_eq!(Reason::TaskCheckStatusUpdated as i32, 28);
+    assert_eq!(Reason::TaskHealthCheckStatusUpdated as i32, 29);
     assert_eq!(Reason::MaxCompletionTimeReached as i32, 33);
+    for (kind, number) in [
+        (CheckType::Command, 1),
+        (CheckType::Http, 2),
+        (CheckType::Tcp, 3),
+    ] {
+        assert_eq!(kind as i32, number);
+    }
+    assert_eq!((PROTOCOL_IPV4, PROTOCOL_IPV6), (1, 2));
     assert_eq!(TASK_KILLING_STATE, 2);
     assert_eq!(VARIABLE_SECRET, 2);
 }
@@ -324,6 +337,195 @@ fn a_launch_event_with_everything_an_executor_reads() {
         .message(14, Bytes::new().number(1, 7));
     let payload = Bytes::new().message(1, task);
     check(&launch, &Bytes::new().number(1, 2).message(4, payload));
+}
+
+#[test]
+fn a_health_check_of_each_type() {
+    let command = CommandInfo {
+        value: Some(b"true".to_vec()),
+        ..CommandInfo::default()
+    };
+    let http = HttpCheckInfo {
+        port: 8080,
+        path: Some(b"/health".to_vec()),
+        scheme: Some(b"http".to_vec()),
+        statuses: vec![200, 204],
+        protocol: Some(PROTOCOL_IPV6),
+    };
+    let tcp = TcpCheckInfo {
+        port: 65535,
+        protocol: Some(PROTOCOL_IPV4),
+    };
+    let check_of = |kind: CheckType| HealthCheck {
+        delay_seconds: Some(0.5),
+        interval_seconds: Some(10.0),
+        timeout_seconds: Some(0.0),
+        consecutive_failures: Some(0),
+        grace_period_seconds: Some(300.0),
+        kind: Some(kind as i32),
+        ..HealthCheck::default()
+    };
+    // What every type has, behind its first field.
+    let times = |bytes: Bytes| {
+        bytes
+            .double(2, 0.5)
+            .double(3, 10.0)
+            .double(4, 0.0)
+            .number(5, 0)
+            .double(6, 300.0)
+    };
+    let http_bytes = Bytes::new()
+        .number(1, 8080)
+        .bytes(2, "/health")
+        .bytes(3, "http")
+        .number(4, 200)
+        .number(4, 204)
+        .number(5, 2);
+    check(
+        &HealthCheck {
+            http: Some(http),
+            ..check_of(CheckType::Http)
+        },
+        &times(Bytes::new().message(1, http_bytes)).number(8, 2),
+    );
+    // The command stands in it as it is.
+    check(
+        &HealthCheck {
+            command: Some(command),
+            ..check_of(CheckType::Command)
+        },
+        &times(Bytes::new())
+            .message(7, Bytes::new().bytes(3, "true"))
+            .number(8, 1),
+    );
+    let tcp_bytes = Bytes::new().number(1, 65535).number(2, 1);
+    check(
+        &HealthCheck {
+            tcp: Some(tcp),
+            ..check_of(CheckType::Tcp)
+        },
+        &times(Bytes::new()).number(8, 3).message(9, tcp_bytes),
+    );
+}
+
+#[test]
+fn a_task_with_a_check_of_each_type_and_a_health_check() {
+    let command = CommandInfo {
+        value: Some(b"true".to_vec()),
+        ..CommandInfo::default()
+    };
+    let http = HttpCheckInfo {
+        port: 80,
+        ..HttpCheckInfo::default()
+    };
+    let tcp = TcpCheckInfo {
+        port: 25,
+        ..TcpCheckInfo::default()
+    };
+    let info = CheckInfo {
+        delay_seconds: Some(1.0),
+        interval_seconds: Some(2.0),
+        timeout_seconds: Some(3.0),
+        ..CheckInfo::default()
+    };
+    let times = |bytes: Bytes| bytes.double(4, 1.0).double(5, 2.0).double(6, 3.0);
+    let port = |number| Bytes::new().number(1, number);
+    // The command is wrapped once more than in a health check.
+    let wrapped = Bytes::new().message(1, Bytes::new().bytes(3, "true"));
+    for (info, bytes) in [
+        (
+            CheckInfo {
+                kind: Some(CheckType::Command as i32),
+                command: Some(CheckCommand { command }),
+                ..info.clone()
+            },
+            times(Bytes::new().number(1, 1).message(2, wrapped)),
+        ),
+        (
+            CheckInfo {
+                kind: Some(CheckType::Http as i32),
+                http: Some(http),
+                ..info.clone()
+            },
+            times(Bytes::new().number(1, 2).message(3, port(80))),
+        ),
+        (
+            CheckInfo {
+                kind: Some(CheckType::Tcp as i32),
+                tcp: Some(tcp),
+                ..info
+            },
+            times(Bytes::new().number(1, 3)).message(7, port(25)),
+        ),
+    ] {
+        let task = TaskInfo {
+            health_check: Some(HealthCheck::default()),
+            check: Some(info),
+            ..task()
+        };
+        let whole = task_bytes().message(8, Bytes::new()).message(13, bytes);
+        check(&task, &whole);
+    }
+}
+
+#[test]
+fn a_status_with_healthy_and_a_check_status_of_each_type() {
+    let number = |value| Bytes::new().number(1, value);
+    let info = |kind: CheckType| CheckStatusInfo {
+        kind: Some(kind as i32),
+        ..CheckStatusInfo::default()
+    };
+    for (info, bytes) in [
+        (
+            CheckStatusInfo {
+                command: Some(CommandStatus { exit_code: Some(1) }),
+                ..info(CheckType::Command)
+            },
+            number(1).message(2, number(1)),
+        ),
+        (
+            CheckStatusInfo {
+                http: Some(HttpStatus {
+                    status_code: Some(503),
+                }),
+                ..info(CheckType::Http)
+            },
+            number(2).message(3, number(503)),
+        ),
+        (
+            CheckStatusInfo {
+                tcp: Some(TcpStatus {
+                    succeeded: Some(false),
+                }),
+                ..info(CheckType::Tcp)
+            },
+            number(3).message(4, number(0)),
+        ),
+        // Nothing is known yet.
+        (
+            CheckStatusInfo {
+                http: Some(HttpStatus::default()),
+                ..info(CheckType::Http)
+            },
+            number(2).message(3, Bytes::new()),
+        ),
+    ] {
+        let status = TaskStatus {
+            task_id: "t".into(),
+            state: TaskState::Running as i32,
+            healthy: Some(false),
+            reason: Some(Reason::TaskHealthCheckStatusUpdated as i32),
+            check_status: Some(info),
+            ..TaskStatus::default()
+        };
+        let whole = Bytes::new()
+            .id(1, "t")
+            .number(2, 1)
+            .number(8, 0)
+            .number(10, 29)
+            .message(15, bytes);
+        check(&status, &whole);
+    }
 }
 
 #[test]

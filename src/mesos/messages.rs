@@ -87,6 +87,141 @@ pub struct ExecutorInfo {
     pub command: Option<CommandInfo>,
 }
 
+/// `CheckInfo.Type`, which is also that of a `HealthCheck` and of a `CheckStatusInfo`. Fields keep it as a
+/// number, so that a kind of a later Mesos can be named in a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum CheckType {
+    Unknown = 0,
+    Command = 1,
+    Http = 2,
+    Tcp = 3,
+}
+
+/// `NetworkInfo.Protocol`.
+pub const PROTOCOL_IPV4: i32 = 1;
+
+/// `NetworkInfo.Protocol`.
+pub const PROTOCOL_IPV6: i32 = 2;
+
+/// `HealthCheck.HTTPCheckInfo`, and `CheckInfo.Http`, which has only the first two fields.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpCheckInfo {
+    #[prost(uint32, required, tag = "1")]
+    pub port: u32,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub path: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub scheme: Option<Vec<u8>>,
+    #[prost(uint32, repeated, packed = "false", tag = "4")]
+    pub statuses: Vec<u32>,
+    /// Default IPv4.
+    #[prost(int32, optional, tag = "5")]
+    pub protocol: Option<i32>,
+}
+
+/// `HealthCheck.TCPCheckInfo`, and `CheckInfo.Tcp`, which has only the port.
+#[derive(Clone, PartialEq, Message)]
+pub struct TcpCheckInfo {
+    #[prost(uint32, required, tag = "1")]
+    pub port: u32,
+    /// Default IPv4.
+    #[prost(int32, optional, tag = "2")]
+    pub protocol: Option<i32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct HealthCheck {
+    #[prost(message, optional, tag = "1")]
+    pub http: Option<HttpCheckInfo>,
+    /// Default 15.
+    #[prost(double, optional, tag = "2")]
+    pub delay_seconds: Option<f64>,
+    /// Default 10.
+    #[prost(double, optional, tag = "3")]
+    pub interval_seconds: Option<f64>,
+    /// Default 20; 0 is none.
+    #[prost(double, optional, tag = "4")]
+    pub timeout_seconds: Option<f64>,
+    /// Default 3.
+    #[prost(uint32, optional, tag = "5")]
+    pub consecutive_failures: Option<u32>,
+    /// Default 10; the delay is a part of it.
+    #[prost(double, optional, tag = "6")]
+    pub grace_period_seconds: Option<f64>,
+    #[prost(message, optional, tag = "7")]
+    pub command: Option<CommandInfo>,
+    /// A [`CheckType`].
+    #[prost(int32, optional, tag = "8")]
+    pub kind: Option<i32>,
+    #[prost(message, optional, tag = "9")]
+    pub tcp: Option<TcpCheckInfo>,
+}
+
+/// `CheckInfo.Command`: the command is wrapped once more than in a [`HealthCheck`].
+#[derive(Clone, PartialEq, Message)]
+pub struct CheckCommand {
+    #[prost(message, required, tag = "1")]
+    pub command: CommandInfo,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct CheckInfo {
+    /// A [`CheckType`].
+    #[prost(int32, optional, tag = "1")]
+    pub kind: Option<i32>,
+    #[prost(message, optional, tag = "2")]
+    pub command: Option<CheckCommand>,
+    #[prost(message, optional, tag = "3")]
+    pub http: Option<HttpCheckInfo>,
+    /// Default 15.
+    #[prost(double, optional, tag = "4")]
+    pub delay_seconds: Option<f64>,
+    /// Default 10.
+    #[prost(double, optional, tag = "5")]
+    pub interval_seconds: Option<f64>,
+    /// Default 20; 0 is none.
+    #[prost(double, optional, tag = "6")]
+    pub timeout_seconds: Option<f64>,
+    #[prost(message, optional, tag = "7")]
+    pub tcp: Option<TcpCheckInfo>,
+}
+
+/// `CheckStatusInfo.Command`.
+#[derive(Clone, PartialEq, Message)]
+pub struct CommandStatus {
+    #[prost(int32, optional, tag = "1")]
+    pub exit_code: Option<i32>,
+}
+
+/// `CheckStatusInfo.Http`.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpStatus {
+    #[prost(uint32, optional, tag = "1")]
+    pub status_code: Option<u32>,
+}
+
+/// `CheckStatusInfo.Tcp`.
+#[derive(Clone, PartialEq, Message)]
+pub struct TcpStatus {
+    #[prost(bool, optional, tag = "1")]
+    pub succeeded: Option<bool>,
+}
+
+/// The agent refuses one without the member of its type, which is empty as long as nothing is known.
+#[derive(Clone, PartialEq, Message)]
+pub struct CheckStatusInfo {
+    /// A [`CheckType`].
+    #[prost(int32, optional, tag = "1")]
+    pub kind: Option<i32>,
+    #[prost(message, optional, tag = "2")]
+    pub command: Option<CommandStatus>,
+    #[prost(message, optional, tag = "3")]
+    pub http: Option<HttpStatus>,
+    #[prost(message, optional, tag = "4")]
+    pub tcp: Option<TcpStatus>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct TaskInfo {
     #[prost(bytes = "vec", required, tag = "1")]
@@ -103,8 +238,12 @@ pub struct TaskInfo {
     pub data: Option<Vec<u8>>,
     #[prost(message, optional, tag = "7")]
     pub command: Option<CommandInfo>,
+    #[prost(message, optional, tag = "8")]
+    pub health_check: Option<HealthCheck>,
     #[prost(message, optional, tag = "12")]
     pub kill_policy: Option<KillPolicy>,
+    #[prost(message, optional, tag = "13")]
+    pub check: Option<CheckInfo>,
     #[prost(message, optional, tag = "14")]
     pub max_completion_time: Option<DurationInfo>,
 }
@@ -164,6 +303,8 @@ pub enum Reason {
     /// Deprecated and never sent; protobuf enumerations begin at zero.
     CommandExecutorFailed = 0,
     TaskInvalid = 14,
+    TaskCheckStatusUpdated = 28,
+    TaskHealthCheckStatusUpdated = 29,
     MaxCompletionTimeReached = 33,
 }
 
@@ -184,6 +325,9 @@ pub struct TaskStatus {
     pub timestamp: Option<f64>,
     #[prost(message, optional, tag = "7")]
     pub executor_id: Option<Id>,
+    /// Absent until a health check has said something.
+    #[prost(bool, optional, tag = "8")]
+    pub healthy: Option<bool>,
     #[prost(int32, optional, tag = "9")]
     pub source: Option<i32>,
     #[prost(enumeration = "Reason", optional, tag = "10")]
@@ -191,6 +335,8 @@ pub struct TaskStatus {
     /// 16 raw bytes.
     #[prost(bytes = "vec", optional, tag = "11")]
     pub uuid: Option<Vec<u8>>,
+    #[prost(message, optional, tag = "15")]
+    pub check_status: Option<CheckStatusInfo>,
 }
 
 /// `executor.Event`. The values of [`EventType`] and the field numbers below differ on purpose.

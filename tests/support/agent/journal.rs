@@ -284,6 +284,32 @@ impl fmt::Display for StatusLine<'_> {
         if let Some(reason) = status.reason {
             write!(f, ", {}", reason_name(reason))?;
         }
+        if let Some(healthy) = status.healthy {
+            write!(f, ", healthy {healthy}")?;
+        }
+        if let Some(info) = &status.check_status {
+            let found = [
+                info.command
+                    .as_ref()
+                    .and_then(|one| one.exit_code)
+                    .map(i64::from),
+                info.http
+                    .as_ref()
+                    .and_then(|one| one.status_code)
+                    .map(i64::from),
+                info.tcp
+                    .as_ref()
+                    .and_then(|one| one.succeeded)
+                    .map(i64::from),
+            ];
+            let found = found.into_iter().flatten().next();
+            let found = found.map_or("nothing".to_owned(), |found| found.to_string());
+            write!(
+                f,
+                ", check of type {} found {found}",
+                info.kind.unwrap_or_default()
+            )?;
+        }
         if let Some(message) = &status.message {
             write!(f, ", message {message:?}")?;
         }

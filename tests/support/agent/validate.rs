@@ -2,7 +2,7 @@
 //! `src/slave/http.cpp` of Mesos 1.11.0), and the text it refuses a bad one with.
 
 use crate::http::Request;
-use cook_mesos::messages::{Call, CallType, TaskStatus};
+use cook_mesos::messages::{Call, CallType, CheckStatusInfo, CheckType, TaskStatus};
 
 /// The media type of every call and of the event stream.
 const PROTOBUF: &str = "application/x-protobuf";
@@ -139,14 +139,34 @@ fn status(status: &TaskStatus, call: &Call) -> Result<(), Refusal> {
             "state {} is not one an executor sends",
             status.state
         )),
+        _ if !status.check_status.as_ref().is_none_or(is_consistent) => bad(format!(
+            "check_status without a type, or not with the member of its type alone: {:?}",
+            status.check_status
+        )),
         _ => Ok(()),
     }
+}
+
+/// A type, and the member of that type (`validation.cpp` 502-536); a real agent does not mind others.
+fn is_consistent(info: &CheckStatusInfo) -> bool {
+    let members = (
+        info.command.is_some(),
+        info.http.is_some(),
+        info.tcp.is_some(),
+    );
+    let wanted = match CheckType::try_from(info.kind.unwrap_or_default()) {
+        Ok(CheckType::Command) => (true, false, false),
+        Ok(CheckType::Http) => (false, true, false),
+        Ok(CheckType::Tcp) => (false, false, true),
+        Ok(CheckType::Unknown) | Err(_) => return false,
+    };
+    members == wanted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cook_mesos::messages::{Subscribe, TaskState, Update};
+    use cook_mesos::messages::{Subscribe, TaskState, TcpStatus, Update};
 
     fn update(change: impl FnOnce(&mut TaskStatus)) -> Call {
         let mut status = TaskStatus {
@@ -170,6 +190,17 @@ mod tests {
     #[test]
     fn a_good_update_passes_and_each_fault_is_refused() {
         assert_eq!(call(&update(|_| {})), Ok(CallType::Update));
+        let empty = |kind: Option<CheckType>| CheckStatusInfo {
+            kind: kind.map(|kind| kind as i32),
+            tcp: Some(TcpStatus::default()),
+            ..CheckStatusInfo::default()
+        };
+        let tcp = update(|status| status.check_status = Some(empty(Some(CheckType::Tcp))));
+        assert_eq!(call(&tcp), Ok(CallType::Update));
+        for wrong in [None, Some(CheckType::Unknown), Some(CheckType::Http)] {
+            let wrong = update(|status| status.check_status = Some(empty(wrong)));
+            assert_eq!(call(&wrong).unwrap_err().status, 400);
+        }
         let faults: [fn(&mut TaskStatus); 6] = [
             |status| status.uuid = None,
             |status| status.uuid = Some(vec![7; 15]),

@@ -77,9 +77,11 @@ impl Caller {
             agent_id: Some(Id::from(update.agent.0.as_str())),
             timestamp: Some(update.at.0 as f64 / 1000.0),
             executor_id: Some(Id::from(self.executor.as_str())),
+            healthy: None,
             source: Some(SOURCE_EXECUTOR),
             reason: update.reason.map(|reason| wire_reason(reason).into()),
             uuid: Some(update.uuid.0.to_vec()),
+            check_status: None,
         }
     }
 }

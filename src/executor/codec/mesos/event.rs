@@ -191,7 +191,9 @@ impl Translator {
             executor,
             data,
             command,
+            health_check: _,
             kill_policy,
+            check: _,
             max_completion_time,
         } = task;
         let name_for_people = String::from_utf8_lossy(&name);
