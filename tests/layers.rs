@@ -34,6 +34,7 @@ const LAYERS: [Layer; 6] = [
         may_name: &[
             "async_io",
             "async_process",
+            "nix",
             "rustix",
             "signal_hook",
             "smol",

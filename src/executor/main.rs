@@ -93,7 +93,7 @@ fn ask(endpoint: &str, request: &Request) -> ExitCode {
 }
 
 fn run(started: Instant) -> ExitCode {
-    signals::survive();
+    let signals = signals::survive();
     let mut seed = [0; 16];
     if let Err(error) = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()) {
         complain(&format!("failed to get random bytes: {error}"));
@@ -129,7 +129,7 @@ fn run(started: Instant) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let status = runtime::run(config, started);
+    let status = runtime::run(config, signals, started);
     memory::report();
     let code = match status {
         ExitStatus::Done => 0,

@@ -11,3 +11,4 @@ mod log;
 mod orphans;
 mod refusals;
 mod sequence;
+mod signals;

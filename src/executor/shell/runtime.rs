@@ -63,7 +63,7 @@ struct Runtime {
 }
 
 /// Runs one executor to its end. The log must have been opened.
-pub fn run(config: Config, started: Instant) -> ExitStatus {
+pub fn run(config: Config, signals: signals::Caught, started: Instant) -> ExitStatus {
     stdio::print(concat!(
         "Cook Executor version ",
         env!("CARGO_PKG_VERSION"),
@@ -72,7 +72,7 @@ pub fn run(config: Config, started: Instant) -> ExitStatus {
     let executor = Rc::new(LocalExecutor::new());
     // Before the first spawn: otherwise async-process starts a thread for it.
     executor.spawn(async_process::driver()).detach();
-    let main = start(config, started, Rc::clone(&executor));
+    let main = start(config, signals, started, Rc::clone(&executor));
     let others = async {
         loop {
             for _ in 0..TURNS {
@@ -88,6 +88,7 @@ pub fn run(config: Config, started: Instant) -> ExitStatus {
 
 async fn start(
     config: Config,
+    signals: signals::Caught,
     started: Instant,
     executor: Rc<LocalExecutor<'static>>,
 ) -> ExitStatus {
@@ -98,7 +99,7 @@ async fn start(
             "failed to become a subreaper, processes that lose their parent will not be found: {error}"
         );
     }
-    let signals = signals::catch(&executor, inbox.clone());
+    let signals = signals.announce(&executor, inbox.clone());
     let served_task = Rc::new(OnceCell::new());
     let port = match Server::bind(config.api_port) {
         Ok(server) => {
@@ -204,7 +205,6 @@ impl Runtime {
             Incoming::Signals => {
                 let mut events = vec![Event::OrphanEnded];
                 if self.signals.take_end() {
-                    info!("received a signal that asks for the end");
                     events.push(Event::Shutdown);
                 }
                 events

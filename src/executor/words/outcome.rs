@@ -69,7 +69,11 @@ impl fmt::Display for Outcome {
 
 /// A signal's name as glibc's `strsignal` prints it, which is what the stock command executor's
 /// users know; musl's texts differ.
-struct SignalName(i32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalName(pub i32);
+
+/// The real-time signals as glibc counts them: it keeps 32 and 33 for itself.
+const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
 impl fmt::Display for SignalName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,6 +113,9 @@ impl fmt::Display for SignalName {
         let index = usize::try_from(self.0).unwrap_or(0).wrapping_sub(1);
         match NAMES.get(index) {
             Some(name) => f.write_str(name),
+            None if REAL_TIME.contains(&self.0) => {
+                write!(f, "Real-time signal {}", self.0 - REAL_TIME.start())
+            }
             None => write!(f, "Unknown signal {}", self.0),
         }
     }
@@ -140,7 +147,7 @@ mod tests {
             (
                 signalled(34, false),
                 Some(-34),
-                "terminated with signal Unknown signal 34",
+                "terminated with signal Real-time signal 0",
             ),
             (
                 Outcome::NotStarted("no".into()),
@@ -150,6 +157,26 @@ mod tests {
         ] {
             assert_eq!(outcome.code(), code);
             assert_eq!(outcome.to_string(), text);
+        }
+    }
+
+    /// As `strsignal` of glibc 2.36 answers.
+    #[test]
+    fn signals_have_the_names_that_glibc_gives_them() {
+        for (signal, name) in [
+            (0, "Unknown signal 0"),
+            (1, "Hangup"),
+            (16, "Stack fault"),
+            (31, "Bad system call"),
+            (32, "Unknown signal 32"),
+            (33, "Unknown signal 33"),
+            (34, "Real-time signal 0"),
+            (35, "Real-time signal 1"),
+            (64, "Real-time signal 30"),
+            (65, "Unknown signal 65"),
+            (-1, "Unknown signal -1"),
+        ] {
+            assert_eq!(SignalName(signal).to_string(), name);
         }
     }
 }
