@@ -6,7 +6,6 @@ RELEASE = target/$(TARGET)/release
 EXECUTOR = $(RELEASE)/cook-executor
 # The executor as it ships: built alone, so that no feature that another package asks for is in it.
 TESTED = target/tested/cook-executor
-TINY = target/tiny/$(TARGET)/release/cook-executor
 CARGO = cargo
 JOB ?=
 FUZZ_SECONDS ?= 60
@@ -22,7 +21,7 @@ help: ## Show this list
 
 .PHONY: build
 build: target-$(TARGET) ## Build the executor: one static file
-	packaging/cargo.sh release $(TARGET) build
+	packaging/cargo.sh $(TARGET) build
 	@ls -l $(EXECUTOR)
 
 .PHONY: release-all
@@ -30,18 +29,9 @@ release-all: ## Build the executor for x86_64 and aarch64
 	$(MAKE) build TARGET=x86_64-unknown-linux-musl
 	$(MAKE) build TARGET=aarch64-unknown-linux-musl
 
-.PHONY: tiny
-tiny: target-$(TARGET) rust-src ## Build a smaller one, standard library and all (needs rust-src; unstable in cargo)
-	packaging/cargo.sh tiny $(TARGET) build
-	packaging/size.sh tiny $(TARGET)
-
 .PHONY: reproduce
 reproduce: build ## Build the last commit again elsewhere: it must be the same file
 	packaging/reproduce.sh $(EXECUTOR) build TARGET=$(TARGET)
-
-.PHONY: reproduce-tiny
-reproduce-tiny: tiny ## The same for the smaller one
-	packaging/reproduce.sh $(TINY) tiny TARGET=$(TARGET)
 
 .PHONY: run
 run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
@@ -52,10 +42,6 @@ test: target-$(TARGET) ## Run all tests that need no Mesos
 	$(CARGO) build --locked --target $(TARGET) --package cook-executor
 	install -D target/$(TARGET)/debug/cook-executor $(TESTED)
 	COOK_TEST_EXECUTOR=$(abspath $(TESTED)) $(CARGO) test --locked --workspace --target $(TARGET)
-
-.PHONY: test-tiny
-test-tiny: tiny ## Run the tests of the executor's behaviour with the smaller one
-	COOK_TEST_EXECUTOR=$(abspath $(TINY)) $(CARGO) test --locked --target $(TARGET) --test '*'
 
 .PHONY: test-mesos
 test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
@@ -78,10 +64,23 @@ torture: target-$(TARGET) ## Run a thousand hostile tasks (TORTURE_RUNS, TORTURE
 lint: target-$(TARGET) ## Check the formatting and let clippy look
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --target $(TARGET) -- --deny warnings
+	packaging/graph.sh $(TARGET)
+
+.PHONY: doc
+doc: target-$(TARGET) ## Build the documentation of the code; a warning is an error
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items --target $(TARGET)
+
+.PHONY: deny
+deny: ## Check licences, duplicates and advisories of the crates (needs cargo-deny, which this installs below target)
+	packaging/deny.sh
+
+.PHONY: msrv
+msrv: ## Check that each package builds with the oldest compiler that it claims (rustup installs that one)
+	packaging/msrv.sh $(TARGET)
 
 .PHONY: size
 size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its budget
-	packaging/size.sh release $(TARGET)
+	packaging/size.sh $(TARGET)
 
 .PHONY: footprint
 footprint: build ## Count what executors take at rest and for a short task, and hold the budgets (needs strace)
@@ -104,7 +103,3 @@ clean: ## Remove everything that was built
 .PHONY: target-%
 target-%:
 	@rustc --print target-libdir --target $* | xargs test -d || rustup target add $*
-
-.PHONY: rust-src
-rust-src:
-	@test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || rustup component add rust-src

@@ -1,18 +1,15 @@
 #!/bin/sh
 # Prints where the bytes of an executor go, by crate and by function, and fails over budget.
-#   packaging/size.sh release|tiny TARGET
+#   packaging/size.sh TARGET
 # The figures by crate come from a twin with symbols; what is shipped has none.
 set -eu
-kind=$1
-target=$2
-case $kind in
-release) budget=700000 binary=target/$target/release/cook-executor ;;
-tiny) budget=640000 binary=target/tiny/$target/release/cook-executor ;;
-esac
-packaging/cargo.sh "$kind" "$target" rustc --quiet -- -C strip=none
+target=$1
+budget=700000
+binary=target/$target/release/cook-executor
+packaging/cargo.sh "$target" rustc --quiet -- -C strip=none
 symbols=$(nm --demangle --print-size --radix=d "$binary" |
     awk 'NF > 3 { size = $2; sub(/^[^ ]+ [^ ]+ [^ ]+ /, ""); print size + 0, $0 }' | sort -rn)
-packaging/cargo.sh "$kind" "$target" build --quiet
+packaging/cargo.sh "$target" build --quiet
 
 echo "bytes by crate (symbols only)"
 echo "$symbols" | awk '{

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Checks what the executor is built from: its own graph, without the crates of the programs beside it, and with the
+# features that it has when it is built alone.
+#   packaging/graph.sh TARGET
+set -eu
+target=$1
+
+# One crate a line.
+graph() {
+    cargo tree --locked --target "$target" --edges normal,build --prefix none --no-dedupe "$@" |
+        sed 's/ (.*//' | sort -u
+}
+
+executor=$(graph --package cook-executor)
+for package in cook-scheduler cook-agent cook-local cook-test-agent redb tokio async-std; do
+    if echo "$executor" | grep -q "^$package v"; then
+        echo "$0: $package is in the executor's graph; see: cargo tree --package cook-executor --invert $package" >&2
+        exit 1
+    fi
+done
+
+# A script that built the workspace would build with the features that any of its packages asks for.
+if ! grep -q -- '--package cook-executor --bin cook-executor' packaging/cargo.sh; then
+    echo "$0: packaging/cargo.sh has to build the executor alone (--package cook-executor)" >&2
+    exit 1
+fi
+echo "the executor's graph: $(echo "$executor" | wc -l) packages, none of the other programs'"
