@@ -2,3 +2,5 @@
 
 pub mod basic;
 pub mod browser;
+pub mod files;
+pub mod response;

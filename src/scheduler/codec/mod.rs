@@ -6,4 +6,5 @@ pub mod fault;
 pub mod job;
 pub mod json;
 pub mod query;
+pub mod reply;
 pub mod suggest;
