@@ -1,5 +1,6 @@
 //! From text to values and back: the configuration, requests, replies. Nothing here reads a file or waits.
 
+pub mod calendar;
 pub mod config;
 pub mod edn;
 pub mod fault;

@@ -15,10 +15,11 @@ pub fn nearest<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
     let key = plain(key);
     let near = |name: &'a str| {
         let slips = distance(&key, &plain(name));
-        (slips <= MAX_SLIPS.min(name.len() / 2)).then_some((slips, name))
+        let longer = key.len().abs_diff(name.len());
+        (slips <= MAX_SLIPS.min(name.len() / 2)).then_some(((slips, longer), name))
     };
     let found = known.into_iter().filter_map(near);
-    found.min_by_key(|(slips, _)| *slips).map(|(_, name)| name)
+    found.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
 
 /// ` (did you mean NAME?)`, or nothing.

@@ -43,7 +43,7 @@ pub(super) fn entries(folder: &OwnedFd, path: &str) -> io::Result<Vec<Entry>> {
             path: format!("{path}/{name}"),
             // Clients take more than one link for a folder.
             nlink: match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => u64::from(stat.st_nlink).max(2),
+                FileType::Directory => folder_links(stat.st_nlink),
                 _ => 1,
             },
             size: u64::try_from(stat.st_size).unwrap_or_default(),
@@ -55,6 +55,11 @@ pub(super) fn entries(folder: &OwnedFd, path: &str) -> io::Result<Vec<Entry>> {
     }
     entries.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(entries)
+}
+
+/// More than one, whatever the file system says. The kernel's type differs between machines.
+fn folder_links(links: impl Into<u64>) -> u64 {
+    links.into().max(2)
 }
 
 /// As `ls -l` shows it.

@@ -8,6 +8,7 @@ mod echo;
 mod hooks;
 mod limits;
 mod object;
+mod retry;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::core::words::{GroupId, Uuid};
 use object::{Field, Object};
 
 pub use limits::{JobLimits, Place};
+pub use retry::{Retry, read as read_retry};
 
 /// More jobs in one request are refused: a batch is one commit.
 pub const MAX_JOBS: usize = 10_000;

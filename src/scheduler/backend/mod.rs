@@ -1,0 +1,10 @@
+//! What runs the jobs: this machine, or a Mesos master. Both fill [one face](crate::core::face).
+
+use crate::core::face::Call;
+
+/// Takes what the core asks for. What it has to tell comes as
+/// [`BackendEvent`](crate::core::face::BackendEvent)s, through the channel that it was made with.
+pub trait Backend {
+    /// Does this, in the order of the calls, without waiting for anything.
+    fn call(&self, call: Call);
+}

@@ -1,0 +1,297 @@
+//! From arguments, configuration and machine to what the parts need to know.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use super::machine::Machine;
+use super::options::Options;
+use crate::api::browser::Names;
+use crate::api::{Access, Api};
+use crate::codec::config::{Authorization, Configuration, ExecutorSettings, MesosSettings};
+use crate::codec::job::{JobLimits, Place};
+use crate::codec::reply::Cluster;
+use crate::core::job::Runtime;
+use crate::core::settings::Settings;
+use crate::core::words::{Amount, Demand, UserName, Wall};
+
+/// Where the API is served if nothing else is said: where Cook's clients look for it.
+const DEFAULT_PORT: u16 = 12321;
+
+/// What Cook allows a job, where no machine says otherwise.
+const COOK_CPUS: f64 = 4.0;
+/// As [`COOK_CPUS`], in MB.
+const COOK_MEM: f64 = 12.0 * 1024.0;
+
+/// Everything that is decided before anything starts.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where to serve.
+    pub listen: SocketAddr,
+    /// The data folder, absolute.
+    pub data: PathBuf,
+    /// What the API has to know.
+    pub api: Api,
+    /// What the core has to know.
+    pub core: Settings,
+    /// How executors are started.
+    pub executor: ExecutorSettings,
+    /// `--executor`, absolute.
+    pub executor_file: Option<PathBuf>,
+    /// What runs the jobs.
+    pub runs_on: RunsOn,
+    /// Lines to log: what the operator should know.
+    pub remarks: Vec<String>,
+}
+
+/// What runs the jobs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunsOn {
+    /// This machine, with so much of it.
+    Here {
+        /// What jobs may use together.
+        room: Demand,
+        /// How long executors wait for a scheduler that is away.
+        recovery_timeout: std::time::Duration,
+    },
+    /// A Mesos cluster.
+    Mesos(MesosSettings),
+}
+
+impl Setup {
+    /// Puts everything together.
+    ///
+    /// # Errors
+    ///
+    /// A text for the operator: what cannot be, and what would be right.
+    pub fn new(
+        options: Options,
+        configuration: Configuration,
+        machine: &Machine,
+        started: Wall,
+        id_seed: [u8; 16],
+    ) -> Result<Self, String> {
+        let mut remarks = Vec::new();
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let port = configuration.port.unwrap_or(DEFAULT_PORT);
+        let listen = options.listen.unwrap_or((loopback, port).into());
+        let access = access(&configuration.authorization, machine, &mut remarks);
+        if let (false, Access::Local(_)) = (listen.ip().is_loopback(), &access) {
+            return Err(format!(
+                "{listen} can be reached from other machines, and whoever submits a job runs commands here: \
+                 list who may, by :authorization {{:http-basic {{:validation :config-file :valid-logins \
+                 #{{[\"user\" \"password\"]}}}}}} in the configuration, or listen at 127.0.0.1"
+            ));
+        }
+        let data = match options.data {
+            Some(data) => data,
+            None => machine.state_folder().ok_or(
+                "there is no place for the data: neither XDG_STATE_HOME nor HOME is set; name one by --data",
+            )?,
+        };
+        let data = machine.absolute(data);
+        let runs_on = runs_on(options.masters, &configuration, machine)?;
+        let (core, place, room) = match &runs_on {
+            RunsOn::Here { room, .. } => (Settings::embedded(id_seed), Place::Here, *room),
+            RunsOn::Mesos(_) => {
+                let cook = Demand {
+                    cpus: Amount::from_f64(COOK_CPUS),
+                    mem: Amount::from_f64(COOK_MEM),
+                    ports: 0,
+                };
+                (Settings::mesos(id_seed), Place::Mesos, cook)
+            }
+        };
+        if let (Place::Here, Access::Logins(_)) = (place, &access) {
+            remarks.push(
+                "logins tell users apart, they do not isolate them: all jobs run as this program's own user"
+                    .to_owned(),
+            );
+        }
+        let limits = &configuration.limits;
+        let retention = &configuration.retention;
+        let milliseconds =
+            |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let max_runtime = limits.max_runtime.map(milliseconds);
+        let api = Api {
+            names: Names {
+                listen: listen.ip(),
+                hostname: configuration.hostname.clone(),
+            },
+            access,
+            admins: configuration.admins.clone(),
+            limits: JobLimits {
+                cpus: limits.cpus.unwrap_or(room.cpus),
+                mem: limits.mem.unwrap_or(room.mem),
+                max_retries: limits.max_retries,
+                max_ports: limits.max_ports,
+                command_length: limits.command_length,
+                place,
+            },
+            max_runtime,
+            free_failures: limits.mea_culpa_failures,
+            sandboxes: (place == Place::Here).then(|| data.join("sandboxes")),
+            cluster: Cluster {
+                name: match place {
+                    Place::Here => "local".to_owned(),
+                    Place::Mesos => "mesos".to_owned(),
+                },
+                framework_id: "unsupported".to_owned(),
+            },
+            started,
+        };
+        let core = Settings {
+            free_failures: limits.mea_culpa_failures,
+            max_runtime: max_runtime.and_then(Runtime::from_millis),
+            keep_for: retention.job_age,
+            keep_count: retention.jobs,
+            ..core
+        };
+        Ok(Self {
+            listen,
+            data,
+            api,
+            core,
+            executor: configuration.executor,
+            executor_file: options.executor.map(|file| machine.absolute(file)),
+            runs_on,
+            remarks,
+        })
+    }
+}
+
+fn access(authorization: &Authorization, machine: &Machine, remarks: &mut Vec<String>) -> Access {
+    match authorization {
+        Authorization::Basic(logins) => Access::Logins(logins.clone()),
+        Authorization::OneUser(user) => Access::Local(user.clone()),
+        Authorization::OwnUser => Access::Local(match UserName::new(machine.user.as_str()) {
+            Ok(user) => user,
+            Err(error) => {
+                // Two letters, which are a name.
+                let user = UserName::new("me");
+                let user = user.expect("two small letters are the name of a user");
+                remarks.push(format!(
+                    "jobs belong to the user {user}: the name {:?} {error}; name another by :authorization {{:one-user \"name\"}}",
+                    machine.user
+                ));
+                user
+            }
+        }),
+    }
+}
+
+fn runs_on(
+    masters: Vec<String>,
+    configuration: &Configuration,
+    machine: &Machine,
+) -> Result<RunsOn, String> {
+    let mut mesos = configuration.mesos.clone().unwrap_or_default();
+    if !masters.is_empty() {
+        mesos.masters = masters;
+    }
+    if !mesos.masters.is_empty() {
+        return Ok(RunsOn::Mesos(mesos));
+    }
+    let embedded = &configuration.embedded;
+    let room = Demand {
+        cpus: embedded.cpus.unwrap_or(machine.cpus),
+        mem: embedded.mem.unwrap_or(machine.mem),
+        ports: 0,
+    };
+    Ok(RunsOn::Here {
+        room,
+        recovery_timeout: embedded.recovery_timeout,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::config;
+
+    fn machine() -> Machine {
+        Machine {
+            user: "bob".to_owned(),
+            cpus: Amount::from_f64(2.0),
+            mem: Amount::from_f64(4096.0),
+            here: PathBuf::from("/here"),
+            home: Some(PathBuf::from("/home/bob")),
+            state_home: None,
+        }
+    }
+
+    fn setup(options: Options, file: &str) -> Result<Setup, String> {
+        let (configuration, _) = config::read(file.as_bytes(), &|_| None).expect("valid");
+        Setup::new(options, configuration, &machine(), Wall(0), [1; 16])
+    }
+
+    #[test]
+    fn without_anything_it_serves_its_own_user_on_loopback() {
+        let setup = setup(Options::default(), "{}").expect("good");
+        assert_eq!(setup.listen.to_string(), "127.0.0.1:12321");
+        assert_eq!(
+            setup.data,
+            PathBuf::from("/home/bob/.local/state/cook-scheduler")
+        );
+        assert!(matches!(&setup.api.access, Access::Local(user) if user.as_str() == "bob"));
+        assert_eq!(setup.api.limits.cpus, Amount::from_f64(2.0));
+        assert_eq!(setup.remarks, [""; 0]);
+    }
+
+    #[test]
+    fn arguments_win_over_the_file() {
+        let options = Options {
+            listen: Some(([127, 0, 0, 1], 1).into()),
+            data: Some("d".into()),
+            masters: vec!["b:5050".to_owned()],
+            ..Options::default()
+        };
+        let setup =
+            setup(options, "{:port 2 :mesos {:master \"a:5050\" :role \"r\"}}").expect("good");
+        assert_eq!(setup.listen.port(), 1);
+        assert_eq!(setup.data, PathBuf::from("/here/d"));
+        let RunsOn::Mesos(mesos) = setup.runs_on else {
+            panic!("not Mesos");
+        };
+        assert_eq!(mesos.masters, ["b:5050"]);
+        assert_eq!(mesos.role.as_deref(), Some("r"));
+    }
+
+    #[test]
+    fn an_address_for_others_needs_logins() {
+        let options = || Options {
+            listen: Some(([0, 0, 0, 0], 12321).into()),
+            ..Options::default()
+        };
+        let error = setup(options(), "{}").expect_err("refused");
+        assert!(
+            error.contains("0.0.0.0:12321 can be reached from other machines"),
+            "{error}"
+        );
+        assert!(error.contains(":valid-logins"), "{error}");
+        let file = r#"{:authorization {:http-basic {:valid-logins #{["bob" "x"]}}}}"#;
+        let setup = setup(options(), file).expect("good");
+        assert!(
+            setup.remarks[0].contains("do not isolate"),
+            "{:?}",
+            setup.remarks
+        );
+    }
+
+    #[test]
+    fn a_user_whose_name_is_none_for_cook_gets_another_one() {
+        let machine = Machine {
+            user: "Bob Smith".to_owned(),
+            ..machine()
+        };
+        let setup = Setup::new(
+            Options::default(),
+            Configuration::default(),
+            &machine,
+            Wall(0),
+            [1; 16],
+        );
+        let setup = setup.expect("good");
+        assert!(matches!(&setup.api.access, Access::Local(user) if user.as_str() == "me"));
+        assert_eq!(setup.remarks.len(), 1);
+    }
+}
