@@ -169,7 +169,7 @@ mod tests {
             (
                 "",
                 r#"{"jobb": "x"}"#,
-                "jobb is not a known key (did you mean job?)",
+                "jobb is not a known key (did you mean jobs?)",
             ),
             ("", "[]", "must be an object such as"),
             ("", "{", "not valid JSON"),
