@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bars;
 mod environment;
 mod progress;
 mod scheduler;
+mod stale;

@@ -265,11 +265,12 @@ fn a_progress_file_that_may_not_be_read_costs_nothing_and_counts_once_it_may() {
     // Its own file may be where only root can go.
     let setup = Setup::new().variable(FILE, "secret").prelude(
         "chmod 777 .; cp \"$0\" executor; touch order; chmod 666 order; \
-         echo 'progress: 80, secret' > secret; chmod 600 secret; \
+         : > secret; chmod 600 secret; \
          exec setpriv --reuid 100000 --clear-groups ./executor",
     );
     let mut job = Puppet::with(setup, json!({}));
     job.reports("echo 'progress: 10, on stdout'", 10, "on stdout");
+    job.run.sandbox.write("secret", "progress: 80, secret\n");
     job.run.sandbox.permit("secret", 0o644);
     job.wait_for(80, "secret");
     let (_, ended) = job.end();

@@ -98,7 +98,6 @@ const DEFAULT_LINE_LIMIT: u32 = 4096;
 const LEAST_LINE_LIMIT: u32 = 128;
 const DEFAULT_MEMORY_INTERVAL: u32 = 3600;
 const LEAST_MEMORY_INTERVAL: u32 = 30;
-const DEFAULT_PATTERN: &str = r"progress: ([0-9]*\.?[0-9]+), (.*)";
 
 /// Three files may each have so much of a line in memory, twice.
 const MOST_LINE_LIMIT: u32 = 64 << 10;
@@ -307,7 +306,7 @@ impl Reader {
     /// understood costs the progress, never the task.
     fn pattern(&mut self) -> Option<Pattern> {
         let expression = match self.environment.get(PROGRESS_REGEX) {
-            None => DEFAULT_PATTERN.to_owned(),
+            None => return Some(Pattern::usual()),
             Some(empty) if empty.is_empty() => return None,
             Some(_) => self.text(PROGRESS_REGEX)?,
         };

@@ -44,7 +44,8 @@ fuzz_target!(|input: &[u8]| {
     }
     newest = lines.take(&quick, rest).or(newest);
     newest = lines.end(&quick).or(newest);
-    if text.split(is_end).all(|line| line.len() <= LIMIT) {
+    // Escape sequences end lines, too: that is for the tests of what takes them out.
+    if !text.contains(&0x1b) && text.split(is_end).all(|line| line.len() <= LIMIT) {
         let mut backwards = text.rsplit(is_end);
         assert_eq!(newest, backwards.find_map(|line| slow.read(line)));
     }

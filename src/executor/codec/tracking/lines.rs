@@ -1,10 +1,13 @@
 //! The newest progress in what a task writes into one file, whatever pieces it is read in.
 //!
 //! Only the newest value counts, so each piece is searched from its end. A line that is written bit by
-//! bit is read as a whole, `\r` ends a line like `\n`, as progress bars want it, and a line without an
-//! end takes a bounded amount of memory.
+//! bit is read as a whole, `\r` ends a line like `\n`, as progress bars want it, and so do the escape
+//! sequences that other bars are drawn with. A line without an end takes a bounded amount of memory.
 
-use crate::codec::tracking::pattern::Pattern;
+use std::borrow::Cow;
+
+use crate::codec::tracking::escapes::Escapes;
+use crate::codec::tracking::pattern::{Braces, Pattern};
 use crate::core::progress::Reading;
 
 /// What is known of the line that has not ended yet.
@@ -14,6 +17,9 @@ pub struct Lines {
     limit: usize,
     /// The line that has not ended yet, or its end if it is long: less than twice the limit.
     open: Vec<u8>,
+    /// What the part of the line before `open` has left open.
+    braces: Braces,
+    escapes: Escapes,
     /// `open` was read as if it had ended.
     is_settled: bool,
 }
@@ -27,12 +33,22 @@ impl Lines {
         Self {
             limit: limit.max(1),
             open: Vec::new(),
+            braces: Braces::default(),
+            escapes: Escapes::default(),
             is_settled: true,
         }
     }
 
     /// Takes what was written next, and returns the newest progress in all lines that are whole.
     pub fn take(&mut self, pattern: &Pattern, text: &[u8]) -> Option<Reading> {
+        let text = match pattern.reads_escapes() {
+            true => Cow::Borrowed(text),
+            false => self.escapes.strip(text),
+        };
+        self.take_plain(pattern, &text)
+    }
+
+    fn take_plain(&mut self, pattern: &Pattern, text: &[u8]) -> Option<Reading> {
         let (Some(first), Some(last)) = (
             memchr::memchr2(b'\n', b'\r', text),
             memchr::memrchr2(b'\n', b'\r', text),
@@ -40,16 +56,21 @@ impl Lines {
             return self.extend(pattern, text);
         };
         let oldest = self.extend(pattern, &text[..first]);
-        let oldest = self.end(pattern).or(oldest);
+        let oldest = self.end_line(pattern).or(oldest);
         let newest = self.newest(pattern, &text[first..last]);
         let unfinished = self.extend(pattern, &text[last + 1..]);
         unfinished.or(newest).or(oldest)
     }
 
-    /// The line that has not ended yet ends here.
+    /// What was written ends here, and so does the line that has not ended yet.
     pub fn end(&mut self, pattern: &Pattern) -> Option<Reading> {
+        self.escapes.reset();
+        self.end_line(pattern)
+    }
+
+    fn end_line(&mut self, pattern: &Pattern) -> Option<Reading> {
         let reading = self.settle(pattern);
-        self.clear();
+        self.begin_line();
         reading
     }
 
@@ -57,13 +78,19 @@ impl Lines {
     pub fn settle(&mut self, pattern: &Pattern) -> Option<Reading> {
         match std::mem::replace(&mut self.is_settled, true) {
             true => None,
-            false => pattern.read(&self.open),
+            false => pattern.read_behind(self.braces, &self.open),
         }
     }
 
     /// The line that has not ended yet is not the beginning of what comes next.
     pub fn clear(&mut self) {
+        self.escapes.reset();
+        self.begin_line();
+    }
+
+    fn begin_line(&mut self) {
         self.open.clear();
+        self.braces = Braces::default();
         self.is_settled = true;
     }
 
@@ -84,7 +111,9 @@ impl Lines {
             self.open.extend_from_slice(piece);
             self.is_settled = false;
             if self.open.len() >= 2 * self.limit {
-                newest = pattern.read(&self.open[..2 * self.limit]).or(newest);
+                let window = &self.open[..2 * self.limit];
+                newest = pattern.read_behind(self.braces, window).or(newest);
+                self.braces = self.braces.after(&self.open[..self.limit]);
                 self.open.drain(..self.limit);
             }
         }
@@ -113,7 +142,8 @@ impl Lines {
         (0..=last).rev().find_map(|index| {
             let start = index * self.limit;
             let end = line.len().min(start + 2 * self.limit);
-            pattern.read(&line[start..end])
+            let braces = Braces::default().after(&line[..start]);
+            pattern.read_behind(braces, &line[start..end])
         })
     }
 }
@@ -161,6 +191,40 @@ mod tests {
     fn a_carriage_return_ends_a_line() {
         assert_eq!(read(&["\rp: 1 a\rp: 2 b\rp: 3"]), [Some(2.0), None]);
         assert_eq!(read(&["p: 1 a\r\n\r\n"]), [Some(1.0), None]);
+    }
+
+    #[test]
+    fn bars_that_are_drawn_by_escape_sequences_show_their_last_value() {
+        for draw in [
+            "\x1b[2K\x1b[1G",
+            "\x1b[A\x1b[2K",
+            "\x1b[1000D",
+            "\x1b8",
+            "\x1b[H",
+        ] {
+            let bar = format!("{draw}p: 1 a{draw}p: 2 b{draw}p: 3 c");
+            assert_eq!(read(&[&bar]), [Some(2.0), Some(3.0)], "{draw:?}");
+            for cut in 0..bar.len() {
+                let (first, second) = bar.split_at(cut);
+                let found = read(&[first, second]);
+                assert_eq!(found.last(), Some(&Some(3.0)), "{draw:?} {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn braces_are_open_however_long_the_line_is() {
+        for before in 0..5 * LIMIT {
+            let line = format!("{{{} progress: 7, x", "x".repeat(before));
+            for pieces in [vec![format!("\n{line}\n")], vec![line.clone()]] {
+                let mut lines = Lines::new(LIMIT);
+                let pattern = Pattern::usual();
+                for piece in pieces {
+                    assert_eq!(lines.take(&pattern, piece.as_bytes()), None);
+                }
+                assert_eq!(lines.end(&pattern), None);
+            }
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! longer to say so than a search for a literal.
 
 use cook_mesos::duration::decimal;
-use memchr::memmem;
-use regex_lite::{Regex, RegexBuilder};
+use memchr::{memchr2_iter, memmem};
+use regex_lite::{Captures, Regex, RegexBuilder};
 
+use crate::codec::tracking::escapes::Escapes;
 use crate::core::progress::Reading;
 use crate::words::units::Percent;
 
@@ -15,13 +16,27 @@ use crate::words::units::Percent;
 /// need all memory, and one near this limit still reads a long line in milliseconds.
 const SIZE_LIMIT: usize = 64 << 10;
 
+/// What progress looks like where nobody says otherwise.
+const DEFAULT: &str = r"progress: ([0-9]*\.?[0-9]+), (.*)";
+
+/// Of a line, so many pieces outside of braces are tried: a line full of braces must not take for ever.
+const MAX_PIECES: usize = 16;
+
 /// Finds progress in lines.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,
     /// Stands in every text that matches; empty if none is known.
     literal: Vec<u8>,
+    /// Nothing inside a brace that is still open counts.
+    minds_braces: bool,
+    /// It is about escape sequences itself.
+    reads_escapes: bool,
 }
+
+/// How many braces a text has opened and not closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Braces(usize);
 
 /// Why a text is no pattern, in the engine's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,16 +60,47 @@ impl Pattern {
             .build()
             .map_err(|error| PatternError(error.to_string()))?;
         let literal = longest_literal(expression.as_bytes());
-        Ok(Self { regex, literal })
+        Ok(Self {
+            regex,
+            literal,
+            minds_braces: false,
+            reads_escapes: names_escape(expression),
+        })
+    }
+
+    /// What the executor looks for if no expression is set: `progress: 25, on it`.
+    ///
+    /// A shell that traces its commands (`set -x`) shows a request to the task API such as
+    /// `{progress: 20, message: "twenty"}`, which looks like this and is none: what stands inside a brace
+    /// that was opened in the same line and is still open does not count. An expression that somebody has
+    /// chosen has no such exception.
+    pub fn usual() -> Self {
+        Self {
+            minds_braces: true,
+            ..Self::new(DEFAULT).expect("the tests read it")
+        }
+    }
+
+    /// Whether it has to see escape sequences, because it is about them.
+    pub fn reads_escapes(&self) -> bool {
+        self.reads_escapes
     }
 
     /// What one line reports: the first match counts, if its percentage is a number from 0 to 100.
     ///
     /// Bytes that are not UTF-8 count as U+FFFD.
     pub fn read(&self, line: &[u8]) -> Option<Reading> {
+        self.read_behind(Braces::default(), line)
+    }
+
+    /// The same for the rest of a line whose beginning has left these braces open.
+    pub fn read_behind(&self, open: Braces, line: &[u8]) -> Option<Reading> {
         self.last_candidate(line)?;
         let line = String::from_utf8_lossy(line);
-        let captures = self.regex.captures(&line)?;
+        let captures = match self.minds_braces {
+            false => self.regex.captures(&line)?,
+            true => self.outside_braces(open, &line)?,
+        };
         // Group 0 is the whole match; one that took no part is an empty text.
         let groups = self.regex.captures_len() - 1;
         let group = |index| {
@@ -64,8 +110,24 @@ impl Pattern {
                 .trim()
         };
         let percent = percent(group(groups.min(1)))?;
-        let message = (groups > 1).then(|| group(2).to_owned());
+        let message = (groups > 1).then(|| plain(group(2)));
         Some(Reading { percent, message })
+    }
+
+    /// The first match that begins where no brace is open.
+    fn outside_braces<'a>(&self, mut open: Braces, line: &'a str) -> Option<Captures<'a>> {
+        let mut at = 0;
+        for _ in 0..MAX_PIECES {
+            let captures = self.regex.captures_at(line, at)?;
+            let start = captures.get(0)?.start();
+            open = open.after(&line.as_bytes()[at..start]);
+            if open == Braces::default() {
+                return Some(captures);
+            }
+            at = start + open.closed_in(&line.as_bytes()[start..])?;
+            open = Braces::default();
+        }
+        None
     }
 
     /// A byte in the last part of `text` that a match may include; nothing behind the line it is in can
@@ -82,6 +144,49 @@ pub fn percent(text: &str) -> Option<Percent> {
     let (parts, scale) = decimal(text.strip_prefix('+').unwrap_or(text))?;
     let parts = u64::try_from(parts).ok()?;
     Percent::new(parts as f64 / scale as f64)
+}
+
+/// Without the escape sequences that an expression may have let into a message.
+fn plain(message: &str) -> String {
+    let text = Escapes::default().strip(message.as_bytes()).into_owned();
+    let text = String::from_utf8_lossy(&text).replace('\r', " ");
+    text.trim().to_owned()
+}
+
+/// Whether an expression says ESC in any of the ways that there are.
+fn names_escape(expression: &str) -> bool {
+    let lower = expression.to_ascii_lowercase();
+    let names = [
+        r"\x1b",
+        r"\x{1b}",
+        r"\u001b",
+        r"\u{1b}",
+        r"\u{001b}",
+        "\u{1b}",
+    ];
+    names.iter().any(|name| lower.contains(name))
+}
+
+// === impl Braces ===
+
+impl Braces {
+    /// With the braces of some more text.
+    #[must_use]
+    pub fn after(self, text: &[u8]) -> Self {
+        let one = |Self(open), at: usize| match text[at] {
+            b'{' => Self(open + 1),
+            _ => Self(open.saturating_sub(1)),
+        };
+        memchr2_iter(b'{', b'}', text).fold(self, one)
+    }
+
+    /// Where in a text the last of them is closed: the place behind its end.
+    fn closed_in(mut self, text: &[u8]) -> Option<usize> {
+        memchr2_iter(b'{', b'}', text).find_map(|at| {
+            self = self.after(&text[at..=at]);
+            (self == Self::default()).then_some(at + 1)
+        })
+    }
 }
 
 // === impl PatternError ===
@@ -169,7 +274,6 @@ fn skip_class(rest: &mut impl Iterator<Item = u8>) {
 mod tests {
     use super::*;
 
-    const DEFAULT: &str = r"progress: ([0-9]*\.?[0-9]+), (.*)";
     const SCHEDULER: &str = r"progress:\s+([0-9]*\.?[0-9]+)($|\s+.*)";
     const COOKS_TESTS: &str = r"\^\^\^\^JOB-PROGRESS:\s+([0-9]*\.?[0-9]+)($|\s+.*)";
 
@@ -217,6 +321,55 @@ mod tests {
         for (line, reading) in lines {
             assert_eq!(read(COOKS_TESTS, line), reading, "{line:?}");
         }
+    }
+
+    #[test]
+    fn the_usual_pattern_finds_nothing_inside_an_open_brace() {
+        let read = |line: &str| {
+            let reading = Pattern::usual().read(line.as_bytes())?;
+            Some((reading.percent.get(), reading.message))
+        };
+        for line in [
+            r#"+ curl -X PATCH -d '{progress: 20, message: "twenty"}' http://127.0.0.1:1/task/a"#,
+            "{progress: 20, message: twenty}",
+            "{env: {A: b}, progress: 20, message: x",
+            "x { y { z } progress: 20, x",
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+        for line in [
+            "progress: 20, twenty",
+            "+ echo ${NAME} progress: 20, twenty",
+            "} progress: 20, twenty",
+            "{progress: 10, x} {progress: 15, y} progress: 20, twenty",
+        ] {
+            assert_eq!(read(line), both(20.0, "twenty"), "{line}");
+        }
+        assert_eq!(read("progress: 20, in {braces}"), both(20.0, "in {braces}"));
+        // The braces of the beginning of a line that was read before.
+        let open = Braces::default().after(b"curl -d '{a: ");
+        assert_eq!(Pattern::usual().read_behind(open, b"progress: 1, x"), None);
+        assert!(
+            Pattern::usual()
+                .read_behind(open, b"} progress: 1, x")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn an_expression_that_somebody_has_chosen_has_no_exception() {
+        for expression in [DEFAULT, SCHEDULER] {
+            assert!(read(expression, "{progress: 20 , x} {progress: 20, x}").is_some());
+        }
+    }
+
+    #[test]
+    fn no_expression_lets_an_escape_sequence_into_a_message() {
+        let expression = r"\x1b\[G(\d+)% (.*)";
+        assert!(pattern(expression).reads_escapes());
+        assert!(!pattern(SCHEDULER).reads_escapes());
+        let line = "\x1b[G50% \x1b[1mhalf\x1b[m";
+        assert_eq!(read(expression, line), both(50.0, "half"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One file that a task may write its progress to: found late, cut short, moved away, replaced, or never
-//! there. What is not a regular file, or may not be read, counts as not there.
+//! there. What is not a regular file, or may not be read, counts as not there, and what was in a file before
+//! the task is not the task's.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +15,7 @@ use crate::codec::tracking::lines::Lines;
 use crate::codec::tracking::pattern::Pattern;
 use crate::core::progress::Reading;
 use crate::world::regular;
-use crate::world::tracking::watch::Watch;
+use crate::world::tracking::watch::{Changes, Watch};
 
 /// Read at once at most: as much as stays in a core's cache.
 pub const CHUNK: usize = 64 << 10;
@@ -26,6 +27,8 @@ const MARK: usize = 1 << 10;
 /// A file, and how far it was read.
 pub struct Followed {
     path: PathBuf,
+    /// What was there before the task; absent once the task has written something over it.
+    before: Option<Before>,
     open: Option<Open>,
     lines: Lines,
     /// The folder is watched for it, since this look began.
@@ -34,9 +37,21 @@ pub struct Followed {
     pub read: u64,
 }
 
+/// A file with something in it, as it was before the task.
+struct Before {
+    identity: Identity,
+    size: u64,
+    /// The end of it, as [`Open::mark`].
+    mark: Vec<u8>,
+    /// Tells whether it was written to since, where that matters and can be had.
+    changes: Option<Changes>,
+}
+
 struct Open {
     file: File,
     identity: Identity,
+    /// Where the task's part begins.
+    begin: u64,
     /// Where to read on.
     offset: u64,
     /// What stood before `offset`: once it does not any more, the file is another one under its old name.
@@ -67,14 +82,23 @@ pub enum Step {
 // === impl Followed ===
 
 impl Followed {
-    /// Nothing was looked at yet; see [`Lines::new`] for the limit.
+    /// To be called before the task starts: what comes from now on is the task's. See [`Lines::new`] for the
+    /// limit.
     pub fn new(path: PathBuf, line_limit: usize) -> Self {
         Self {
+            before: Before::look(&path),
             path,
             open: None,
             lines: Lines::new(line_limit),
             is_awaited: false,
             read: 0,
+        }
+    }
+
+    /// From now on it counts as well if the task writes the very same again that was there before it.
+    pub fn notice_the_same(&mut self) {
+        if let Some(before) = &mut self.before {
+            before.changes = Changes::watch(&self.path);
         }
     }
 
@@ -106,16 +130,23 @@ impl Followed {
         let found = rustix::fs::stat(&self.path).ok().filter(is_regular);
         let Some(open) = &mut self.open else {
             return match found.map(|_| Open::new(&self.path)) {
-                Some(Ok(open)) => self.follow(open, watch),
+                Some(Ok(open)) => self.follow(open.behind(self.before.as_ref()), watch),
                 Some(Err(_)) | None => self.wait(watch),
             };
         };
         let is_same = found.map(|stat| Identity::of(&stat) == open.identity);
         let size = found
             .filter(|_| is_same == Some(true))
-            .map(|stat| size(&stat));
-        if size.is_some_and(|size| size < open.offset || open.is_rewritten()) {
-            // Cut short, to be written anew.
+            .map(|stat| stat_size(&stat));
+        let is_anew = |stat: &Stat| {
+            let before = self.before.as_ref();
+            let is_same_again = before.is_some_and(|before| before.is_written_again(stat));
+            stat_size(stat) < open.offset || is_same_again || open.is_rewritten()
+        };
+        if is_same == Some(true) && found.as_ref().is_some_and(is_anew) {
+            // Cut short, to be written anew: all of it is the task's.
+            self.before = None;
+            open.begin = 0;
             open.go_to(0);
             return Step::turned(self.lines.end(pattern));
         }
@@ -142,7 +173,8 @@ impl Followed {
 
     /// Where to read on.
     pub fn offset(&self) -> u64 {
-        self.open.as_ref().map_or(0, |open| open.offset)
+        let before = self.before.as_ref().map_or(0, |before| before.size);
+        self.open.as_ref().map_or(before, |open| open.offset)
     }
 
     /// Where the part begins that was not read yet, and where it ends for now.
@@ -155,7 +187,8 @@ impl Followed {
     /// Reads on from another place, or so far before it that a match is found that goes beyond it.
     pub fn go_to(&mut self, place: u64) {
         let Some(open) = &mut self.open else { return };
-        open.go_to(place.saturating_sub(self.lines.overlap()));
+        let place = place.saturating_sub(self.lines.overlap());
+        open.go_to(place.max(open.begin));
         self.lines.clear();
     }
 
@@ -203,9 +236,23 @@ impl Open {
         Ok(Self {
             file: File::from(file),
             identity: Identity::of(&stat),
+            begin: 0,
             offset: 0,
             mark: Vec::new(),
         })
+    }
+
+    /// To be read behind what was in it before the task, if it is that file.
+    fn behind(self, before: Option<&Before>) -> Self {
+        match before {
+            Some(before) if before.identity == self.identity => Self {
+                begin: before.size,
+                offset: before.size,
+                mark: before.mark.clone(),
+                ..self
+            },
+            Some(_) | None => self,
+        }
     }
 
     fn go_to(&mut self, offset: u64) {
@@ -239,6 +286,43 @@ impl Open {
     }
 }
 
+// === impl Before ===
+
+impl Before {
+    /// What is at this path now; nothing if that is no regular file, or has nothing in it.
+    fn look(path: &Path) -> Option<Self> {
+        let stat = rustix::fs::stat(path).ok()?;
+        if !is_regular(&stat) || stat_size(&stat) == 0 {
+            return None;
+        }
+        // One that may not be read now may be readable later.
+        let opened = Open::new(path).ok();
+        let opened = opened.filter(|open| open.identity == Identity::of(&stat));
+        let size = stat_size(&stat);
+        let length = size.min(MARK as u64);
+        let mut mark = vec![0; MARK.min(length as usize)];
+        let is_read = opened.is_some_and(|open| {
+            let read = open.file.read_exact_at(&mut mark, size - length);
+            read.is_ok()
+        });
+        if !is_read {
+            mark.clear();
+        }
+        Some(Self {
+            identity: Identity::of(&stat),
+            size,
+            mark,
+            changes: None,
+        })
+    }
+
+    /// Whether the task has written the very same again. Times cannot tell: touch(1) changes them, too.
+    fn is_written_again(&self, stat: &Stat) -> bool {
+        let is_as_before = Identity::of(stat) == self.identity && stat_size(stat) == self.size;
+        is_as_before && self.changes.as_ref().is_some_and(Changes::have_come)
+    }
+}
+
 // === impl Identity ===
 
 impl Identity {
@@ -254,6 +338,6 @@ fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
-fn size(stat: &Stat) -> u64 {
+fn stat_size(stat: &Stat) -> u64 {
     stat.st_size.unsigned_abs()
 }

@@ -101,8 +101,12 @@ impl Tracker {
             sandbox.join("stdout"),
         ];
         let limit = self.rules.line_limit;
+        let mut files = paths.map(|path| Followed::new(path, limit));
+        // Nobody writes the whole of an output again.
+        let [progress_file, _, _] = &mut files;
+        progress_file.notice_the_same();
         let tracking = Tracking {
-            files: paths.map(|path| Followed::new(path, limit)).into(),
+            files: files.into(),
             pattern,
             watch: Watch::open(),
             inbox: self.inbox.clone(),
@@ -288,12 +292,6 @@ mod tests {
     fn found(name: &str, size: u64, texts: &[(u64, &str)]) -> Vec<f64> {
         let folder = std::env::temp_dir().join(format!("tracking-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder of ours");
-        let file = File::create(folder.join("stdout")).expect("a file of ours");
-        file.set_len(size).expect("it takes no room");
-        for (place, text) in texts {
-            file.write_all_at(text.as_bytes(), *place)
-                .expect("there is room");
-        }
         let (inbox, events) = bounded(8);
         let executor = Rc::new(LocalExecutor::new());
         let rules = Rules {
@@ -303,6 +301,12 @@ mod tests {
         };
         let mut tracker = Tracker::new(rules, Rc::clone(&executor), inbox);
         tracker.start(&folder.join("progress"));
+        let file = File::create(folder.join("stdout")).expect("a file of ours");
+        file.set_len(size).expect("it takes no room");
+        for (place, text) in texts {
+            file.write_all_at(text.as_bytes(), *place)
+                .expect("there is room");
+        }
         assert_eq!(tracker.finish(), None);
         let mut found = Vec::new();
         smol::block_on(executor.run(async {

@@ -4,6 +4,7 @@
 //! for one of them, and nothing is left to be undone when a file goes away. Where watches cannot be had
 //! (each user has a limited number), time takes their place.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -149,5 +150,29 @@ impl Watch {
         if !std::mem::replace(&mut self.has_warned, true) {
             warn!("failed to watch the task's output, looking every {BLIND_LOOK:?}: {error}");
         }
+    }
+}
+
+/// Whether one file was written to since a moment, even if what was written is what had been there.
+pub struct Changes {
+    /// Never closed, as in [`Watch::leave`].
+    inotify: ManuallyDrop<OwnedFd>,
+}
+
+// === impl Changes ===
+
+impl Changes {
+    /// From now on; nothing where that cannot be had.
+    pub fn watch(path: &Path) -> Option<Self> {
+        let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+        add_watch(&inotify, path, WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()?;
+        Some(Self {
+            inotify: ManuallyDrop::new(inotify),
+        })
+    }
+
+    /// True once, after the first of them.
+    pub fn have_come(&self) -> bool {
+        rustix::io::read(&*self.inotify, &mut [0; EVENTS]).is_ok()
     }
 }

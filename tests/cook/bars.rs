@@ -1,0 +1,69 @@
+//! Progress among other things that programs write to a terminal: escape sequences, and the traces of a
+//! shell.
+
+use crate::support::Setup;
+use crate::support::progress::{Puppet, last_report_of};
+
+#[test]
+fn bars_that_are_drawn_by_escape_sequences_show_each_value() {
+    for draw in [
+        r"\033[2K\033[1G",
+        r"\033[A\033[2K",
+        r"\033[1000D\033[K",
+        r"\0338",
+        r"\033[H",
+    ] {
+        let steps = [10, 20, 30].map(|percent| format!("{draw}progress: {percent}, bar"));
+        let command = format!("printf '{}'", steps.concat());
+        let found = last_report_of(Setup::new(), &command);
+        assert_eq!(found, Some((Some(30), "bar".into())), "{draw}");
+    }
+    // The last value counts before the next one comes, after a while.
+    let mut job = Puppet::new();
+    for percent in [10, 20] {
+        let step = format!(r"printf '\033[2K\033[1Gprogress: {percent}, bar'");
+        job.reports(&step, percent, "bar");
+    }
+    job.end();
+}
+
+#[test]
+fn escape_sequences_are_in_no_message() {
+    let command =
+        r"printf '\033]0;title\007\033[1mprogress: 50,\033[0m \033[32mha\033(Blf\033[0m\033[K\n'";
+    let found = last_report_of(Setup::new(), command);
+    assert_eq!(found, Some((Some(50), "half".into())));
+}
+
+#[test]
+fn an_expression_about_escape_sequences_sees_them() {
+    let setup = Setup::new().variable("PROGRESS_REGEX_STRING", r"\x1b\[G([0-9]+)% (.*)");
+    let found = last_report_of(setup, r"printf '\033[G40%% a\033[G50%% \033[1mb\033[0m\n'");
+    assert_eq!(found, Some((Some(40), "a 50% b".into())));
+}
+
+/// What `set -x` shows of a request to the task API.
+const TRACE: &str = r#"set -x; : -d '{progress: 20, message: "twenty"}' x"#;
+
+#[test]
+fn a_trace_of_a_request_is_no_progress() {
+    assert_eq!(last_report_of(Setup::new(), TRACE), None);
+    let env = "x".repeat(10_000);
+    let long = format!("set -x; : -d '{{env: {{A: {env}}}, progress: 20, message: x}}'");
+    assert_eq!(last_report_of(Setup::new(), &long), None);
+    let behind = "echo '{progress: 20, message: x}' progress: 30, behind";
+    let found = last_report_of(Setup::new(), behind);
+    assert_eq!(found, Some((Some(30), "behind".into())));
+}
+
+#[test]
+fn an_expression_that_somebody_has_set_keeps_its_full_power() {
+    for expression in [
+        r"progress: ([0-9]*\.?[0-9]+), (.*)",
+        r"\{progress: ([0-9]+), (.*)",
+    ] {
+        let setup = Setup::new().variable("PROGRESS_REGEX_STRING", expression);
+        let found = last_report_of(setup, "echo '{progress: 20, x'");
+        assert_eq!(found, Some((Some(20), "x".into())), "{expression}");
+    }
+}
