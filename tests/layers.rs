@@ -21,7 +21,6 @@ const LAYERS: [Layer; 6] = [
         may_name: &[
             "cook_http",
             "cook_mesos",
-            "http_types",
             "memchr",
             "prost",
             "regex_lite",

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use cook_executor::codec::mesos::event::ENDPOINT;
 use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::lifecycle::PHASE;
 use cook_executor::shell::config::Config;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     // Schedulers append arguments of their own, such as the task's command (Marathon): only these
     // are for us.
     let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
-    let endpoint = std::env::var(client::ENDPOINT);
+    let endpoint = std::env::var(ENDPOINT);
     match (arguments.as_slice(), endpoint) {
         ([flag], _) if flag == "--version" => print(concat!(env!("CARGO_PKG_VERSION"), "\n")),
         ([flag], _) if flag == "--help" => print(HELP),
@@ -77,7 +78,7 @@ fn print(text: &str) -> ExitCode {
 /// In a command: prints the answer of the task API, on stderr if it is an error.
 fn ask(endpoint: &str, request: &Request) -> ExitCode {
     match client::ask(endpoint, request) {
-        Ok(answer) if answer.is_success => print(&String::from_utf8_lossy(&answer.body)),
+        Ok(answer) if (200..300).contains(&answer.status) => print(&answer.text()),
         Ok(answer) => {
             // Nobody is left to tell if stderr is closed.
             let _ = std::io::stderr().write_all(&answer.body);

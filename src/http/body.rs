@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use super::fields::is_control;
+
 /// 16 hexadecimal digits hold any 64-bit size.
 const MAX_SIZE_DIGITS: usize = 16;
 
@@ -43,6 +45,8 @@ pub enum ChunkError {
     LineEnd,
     /// Extensions or trailers go on and on.
     TooLong,
+    /// Extensions or trailers have a control character.
+    Control,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,20 +73,14 @@ enum State {
 
 // === impl ChunkError ===
 
-impl ChunkError {
-    /// What there was to do when it failed; the rest of a sentence that begins with "failed to".
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Size => "read the size of a chunk",
-            Self::LineEnd => "find CR LF at the end of a chunk or its size",
-            Self::TooLong => "skip extensions or trailers that go on for too long",
-        }
-    }
-}
-
 impl fmt::Display for ChunkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        f.write_str(match self {
+            Self::Size => "the size of a chunk is not a hexadecimal number of at most 64 bits",
+            Self::LineEnd => "there is no CR LF at the end of a chunk or of its size",
+            Self::TooLong => "the extensions or trailers of a chunked body are too long",
+            Self::Control => "the extensions or trailers of a chunked body have control characters",
+        })
     }
 }
 
@@ -151,6 +149,11 @@ impl State {
             }
             (Self::Size { .. }, _) => Err(ChunkError::Size),
             (Self::Extension { .. } | Self::Trailer { .. }, b'\n') => Err(ChunkError::LineEnd),
+            (Self::Extension { .. } | Self::Trailer { .. }, byte)
+                if byte != b'\r' && is_control(byte) =>
+            {
+                Err(ChunkError::Control)
+            }
             (Self::Extension { skipped, size }, _) if skipped < MAX_EXTENSION => {
                 Ok(Self::Extension {
                     skipped: skipped + 1,
@@ -263,6 +266,10 @@ mod tests {
             ("0\r\n\n", ChunkError::LineEnd),
             ("0\r\na: b\n", ChunkError::LineEnd),
             ("0\r\na: b\rc", ChunkError::LineEnd),
+            ("5\x0c\r\nhello", ChunkError::Size),
+            ("5 \x0c\r\nhello", ChunkError::Control),
+            ("5;a=\0\r\nhello", ChunkError::Control),
+            ("0\r\na:\x0cb\r\n", ChunkError::Control),
         ] {
             assert_eq!(decode(&[bad.as_bytes()]), Err(error), "{bad:?}");
         }

@@ -1,8 +1,10 @@
-//! What can be wrong with a head, as a status code and in words.
+//! What can be wrong with a head: the status code that tells a client, and a sentence that says it.
 
 use std::fmt;
 
 use http_types::StatusCode;
+
+use super::fields::MAX_FIELDS;
 
 /// Why a head cannot be read; where the next message would begin is unknown then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +21,10 @@ pub enum HeadError {
     TwoFramings,
     /// No `Host`, or more than one.
     Host,
-    /// The target is over [`super::head::MAX_TARGET`].
-    TargetTooLong,
-    /// The head is over [`super::head::MAX_HEAD`].
-    TooLong,
+    /// The target is longer than this many bytes.
+    TargetTooLong(usize),
+    /// The head is longer than this many bytes.
+    TooLong(usize),
     /// There are more fields than [`super::head::MAX_FIELDS`].
     TooManyFields,
     /// `Expect` asks for something else than `100-continue`.
@@ -45,36 +47,38 @@ impl HeadError {
             | Self::Length
             | Self::TwoFramings
             | Self::Host => StatusCode::BadRequest,
-            Self::TargetTooLong => StatusCode::UriTooLong,
-            Self::TooLong | Self::TooManyFields => StatusCode::RequestHeaderFieldsTooLarge,
+            Self::TargetTooLong(_) => StatusCode::UriTooLong,
+            Self::TooLong(_) | Self::TooManyFields => StatusCode::RequestHeaderFieldsTooLarge,
             Self::Expectation => StatusCode::ExpectationFailed,
             Self::Coding => StatusCode::NotImplemented,
             Self::Version => StatusCode::HttpVersionNotSupported,
-        }
-    }
-
-    /// What there was to do when it failed; the rest of a sentence that begins with "failed to".
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::BareLineFeed => "read a line of the head that does not end in CR LF",
-            Self::FirstLine => "read the first line of the head",
-            Self::Field => "read a header field",
-            Self::Length => "read a Content-Length that is not one number",
-            Self::TwoFramings => "tell where the body ends, by its length or by its chunks",
-            Self::Host => "find one Host field",
-            Self::TargetTooLong => "read a request target of more than 4096 bytes",
-            Self::TooLong => "read a head of more than 8192 bytes",
-            Self::TooManyFields => "read more than 100 header fields",
-            Self::Expectation => "meet an Expect other than 100-continue",
-            Self::Coding => "decode a Transfer-Encoding other than chunked",
-            Self::Version => "speak a version other than HTTP/1.1 and HTTP/1.0",
         }
     }
 }
 
 impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        f.write_str(match self {
+            Self::BareLineFeed => "a line of the head does not end in CR LF",
+            Self::FirstLine => "the first line of the head is not one of HTTP",
+            Self::Field => "a header field is not a name, a colon and a value on one line",
+            Self::Length => "the Content-Length is not one number",
+            Self::TwoFramings => {
+                "the end of the body must be given either by its length or by its chunks, which \
+                 HTTP/1.0 does not have"
+            }
+            Self::Host => "there must be one Host field",
+            Self::TargetTooLong(limit) => {
+                return write!(f, "the request target has more than {limit} bytes");
+            }
+            Self::TooLong(limit) => return write!(f, "the head has more than {limit} bytes"),
+            Self::TooManyFields => {
+                return write!(f, "the head has more than {MAX_FIELDS} header fields");
+            }
+            Self::Expectation => "the only Expect that can be met is 100-continue",
+            Self::Coding => "the only Transfer-Encoding that can be decoded is chunked",
+            Self::Version => "only HTTP/1.0 and HTTP/1.1 are supported",
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fields of a head that decide what comes after it; all others are checked and passed over.
+//! The fields of a head: those that decide where the message ends, and all of them for whoever asks.
 
 use super::error::HeadError;
 
@@ -16,9 +16,13 @@ pub enum Framing {
     UntilClose,
 }
 
-/// The fields that matter, of all that there are.
+/// All fields of a request, as they came. They were checked: each has a name, and no control characters.
+#[derive(Clone, Debug, Default)]
+pub struct Fields(Vec<u8>);
+
+/// What the fields say about the message itself.
 #[derive(Default)]
-pub(super) struct Fields {
+pub(super) struct Framed {
     length: Option<u64>,
     chunked: bool,
     pub(super) hosts: usize,
@@ -37,6 +41,32 @@ pub(super) enum Version {
 // === impl Fields ===
 
 impl Fields {
+    /// Keeps a whole head that was parsed.
+    pub(super) fn new(head: Vec<u8>) -> Self {
+        Self(head)
+    }
+
+    /// Every value of the field `name`, without the blanks around it. A client may send several.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let lines = self.0.split(|byte| *byte == b'\n');
+        lines
+            .filter_map(|line| split_field(line.strip_suffix(b"\r").unwrap_or(line)))
+            .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// The value of the field `name`; `None` if there is none, more than one, or one that is not text.
+    pub fn one<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let mut values = self.all(name);
+        let value = values.next()?;
+        let is_one = values.next().is_none();
+        std::str::from_utf8(value).ok().filter(|_| is_one)
+    }
+}
+
+// === impl Framed ===
+
+impl Framed {
     pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Self, HeadError> {
         let mut fields = Self::default();
         for (count, line) in lines.take_while(|line| !line.is_empty()).enumerate() {
@@ -44,9 +74,7 @@ impl Fields {
                 return Err(HeadError::TooManyFields);
             }
             // A folded line has no name, and a blank before the colon makes it no token.
-            let colon = line.iter().position(|byte| *byte == b':');
-            let (name, value) = line.split_at(colon.ok_or(HeadError::Field)?);
-            let value = value[1..].trim_ascii();
+            let (name, value) = split_field(line).ok_or(HeadError::Field)?;
             if !is_token(name) || value.iter().any(|byte| is_control(*byte)) {
                 return Err(HeadError::Field);
             }
@@ -72,7 +100,7 @@ impl Fields {
         } else if name.eq_ignore_ascii_case(b"connection") {
             self.close |= value
                 .split(|byte| *byte == b',')
-                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+                .any(|option| trim_blanks(option).eq_ignore_ascii_case(b"close"));
         } else if name.eq_ignore_ascii_case(b"expect") {
             let known = value.eq_ignore_ascii_case(b"100-continue");
             self.expects_continue |= known;
@@ -110,7 +138,22 @@ pub(super) fn is_token(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(in_token)
 }
 
-fn is_control(byte: u8) -> bool {
+/// The name and the value of a line without its end.
+fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    Some((&line[..colon], trim_blanks(&line[colon + 1..])))
+}
+
+/// Without the space and tab around it. Nothing else is a blank (RFC 9110, 5.5): who takes a form feed
+/// or a carriage return for one reads another value than the proxy before it.
+fn trim_blanks(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+pub(super) fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }
 
@@ -131,7 +174,7 @@ mod tests {
 
     fn framing(fields: &str, version: Version) -> Result<Option<Framing>, HeadError> {
         let lines = fields.split("\r\n").map(str::as_bytes);
-        Fields::read(lines)?.framing(version)
+        Framed::read(lines)?.framing(version)
     }
 
     #[test]
@@ -174,6 +217,16 @@ mod tests {
             ("A: b\r\n Content-Length: 5\r\n", Err(HeadError::Field)),
             ("A: b\rContent-Length: 5\r\n", Err(HeadError::Field)),
             ("A: \0\r\n", Err(HeadError::Field)),
+            ("Content-Length: \x0c5\r\n", Err(HeadError::Field)),
+            ("Content-Length: 5\x0c\r\n", Err(HeadError::Field)),
+            ("Content-Length:\x0b5\r\n", Err(HeadError::Field)),
+            ("Content-Length: 5\r\r\n", Err(HeadError::Field)),
+            ("Content-Length: \r5\r\n", Err(HeadError::Field)),
+            ("Transfer-Encoding: \x0cchunked\r\n", Err(HeadError::Field)),
+            ("Transfer-Encoding: chunked\r\r\n", Err(HeadError::Field)),
+            ("A: b\r\r\n", Err(HeadError::Field)),
+            ("Content-Length: \u{a0}5\r\n", Err(HeadError::Length)),
+            ("Content-Length: \t 5 \t\r\n", Ok(Some(Framing::Length(5)))),
             (": a\r\n", Err(HeadError::Field)),
             ("a\r\n", Err(HeadError::Field)),
         ] {
@@ -184,6 +237,17 @@ mod tests {
             framing(chunked, Version::Http10),
             Err(HeadError::TwoFramings)
         );
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_name_and_is_one_or_none() {
+        let head = b"GET /a:b HTTP/1.1\r\nHost:a\r\nORIGIN: \tb \r\nX: 1\r\nx: 2\r\nY:\r\n\r\n";
+        let fields = Fields::new(head.to_vec());
+        assert_eq!(fields.one("host"), Some("a"));
+        assert_eq!(fields.one("Origin"), Some("b"));
+        assert_eq!(fields.one("y"), Some(""));
+        assert_eq!((fields.one("x"), fields.one("z")), (None, None));
+        assert_eq!(fields.all("X").collect::<Vec<_>>(), [b"1", b"2"]);
     }
 
     #[test]

@@ -6,18 +6,20 @@
 //! bodies as heads.
 
 pub use super::error::HeadError;
-use super::fields::{Fields, Version, is_token};
-pub use super::fields::{Framing, MAX_FIELDS};
+pub use super::fields::{Fields, Framing, MAX_FIELDS};
+use super::fields::{Framed, Version, is_control, is_token};
 
-/// Longer heads are refused. It is also the limit of most servers and proxies.
+/// The usual limit of a head, also that of most servers and proxies. Of a response it is always this.
 pub const MAX_HEAD: usize = 8 << 10;
 
-/// Longer targets are refused. Mesos refuses task ids over 255 bytes, which is 765 when encoded.
+/// The usual limit of a request's target.
 pub const MAX_TARGET: usize = 4 << 10;
 
 /// Finds the end of a head in a buffer that grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scanner {
+    /// Longer heads are refused.
+    limit: usize,
     /// How many bytes were looked at.
     seen: usize,
     /// Where the current line begins.
@@ -55,7 +57,23 @@ pub struct ResponseHead {
 
 // === impl Scanner ===
 
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new(MAX_HEAD)
+    }
+}
+
 impl Scanner {
+    /// Refuses heads of more than `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            seen: 0,
+            line: 0,
+            started: false,
+        }
+    }
+
     /// How many bytes of `buffer` the head takes, its empty line included; nothing while it is not
     /// whole. Each call must be given the bytes of the call before, and any that came since.
     ///
@@ -63,7 +81,7 @@ impl Scanner {
     ///
     /// A head can be bad before it is whole: too long, or with a line that does not end in CR LF.
     pub fn end(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
-        let window = &buffer[..buffer.len().min(MAX_HEAD)];
+        let window = &buffer[..buffer.len().min(self.limit)];
         while let Some(ahead) = window[self.seen..].iter().position(|byte| *byte == b'\n') {
             let line_feed = self.seen + ahead;
             let line = window[self.line..line_feed]
@@ -78,9 +96,9 @@ impl Scanner {
             self.started |= !line.is_empty();
         }
         self.seen = window.len();
-        match buffer.len() < MAX_HEAD {
+        match buffer.len() < self.limit {
             true => Ok(None),
-            false => Err(HeadError::TooLong),
+            false => Err(HeadError::TooLong(self.limit)),
         }
     }
 }
@@ -93,9 +111,9 @@ impl RequestHead {
     /// # Errors
     ///
     /// Says what is wrong, and [`HeadError::status`] what to answer.
-    pub fn parse(head: &[u8]) -> Result<Self, HeadError> {
+    pub fn parse(head: &[u8], max_target: usize) -> Result<Self, HeadError> {
         let mut lines = lines(head);
-        let mut words = lines.next().unwrap_or_default().split(|byte| *byte == b' ');
+        let mut words = first_line(&mut lines)?.split(|byte| *byte == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
@@ -104,11 +122,11 @@ impl RequestHead {
         if !is_token(method) || target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
             return Err(HeadError::FirstLine);
         }
-        if target.len() > MAX_TARGET {
-            return Err(HeadError::TargetTooLong);
+        if target.len() > max_target {
+            return Err(HeadError::TargetTooLong(max_target));
         }
         let version = Version::parse(version)?;
-        let fields = Fields::read(lines)?;
+        let fields = Framed::read(lines)?;
         if fields.hosts > 1 || fields.hosts == 0 && version == Version::Http11 {
             return Err(HeadError::Host);
         }
@@ -136,10 +154,7 @@ impl ResponseHead {
     /// Says what is wrong with it.
     pub fn parse(head: &[u8]) -> Result<Self, HeadError> {
         let mut lines = lines(head);
-        let mut words = lines
-            .next()
-            .unwrap_or_default()
-            .splitn(3, |byte| *byte == b' ');
+        let mut words = first_line(&mut lines)?.splitn(3, |byte| *byte == b' ');
         let version = Version::parse(words.next().unwrap_or_default())?;
         let status = match words.next() {
             Some(&[a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']) => [a, b, c]
@@ -147,7 +162,7 @@ impl ResponseHead {
                 .fold(0, |status, digit| status * 10 + u16::from(digit - b'0')),
             _ => return Err(HeadError::FirstLine),
         };
-        let fields = Fields::read(lines)?;
+        let fields = Framed::read(lines)?;
         let framing = fields.framing(version)?;
         Ok(Self {
             status,
@@ -168,6 +183,15 @@ fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
         .skip_while(|line| line.is_empty())
 }
 
+/// The request line or status line; a bare CR in it is no end of it.
+fn first_line<'a>(lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<&'a [u8], HeadError> {
+    let line = lines.next().unwrap_or_default();
+    match line.iter().any(|byte| is_control(*byte)) {
+        true => Err(HeadError::FirstLine),
+        false => Ok(line),
+    }
+}
+
 /// A copy of what was checked to be ASCII.
 fn text(ascii: &[u8]) -> String {
     String::from_utf8_lossy(ascii).into_owned()
@@ -177,6 +201,10 @@ fn text(ascii: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn parse(head: &[u8]) -> Result<RequestHead, HeadError> {
+        RequestHead::parse(head, MAX_TARGET)
+    }
+
     fn end(buffer: &[u8]) -> Result<Option<usize>, HeadError> {
         Scanner::default().end(buffer)
     }
@@ -184,11 +212,11 @@ mod tests {
     fn request(fields: &str) -> Result<RequestHead, HeadError> {
         let head = format!("PATCH /task/a HTTP/1.1\r\n{fields}\r\n");
         assert_eq!(end(head.as_bytes()), Ok(Some(head.len())), "{head:?}");
-        RequestHead::parse(head.as_bytes())
+        parse(head.as_bytes())
     }
 
     fn response(head: &str) -> Result<ResponseHead, HeadError> {
-        RequestHead::parse(head.as_bytes()).expect_err("a response is no request");
+        parse(head.as_bytes()).expect_err("a response is no request");
         ResponseHead::parse(head.as_bytes())
     }
 
@@ -214,7 +242,7 @@ mod tests {
     fn empty_lines_before_a_head_are_skipped() {
         let head = b"\r\n\r\nGET / HTTP/1.0\r\n\r\n";
         assert_eq!(end(head), Ok(Some(head.len())));
-        assert_eq!(RequestHead::parse(head).map(|it| it.target), Ok("/".into()));
+        assert_eq!(parse(head).map(|it| it.target), Ok("/".into()));
     }
 
     #[test]
@@ -230,8 +258,8 @@ mod tests {
         head.extend_from_slice(b"\r\n\r\n");
         assert_eq!(end(&head), Ok(Some(MAX_HEAD)));
         head.insert(20, b'a');
-        assert_eq!(end(&head), Err(HeadError::TooLong));
-        assert_eq!(end(&[b'a'; MAX_HEAD]), Err(HeadError::TooLong));
+        assert_eq!(end(&head), Err(HeadError::TooLong(MAX_HEAD)));
+        assert_eq!(end(&[b'a'; MAX_HEAD]), Err(HeadError::TooLong(MAX_HEAD)));
         assert_eq!(end(&[b'a'; MAX_HEAD - 1]), Ok(None));
     }
 
@@ -248,9 +276,9 @@ mod tests {
         let closes = request("Host:\r\nConnection: foo , Close\r\n");
         assert!(closes.is_ok_and(|head| head.close && !head.expects_continue));
         let old = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\nExpect: cake\r\n\r\n";
-        assert!(RequestHead::parse(old).is_ok_and(|head| head.close));
+        assert!(parse(old).is_ok_and(|head| head.close));
         let odd = b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(RequestHead::parse(odd), Err(HeadError::TwoFramings));
+        assert_eq!(parse(odd), Err(HeadError::TwoFramings));
     }
 
     #[test]
@@ -265,20 +293,23 @@ mod tests {
             ("GET /\u{e4} HTTP/1.1", 400),
             ("GET / FTP/1.1", 400),
             ("GET / http/1.1", 400),
+            ("GET / HTTP/1.1\r", 400),
+            ("\rGET / HTTP/1.1", 400),
+            ("GET /\x0c HTTP/1.1", 400),
             ("PRI * HTTP/2.0", 505),
             ("GET / HTTP/0.9", 505),
             ("GET / HTTP/1.10", 505),
         ] {
             let head = format!("{line}\r\nHost: a\r\n\r\n");
-            let error = RequestHead::parse(head.as_bytes()).expect_err(line);
+            let error = parse(head.as_bytes()).expect_err(line);
             assert_eq!(error.status() as u16, status, "{line:?}");
         }
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(MAX_TARGET));
         assert_eq!(
-            RequestHead::parse(long.as_bytes()),
-            Err(HeadError::TargetTooLong)
+            parse(long.as_bytes()),
+            Err(HeadError::TargetTooLong(MAX_TARGET))
         );
-        assert!(RequestHead::parse(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n").is_ok());
+        assert!(parse(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n").is_ok());
     }
 
     #[test]

@@ -15,11 +15,11 @@ use async_io::block_on;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::{FutureExt, or, yield_now};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::codec::api::request::TASK_PATH;
 use crate::codec::mesos::call::Caller;
-use crate::codec::mesos::event::{Meaning, Translator};
+use crate::codec::mesos::event::{ENDPOINT, Meaning, Translator};
 use crate::core::effect::{Effect, ExitStatus, Line};
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, RequestId};
@@ -29,7 +29,7 @@ use crate::shell::config::Config;
 use crate::words::units::StopSignal;
 use crate::words::units::{Moment, Now, TaskId, WallTime};
 use crate::world::agent::Agent;
-use crate::world::api::server::{self, Server};
+use crate::world::api::{self, Api};
 use crate::world::inbox::{self, Incoming};
 use crate::world::log::ENDING;
 use crate::world::memory;
@@ -101,21 +101,24 @@ async fn start(
     }
     let signals = signals.announce(&executor, inbox.clone());
     let served_task = Rc::new(OnceCell::new());
-    let port = match Server::bind(config.api_port) {
-        Ok(server) => {
-            let port = server.port();
-            let serve = server.serve(Rc::clone(&executor), Rc::clone(&served_task), api_inbox);
+    let mut settings = config.settings;
+    let chance = u64::from_le_bytes(std::array::from_fn(|at| settings.uuid_seed[at]));
+    let endpoint = match Api::open(config.api_port, chance) {
+        Ok(api) => {
+            let endpoint = format!("http://{}{TASK_PATH}", api.address());
+            info!("serving the task API at {endpoint}");
+            let (executor, task) = (Rc::clone(&executor), Rc::clone(&served_task));
+            let serve = api.serve(Rc::clone(&executor), task, api_inbox.clone());
             executor.spawn(serve).detach();
-            port
+            Some(endpoint)
         }
-        Err(error) => {
-            error!("failed to listen for the task API, commands will not reach it: {error}");
-            0
+        Err(unavailable) => {
+            warn!("there is no task API, and {ENDPOINT} is not set: {unavailable}");
+            let nothing = Name::new(ENDPOINT).into_iter().map(|name| (name, None));
+            settings.environment.apply(nothing.collect());
+            None
         }
     };
-    let endpoint = format!("http://127.0.0.1:{port}{TASK_PATH}");
-    info!("serving the task API at {endpoint}");
-    let mut settings = config.settings;
     settings.environment.apply(own_path());
     let mut runtime = Runtime {
         core: Executor::new(settings),
@@ -132,7 +135,10 @@ async fn start(
         waiting: Vec::new(),
         requests: 0,
     };
-    runtime.run(&events, &requests).await
+    let status = runtime.run(&events, &requests).await;
+    // Without an API nobody else holds it, and the loop would take its end for news.
+    drop(api_inbox);
+    status
 }
 
 /// Where this program is, so that commands can use it as a client of the task API.
@@ -148,7 +154,7 @@ fn own_path() -> Vec<(Name, Option<Value>)> {
 /// What the loop woke up for.
 enum Woken {
     Incoming(Incoming),
-    Request(server::Incoming),
+    Request(api::Incoming),
     Deadline,
 }
 
@@ -158,7 +164,7 @@ impl Runtime {
     async fn run(
         &mut self,
         events: &Receiver<Incoming>,
-        requests: &Receiver<server::Incoming>,
+        requests: &Receiver<api::Incoming>,
     ) -> ExitStatus {
         let mut alarm = Alarm::new();
         loop {
@@ -225,7 +231,7 @@ impl Runtime {
     }
 
     /// Gives a request a number for the time that its step takes.
-    fn admit(&mut self, incoming: server::Incoming) -> Event {
+    fn admit(&mut self, incoming: api::Incoming) -> Event {
         self.requests = self.requests.wrapping_add(1);
         let id = RequestId(self.requests);
         self.waiting.push((id, incoming.reply));

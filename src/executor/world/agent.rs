@@ -8,21 +8,18 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use http_types::{Method, Request, Url};
 use smol::channel::Sender;
-use smol::io::AsyncWriteExt;
 use smol::{LocalExecutor, Task};
 use tracing::{debug, info, warn};
 
 use crate::core::event::Event;
-use crate::core::outbox::{Answer, Serial};
+use crate::core::outbox::{Answer as CallAnswer, Serial};
 use crate::core::session::{Generation, StreamEnd};
-use crate::world::address::{Address, Socket};
+use crate::world::address::Address;
 use crate::world::inbox::Incoming;
-use cook_http::body::{Chunked, Piece};
-use cook_http::h1;
-use cook_http::head::{Framing, ResponseHead, Scanner};
-use cook_http::stream::read_some;
+use cook_http::client::{self as http, Connection, Error, Outgoing};
+use cook_http::head::{Framing, ResponseHead};
+use cook_http::message::Method;
 use cook_mesos::recordio;
 
 /// The agent reads and writes protobuf only if it is asked for exactly this.
@@ -41,7 +38,7 @@ pub struct Agent {
     /// Held to keep waiting for the answer to the last call.
     call: Option<Task<()>>,
     /// The connection for calls, while no call uses it.
-    idle: Rc<RefCell<Option<Socket>>>,
+    idle: Rc<RefCell<Option<Connection>>>,
 }
 
 /// Where to call, and as whom.
@@ -50,13 +47,6 @@ pub struct Target {
     pub address: Address,
     /// `MESOS_EXECUTOR_AUTHENTICATION_TOKEN`.
     pub token: Option<String>,
-}
-
-/// A response up to its body.
-struct Response {
-    head: ResponseHead,
-    /// What came with the head and belongs to the body.
-    rest: Vec<u8>,
 }
 
 // === impl Agent ===
@@ -86,7 +76,7 @@ impl Agent {
         self.idle.replace(None);
         let (target, inbox) = (Rc::clone(&self.target), self.inbox.clone());
         self.subscription = Some(self.executor.spawn(async move {
-            let end = match stream_events(&target, &call, generation, &inbox).await {
+            let end = match stream_events(&target, call, generation, &inbox).await {
                 Ok(end) => end,
                 Err(error) => {
                     info!("disconnected: {error}");
@@ -105,11 +95,11 @@ impl Agent {
         let (target, inbox) = (Rc::clone(&self.target), self.inbox.clone());
         let idle = Rc::clone(&self.idle);
         self.call = Some(self.executor.spawn(async move {
-            let answer = exchange(&target, &call, &idle)
+            let answer = exchange(&target, call, &idle)
                 .await
                 .unwrap_or_else(|error| {
                     info!("failed to call the agent: {error}");
-                    Answer::TryAgain
+                    CallAnswer::TryAgain
                 });
             // The receiver lives as long as the runtime does.
             let _ = inbox
@@ -128,15 +118,16 @@ impl Agent {
 /// Subscribes, and reads events until there are no more.
 async fn stream_events(
     target: &Target,
-    call: &[u8],
+    call: Vec<u8>,
     generation: Generation,
     inbox: &Sender<Incoming>,
-) -> io::Result<StreamEnd> {
-    let mut socket = target.address.connect()?;
-    socket.write_all(&target.request(call)?).await?;
-    let Response { head, rest } = read_head(&mut socket).await?;
+) -> Result<StreamEnd, Error> {
+    let mut connection = Connection::new(target.address.connect()?);
+    connection.send(&target.request(call)).await?;
+    let head = connection.receive().await?;
     if head.status != 200 {
-        let (sentence, _) = read_sentence(&mut socket, head, rest).await?;
+        let answer = read_sentence(&mut connection, &head).await?;
+        let sentence = answer.text();
         info!(
             status = head.status,
             "SUBSCRIBE refused: {}",
@@ -144,196 +135,87 @@ async fn stream_events(
         );
         return Ok(subscription_end(head.status, &sentence));
     }
-    let mut body = EventBody::new(head.framing);
-    let mut buffer = rest;
-    loop {
-        if !body.read(&buffer, generation, inbox).await? {
-            info!("disconnected: the agent ended the event stream");
-            return Ok(StreamEnd::Disconnected);
-        }
-        buffer = Vec::new();
-        if read_some(&socket, &mut buffer).await? == 0 {
-            info!("disconnected: the agent closed the connection");
-            return Ok(StreamEnd::Disconnected);
+    let mut records = recordio::Decoder::default();
+    let mut body = connection.body(&head);
+    while let Some(mut data) = body.next().await? {
+        while let Some(record) = records.next(&mut data).map_err(invalid)? {
+            // The receiver lives as long as the runtime does.
+            let _ = inbox.send(Incoming::Record(generation, record)).await;
         }
     }
+    info!("disconnected: the agent ended the event stream");
+    Ok(StreamEnd::Disconnected)
 }
 
 /// Makes one call on the idle connection, or on a new one if there is none or it has gone stale.
 async fn exchange(
     target: &Target,
-    call: &[u8],
-    idle: &RefCell<Option<Socket>>,
-) -> io::Result<Answer> {
-    let request = target.request(call)?;
+    call: Vec<u8>,
+    idle: &RefCell<Option<Connection>>,
+) -> Result<CallAnswer, Error> {
+    let request = target.request(call);
     let reused = idle.take();
-    if let Some(mut socket) = reused {
-        match exchange_on(&mut socket, &request).await {
+    if let Some(mut connection) = reused {
+        match exchange_on(&mut connection, &request).await {
             Ok((answer, keep)) => {
-                idle.replace(Some(socket).filter(|_| keep));
+                idle.replace(Some(connection).filter(|_| keep));
                 return Ok(answer);
             }
             Err(error) => debug!("failed to reuse a connection: {error}"),
         }
     }
-    let mut socket = target.address.connect()?;
-    let (answer, keep) = exchange_on(&mut socket, &request).await?;
-    idle.replace(Some(socket).filter(|_| keep));
+    let mut connection = Connection::new(target.address.connect()?);
+    let (answer, keep) = exchange_on(&mut connection, &request).await?;
+    idle.replace(Some(connection).filter(|_| keep));
     Ok(answer)
 }
 
 /// One request and its response; true if the connection can be used again.
-async fn exchange_on(socket: &mut Socket, request: &[u8]) -> io::Result<(Answer, bool)> {
-    socket.write_all(request).await?;
-    let Response { head, rest } = read_head(socket).await?;
-    let (sentence, is_whole) = read_sentence(socket, head, rest).await?;
+async fn exchange_on(
+    connection: &mut Connection,
+    request: &Outgoing,
+) -> Result<(CallAnswer, bool), Error> {
+    connection.send(request).await?;
+    let head = connection.receive().await?;
+    let response = read_sentence(connection, &head).await?;
+    let sentence = response.text();
     let answer = call_answer(head.status, &sentence);
-    if answer != Answer::Accepted {
+    if answer != CallAnswer::Accepted {
         info!(
             status = head.status,
             "call not accepted: {}",
             sentence.trim()
         );
     }
-    Ok((answer, is_whole && !head.close))
+    Ok((answer, response.can_reuse))
 }
 
-/// Reads the head of the final response.
-async fn read_head(socket: &mut Socket) -> io::Result<Response> {
-    let mut buffer = Vec::new();
-    let mut scanner = Scanner::default();
-    loop {
-        match scanner.end(&buffer).map_err(invalid)? {
-            Some(end) => {
-                let head = ResponseHead::parse(&buffer[..end]).map_err(invalid)?;
-                buffer.drain(..end);
-                if head.status >= 200 {
-                    return Ok(Response { head, rest: buffer });
-                }
-                scanner = Scanner::default();
-            }
-            None => read_more(socket, &mut buffer).await?,
-        }
-    }
-}
-
-/// Reads a short body as text; false if it was not read to its end.
+/// Reads what an agent has to say beside its status.
 async fn read_sentence(
-    socket: &mut Socket,
-    head: ResponseHead,
-    mut rest: Vec<u8>,
-) -> io::Result<(String, bool)> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match head.framing {
-        Framing::Length(length) => {
-            let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-            while rest.len() < wanted.min(MAX_SENTENCE) {
-                read_more(socket, &mut rest).await?;
-            }
-            Ok((text(&rest), rest.len() == wanted))
-        }
-        Framing::Chunked => {
-            let mut chunked = Chunked::default();
-            let mut sentence = Vec::new();
-            loop {
-                let mut input = &rest[..];
-                loop {
-                    match chunked.next(&mut input).map_err(invalid)? {
-                        Piece::Data(data) => sentence.extend_from_slice(data),
-                        Piece::NeedMore => break,
-                        Piece::Finished => return Ok((text(&sentence), input.is_empty())),
-                    }
-                }
-                if sentence.len() > MAX_SENTENCE {
-                    return Ok((text(&sentence), false));
-                }
-                rest.clear();
-                read_more(socket, &mut rest).await?;
-            }
-        }
-        // Nothing more will come than what the agent has said by closing; its status is enough.
-        Framing::UntilClose => Ok((text(&rest), false)),
-    }
-}
-
-async fn read_more(socket: &mut Socket, buffer: &mut Vec<u8>) -> io::Result<()> {
-    match read_some(socket, buffer).await? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(()),
-    }
-}
-
-/// From the bytes of the response's body to records.
-struct EventBody {
-    framing: Framing,
-    chunked: Chunked,
-    records: recordio::Decoder,
-}
-
-// === impl EventBody ===
-
-impl EventBody {
-    fn new(framing: Framing) -> Self {
-        Self {
-            framing,
-            chunked: Chunked::default(),
-            records: recordio::Decoder::default(),
-        }
-    }
-
-    /// Sends every record that `bytes` completes; false if the body is over.
-    async fn read(
-        &mut self,
-        bytes: &[u8],
-        generation: Generation,
-        inbox: &Sender<Incoming>,
-    ) -> io::Result<bool> {
-        let mut input = bytes;
-        match self.framing {
-            Framing::Chunked => loop {
-                match self.chunked.next(&mut input).map_err(invalid)? {
-                    Piece::Data(data) => self.send_records(data, generation, inbox).await?,
-                    Piece::NeedMore => return Ok(true),
-                    Piece::Finished => return Ok(false),
-                }
-            },
-            // No agent answers so; but the records would be the same.
-            Framing::Length(_) | Framing::UntilClose => {
-                self.send_records(input, generation, inbox).await?;
-                Ok(true)
-            }
-        }
-    }
-
-    async fn send_records(
-        &mut self,
-        mut data: &[u8],
-        generation: Generation,
-        inbox: &Sender<Incoming>,
-    ) -> io::Result<()> {
-        while let Some(record) = self.records.next(&mut data).map_err(invalid)? {
-            // The receiver lives as long as the runtime does.
-            let _ = inbox.send(Incoming::Record(generation, record)).await;
-        }
-        Ok(())
-    }
+    connection: &mut Connection,
+    head: &ResponseHead,
+) -> Result<http::Answer, Error> {
+    // An agent that says neither how long it is nor closes is not waited for: its status is enough.
+    let limit = match head.framing {
+        Framing::UntilClose => 0,
+        Framing::Length(_) | Framing::Chunked => MAX_SENTENCE,
+    };
+    connection.finish(head, limit).await
 }
 
 // === impl Target ===
 
 impl Target {
     /// The whole request of one call.
-    fn request(&self, call: &[u8]) -> io::Result<Vec<u8>> {
-        let url = Url::parse(&self.address.url()).map_err(invalid)?;
-        let mut request = Request::new(Method::Post, url);
-        request.set_body(call);
-        request.insert_header("content-type", PROTOBUF);
-        request.insert_header("accept", PROTOBUF);
-        request.insert_header("connection", "keep-alive");
-        if let Some(token) = &self.token {
-            request.insert_header("authorization", format!("Bearer {token}"));
+    fn request(&self, call: Vec<u8>) -> Outgoing {
+        let request = Outgoing::new(Method::Post, self.address.url())
+            .with_body(PROTOBUF, call)
+            .with_field("accept", PROTOBUF)
+            .with_field("connection", "keep-alive");
+        match &self.token {
+            Some(token) => request.with_field("authorization", format!("Bearer {token}")),
+            None => request,
         }
-        Ok(h1::encode_request(request))
     }
 }
 
@@ -351,15 +233,15 @@ fn subscription_end(status: u16, sentence: &str) -> StreamEnd {
 }
 
 /// What the answer to another call means (the same function).
-fn call_answer(status: u16, sentence: &str) -> Answer {
+fn call_answer(status: u16, sentence: &str) -> CallAnswer {
     match status {
-        200..=299 => Answer::Accepted,
-        400 if sentence.contains("cannot be found") => Answer::NotSubscribed,
+        200..=299 => CallAnswer::Accepted,
+        400 if sentence.contains("cannot be found") => CallAnswer::NotSubscribed,
         // "Executor is not subscribed", or a token that is not valid (any more): a subscription will
         // say which.
-        401 | 403 => Answer::NotSubscribed,
-        400 | 405 | 406 | 415 | 501 => Answer::Refused,
-        _ => Answer::TryAgain,
+        401 | 403 => CallAnswer::NotSubscribed,
+        400 | 405 | 406 | 415 | 501 => CallAnswer::Refused,
+        _ => CallAnswer::TryAgain,
     }
 }
 
@@ -375,35 +257,35 @@ mod tests {
     fn every_answer_of_the_agent_has_its_meaning() {
         let unknown = "Framework cannot be found";
         for (status, sentence, end, answer) in [
-            (404, "", StreamEnd::NotReady, Answer::TryAgain),
+            (404, "", StreamEnd::NotReady, CallAnswer::TryAgain),
             (
                 503,
                 "Agent has not finished recovery",
                 StreamEnd::NotReady,
-                Answer::TryAgain,
+                CallAnswer::TryAgain,
             ),
             (
                 500,
                 "discarded future",
                 StreamEnd::NotReady,
-                Answer::TryAgain,
+                CallAnswer::TryAgain,
             ),
-            (400, unknown, StreamEnd::Unknown, Answer::NotSubscribed),
+            (400, unknown, StreamEnd::Unknown, CallAnswer::NotSubscribed),
             (
                 400,
                 "Expecting 'uuid' to be present",
                 StreamEnd::Refused,
-                Answer::Refused,
+                CallAnswer::Refused,
             ),
-            (401, "", StreamEnd::Refused, Answer::NotSubscribed),
+            (401, "", StreamEnd::Refused, CallAnswer::NotSubscribed),
             (
                 403,
                 "Executor is not subscribed",
                 StreamEnd::Refused,
-                Answer::NotSubscribed,
+                CallAnswer::NotSubscribed,
             ),
-            (415, "", StreamEnd::Refused, Answer::Refused),
-            (307, "", StreamEnd::Refused, Answer::TryAgain),
+            (415, "", StreamEnd::Refused, CallAnswer::Refused),
+            (307, "", StreamEnd::Refused, CallAnswer::TryAgain),
         ] {
             assert_eq!(
                 subscription_end(status, sentence),
@@ -412,6 +294,6 @@ mod tests {
             );
             assert_eq!(call_answer(status, sentence), answer, "{status} {sentence}");
         }
-        assert_eq!(call_answer(202, ""), Answer::Accepted);
+        assert_eq!(call_answer(202, ""), CallAnswer::Accepted);
     }
 }

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let endpoint = "http://127.0.0.1:1/task/".to_owned();
-    let mut translator = Translator::new(HookVariables::default(), endpoint);
+    let mut translator = Translator::new(HookVariables::default(), Some(endpoint));
     let mut log = |line: String| assert!(line.len() < 64 + 12 * input.len(), "a long line");
     // SUBSCRIBED is remembered for what follows.
     for generation in 0..2 {

@@ -3,8 +3,9 @@
 #![no_main]
 
 use cook_executor::codec::api::request::{self, Asked, TASK_PATH, percent_encode_task_id};
-use cook_http::h1;
-use cook_http::head::{Framing, MAX_TARGET, RequestHead};
+use cook_http::head::{Fields, Framing, MAX_TARGET, RequestHead};
+use cook_http::message::Head;
+use cook_http::socket::Peer;
 use cook_executor::words::units::TaskId;
 use libfuzzer_sys::fuzz_target;
 
@@ -54,7 +55,7 @@ fuzz_target!(|input: &[u8]| {
             expects_continue: false,
             close: false,
         };
-        let message = h1::decode(&head, Vec::new()).expect("an endpoint is a path");
+        let message = Head::new(&head, Fields::default(), Peer::Unknown).expect("an endpoint is a path");
         assert!(
             finds(&message.path, &task),
             "{endpoint} became {}",

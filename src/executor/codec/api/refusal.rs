@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http_types::StatusCode;
+use cook_http::message::StatusCode;
 
 /// An answer of the server's own: why the request comes to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,22 +16,14 @@ pub struct Refusal {
 // === impl Refusal ===
 
 impl Refusal {
-    /// A refusal with a fixed text.
-    pub fn new(status: StatusCode, text: &'static str) -> Self {
-        let text = Cow::Borrowed(text);
-        Self { status, text }
-    }
-
-    /// A refusal that says what could not be done.
-    pub fn failed(status: StatusCode, task: &str) -> Self {
-        let text = Cow::Owned(format!("failed to {task}"));
+    /// A refusal with this text.
+    pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
         Self { status, text }
     }
 
     /// Says what is wrong with the body.
     pub(super) fn body(text: String) -> Self {
-        let text = Cow::Owned(text);
-        let status = StatusCode::BadRequest;
-        Self { status, text }
+        Self::new(StatusCode::BadRequest, text)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use http_types::{Method, StatusCode};
+use cook_http::message::{Method, StatusCode};
 
 use super::patch;
 use super::refusal::Refusal;

@@ -2,7 +2,7 @@
 //!
 //! Text that the task has a hand in goes into bodies only, never into a header.
 
-use http_types::{Response, StatusCode};
+use cook_http::message::{Response, StatusCode};
 use serde::Serialize;
 
 use super::refusal::Refusal;
@@ -13,7 +13,7 @@ use crate::core::request::Reply;
 /// The least that `Retry-After` can say; an agent that restarts is back in a few seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
-/// The body of every answer that is not a good one.
+/// The body of every error response.
 #[derive(Serialize)]
 struct Failure<'a> {
     error: &'a str,
@@ -23,15 +23,12 @@ struct Failure<'a> {
 pub fn reply(reply: &Reply) -> Response {
     match reply {
         Reply::Applied => Response::new(StatusCode::NoContent),
-        Reply::AppliedWithoutAgent => {
-            let mut response = failure(
-                StatusCode::ServiceUnavailable,
-                "the Mesos agent cannot be reached at the moment: the value is kept and will be \
-                 delivered, and sending it again does no harm",
-            );
-            response.insert_header("retry-after", RETRY_AFTER_SECONDS);
-            response
-        }
+        Reply::AppliedWithoutAgent => failure(
+            StatusCode::ServiceUnavailable,
+            "the Mesos agent cannot be reached at the moment: the value is kept and will be \
+             delivered, and sending it again does no harm",
+        )
+        .with_field("retry-after", RETRY_AFTER_SECONDS),
         Reply::EnvironmentTooLarge => failure(
             StatusCode::PayloadTooLarge,
             "\"env\": with these variables the environment would be over 1 MiB, too large to start a \
@@ -47,18 +44,16 @@ pub fn reply(reply: &Reply) -> Response {
 
 /// The response to a request that came to nothing.
 pub fn refusal(refusal: &Refusal) -> Response {
-    let mut response = failure(refusal.status, &refusal.text);
-    if refusal.status == StatusCode::MethodNotAllowed {
-        response.insert_header("allow", METHODS);
+    let response = failure(refusal.status, &refusal.text);
+    match refusal.status {
+        StatusCode::MethodNotAllowed => response.with_field("allow", METHODS),
+        _ => response,
     }
-    response
 }
 
 /// The response to `OPTIONS`.
 pub fn methods() -> Response {
-    let mut response = Response::new(StatusCode::NoContent);
-    response.insert_header("allow", METHODS);
-    response
+    Response::new(StatusCode::NoContent).with_field("allow", METHODS)
 }
 
 /// JSON with a line feed, as a terminal likes it.
@@ -70,20 +65,17 @@ fn failure(status: StatusCode, text: &str) -> Response {
 }
 
 fn json(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(status);
-    response.insert_header("content-type", "application/json");
-    response.set_body(body);
-    response
+    Response::new(status).with_body("application/json", body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::request::View;
-    use http_types::Method;
+    use cook_http::message::Method;
 
     fn text(response: Response) -> String {
-        String::from_utf8(cook_http::h1::encode(response, Method::Get)).expect("UTF-8")
+        String::from_utf8(response.encode(Method::Get)).expect("UTF-8")
     }
 
     #[test]

@@ -21,11 +21,14 @@ use cook_mesos::messages::{
 #[derive(Debug)]
 pub struct Translator {
     hooks: HookVariables,
-    /// Where the task API is, up to and including the slash before the task's id.
-    endpoint: String,
+    /// Where the task API is, up to and including the slash before the task's id; `None` if there is none.
+    endpoint: Option<String>,
     executor_data: Option<Vec<u8>>,
     was_subscribed: bool,
 }
+
+/// Where commands find the task API.
+pub const ENDPOINT: &str = "EXECUTOR_ENDPOINT";
 
 /// What a record means.
 #[derive(Debug)]
@@ -63,8 +66,9 @@ impl std::error::Error for EventError {}
 // === impl Translator ===
 
 impl Translator {
-    /// `endpoint` is the task API's address up to and including the slash before the task's id.
-    pub fn new(hooks: HookVariables, endpoint: String) -> Self {
+    /// `endpoint` is the task API's address up to and including the slash before the task's id, if there is
+    /// a task API.
+    pub fn new(hooks: HookVariables, endpoint: Option<String>) -> Self {
         Self {
             hooks,
             endpoint,
@@ -217,15 +221,14 @@ impl Translator {
             let role = resources
                 .first()
                 .and_then(|one| one.allocation_info.as_ref()?.role.clone());
-            let endpoint = format!(
-                "{}{}",
-                self.endpoint,
-                percent_encode_task_id(&TaskId(task_id.value.clone()))
-            );
-            let own = [
-                ("MESOS_ALLOCATION_ROLE", role),
-                ("EXECUTOR_ENDPOINT", Some(endpoint)),
-            ];
+            let id = percent_encode_task_id(&TaskId(task_id.value.clone()));
+            let endpoint = self.endpoint.as_ref();
+            let endpoint = endpoint.map(|endpoint| format!("{endpoint}{id}"));
+            if endpoint.is_none() {
+                // Whatever it names, it is not this task's API.
+                environment.retain(|(name, _)| name.as_os_str() != ENDPOINT);
+            }
+            let own = [("MESOS_ALLOCATION_ROLE", role), (ENDPOINT, endpoint)];
             for (name, value) in own {
                 if let (Ok(name), Some(Ok(value))) = (Name::new(name), value.map(Value::new)) {
                     environment.push((name, value));

@@ -13,7 +13,8 @@ use smol::channel::{Receiver, bounded, unbounded};
 
 use crate::core::request::{Reply, Request, View};
 use crate::words::units::TaskId;
-use crate::world::api::server::{Incoming, Limits, Server};
+use crate::world::api::{Api, Incoming};
+use cook_http::server::Limits;
 
 /// How long a test waits for what it expects.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -134,16 +135,16 @@ async fn answer(inbox: Receiver<Incoming>, seen: Seen) {
 
 /// Runs a client in a thread of its own against a server in this one.
 pub fn serve_with(limits: Limits, client: impl FnOnce(&Client) + Send + 'static) {
-    let server = Server::bind(None).expect("a port").with_limits(limits);
+    let api = Api::open(None, 1).expect("a port").with_limits(limits);
     let seen = Seen::default();
     let known = Client {
-        port: server.port(),
+        port: api.address().port(),
         seen: seen.clone(),
     };
     let executor = Rc::new(LocalExecutor::new());
     let task = Rc::new(OnceCell::from(TaskId("t 1".into())));
     let (inbox, requests) = unbounded();
-    let serving = executor.spawn(server.serve(executor.clone(), task, inbox));
+    let serving = executor.spawn(api.serve(executor.clone(), task, inbox));
     let answering = executor.spawn(answer(requests, seen));
     let (finished, end) = bounded::<()>(1);
     let thread = thread::spawn(move || {

@@ -14,9 +14,10 @@ use smol::LocalExecutor;
 use smol::channel::{bounded, unbounded};
 
 use self::client::{Client, GET, LAST_GET, Seen, Talk, patch, serve, serve_with, status};
-use super::server::{Limits, Server};
+use super::Api;
 use crate::core::request::{Patch, Request};
 use crate::words::units::{Percent, TaskId};
+use cook_http::server::Limits;
 
 #[test]
 fn a_documented_patch_reaches_the_core_and_is_answered_204() {
@@ -263,9 +264,9 @@ fn a_body_over_the_limit_is_refused_and_the_client_sees_it() {
 #[test]
 fn a_slow_client_is_told_so_and_an_idle_one_is_left() {
     let limits = Limits {
-        head: Duration::from_millis(100),
-        body: Duration::from_millis(100),
-        idle: Duration::from_millis(300),
+        head_time: Duration::from_millis(100),
+        body_time: Duration::from_millis(100),
+        idle_time: Duration::from_millis(300),
         ..Limits::default()
     };
     serve_with(limits, move |client| {
@@ -281,7 +282,7 @@ fn a_slow_client_is_told_so_and_an_idle_one_is_left() {
         talk.say(GET);
         talk.hear();
         assert_eq!(talk.rest(), "");
-        assert!(began.elapsed() >= limits.idle);
+        assert!(began.elapsed() >= limits.idle_time);
         assert_eq!(client.connect().rest(), "");
     });
 }
@@ -362,23 +363,13 @@ fn clients_that_never_pause_do_not_hold_up_the_others() {
 }
 
 #[test]
-fn a_preferred_port_is_used_if_it_is_free() {
-    let first = Server::bind(None).expect("a port");
-    let second = Server::bind(Some(first.port())).expect("another port");
-    assert_ne!(first.port(), second.port());
-    let port = second.port();
-    drop(second);
-    assert_eq!(Server::bind(Some(port)).expect("free again").port(), port);
-}
-
-#[test]
 fn before_the_launch_every_path_is_unknown() {
-    let server = Server::bind(None).expect("a port");
-    let port = server.port();
+    let api = Api::open(None, 1).expect("a port");
+    let port = api.address().port();
     let executor = Rc::new(LocalExecutor::new());
     let (inbox, _requests) = unbounded();
     let task = Rc::new(OnceCell::new());
-    let serving = executor.spawn(server.serve(executor.clone(), task.clone(), inbox));
+    let serving = executor.spawn(api.serve(executor.clone(), task.clone(), inbox));
     let ask = |expected: u16| {
         let (done, end) = bounded::<()>(1);
         let thread = thread::spawn(move || {

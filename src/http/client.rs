@@ -1,0 +1,522 @@
+//! A client: requests over one connection, one after the other, and responses that are taken whole, or
+//! piece by piece as they come.
+//!
+//! It waits for as long as the other end lets it; whoever has no patience drops the future, and with it
+//! the connection (see [`super::alarm`]).
+//!
+//! ```no_run
+//! use cook_http::client::{Connection, Error, Outgoing};
+//! use cook_http::message::Method;
+//! use cook_http::socket;
+//!
+//! async fn whole() -> Result<(), Error> {
+//!     let mut connection = Connection::new(socket::connect_tcp(([127, 0, 0, 1], 8080).into())?);
+//!     let request = Outgoing::new(Method::Get, "http://127.0.0.1:8080/status");
+//!     let answer = connection.exchange(&request, 64 << 10).await?;
+//!     println!("{} {}", answer.status, answer.text());
+//!     // The connection can be used again if `answer.can_reuse`.
+//!     Ok(())
+//! }
+//!
+//! async fn stream() -> Result<(), Error> {
+//!     let mut connection = Connection::new(socket::connect_unix("agent.sock".as_ref())?);
+//!     let request = Outgoing::new(Method::Post, "http://0.0.0.0:0/slave(1)/api/v1/executor")
+//!         .with_field("accept", "application/x-protobuf")
+//!         .with_body("application/x-protobuf", b"...".to_vec());
+//!     connection.send(&request).await?;
+//!     let head = connection.receive().await?;
+//!     let mut body = connection.body(&head);
+//!     while let Some(piece) = body.next().await? {
+//!         println!("{} bytes", piece.len());
+//!     }
+//!     Ok(())
+//! }
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use smol::io::AsyncWriteExt;
+
+use super::body::{ChunkError, Chunked, Piece};
+use super::error::HeadError;
+use super::head::{Framing, ResponseHead, Scanner};
+use super::message::{Method, encode_request};
+use super::socket::{Socket, read_some};
+
+/// So many interim responses may come before the real one.
+const MAX_INTERIM: usize = 8;
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    method: Method,
+    url: String,
+    fields: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    /// What was read and not used.
+    buffer: Vec<u8>,
+}
+
+/// The body of a response that is being read.
+#[derive(Debug)]
+pub struct Body<'a> {
+    connection: &'a mut Connection,
+    /// How many bytes of the buffer were handed out, and can go.
+    used: usize,
+    left: Left,
+}
+
+/// How much of a body is still to come.
+#[derive(Debug)]
+enum Left {
+    Bytes(u64),
+    Chunks(Chunked),
+    UntilClose,
+    Nothing,
+}
+
+/// A response that was read whole, or as far as it was wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, as far as it was wanted.
+    pub body: Vec<u8>,
+    /// The body was read to its end.
+    pub is_whole: bool,
+    /// The next request may be sent over the same connection.
+    pub can_reuse: bool,
+}
+
+/// Why there is no response, or no more of it.
+#[derive(Debug)]
+pub enum Error {
+    /// The connection is broken.
+    Connection(io::Error),
+    /// The server has closed the connection before the response was whole.
+    Closed,
+    /// The address is no URL.
+    Url,
+    /// The head of the response cannot be read.
+    Head(HeadError),
+    /// The body of the response cannot be read.
+    Body(ChunkError),
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// A request without a body. The host and the path are those of `url`, which is not looked up.
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
+        Self {
+            method,
+            url: url.into(),
+            fields: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Adds a field. What is not printable ASCII in `value` is sent as `?`.
+    #[must_use]
+    pub fn with_field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Gives it a body.
+    #[must_use]
+    pub fn with_body(self, content_type: impl Into<String>, body: Vec<u8>) -> Self {
+        let typed = self.with_field("content-type", content_type);
+        Self { body, ..typed }
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, Error> {
+        let method = self.method;
+        encode_request(method, &self.url, &self.fields, &self.body).ok_or(Error::Url)
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Speaks HTTP over a socket.
+    pub fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The socket, to look at who is at its other end.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Waits until the connection is made, without sending anything.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
+    pub async fn established(&self) -> io::Result<()> {
+        self.socket.writable().await?;
+        match rustix::net::sockopt::socket_error(self.socket.get_ref())? {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends a request and takes the response, of whose body at most `limit` bytes are read.
+    ///
+    /// # Errors
+    ///
+    /// There is no whole response. A connection that has failed is not to be used again.
+    pub async fn exchange(&mut self, request: &Outgoing, limit: usize) -> Result<Answer, Error> {
+        let bytes = request.encode()?;
+        let sent = self.socket.write_all(&bytes).await;
+        // A refusal may come before the whole request is taken: it is worth more than the broken pipe.
+        let head = match (sent, self.receive().await) {
+            (_, Ok(head)) => head,
+            (Ok(()), Err(error)) => return Err(error),
+            (Err(error), Err(_)) => return Err(error.into()),
+        };
+        self.finish(&head, limit).await
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or cannot be sent.
+    pub async fn send(&mut self, request: &Outgoing) -> Result<(), Error> {
+        let bytes = request.encode()?;
+        Ok(self.socket.write_all(&bytes).await?)
+    }
+
+    /// Reads the head of the response, after any interim ones.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or does not come.
+    pub async fn receive(&mut self) -> Result<ResponseHead, Error> {
+        for _ in 0..=MAX_INTERIM {
+            let head = self.read_head().await?;
+            if head.status >= 200 {
+                return Ok(head);
+            }
+        }
+        Err(Error::Head(HeadError::FirstLine))
+    }
+
+    /// The body of the response with this head, to be read piece by piece.
+    pub fn body(&mut self, head: &ResponseHead) -> Body<'_> {
+        Body {
+            connection: self,
+            used: 0,
+            left: match head.framing {
+                Framing::Length(0) => Left::Nothing,
+                Framing::Length(length) => Left::Bytes(length),
+                Framing::Chunked => Left::Chunks(Chunked::default()),
+                Framing::UntilClose => Left::UntilClose,
+            },
+        }
+    }
+
+    /// Reads the body of the response with this head, and not more than `limit` bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// It ends in its middle.
+    pub async fn finish(&mut self, head: &ResponseHead, limit: usize) -> Result<Answer, Error> {
+        let mut bytes = Vec::new();
+        let mut body = self.body(head);
+        let mut is_whole = false;
+        while bytes.len() < limit || body.is_over() {
+            match body.next().await? {
+                Some(piece) => {
+                    let wanted = piece.len().min(limit - bytes.len());
+                    bytes.extend_from_slice(&piece[..wanted]);
+                    if wanted < piece.len() {
+                        break;
+                    }
+                }
+                None => {
+                    is_whole = true;
+                    break;
+                }
+            }
+        }
+        let ends = head.close || head.framing == Framing::UntilClose;
+        Ok(Answer {
+            status: head.status,
+            body: bytes,
+            is_whole,
+            can_reuse: is_whole && !ends && self.buffer.is_empty(),
+        })
+    }
+
+    async fn read_head(&mut self) -> Result<ResponseHead, Error> {
+        let mut scanner = Scanner::default();
+        loop {
+            if let Some(end) = scanner.end(&self.buffer)? {
+                let head = ResponseHead::parse(&self.buffer[..end])?;
+                self.buffer.drain(..end);
+                return Ok(head);
+            }
+            if self.fill().await? == 0 {
+                return Err(Error::Closed);
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        read_some(&self.socket, &mut self.buffer).await
+    }
+}
+
+// === impl Body ===
+
+impl Body<'_> {
+    /// The next bytes of the body, as they come; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// It ends in its middle.
+    pub async fn next(&mut self) -> Result<Option<&[u8]>, Error> {
+        loop {
+            let buffer = &self.connection.buffer;
+            let mut rest = &buffer[self.used..];
+            let piece = self.left.next(&mut rest)?;
+            // Both are parts of the buffer, so that their places in it say where they are.
+            let end = buffer.len() - rest.len();
+            match piece {
+                Piece::Data(data) => {
+                    let start = end - data.len();
+                    self.used = end;
+                    return Ok(Some(&self.connection.buffer[start..end]));
+                }
+                Piece::Finished => {
+                    self.used = 0;
+                    self.left = Left::Nothing;
+                    self.connection.buffer.drain(..end);
+                    return Ok(None);
+                }
+                Piece::NeedMore => {
+                    self.used = 0;
+                    // A stream may be silent for hours: it holds no memory meanwhile.
+                    self.connection.buffer = Vec::new();
+                    if self.connection.fill().await? == 0 {
+                        match self.left {
+                            Left::UntilClose => self.left = Left::Nothing,
+                            Left::Bytes(_) | Left::Chunks(_) | Left::Nothing => {
+                                return Err(Error::Closed);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.left, Left::Nothing)
+    }
+}
+
+// === impl Left ===
+
+impl Left {
+    fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Piece<'a>, ChunkError> {
+        match self {
+            Self::Nothing => Ok(Piece::Finished),
+            Self::Chunks(chunks) => chunks.next(input),
+            Self::Bytes(_) | Self::UntilClose if input.is_empty() => Ok(Piece::NeedMore),
+            Self::UntilClose => Ok(Piece::Data(std::mem::take(input))),
+            Self::Bytes(missing) => {
+                let here = usize::try_from(*missing).map_or(input.len(), |it| it.min(input.len()));
+                let (data, rest) = input.split_at(here);
+                *input = rest;
+                *missing -= here as u64;
+                if *missing == 0 {
+                    *self = Self::Nothing;
+                }
+                Ok(Piece::Data(data))
+            }
+        }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The body as text, of whatever it is made.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+}
+
+// === impl Error ===
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<HeadError> for Error {
+    fn from(error: HeadError) -> Self {
+        Self::Head(error)
+    }
+}
+
+impl From<ChunkError> for Error {
+    fn from(error: ChunkError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection(error) => error.fmt(f),
+            Self::Closed => f.write_str("the connection was closed before the response was whole"),
+            Self::Url => f.write_str("the address is not a URL"),
+            Self::Head(error) => error.fmt(f),
+            Self::Body(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use async_io::{Async, block_on};
+
+    fn connection() -> (Connection, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        let socket = Async::new(File::from(OwnedFd::from(ours))).expect("a socket");
+        (Connection::new(socket), theirs)
+    }
+
+    fn answers(bytes: &[u8], limit: usize) -> Vec<Result<Answer, String>> {
+        let (mut connection, mut server) = connection();
+        server.write_all(bytes).expect("room");
+        server.shutdown(std::net::Shutdown::Write).expect("open");
+        let request = Outgoing::new(Method::Get, "http://a/b");
+        let mut answers = Vec::new();
+        loop {
+            let answer = block_on(connection.exchange(&request, limit));
+            let goes_on = answer.as_ref().is_ok_and(|answer| answer.can_reuse);
+            answers.push(answer.map_err(|error| error.to_string()));
+            if !goes_on {
+                return answers;
+            }
+        }
+    }
+
+    fn answer(bytes: &[u8], limit: usize) -> (u16, Vec<u8>, bool) {
+        match answers(bytes, limit).remove(0) {
+            Ok(answer) => (answer.status, answer.body, answer.is_whole),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_response_is_whole_however_it_is_framed() {
+        for (bytes, body) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"),
+            ("HTTP/1.1 200 OK\r\n\r\nhi there", "hi there"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n",
+                "hi",
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                "",
+            ),
+        ] {
+            assert_eq!(
+                answer(bytes.as_bytes(), 100),
+                (200, body.into(), true),
+                "{bytes:?}"
+            );
+        }
+        let two = b"HTTP/1.1 204 No\r\n\r\n";
+        assert_eq!(answer(two, 100), (204, Vec::new(), true));
+    }
+
+    #[test]
+    fn a_response_that_is_cut_off_is_an_error_and_a_long_one_is_cut() {
+        for cut in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+        ] {
+            let error = answers(cut.as_bytes(), 100).remove(0).expect_err(cut);
+            assert!(error.contains("closed before"), "{cut:?}: {error}");
+        }
+        assert!(answers(b"nonsense\r\n\r\n", 100)[0].is_err());
+        assert!(answers(&b"HTTP/1.1 100 A\r\n\r\n".repeat(20), 100)[0].is_err());
+        let long = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        assert_eq!(answer(long, 2), (200, b"ab".to_vec(), false));
+        assert_eq!(answer(long, 3), (200, b"abc".to_vec(), true));
+    }
+
+    #[test]
+    fn a_connection_is_used_again_unless_it_ends() {
+        let (mut connection, mut server) = connection();
+        let request =
+            Outgoing::new(Method::Post, "http://a/b").with_body("text/plain", b"x".into());
+        for (bytes, can_reuse) in [
+            ("HTTP/1.1 202 A\r\nContent-Length: 0\r\n\r\n", true),
+            (
+                "HTTP/1.1 403 A\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 A\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                false,
+            ),
+        ] {
+            server.write_all(bytes.as_bytes()).expect("room");
+            let answer = block_on(connection.exchange(&request, 10)).expect("whole");
+            assert_eq!(answer.can_reuse, can_reuse, "{bytes:?}");
+        }
+        drop(connection);
+        let mut sent = String::new();
+        server.read_to_string(&mut sent).expect("text");
+        assert_eq!(sent.matches("POST /b HTTP/1.1\r\nhost: a\r\n").count(), 3);
+    }
+
+    #[test]
+    fn a_stream_gives_each_piece_as_it_comes() {
+        let (mut connection, mut server) = connection();
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nd";
+        server.write_all(head).expect("room");
+        block_on(async {
+            let head = connection.receive().await.expect("a head");
+            let mut body = connection.body(&head);
+            assert_eq!(body.next().await.expect("a piece"), Some(&b"abc"[..]));
+            assert_eq!(body.next().await.expect("a piece"), Some(&b"d"[..]));
+            server.write_all(b"e\r\n0\r\n\r\n").expect("room");
+            assert_eq!(body.next().await.expect("a piece"), Some(&b"e"[..]));
+            assert_eq!(body.next().await.expect("an end"), None);
+            assert_eq!(body.next().await.expect("an end"), None);
+        });
+    }
+}

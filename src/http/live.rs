@@ -1,0 +1,106 @@
+//! A response's body that is not known in advance: pieces are sent while the client listens.
+//!
+//! ```
+//! use cook_http::live;
+//! use cook_http::message::{Response, StatusCode};
+//!
+//! let (events, body) = live::channel(16);
+//! let response = Response::new(StatusCode::Ok).with_stream("text/plain", body);
+//! // Later, for as long as the client is there:
+//! assert!(events.try_send(b"first\n".to_vec()).is_ok());
+//! // Once it has gone, or the response is dropped unsent, the channel is closed.
+//! drop(response);
+//! assert!(events.is_closed());
+//! ```
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use smol::channel::{Receiver, Sender, bounded};
+use smol::io::{AsyncBufRead, AsyncRead};
+use smol::stream::Stream;
+
+/// The half that becomes a response's body.
+#[derive(Debug)]
+pub struct Live(Receiver<Vec<u8>>);
+
+/// Both halves of a body. At most `unsent` pieces wait to be sent: a client that does not keep up is the
+/// sender's to see. `closed` of the sender waits until the client has gone; dropping all senders ends the
+/// body.
+pub fn channel(unsent: usize) -> (Sender<Vec<u8>>, Live) {
+    let (sender, receiver) = bounded(unsent.max(1));
+    (sender, Live(receiver))
+}
+
+/// The pieces as one reader.
+pub(super) struct Pieces {
+    receiver: Pin<Box<Receiver<Vec<u8>>>>,
+    piece: Vec<u8>,
+    used: usize,
+}
+
+// === impl Pieces ===
+
+impl Pieces {
+    pub(super) fn new(Live(receiver): Live) -> Self {
+        Self {
+            receiver: Box::pin(receiver),
+            piece: Vec::new(),
+            used: 0,
+        }
+    }
+}
+
+impl AsyncBufRead for Pieces {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        while this.used == this.piece.len() {
+            this.used = 0;
+            this.piece = Vec::new();
+            match ready!(this.receiver.as_mut().poll_next(cx)) {
+                Some(piece) => this.piece = piece,
+                None => break,
+            }
+        }
+        Poll::Ready(Ok(&this.piece[this.used..]))
+    }
+
+    fn consume(self: Pin<&mut Self>, amount: usize) {
+        let this = self.get_mut();
+        this.used = (this.used + amount).min(this.piece.len());
+    }
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let piece = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let length = piece.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&piece[..length]);
+        self.consume(length);
+        Poll::Ready(Ok(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smol::block_on;
+    use smol::io::AsyncReadExt;
+
+    #[test]
+    fn pieces_are_read_as_one_and_end_with_their_sender() {
+        let (sender, live) = channel(4);
+        for piece in ["ab", "", "cde"] {
+            sender.try_send(piece.into()).expect("room");
+        }
+        drop(sender);
+        let mut text = String::new();
+        block_on(Pieces::new(live).read_to_string(&mut text)).expect("all in memory");
+        assert_eq!(text, "abcde");
+    }
+}

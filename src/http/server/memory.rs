@@ -1,0 +1,142 @@
+//! The memory that all connections of a server may take together.
+//!
+//! Each connection has a share of its own, as large as the largest head, which is always there: for a head,
+//! and a body that fits beside it. A larger body waits until the pool, which is the rest, has room for all
+//! of it. Nobody holds a part of what it needs and waits for more, so that those who have got something
+//! always come to an end, and give it back.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use smol::channel::{Sender, bounded};
+
+/// What is left for bodies.
+#[derive(Clone)]
+pub(super) struct Pool(Rc<RefCell<State>>);
+
+/// A part of the pool, given back when it is dropped.
+pub(super) struct Lease {
+    pool: Pool,
+    amount: usize,
+}
+
+struct State {
+    /// Below 0 when responses, which are not asked for, have taken more than there is.
+    free: isize,
+    /// First come, first served: a large body is not passed by small ones for ever.
+    waiting: VecDeque<(usize, Sender<Lease>)>,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    pub(super) fn new(size: usize) -> Self {
+        Self(Rc::new(RefCell::new(State {
+            free: signed(size),
+            waiting: VecDeque::new(),
+        })))
+    }
+
+    /// Waits for a part; it must not be more than the whole pool, or it would wait for ever.
+    pub(super) async fn take(&self, amount: usize) -> Lease {
+        let (sender, receiver) = bounded(1);
+        self.0.borrow_mut().waiting.push_back((amount, sender));
+        self.serve_waiting();
+        match receiver.recv().await {
+            Ok(lease) => lease,
+            // The sender is kept until it has sent.
+            Err(_) => self.owe(amount),
+        }
+    }
+
+    /// Takes a part that may not be there: what has been made already can only be counted.
+    pub(super) fn owe(&self, amount: usize) -> Lease {
+        self.0.borrow_mut().free -= signed(amount);
+        let pool = self.clone();
+        Lease { pool, amount }
+    }
+
+    fn serve_waiting(&self) {
+        loop {
+            let sender = {
+                let mut state = self.0.borrow_mut();
+                let free = state.free;
+                match state.waiting.front() {
+                    // Who has given up takes nothing.
+                    Some((amount, sender)) if sender.is_closed() || signed(*amount) <= free => {
+                        state.waiting.pop_front()
+                    }
+                    Some(_) | None => return,
+                }
+            };
+            if let Some((amount, sender)) = sender {
+                // Dropped here if nobody takes it any more, which gives it back.
+                let _ = sender.try_send(self.owe(amount));
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.pool.0.borrow_mut().free += signed(self.amount);
+        self.pool.serve_waiting();
+    }
+}
+
+fn signed(amount: usize) -> isize {
+    isize::try_from(amount).unwrap_or(isize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smol::future::{or, poll_once};
+    use smol::{block_on, pin};
+
+    #[test]
+    fn a_part_is_waited_for_in_turn() {
+        block_on(async {
+            let pool = Pool::new(10);
+            let first = pool.take(6).await;
+            let second = pool.take(5);
+            pin!(second);
+            assert!(poll_once(&mut second).await.is_none());
+            let third = pool.take(1);
+            pin!(third);
+            assert!(poll_once(&mut third).await.is_none(), "it is not its turn");
+            drop(first);
+            let second = second.await;
+            let _third = third.await;
+            assert!(poll_once(pool.take(5)).await.is_none());
+            drop(second);
+            let _all = pool.take(9).await;
+        });
+    }
+
+    #[test]
+    fn who_gives_up_leaves_nothing_behind() {
+        block_on(async {
+            let pool = Pool::new(10);
+            let all = pool.take(10).await;
+            for _ in 0..3 {
+                or(async { drop(pool.take(10).await) }, async {}).await;
+            }
+            drop(all);
+            let _all = pool.take(10).await;
+            assert_eq!(pool.0.borrow().free, 0);
+        });
+    }
+
+    #[test]
+    fn what_is_owed_is_paid_before_others_get_something() {
+        block_on(async {
+            let pool = Pool::new(10);
+            let owed = pool.owe(25);
+            assert!(poll_once(pool.take(0)).await.is_none());
+            drop(owed);
+            let _all = pool.take(10).await;
+        });
+    }
+}
