@@ -51,7 +51,7 @@ const ELSEWHERE: [(&str, &str); 9] = [
 /// What a request is about.
 struct Target<'a> {
     method: &'a str,
-    path: &'a str,
+    path: String,
     query: Query,
     /// How the client calls us.
     authority: &'a str,
@@ -69,18 +69,42 @@ impl Api {
         self.try_plan(request, view).unwrap_or_else(Plan::Answer)
     }
 
+    /// Decides about a request before its body is read: who may not ask does not get to send one.
+    ///
+    /// # Errors
+    ///
+    /// The answer to give instead.
+    pub fn screen(&self, request: &Request<'_>) -> Result<(), Response> {
+        let target = self.enter(request)?;
+        match target.is_public() {
+            true => Ok(()),
+            false => self.caller(request).map(|_| ()),
+        }
+    }
+
     fn try_plan(&self, request: &Request<'_>, view: View<'_>) -> Result<Plan, Response> {
+        let target = self.enter(request)?;
+        match target.path.as_str() {
+            "/debug" => return target.get(|| Ok(Plan::Answer(fixed::debug()))),
+            "/info" => return target.get(|| Ok(Plan::Answer(self.info(target.authority)))),
+            _ => {}
+        }
+        let caller = self.caller(request)?;
+        self.route(request, &target, &caller, view)
+    }
+
+    /// What a request is about, unless a page has made it.
+    fn enter<'a>(&self, request: &Request<'a>) -> Result<Target<'a>, Response> {
         let authority = check(&self.names, request.local, request.fields.browser)?;
         let (path, query) = request
             .target
             .split_once('?')
             .unwrap_or((request.target, ""));
-        let path = decoded(path, false)?;
-        let path = match path.as_str() {
-            "/" => "/",
-            path => path.trim_end_matches('/'),
-        };
-        let target = Target {
+        let mut path = decoded(path, false)?;
+        while path.len() > 1 && path.ends_with('/') {
+            path.pop();
+        }
+        Ok(Target {
             method: match request.method {
                 "HEAD" => "GET",
                 method => method,
@@ -88,15 +112,7 @@ impl Api {
             path,
             query: Query::parse(query)?,
             authority,
-        };
-        // Those who look after machines may see that it lives.
-        match target.path {
-            "/debug" => return target.get(|| Ok(Plan::Answer(fixed::debug()))),
-            "/info" => return target.get(|| Ok(Plan::Answer(self.info(target.authority)))),
-            _ => {}
-        }
-        let caller = self.caller(request)?;
-        self.route(request, &target, &caller, view)
+        })
     }
 
     fn route(
@@ -109,7 +125,7 @@ impl Api {
         let context = self.context(target.authority);
         let query = &target.query;
         let answer = |response| Ok(Plan::Answer(response));
-        match target.path {
+        match target.path.as_str() {
             "/rawscheduler" => match target.method {
                 "POST" => self.submit(Endpoint::RawScheduler, request, caller),
                 "GET" => self.raw_jobs(query, caller, view, target.authority),
@@ -198,6 +214,11 @@ impl Api {
 }
 
 impl Target<'_> {
+    /// Those who look after machines may see that it lives, and which version it is.
+    fn is_public(&self) -> bool {
+        matches!(self.path.as_str(), "/debug" | "/info") && self.method == "GET"
+    }
+
     fn get(&self, plan: impl FnOnce() -> Result<Plan, Response>) -> Result<Plan, Response> {
         match self.method {
             "GET" => plan(),
@@ -223,7 +244,7 @@ impl Target<'_> {
     fn refuse(&self, allowed: &'static str) -> Response {
         let text = format!(
             "{} does not take {}: use one of {allowed}",
-            shortened(self.path),
+            shortened(&self.path),
             shortened(self.method)
         );
         Response::error(405, &text).with("Allow", allowed)

@@ -9,3 +9,4 @@ pub mod json;
 pub mod query;
 pub mod reply;
 pub mod suggest;
+pub mod task;

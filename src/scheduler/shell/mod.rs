@@ -6,3 +6,62 @@ pub mod log;
 pub mod machine;
 pub mod options;
 pub mod setup;
+
+use std::path::Path;
+
+use crate::codec::config::{self, Configuration};
+use machine::Machine;
+use options::Options;
+use setup::Setup;
+
+/// A longer file is no configuration.
+const MAX_CONFIGURATION: u64 = 4 << 20;
+
+/// The version of this program.
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// Reads the configuration and decides everything that is decided before anything starts.
+///
+/// # Errors
+///
+/// A text for the operator: what cannot be, and what would be right.
+pub fn prepare(options: Options) -> Result<Setup, String> {
+    let configuration = match &options.config {
+        None => Configuration::default(),
+        Some(file) => configuration(file)?,
+    };
+    let machine =
+        Machine::look().map_err(|error| format!("the current folder cannot be found: {error}"))?;
+    let mut seed = [0; 16];
+    // The kernel gives as few bytes as these at once.
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| format!("there is no randomness for the names of jobs: {error}"))?;
+    Setup::new(options, configuration, &machine, clock::wall(), seed)
+}
+
+fn configuration(file: &Path) -> Result<Configuration, String> {
+    use std::io::Read;
+    let shown = file.display();
+    let failed =
+        |error: std::io::Error| format!("the configuration {shown} cannot be read: {error}");
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    opened
+        .take(MAX_CONFIGURATION + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_CONFIGURATION {
+        return Err(format!(
+            "the configuration {shown} is larger than {MAX_CONFIGURATION} bytes"
+        ));
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    let (configuration, remarks) =
+        config::read(&bytes, &environment).map_err(|error| format!("{shown}, {error}"))?;
+    for remark in remarks {
+        log::line(format!("{shown}, {remark}"));
+    }
+    Ok(configuration)
+}

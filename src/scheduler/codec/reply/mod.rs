@@ -16,6 +16,7 @@ use crate::core::words::{GroupId, JobId};
 
 pub use instance::InstanceReply;
 pub use job::JobReply;
+pub use spec::HookReply;
 
 /// What a reply depends on besides the job.
 #[derive(Clone, Debug)]

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::core::job::{Application, JobSpec, Uri};
 use crate::core::words::{Guard, Hook, NotEmpty, Timing};
 
-/// A before or after command.
+/// A before or after command, as it was submitted.
 #[derive(Debug, Serialize)]
-pub(super) struct HookReply<'a> {
+pub struct HookReply<'a> {
     value: &'a str,
     #[serde(skip_serializing_if = "is_false")]
     guard: bool,
@@ -42,7 +42,8 @@ pub(super) struct ApplicationReply<'a> {
 }
 
 impl<'a> HookReply<'a> {
-    pub(super) fn all(hooks: &'a [Hook]) -> Option<Vec<Self>> {
+    /// All of them; `None` if there are none.
+    pub fn all(hooks: &'a [Hook]) -> Option<Vec<Self>> {
         let shown = |hook: &'a Hook| Self {
             value: hook.command.as_str(),
             guard: hook.guard == Guard::Guarded,

@@ -1,0 +1,213 @@
+//! What comes back from an executor: states, reasons, the `data` of updates, framework messages.
+
+use serde::Deserialize;
+
+use crate::core::face::{Note, TaskState};
+use crate::core::job::{Reason, Report};
+use crate::core::words::Message;
+
+/// The `data` of an update. What is not understood is left out, whatever it is: a job's end is never lost
+/// over it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Data {
+    exit_code: Lenient<i32>,
+    before_codes: Lenient<Vec<Option<i32>>>,
+    after_codes: Lenient<Vec<Option<i32>>>,
+    default_before_codes: Lenient<Vec<Option<i32>>>,
+    default_after_codes: Lenient<Vec<Option<i32>>>,
+    progress: Lenient<f64>,
+    message: Lenient<String>,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            exit_code: Lenient(None),
+            before_codes: Lenient(None),
+            after_codes: Lenient(None),
+            default_before_codes: Lenient(None),
+            default_after_codes: Lenient(None),
+            progress: Lenient(None),
+            message: Lenient(None),
+        }
+    }
+}
+
+/// A value, if it has the right type.
+struct Lenient<T>(Option<T>);
+
+impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_value(value).ok()))
+    }
+}
+
+/// A framework message in Cook's shape.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Said {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    sandbox_directory: Option<String>,
+    progress_sequence: Option<u64>,
+    progress_percent: Option<f64>,
+    progress_message: Option<String>,
+    exit_code: Option<i32>,
+}
+
+/// Reads the `data` of an update; `None` if it is none of our executor's.
+pub fn report(data: &[u8]) -> Option<Report> {
+    let data: Data = serde_json::from_slice(data).ok()?;
+    Some(Report {
+        exit_code: data.exit_code.0,
+        before_codes: data.before_codes.0.unwrap_or_default(),
+        after_codes: data.after_codes.0.unwrap_or_default(),
+        default_before_codes: data.default_before_codes.0.unwrap_or_default(),
+        default_after_codes: data.default_after_codes.0.unwrap_or_default(),
+        progress: data.progress.0.and_then(percent),
+        message: data.message.0.as_deref().map(Message::cut),
+    })
+}
+
+/// Reads a framework message; `None` if it is nothing that Cook reads.
+pub fn note(bytes: &[u8]) -> Option<Note> {
+    let said: Said = serde_json::from_slice(bytes).ok()?;
+    if said.kind.as_deref() == Some("directory") {
+        return said
+            .sandbox_directory
+            .map(|path| Note::Sandbox(path.into()));
+    }
+    if let Some(sequence) = said.progress_sequence {
+        return Some(Note::Progress {
+            sequence,
+            percent: said.progress_percent.and_then(percent),
+            message: said.progress_message.as_deref().map(Message::cut),
+        });
+    }
+    said.exit_code.map(Note::ExitCode)
+}
+
+/// Whole percent, cut as Cook cuts.
+fn percent(number: f64) -> Option<u8> {
+    (0.0..=100.0).contains(&number).then_some(number as u8)
+}
+
+/// The state with this number; `None` for one of a newer Mesos.
+pub fn state(number: i32) -> Option<TaskState> {
+    Some(match number {
+        0 => TaskState::Starting,
+        1 => TaskState::Running,
+        2 => TaskState::Finished,
+        3 => TaskState::Failed,
+        4 => TaskState::Killed,
+        5 => TaskState::Lost,
+        6 => TaskState::Staging,
+        7 => TaskState::Error,
+        8 => TaskState::Killing,
+        9 => TaskState::Dropped,
+        10 => TaskState::Unreachable,
+        11 => TaskState::Gone,
+        12 => TaskState::GoneByOperator,
+        13 => TaskState::Unknown,
+        _ => return None,
+    })
+}
+
+/// What Cook makes of the reason with this number.
+pub fn reason(number: i32) -> Reason {
+    match number {
+        // What an update without a reason has in Cook.
+        0 => Reason::NonZeroExit,
+        1 => Reason::ExecutorTerminated,
+        2 => Reason::ExecutorUnregistered,
+        3 => Reason::FrameworkRemoved,
+        4 => Reason::AgentGcError,
+        5 => Reason::InvalidFrameworkId,
+        6 => Reason::InvalidOffer,
+        7 => Reason::MasterDisconnected,
+        8 => Reason::ContainerMemoryLimit,
+        9 => Reason::Reconciliation,
+        10 => Reason::AgentDisconnected,
+        11 | 31 => Reason::AgentRemoved,
+        12 => Reason::AgentRestarted,
+        13 => Reason::AgentUnknown,
+        14 | 25 => Reason::TaskInvalid,
+        15 | 26 => Reason::TaskUnauthorized,
+        16 => Reason::TaskUnknown,
+        17 => Reason::ContainerPreempted,
+        18 => Reason::ResourcesUnknown,
+        19 => Reason::ContainerLimitation,
+        20 => Reason::ContainerDiskLimit,
+        21 => Reason::ContainerLaunchFailed,
+        22 => Reason::ContainerUpdateFailed,
+        23 => Reason::RegistrationTimeout,
+        24 => Reason::ReregistrationTimeout,
+        30 => Reason::KilledDuringLaunch,
+        33 => Reason::MaxRuntimeExceeded,
+        _ => Reason::UnknownMesos,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_of_an_update_is_read() {
+        let read = report(
+            br#"{"exit_code":-9,"before_codes":[0,null,1],"after_codes":[],"default_before_codes":[0],"progress":99.9,"message":"m","new":{}}"#,
+        );
+        let wanted = Report {
+            exit_code: Some(-9),
+            before_codes: vec![Some(0), None, Some(1)],
+            default_before_codes: vec![Some(0)],
+            progress: Some(99),
+            message: Some(Message::cut("m")),
+            ..Report::default()
+        };
+        assert_eq!(read, Some(wanted));
+    }
+
+    #[test]
+    fn one_wrong_type_does_not_lose_the_rest() {
+        let read = report(br#"{"exit_code":3,"before_codes":"x","progress":"many","message":5}"#);
+        let wanted = Report {
+            exit_code: Some(3),
+            ..Report::default()
+        };
+        assert_eq!(read, Some(wanted));
+        for none in [&b""[..], b"x", b"[]", b"5"] {
+            assert_eq!(report(none), None);
+        }
+    }
+
+    #[test]
+    fn cooks_messages_are_read() {
+        let sandbox = br#"{"sandbox-directory":"/s","task-id":"T","type":"directory"}"#;
+        assert_eq!(note(sandbox), Some(Note::Sandbox("/s".into())));
+        assert_eq!(
+            note(br#"{"exit-code":3,"task-id":"T"}"#),
+            Some(Note::ExitCode(3))
+        );
+        let progress = br#"{"progress-message":"half","progress-percent":54,"progress-sequence":2,"task-id":"T"}"#;
+        let wanted = Note::Progress {
+            sequence: 2,
+            percent: Some(54),
+            message: Some(Message::cut("half")),
+        };
+        assert_eq!(note(progress), Some(wanted));
+        assert_eq!(note(br#"{"type":"heartbeat"}"#), None);
+        assert_eq!(note(b"\xff"), None);
+    }
+
+    #[test]
+    fn numbers_of_states_lead_to_one_state_each() {
+        let states: Vec<_> = (0..14).filter_map(state).collect();
+        assert_eq!(states.len(), 14);
+        assert_eq!(state(14), None);
+        assert_eq!(reason(33), Reason::MaxRuntimeExceeded);
+        assert_eq!(reason(99), Reason::UnknownMesos);
+    }
+}
