@@ -41,9 +41,10 @@ pub(super) struct Context<H> {
 }
 
 /// One connection.
-pub(super) struct Connection<H> {
+pub(super) struct Connection<H: Handler> {
     socket: Socket,
     peer: Peer,
+    guest: H::Guest,
     seat: Seat,
     context: Rc<Context<H>>,
     /// What was read and not used; it begins where the next request begins. It never has more than a head
@@ -109,10 +110,16 @@ impl From<ChunkError> for Fault {
 // === impl Connection ===
 
 impl<H: Handler> Connection<H> {
-    pub(super) fn new(socket: Socket, peer: Peer, seat: Seat, context: Rc<Context<H>>) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        (peer, guest): (Peer, H::Guest),
+        seat: Seat,
+        context: Rc<Context<H>>,
+    ) -> Self {
         Self {
             socket,
             peer,
+            guest,
             seat,
             context,
             buffer: Vec::new(),
@@ -154,7 +161,7 @@ impl<H: Handler> Connection<H> {
         let handler = &context.handler;
         let (method, mut response) = match self.receive(alarm).await {
             Ok(received) => {
-                let mut response = handler.answer(received.request).await;
+                let mut response = handler.answer(&self.guest, received.request).await;
                 response.ends_connection |= received.is_last;
                 drop(received.lease);
                 (received.method, response)
@@ -189,7 +196,7 @@ impl<H: Handler> Connection<H> {
             )
         })?;
         let method = head.method;
-        if let Err(response) = self.context.handler.screen(&head) {
+        if let Err(response) = self.context.handler.screen(&self.guest, &head) {
             let has_body = parsed.framing != Framing::Length(0);
             let response = match parsed.close || has_body {
                 true => response.ending_connection(),

@@ -16,11 +16,13 @@
 //! struct Greeter;
 //!
 //! impl Handler for Greeter {
-//!     fn admit(&self, _: &Peer, _: BorrowedFd<'_>) -> Admission {
-//!         Admission::Serve
+//!     type Guest = ();
+//!
+//!     fn admit(&self, _: &Peer, _: BorrowedFd<'_>) -> Admission<()> {
+//!         Admission::Serve(())
 //!     }
 //!
-//!     async fn answer(&self, request: Request) -> Response {
+//!     async fn answer(&self, _: &(), request: Request) -> Response {
 //!         let text = format!("hello, {}\n", request.head.path);
 //!         Response::new(StatusCode::Ok).with_body("text/plain", text.into_bytes())
 //!     }
@@ -70,8 +72,11 @@ use crate::socket::{Peer, Socket};
 
 /// What a program makes of connections and requests.
 pub trait Handler: 'static {
+    /// What it has found out about a connection, for as long as that lasts.
+    type Guest: 'static;
+
     /// Decides about a connection before anything is read from it. `socket` is our end.
-    fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission;
+    fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission<Self::Guest>;
 
     /// Decides about a request before its body is read. A refusal ends the connection if there is a body,
     /// which is not read then.
@@ -79,14 +84,14 @@ pub trait Handler: 'static {
     /// # Errors
     ///
     /// The response to give instead of serving it.
-    fn screen(&self, head: &Head) -> Result<(), Response> {
-        let _ = head;
+    fn screen(&self, guest: &Self::Guest, head: &Head) -> Result<(), Response> {
+        let _ = (guest, head);
         Ok(())
     }
 
     /// Answers a request. It may take its time: other requests are answered meanwhile, though not those
     /// that follow on the same connection.
-    fn answer(&self, request: Request) -> impl Future<Output = Response>;
+    fn answer(&self, guest: &Self::Guest, request: Request) -> impl Future<Output = Response>;
 
     /// The response to a request that the server does not let through, for a reason that `text` says.
     fn refuse(&self, status: StatusCode, text: String) -> Response;
@@ -99,9 +104,9 @@ pub trait Handler: 'static {
 
 /// What is to become of a connection.
 #[derive(Debug)]
-pub enum Admission {
+pub enum Admission<Guest> {
     /// It is served.
-    Serve,
+    Serve(Guest),
     /// It gets this answer, whatever it asks for; nothing is read from it. Of a crowd of such, only some
     /// get their answer, and the others are closed.
     Refuse(Response),
@@ -242,7 +247,7 @@ impl<H: Handler> Server<H> {
                 break;
             };
             match self.context.handler.admit(&peer, socket.as_fd()) {
-                Admission::Serve => self.open(socket, peer),
+                Admission::Serve(guest) => self.open(socket, peer, guest),
                 Admission::Refuse(response) => self.turn_away(socket, response),
                 Admission::Close => reset(&socket),
             }
@@ -251,7 +256,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Gives a connection a seat and serves it.
-    fn open(&mut self, socket: OwnedFd, peer: Peer) {
+    fn open(&mut self, socket: OwnedFd, peer: Peer, guest: H::Guest) {
         let Some(seat) = self.seats.take() else {
             let text = "there are too many connections at once".to_owned();
             let response = self
@@ -268,7 +273,7 @@ impl<H: Handler> Server<H> {
             return;
         };
         let number = seat.number();
-        let connection = Connection::new(socket, peer, seat, self.context.clone());
+        let connection = Connection::new(socket, (peer, guest), seat, self.context.clone());
         self.seats
             .hold(number, self.executor.spawn(connection.run()));
     }

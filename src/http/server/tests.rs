@@ -30,21 +30,23 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    fn admit(&self, peer: &Peer, _: BorrowedFd<'_>) -> Admission {
+    type Guest = ();
+
+    fn admit(&self, peer: &Peer, _: BorrowedFd<'_>) -> Admission<()> {
         match peer {
-            Peer::Tcp { .. } | Peer::Unix { .. } => Admission::Serve,
+            Peer::Tcp { .. } | Peer::Unix { .. } => Admission::Serve(()),
             Peer::Unknown => Admission::Close,
         }
     }
 
-    fn screen(&self, head: &Head) -> Result<(), Response> {
+    fn screen(&self, (): &(), head: &Head) -> Result<(), Response> {
         match head.fields.one("authorization") {
             Some("no") => Err(Response::new(StatusCode::Unauthorized)),
             _ => Ok(()),
         }
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, (): &(), request: Request) -> Response {
         let Request { head, body } = request;
         let text =
             |text: String| Response::new(StatusCode::Ok).with_body("text/plain", text.into_bytes());

@@ -67,9 +67,12 @@ impl TaskApi {
 }
 
 impl Handler for TaskApi {
-    fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission {
+    /// Whoever gets in may do everything.
+    type Guest = ();
+
+    fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission<()> {
         match self.owner(peer, socket) {
-            Ok(user) if user == 0 || user == self.user => Admission::Serve,
+            Ok(user) if user == 0 || user == self.user => Admission::Serve(()),
             Ok(user) => {
                 tracing::warn!(
                     target: STRANGER,
@@ -90,7 +93,7 @@ impl Handler for TaskApi {
         }
     }
 
-    fn screen(&self, head: &Head) -> Result<(), Response> {
+    fn screen(&self, (): &(), head: &Head) -> Result<(), Response> {
         let is_ours = |origin: &[u8]| origin == self.origin.as_bytes();
         match head.fields.all("origin").all(is_ours) {
             true => Ok(()),
@@ -102,7 +105,7 @@ impl Handler for TaskApi {
         }
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, (): &(), request: Request) -> Response {
         let Request { head, body } = request;
         let asked = request::read(head.method, &head.path, &body, self.task.get());
         let response = match asked {
