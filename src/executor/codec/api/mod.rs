@@ -1,6 +1,5 @@
 //! The task API: requests read, replies written.
 
-pub mod json;
 pub mod patch;
 pub mod refusal;
 pub mod request;

@@ -5,8 +5,9 @@
 
 use serde_json::Value;
 
-use super::json::{self, kind};
 use super::refusal::Refusal;
+use crate::codec::json::{self, Grammar, kind};
+use crate::codec::slip::distance;
 use crate::core::environment::{self, Name};
 use crate::core::request::Patch;
 use crate::words::units::{Percent, truncate};
@@ -38,7 +39,7 @@ pub fn read(body: &[u8]) -> Result<Patch, Refusal> {
     if body.trim_ascii().is_empty() {
         return Err(Refusal::body(format!("the body is empty: {EXAMPLE}")));
     }
-    let value = json::read(body).map_err(|error| {
+    let value = json::read(body, Grammar::Lenient).map_err(|error| {
         Refusal::body(format!(
             "failed to read the body as JSON: {error}; {EXAMPLE}"
         ))
@@ -143,21 +144,6 @@ fn is_slip(key: &str, known: &str) -> bool {
     }
     let near = distance(key.as_bytes(), known.as_bytes()) <= MAX_SLIPS.min(known.len() / 2);
     near || key.contains(known) || key.len() > 1 && known.starts_with(&key)
-}
-
-/// How many bytes must be inserted, left out or changed to make `right` of `left`.
-fn distance(left: &[u8], right: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, a) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, b) in right.iter().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

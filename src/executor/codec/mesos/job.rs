@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::codec::api::json::kind;
+use crate::codec::json::kind;
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
 use crate::words::units::Span;
 use cook_mesos::messages::CommandInfo;

@@ -41,7 +41,7 @@ pub fn spawn(program: &Program, environment: &Environment) -> Result<Child, Spaw
     let mut command = match program {
         Program::Shell(script) => {
             let mut command = std::process::Command::new(SHELL);
-            command.arg0("sh").arg("-c").arg(text(script));
+            command.arg0("sh").arg("-c").arg("--").arg(text(script));
             command
         }
         Program::Exec { file, arguments } => {

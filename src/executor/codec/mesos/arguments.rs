@@ -1,0 +1,431 @@
+//! What the program was started for, by its arguments alone.
+//!
+//! A framework starts it without any. Marathon appends the command of the app. An agent that has it in
+//! place of `mesos-executor` passes flags, and those say where, as whom and what the task runs: what is
+//! not obeyed here must not be overlooked.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json};
+
+use crate::codec::json::{self, Grammar, kind};
+use crate::core::environment::{Name, Value};
+use crate::core::plan::Refusal;
+use crate::words::units::truncate;
+
+/// What the program was started for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// `--help` and nothing else.
+    Help,
+    /// `--version` and nothing else.
+    Version,
+    /// `get`: print what the task API knows.
+    Get,
+    /// `patch` with this body for the task API.
+    Patch(Vec<u8>),
+    /// To be an executor.
+    Executor(Arguments),
+}
+
+/// What an executor is told by its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// A command that is run if the task brings none; empty if there are no arguments.
+    Command(Vec<Vec<u8>>),
+    /// The agent's flags for its own command executor, or why a task cannot be run with them.
+    Flags(Result<Flags, Refusal>),
+}
+
+/// What is obeyed of the agent's flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--task_environment`: what the agent's isolators, secrets among them, give to the task. It ranks
+    /// above the executor's own environment and below that of the task's command.
+    pub environment: Vec<(Name, Value)>,
+    /// Variables of that whose secret the agent has not resolved; they are left out.
+    pub unresolved: Vec<String>,
+}
+
+/// What each flag of Mesos' command executor (`src/launcher/executor.cpp`, Mesos 1.0 to 1.12) is here.
+enum Meaning {
+    /// It is obeyed.
+    TaskEnvironment,
+    /// It changes where, as whom or what the task runs, in a way that is not supported.
+    Unsupported,
+    /// It changes nothing for the task; whether it takes a value.
+    Harmless(Takes),
+}
+
+/// Whether a flag has a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Value,
+    Nothing,
+}
+
+/// A flag's name as it is quoted, at most.
+const MAX_QUOTED: usize = 64;
+
+/// What to do about a flag that cannot be obeyed.
+const REMEDY: &str = "run the task without a container image, terminal or capabilities of its own, or with \
+                      Mesos' own command executor";
+
+// === impl Started ===
+
+impl Started {
+    /// Reads the arguments behind the program's own name.
+    pub fn read(arguments: &[Vec<u8>]) -> Self {
+        match arguments {
+            [flag] if flag == b"--help" => Self::Help,
+            [flag] if flag == b"--version" => Self::Version,
+            [word] if word == b"get" => Self::Get,
+            [word, body] if word == b"patch" && is_object(body) => Self::Patch(body.clone()),
+            [first, ..] if first.starts_with(b"--") => {
+                Self::Executor(Arguments::Flags(Flags::read(arguments)))
+            }
+            command => Self::Executor(Arguments::Command(command.to_vec())),
+        }
+    }
+}
+
+/// Whether a text is meant as a JSON object; the command of some app is not.
+fn is_object(text: &[u8]) -> bool {
+    let text = json::without_mark(text).trim_ascii_start();
+    text.starts_with(b"{")
+}
+
+// === impl Flags ===
+
+impl Flags {
+    /// Reads `--flag=value`, `--flag value`, `--flag` and `--no-flag`.
+    fn read(arguments: &[Vec<u8>]) -> Result<Self, Refusal> {
+        let mut flags = Self::default();
+        let mut seen = BTreeSet::new();
+        let mut unsupported = Vec::new();
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            let (name, mut value) = split(argument);
+            let Some(meaning) = meaning(&name) else {
+                return Err(unknown(argument, &name));
+            };
+            if !seen.insert(name.clone()) {
+                return Err(Refusal(format!("the agent's flag --{name} is given twice")));
+            }
+            let takes = match meaning {
+                Meaning::TaskEnvironment | Meaning::Unsupported => Takes::Value,
+                Meaning::Harmless(takes) => takes,
+            };
+            let next = rest.as_slice().first();
+            if value.is_none()
+                && takes == Takes::Value
+                && let Some(next) = next.filter(|next| !next.starts_with(b"--"))
+            {
+                value = Some(next);
+                rest.next();
+            }
+            match (meaning, value) {
+                (Meaning::TaskEnvironment, Some(json)) => flags.read_environment(json)?,
+                (Meaning::TaskEnvironment, None) => {
+                    return Err(Refusal(format!("the agent's flag --{name} has no value")));
+                }
+                (Meaning::Unsupported, _) => unsupported.push(format!("--{name}")),
+                (Meaning::Harmless(_), _) => {}
+            }
+        }
+        match unsupported.is_empty() {
+            true => Ok(flags),
+            false => Err(Refusal(format!(
+                "the agent asks for {}, which cook-executor does not support: {REMEDY}",
+                unsupported.join(", ")
+            ))),
+        }
+    }
+
+    /// Reads `{"variables": [{"name": "...", "value": "..."}]}`. No text of a value stands in an error:
+    /// it may be a secret.
+    fn read_environment(&mut self, text: &[u8]) -> Result<(), Refusal> {
+        const FLAG: &str = "--task_environment";
+        let wrong = |what: &str, wanted: &str, found: &Json| {
+            Refusal(format!("{what} must be {wanted}, found {}", kind(found)))
+        };
+        let value = json::read(text, Grammar::Strict)
+            .map_err(|error| Refusal(format!("{FLAG} is not valid JSON: {error}")))?;
+        let Json::Object(object) = &value else {
+            return Err(wrong(FLAG, "a JSON object", &value));
+        };
+        let variables = match object.get("variables") {
+            None | Some(Json::Null) => return Ok(()),
+            Some(Json::Array(variables)) => variables,
+            Some(other) => {
+                let what = format!("{FLAG}: variables");
+                return Err(wrong(&what, "an array of variables", other));
+            }
+        };
+        for (index, variable) in variables.iter().enumerate() {
+            let place = format!("{FLAG}: variables[{index}]");
+            let Json::Object(variable) = variable else {
+                return Err(wrong(&place, "an object", variable));
+            };
+            let text = |key: &str| text_of(variable, key, &place);
+            let name = text("name")?.unwrap_or_default();
+            if text("type")? == Some("SECRET") {
+                self.unresolved.push(truncate(name, MAX_QUOTED));
+                continue;
+            }
+            let value = text("value")?.unwrap_or_default();
+            let checked = Name::new(name).and_then(|name| Ok((name, Value::new(value)?)));
+            self.environment.push(checked.map_err(|invalid| {
+                let name = truncate(name, MAX_QUOTED);
+                Refusal(format!("{place} ({name:?}) is invalid: {invalid}"))
+            })?);
+        }
+        Ok(())
+    }
+}
+
+/// A member that is a text, or not there.
+fn text_of<'a>(
+    object: &'a Map<String, Json>,
+    key: &str,
+    place: &str,
+) -> Result<Option<&'a str>, Refusal> {
+    match object.get(key) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(other) => Err(Refusal(format!(
+            "{place}.{key} must be a string, found {}",
+            kind(other)
+        ))),
+    }
+}
+
+/// A flag's name, with underscores as Mesos prints them, and the value that stands in the same argument.
+fn split(argument: &[u8]) -> (String, Option<&[u8]>) {
+    let flag = argument.strip_prefix(b"--").unwrap_or_default();
+    let equals = flag.iter().position(|byte| *byte == b'=');
+    let (name, value) = match equals {
+        Some(at) => (&flag[..at], Some(&flag[at + 1..])),
+        None => (flag, None),
+    };
+    let name = String::from_utf8_lossy(name).replace('-', "_");
+    (name, value)
+}
+
+fn meaning(name: &str) -> Option<Meaning> {
+    Some(match name {
+        "task_environment" => Meaning::TaskEnvironment,
+        "rootfs"
+        | "user"
+        | "working_directory"
+        | "task_command"
+        | "capabilities"
+        | "bounding_capabilities"
+        | "effective_capabilities"
+        | "task_launch_info"
+        | "task_supplementary_groups"
+        | "tty_slave_path" => Meaning::Unsupported,
+        // Where Mesos' own programs are, and what an image's sandbox would be called.
+        "launcher_dir" | "sandbox_directory" => Meaning::Harmless(Takes::Value),
+        // How Mesos' own program logs (`src/logging/flags.cpp`).
+        "logging_level" | "log_dir" | "logbufsecs" | "external_log_file" => {
+            Meaning::Harmless(Takes::Value)
+        }
+        "quiet" | "no_quiet" | "initialize_driver_logging" | "no_initialize_driver_logging" => {
+            Meaning::Harmless(Takes::Nothing)
+        }
+        _ => return None,
+    })
+}
+
+/// Names what is no flag that an agent is known to pass. Its value may be anything, and is left out.
+fn unknown(argument: &[u8], name: &str) -> Refusal {
+    let quoted = match argument.starts_with(b"--") {
+        true => truncate(&format!("--{name}"), MAX_QUOTED),
+        false => truncate(&String::from_utf8_lossy(argument), MAX_QUOTED),
+    };
+    Refusal(format!(
+        "the argument {quoted:?} is unknown: an agent's flag that is not understood could change what the \
+         task runs"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Started {
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|one| one.as_bytes().to_vec())
+            .collect();
+        Started::read(&arguments)
+    }
+
+    fn flags(arguments: &[&str]) -> Result<Flags, String> {
+        match read(arguments) {
+            Started::Executor(Arguments::Flags(flags)) => flags.map_err(|refusal| refusal.0),
+            other => panic!("{arguments:?}: {other:?}"),
+        }
+    }
+
+    fn command(arguments: &[&str]) -> Started {
+        let words = arguments.iter().map(|word| word.as_bytes().to_vec());
+        Started::Executor(Arguments::Command(words.collect()))
+    }
+
+    #[test]
+    fn only_exact_words_make_it_something_else_than_an_executor() {
+        assert_eq!(read(&["--help"]), Started::Help);
+        assert_eq!(read(&["--version"]), Started::Version);
+        assert_eq!(read(&["get"]), Started::Get);
+        for body in ["{}", " \n{progress: 1}", "\u{feff}{", "{nonsense"] {
+            let patch = Started::Patch(body.as_bytes().to_vec());
+            assert_eq!(read(&["patch", body]), patch);
+        }
+        for words in [
+            &[][..],
+            &["get", "rich"],
+            &["patch"],
+            &["patch", ""],
+            &["patch", "progress: 1"],
+            &["patch", "[{}]"],
+            &["patch", "{}", "{}"],
+            &["Get"],
+            &["help"],
+            &["-v"],
+            &["sleep", "1000"],
+            &[""],
+        ] {
+            assert_eq!(read(words), command(words));
+        }
+    }
+
+    #[test]
+    fn a_flag_that_changes_where_as_whom_or_what_is_run_is_named() {
+        for name in [
+            "rootfs",
+            "user",
+            "working_directory",
+            "task_command",
+            "capabilities",
+            "bounding_capabilities",
+            "effective_capabilities",
+            "task_launch_info",
+            "task_supplementary_groups",
+            "tty_slave_path",
+        ] {
+            let (with_value, dashes) = (format!("--{name}=x"), format!("--{name}"));
+            let dashes = dashes.replace('_', "-").replacen("--", "--", 1);
+            let empty = format!("--{name}=");
+            for arguments in [
+                &[with_value.as_str()][..],
+                &["--launcher_dir=/x", &with_value],
+                &[&dashes, "x"],
+                &[&dashes],
+                &[&empty],
+            ] {
+                let text = flags(arguments).expect_err(name);
+                let start = format!("the agent asks for --{name}, which");
+                assert!(text.starts_with(&start), "{arguments:?}: {text}");
+            }
+        }
+        let several = flags(&["--rootfs=/r", "--launcher_dir", "/x", "--user=u"]);
+        assert!(several.is_err_and(|text| text.contains("--rootfs, --user, which")));
+    }
+
+    #[test]
+    fn harmless_flags_are_known_by_name_and_all_others_are_refused() {
+        for arguments in [
+            &["--launcher_dir=/usr/libexec/mesos"][..],
+            &["--launcher_dir", "/usr/libexec/mesos"],
+            &["--sandbox_directory=/mnt/mesos/sandbox", "--quiet"],
+            &["--no-quiet", "--logging_level=INFO", "--logbufsecs=0"],
+        ] {
+            assert_eq!(flags(arguments), Ok(Flags::default()), "{arguments:?}");
+        }
+        for (arguments, quoted) in [
+            (&["--override", "x"][..], "--override"),
+            (&["--user_name=secret"], "--user_name"),
+            (&["--no-rootfs"], "--no_rootfs"),
+            (&["--"], "--"),
+            (&["--version", "--help"], "--version"),
+            (&["--launcher_dir=/x", "sleep", "1000"], "sleep"),
+            (&["--quiet", "x"], "x"),
+        ] {
+            let text = flags(arguments).expect_err(quoted);
+            let start = format!("the argument {quoted:?} is unknown");
+            assert!(text.starts_with(&start), "{arguments:?}: {text}");
+        }
+        let twice = flags(&["--launcher_dir=/x", "--launcher-dir=/y"]);
+        assert_eq!(
+            twice,
+            Err("the agent's flag --launcher_dir is given twice".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_tasks_environment_is_read_and_told_to_nobody() {
+        let json = "\u{feff}{\"variables\": [{\"name\": \"A\", \"value\": \"secret\", \"type\": \"VALUE\"}, \
+                    {\"name\": \"B\"}, {\"name\": \"C\", \"type\": \"SECRET\", \"secret\": {}}]}";
+        let pair = |name: &str, value: &str| {
+            let name = Name::new(name).expect("valid");
+            (name, Value::new(value).expect("valid"))
+        };
+        let wanted = Flags {
+            environment: vec![pair("A", "secret"), pair("B", "")],
+            unresolved: vec!["C".to_owned()],
+        };
+        for arguments in [
+            &[&*format!("--task_environment={json}")][..],
+            &["--task-environment", json],
+        ] {
+            assert_eq!(flags(arguments), Ok(wanted.clone()));
+        }
+        for none in ["{}", r#"{"variables": []}"#, r#"{"variables": null}"#] {
+            let argument = format!("--task_environment={none}");
+            assert_eq!(flags(&[&argument]), Ok(Flags::default()));
+        }
+        for (json, words) in [
+            (
+                "",
+                "is not valid JSON: EOF while parsing a value at line 1 column 0",
+            ),
+            ("{\"variables\"", "is not valid JSON: EOF"),
+            ("[]", "must be a JSON object, found an array"),
+            (
+                r#"{"variables": {}}"#,
+                ": variables must be an array of variables, found an object",
+            ),
+            (
+                r#"{"variables": ["A=secret"]}"#,
+                ": variables[0] must be an object, found a string",
+            ),
+            (
+                r#"{"variables": [{"name": "A", "value": 5}]}"#,
+                ": variables[0].value must be a string, found a number",
+            ),
+            (
+                r#"{"variables": [{"name": "A"}, {"value": "secret"}]}"#,
+                ": variables[1] (\"\") is invalid: the name of a variable must not be empty",
+            ),
+            (
+                r#"{"variables": [{"name": "A=B", "value": "secret"}]}"#,
+                ": variables[0] (\"A=B\") is invalid: the name of a variable must not contain '='",
+            ),
+        ] {
+            let text = flags(&[&format!("--task_environment={json}")]).expect_err(json);
+            let start = format!(
+                "--task_environment{}{words}",
+                if words.starts_with(':') { "" } else { " " }
+            );
+            assert!(text.starts_with(&start), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+        let missing = flags(&["--task_environment", "--launcher_dir=/x"]);
+        assert_eq!(
+            missing,
+            Err("the agent's flag --task_environment has no value".to_owned())
+        );
+    }
+}
