@@ -1,32 +1,37 @@
-//! `cook-executor`: started by a Mesos agent in a task's sandbox, without arguments.
+//! `cook-executor`: started by a Mesos agent in a task's sandbox; in a task's command, a client of it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cook_executor::codec::mesos::event::ENDPOINT;
+use cook_executor::codec::mesos::arguments::{Arguments, Started};
 use cook_executor::core::effect::ExitStatus;
-use cook_executor::core::lifecycle::PHASE;
+use cook_executor::core::variables;
 use cook_executor::shell::config::Config;
 use cook_executor::shell::runtime;
 use cook_executor::world::client::{self, Request};
 use cook_executor::world::log::{self, ENDING, Log, complain};
 use cook_executor::world::memory;
 use cook_executor::world::process::signals;
+use cook_executor::world::random;
 use no_backtrace as _;
 
 const HELP: &str = r#"cook-executor: a Mesos executor with before and after commands and a task API
 
-A Mesos agent starts it, without arguments, as the executor of one task. Give its
-URI to your framework; see README.md. To try a job without Mesos: cook-local.
+A Mesos agent starts it as the executor of one task. Give its URI to your
+framework; see README.md. To try a job without Mesos: cook-local.
 
   --version     print the version
   --help        print this
 
-In a command, where EXECUTOR_ENDPOINT is set, it is a client of the task API:
+In a task's command, where EXECUTOR_ENDPOINT is set, it is a client of the task API:
   "$EXECUTOR_BIN" get                      print what is known about the task
   "$EXECUTOR_BIN" patch '{"progress": 10}' report; the exit status is 1 on an error
+
+With any other arguments it is an executor: flags of an agent (--launcher_dir=...)
+are obeyed or refused, anything else is the command of a task that has none.
 
 Environment (more in README.md):
   EXECUTOR_LOG_LEVEL           DEBUG, INFO (default), WARNING or ERROR
@@ -50,21 +55,14 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    // Schedulers append arguments of their own, such as the task's command (Marathon): only these
-    // are for us.
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
-    let endpoint = std::env::var(ENDPOINT);
-    match (arguments.as_slice(), endpoint) {
-        ([flag], _) if flag == "--version" => print(concat!(env!("CARGO_PKG_VERSION"), "\n")),
-        ([flag], _) if flag == "--help" => print(HELP),
-        ([word], Ok(endpoint)) if word == "get" => ask(&endpoint, &Request::Get),
-        ([word, body], Ok(endpoint)) if word == "patch" => ask(&endpoint, &Request::Patch(body)),
-        // A second executor would take the first one's place at the agent, and end its task.
-        _ if std::env::var_os(PHASE).is_some() => {
-            complain("in a command, use it as: get, or: patch '{\"progress\": 10}'");
-            ExitCode::from(USAGE)
-        }
-        _ => run(started),
+    let arguments = std::env::args_os().skip(1).map(OsString::into_vec);
+    let arguments: Vec<Vec<u8>> = arguments.collect();
+    match Started::read(&arguments) {
+        Started::Version => print(concat!(env!("CARGO_PKG_VERSION"), "\n")),
+        Started::Help => print(HELP),
+        Started::Get => ask(&Request::Get),
+        Started::Patch(body) => ask(&Request::Patch(OsStr::from_bytes(&body))),
+        Started::Executor(arguments) => run(arguments, started),
     }
 }
 
@@ -76,7 +74,15 @@ fn print(text: &str) -> ExitCode {
 }
 
 /// In a command: prints the answer of the task API, on stderr if it is an error.
-fn ask(endpoint: &str, request: &Request) -> ExitCode {
+fn ask(request: &Request) -> ExitCode {
+    let name = variables::ENDPOINT;
+    let Some(endpoint) = std::env::var_os(name) else {
+        complain(&format!(
+            "{name} is not set: get and patch ask the task API, from a task's command"
+        ));
+        return ExitCode::FAILURE;
+    };
+    let endpoint = &*endpoint.to_string_lossy();
     match client::ask(endpoint, request) {
         Ok(answer) if (200..300).contains(&answer.status) => print(&answer.text()),
         Ok(answer) => {
@@ -93,19 +99,33 @@ fn ask(endpoint: &str, request: &Request) -> ExitCode {
     }
 }
 
-fn run(started: Instant) -> ExitCode {
-    let signals = signals::survive();
-    let mut seed = [0; 16];
-    if let Err(error) = rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()) {
-        complain(&format!("failed to get random bytes: {error}"));
-        return ExitCode::FAILURE;
+/// Whether this is a command of the very task that an executor with these ids would serve: a second executor
+/// would take the first one's place at the agent, and end its task.
+fn is_inside_its_own_task() -> bool {
+    let get = std::env::var_os;
+    let ids = get(variables::FRAMEWORK_ID).zip(get(variables::EXECUTOR_ID));
+    let own = ids.map(|(framework, executor)| variables::of(&framework, &executor));
+    own.is_some() && get(variables::OF) == own
+}
+
+fn run(arguments: Arguments, started: Instant) -> ExitCode {
+    if is_inside_its_own_task() {
+        complain("in a command, use it as: get, or: patch '{\"progress\": 10}'");
+        return ExitCode::from(USAGE);
     }
-    let config = match Config::read(std::env::vars_os(), seed) {
+    let signals = signals::survive();
+    let seed = match random::seed() {
+        Ok(seed) => seed,
+        Err(error) => {
+            complain(&format!("the kernel gives no random bytes: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let config = match Config::read(std::env::vars_os(), arguments, seed) {
         Ok(config) => config,
         Err(missing) => {
             complain(&format!(
-                "failed to {missing}: it is started by a Mesos agent; to try a job without one, \
-                 see cook-local"
+                "{missing}: it is started by a Mesos agent; to try a job without one, use cook-local"
             ));
             return ExitCode::FAILURE;
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Reads a Mesos duration such as `5secs`, `1.5hrs` or `0ns`
-/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one.
+/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one. One that is longer than a
+/// [`Duration`] is the longest.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u128); 8] = [
         ("ns", 1),
@@ -19,12 +20,13 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(split);
     let (_, nanoseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let (parts, scale) = decimal(number)?;
-    let total = parts.checked_mul(*nanoseconds)? / u128::from(scale);
-    u64::try_from(total).ok().map(Duration::from_nanos)
+    let total = parts.saturating_mul(*nanoseconds) / u128::from(scale);
+    let whole = u64::try_from(total).map(Duration::from_nanos);
+    Some(whole.unwrap_or(Duration::MAX))
 }
 
-/// Reads a decimal number such as `5`, `1.5` or `.5`: its digits, and what they are to be divided by. The
-/// standard library's way to read a floating point number would cost 14 kB of tables.
+/// Reads a decimal number such as `5`, `1.5` or `.5`: its digits, and what they are to be divided by. A whole
+/// part of more than 64 bits counts as 2^64 - 1. The standard library's way to read a floating point number would cost 14 kB of tables.
 pub fn decimal(text: &str) -> Option<(u128, u64)> {
     /// More digits of a fraction than this are below a nanosecond of a week.
     const MAX_FRACTION: usize = 15;
@@ -36,7 +38,8 @@ pub fn decimal(text: &str) -> Option<(u128, u64)> {
     let fraction = &fraction[..fraction.len().min(MAX_FRACTION)];
     let digits = |text: &str| match text.is_empty() {
         true => Some(0),
-        false => text.parse::<u64>().ok(),
+        // Only digits: nothing but their number can be wrong.
+        false => Some(text.parse::<u64>().unwrap_or(u64::MAX)),
     };
     let scale = 10_u64.pow(fraction.len() as u32);
     let parts = u128::from(digits(whole)?) * u128::from(scale) + u128::from(digits(fraction)?);
@@ -67,9 +70,23 @@ mod tests {
             "corrupt-value",
             "1e9secs",
             ".secs",
-            "99999999999999999999weeks",
+            "1e400secs",
+            "infsecs",
+            "nansecs",
+            "+1secs",
         ] {
             assert_eq!(seconds(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_duration_is_the_longest() {
+        for text in [
+            "99999999999999999999weeks",
+            "18446744073709551616ns",
+            "999999.9weeks",
+        ] {
+            assert_eq!(parse_duration(text), Some(Duration::MAX), "{text}");
         }
     }
 }

@@ -1,124 +1,321 @@
-//! Tasks that cannot be run: each gets TASK_ERROR with a message that a user understands, and nothing
-//! is started.
+//! Tasks that cannot be run: each gets TASK_ERROR with a message that says what is wrong, where, and what
+//! would be right, and nothing is started. Every such message stands here, whole.
 
 use crate::support::{Run, Setup, TASK, wait_for_word};
-use cook_mesos::messages::{TaskInfo, TaskState};
-use serde_json::json;
+use cook_mesos::messages::{CommandInfo, Environment, TaskInfo, TaskState, Variable};
+use serde_json::{Value, json};
 
 /// `REASON_TASK_INVALID`.
 const TASK_INVALID: i32 = 14;
 
-/// Checks that the task of this run is refused with these words, in any case, in the message.
+/// Checks that the task of this run is refused with this message, and that nothing was started.
 #[track_caller]
-fn check(run: &Run, words: &[&str]) {
+fn check(run: &Run, message: &str) {
     let ended = run.finish();
     assert_eq!(ended.state, TaskState::Error, "{}", run.transcript());
     assert_eq!(ended.reason, Some(TASK_INVALID));
     assert!(!ended.states.contains(&TaskState::Running));
-    let message = ended.message.to_lowercase();
-    for word in words {
-        let word = word.to_lowercase();
-        assert!(
-            message.contains(&word),
-            "no {word:?} in {:?}",
-            ended.message
-        );
-    }
+    assert_eq!(ended.message, message);
     assert!(run.order().is_empty(), "something was started");
 }
 
-/// A task with this `data`.
-fn run_with_data(data: &[u8]) -> Run {
-    let run = Setup::new().start();
-    run.agent.launch(TaskInfo {
-        data: Some(data.to_vec()),
+/// A task with this `data` and nothing else.
+fn task(run: &Run, data: Option<&[u8]>) -> TaskInfo {
+    TaskInfo {
+        data: data.map(<[u8]>::to_vec),
         ..run.task(TASK, &json!({}))
-    });
-    run
-}
-
-#[test]
-fn a_task_without_any_command_is_refused() {
-    let run = Setup::new().start();
-    run.agent.launch(TaskInfo {
-        data: None,
-        ..run.task(TASK, &json!({}))
-    });
-    check(&run, &["command"]);
-}
-
-#[test]
-fn data_that_is_no_json_object_is_refused() {
-    check(
-        &run_with_data(b"{\"command\": \"echo x >> order\""),
-        &["JSON"],
-    );
-    check(&run_with_data(b"echo x >> order"), &["JSON"]);
-    check(&run_with_data(b"\xff\xfe"), &[]);
-    check(&run_with_data(b"[]"), &["object"]);
-    check(&run_with_data(b"\"echo x >> order\""), &["object"]);
-}
-
-#[test]
-fn a_command_that_is_missing_blank_or_no_string_is_refused() {
-    for job in [
-        json!({}),
-        json!({"before_commands": [{"value": "echo x >> order"}]}),
-        json!({"command": ""}),
-        json!({"command": " \t\n"}),
-        json!({"command": 5}),
-        json!({"command": ["echo x >> order"]}),
-    ] {
-        check(&Run::start(job), &["command"]);
     }
 }
 
 #[test]
-fn hooks_of_a_wrong_shape_are_refused_with_the_place_of_the_fault() {
+fn data_that_is_no_job_is_refused() {
+    const NOTHING: &str = "the task has no command: put {\"command\": \"...\"} into its data";
+    for (data, message) in [
+        (None, NOTHING),
+        (Some(&b""[..]), NOTHING),
+        (Some(b" \n\t"), NOTHING),
+        (Some(b"\xef\xbb\xbf"), NOTHING),
+        (Some(b"{}"), NOTHING),
+        (Some(b"{\"command\": null}"), NOTHING),
+        (Some(b"{\"cmd\": \"echo x >> order\"}"), NOTHING),
+        (
+            Some(b"{\"before_commands\": [], \"after_commands\": null}"),
+            NOTHING,
+        ),
+        (
+            Some(b"{\"command\": \"echo x >> order\""),
+            "the task's data is not valid JSON: EOF while parsing an object at line 1 column 28",
+        ),
+        (
+            Some(b"{\"command\":\n \"echo x >> order\",}"),
+            "the task's data is not valid JSON: trailing comma at line 2 column 20",
+        ),
+        (
+            Some(b"{command: \"echo x >> order\"}"),
+            "the task's data is not valid JSON: key must be a string at line 1 column 2",
+        ),
+        (
+            Some(b"echo x >> order"),
+            "the task's data is not valid JSON: expected value at line 1 column 1",
+        ),
+        (
+            Some(b"\xff\xfe{\0"),
+            "the task's data is not valid JSON: it is UTF-16, and must be UTF-8",
+        ),
+        (
+            Some(b"{\"command\": \"echo caf\xe9 >> order\"}"),
+            "the task's data is not valid JSON: invalid unicode code point at line 1 column 22: found the byte \
+             0xE9, which is not UTF-8",
+        ),
+        (
+            Some(b"{\"command\":\xc2\xa0\"echo x >> order\"}"),
+            "the task's data is not valid JSON: expected value at line 1 column 13: found U+00A0 (a no-break \
+             space)",
+        ),
+        (
+            Some(b"[]"),
+            "the task's data must be a JSON object, found an array",
+        ),
+        (
+            Some(b"\"echo x >> order\""),
+            "the task's data must be a JSON object, found a string",
+        ),
+        (
+            Some(b"null"),
+            "the task's data must be a JSON object, found null",
+        ),
+    ] {
+        let run = Setup::new().start();
+        run.agent.launch(task(&run, data));
+        check(&run, message);
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_job_is_refused_with_its_place_and_what_would_be_right() {
     let good = json!({"value": "echo x >> order"});
-    for (hooks, words) in [
-        (json!("echo x >> order"), vec!["before_commands"]),
-        (json!({"value": "echo x >> order"}), vec!["before_commands"]),
-        (json!(["echo x >> order"]), vec!["before_commands"]),
-        (json!([good, {}]), vec!["before_commands", "1", "value"]),
+    let hooks = |hooks: Value| json!({"command": "echo x >> order", "before_commands": hooks});
+    let allowed = "allowed are \"value\", \"guard\", \"async\" and \"timeout\"";
+    for (job, message) in [
+        (json!({"command": ""}), "command must not be blank".to_owned()),
+        (json!({"command": " \t\n"}), "command must not be blank".to_owned()),
+        (json!({"command": "a\0b"}), "command must not contain a NUL byte".to_owned()),
+        (json!({"command": 5}), "command must be a string, found a number".to_owned()),
+        (json!({"command": ["x"]}), "command must be a string, found an array".to_owned()),
+        (json!({"command": true}), "command must be a string, found true or false".to_owned()),
         (
-            json!([good, {"value": 5}]),
-            vec!["before_commands", "1", "value"],
+            json!({"Command": "echo x >> order"}),
+            "the task's data has the unknown key \"Command\": did you mean \"command\"?".to_owned(),
         ),
         (
-            json!([good, {"value": "  "}]),
-            vec!["before_commands", "1", "value"],
+            json!({"command": "echo x >> order", "before-comands": []}),
+            "the task's data has the unknown key \"before-comands\": did you mean \"before_commands\"?"
+                .to_owned(),
         ),
         (
-            json!([good, {"value": "true", "guard": "yes"}]),
-            vec!["before_commands", "1", "guard"],
+            json!({"command": "echo x >> order", "afterCommands": []}),
+            "the task's data has the unknown key \"afterCommands\": did you mean \"after_commands\"?"
+                .to_owned(),
         ),
         (
-            json!([good, {"value": "true", "async": 1}]),
-            vec!["before_commands", "1", "async"],
+            hooks(json!("echo x >> order")),
+            "before_commands must be an array of commands, found a string".to_owned(),
+        ),
+        (
+            hooks(json!({"value": "echo x >> order"})),
+            "before_commands must be an array of commands, found an object".to_owned(),
+        ),
+        (
+            hooks(json!(["echo x >> order"])),
+            "before_commands[0] must be an object such as {\"value\": \"...\"}, found a string".to_owned(),
+        ),
+        (hooks(json!([good, {}])), "before_commands[1].value is missing".to_owned()),
+        (
+            hooks(json!([good, {"value": 5}])),
+            "before_commands[1].value must be a string, found a number".to_owned(),
+        ),
+        (
+            json!({"command": "echo x >> order", "after_commands": [{"value": null}]}),
+            "after_commands[0].value must be a string, found null".to_owned(),
+        ),
+        (
+            hooks(json!([good, {"value": "  "}])),
+            "before_commands[1].value must not be blank".to_owned(),
+        ),
+        (
+            hooks(json!([good, {"value": "\0"}])),
+            "before_commands[1].value must not contain a NUL byte".to_owned(),
+        ),
+        (
+            hooks(json!([{"value": "true", "guard": "yes"}])),
+            "before_commands[0].guard must be true or false, found a string".to_owned(),
+        ),
+        (
+            hooks(json!([{"value": "true", "async": 1}])),
+            "before_commands[0].async must be true or false, found a number".to_owned(),
+        ),
+        (
+            hooks(json!([{"value": "./acquire-lock.sh", "gaurd": true}])),
+            format!("before_commands[0] has the unknown key \"gaurd\" (did you mean \"guard\"?): {allowed}"),
+        ),
+        (
+            hooks(json!([{"value": "true", "Time-Out": 5}])),
+            format!("before_commands[0] has the unknown key \"Time-Out\" (did you mean \"timeout\"?): {allowed}"),
+        ),
+        (
+            hooks(json!([{"value": "true", "retries": 3}])),
+            format!("before_commands[0] has the unknown key \"retries\": {allowed}"),
+        ),
+        (
+            hooks(json!([{"value": "true", "timeout": "5"}])),
+            "before_commands[0].timeout must be a number of seconds, found a string".to_owned(),
+        ),
+        (
+            hooks(json!([{"value": "true", "timeout": 0}])),
+            "before_commands[0].timeout must be above 0 seconds, found 0".to_owned(),
+        ),
+        (
+            hooks(json!([{"value": "true", "timeout": -0.5}])),
+            "before_commands[0].timeout must be above 0 seconds, found -0.5".to_owned(),
+        ),
+        (
+            hooks(json!([{"value": "sleep 1", "timeout": 1e19}])),
+            "before_commands[0].timeout is too large: at most 1000000000 seconds, found 1e+19".to_owned(),
+        ),
+        (
+            hooks(json!([{"value": "sleep 1", "timeout": 1_000_000_001}])),
+            "before_commands[0].timeout is too large: at most 1000000000 seconds, found 1000000001".to_owned(),
         ),
     ] {
-        let job = json!({"command": "echo x >> order", "before_commands": hooks});
-        check(&Run::start(job), &words);
+        check(&Run::start(job), &message);
     }
-    let job = json!({"command": "echo x >> order", "after_commands": [{"value": null}]});
-    check(&Run::start(job), &["after_commands", "0", "value"]);
+}
+
+#[test]
+fn a_number_that_no_clock_can_hold_is_refused() {
+    let run = Setup::new().start();
+    let data =
+        br#"{"command": "echo x >> order", "after_commands": [{"value": "a", "timeout": 1e400}]}"#;
+    run.agent.launch(task(&run, Some(data)));
+    let message = "the task's data is not valid JSON: number out of range: it is too large at line 1 column 81";
+    check(&run, message);
 }
 
 #[test]
 fn hooks_in_the_environment_of_a_wrong_shape_are_refused_with_the_variables_name() {
-    for value in [
-        "[",
-        "{}",
-        r#"[{"value": ""}]"#,
-        r#"[{"value": "true", "guard": 1}]"#,
+    for (name, value, message) in [
+        (
+            "EXECUTOR_BEFORE_COMMANDS",
+            "[",
+            "EXECUTOR_BEFORE_COMMANDS is not valid JSON: EOF while parsing a list at line 1 column 1",
+        ),
+        (
+            "EXECUTOR_AFTER_COMMANDS",
+            "{}",
+            "EXECUTOR_AFTER_COMMANDS must be an array of commands, found an object",
+        ),
+        (
+            "EXECUTOR_DEFAULT_BEFORE_COMMANDS",
+            r#"[{"value": ""}]"#,
+            "EXECUTOR_DEFAULT_BEFORE_COMMANDS[0].value must not be blank",
+        ),
+        (
+            "EXECUTOR_DEFAULT_AFTER_COMMANDS",
+            r#"[{"value": "true", "guard": 1}]"#,
+            "EXECUTOR_DEFAULT_AFTER_COMMANDS[0].guard must be true or false, found a number",
+        ),
     ] {
-        let name = "EXECUTOR_BEFORE_COMMANDS";
         let run = Setup::new()
             .variable(name, value)
             .launch(json!({"command": "echo x >> order"}));
-        check(&run, &[name]);
+        check(&run, message);
     }
+}
+
+#[test]
+fn a_task_whose_command_or_environment_no_process_can_have_is_refused() {
+    let command = |value: &[u8], variable: &[u8]| CommandInfo {
+        value: Some(value.to_vec()),
+        environment: Some(Environment {
+            variables: vec![Variable {
+                name: variable.to_vec(),
+                value: Some(b"1".to_vec()),
+                kind: None,
+            }],
+        }),
+        ..CommandInfo::default()
+    };
+    for (command, message) in [
+        (
+            command(b"echo x >> order\0", b"A"),
+            "the task's command must not contain a NUL byte",
+        ),
+        (
+            command(b"echo x >> order", b""),
+            "the task's environment variable \"\" is invalid: the name of a variable must not be empty",
+        ),
+        (
+            command(b"echo x >> order", b"A=B"),
+            "the task's environment variable \"A=B\" is invalid: the name of a variable must not contain '='",
+        ),
+    ] {
+        let run = Setup::new().start();
+        run.agent.launch(TaskInfo {
+            command: Some(command),
+            ..task(&run, None)
+        });
+        check(&run, message);
+    }
+}
+
+/// Started as an agent starts its own command executor. The flags come to their meaning only at the LAUNCH:
+/// the framework is told of it by the task's end.
+#[test]
+fn flags_that_change_where_or_as_whom_a_task_runs_are_refused_by_name() {
+    let remedy = "which cook-executor does not support: run the task without a container image, terminal or \
+                  capabilities of its own, or with Mesos' own command executor";
+    let unknown = "an agent's flag that is not understood could change what the task runs";
+    for (arguments, message) in [
+        ("--rootfs=/", format!("the agent asks for --rootfs, {remedy}")),
+        ("--user=nobody", format!("the agent asks for --user, {remedy}")),
+        (
+            "--launcher_dir=/x --working_directory /tmp --task-launch-info={}",
+            format!("the agent asks for --working_directory, --task_launch_info, {remedy}"),
+        ),
+        ("--nonsense=secret", format!("the argument \"--nonsense\" is unknown: {unknown}")),
+        ("--no-launcher_dir", format!("the argument \"--no_launcher_dir\" is unknown: {unknown}")),
+        ("--launcher_dir=/x sleep 1", format!("the argument \"sleep\" is unknown: {unknown}")),
+        (
+            "--launcher_dir=/x --launcher_dir=/y",
+            "the agent's flag --launcher_dir is given twice".to_owned(),
+        ),
+        (
+            "--task_environment",
+            "the agent's flag --task_environment has no value".to_owned(),
+        ),
+        (
+            "--task_environment=secret",
+            "--task_environment is not valid JSON: expected value at line 1 column 1".to_owned(),
+        ),
+        (
+            r#"'--task_environment={"variables": [{"name": "A=B", "value": "secret"}]}'"#,
+            "--task_environment: variables[0] (\"A=B\") is invalid: the name of a variable must not contain '='"
+                .to_owned(),
+        ),
+    ] {
+        let run = Setup::new()
+            .prelude(format!("exec \"$0\" {arguments}"))
+            .launch(json!({"command": "echo x >> order"}));
+        check(&run, &message);
+        let log = run.sandbox.read("executor.log");
+        assert!(!log.contains("secret"), "{log}");
+    }
+    let run = Setup::new().prelude("exec \"$0\" ' '").start();
+    run.agent.launch(task(&run, None));
+    check(
+        &run,
+        "the command in the executor's arguments must not be blank",
+    );
 }
 
 #[test]
@@ -132,7 +329,8 @@ fn a_second_task_is_refused_while_the_first_goes_on() {
     run.agent.inspect(|journal| {
         let refused = journal.terminal_of("task-2").expect("waited for above");
         assert_eq!(refused.state(), TaskState::Error);
-        assert!(refused.message.is_some());
+        let message = "cook-executor runs one task, and has one already";
+        assert_eq!(refused.message.as_deref(), Some(message));
         assert_eq!(journal.terminal_of(TASK), None);
     });
     run.say("go");
@@ -146,8 +344,11 @@ fn a_group_of_two_tasks_is_refused_for_both() {
     let job = json!({"command": "echo x >> order"});
     let tasks = [TASK, "task-2"].map(|task_id| run.task(task_id, &job));
     run.agent.launch_group(tasks.to_vec());
-    check(&run, &[]);
+    let message = "cook-executor runs one task; this group has several";
+    check(&run, message);
     run.agent.inspect(|journal| {
-        assert_eq!(journal.states_of("task-2").last(), Some(&TaskState::Error));
+        let refused = journal.terminal_of("task-2").expect("both are refused");
+        assert_eq!(refused.state(), TaskState::Error);
+        assert_eq!(refused.message.as_deref(), Some(message));
     });
 }

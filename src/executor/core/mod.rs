@@ -14,3 +14,4 @@ pub mod plan;
 pub mod progress;
 pub mod request;
 pub mod session;
+pub mod variables;

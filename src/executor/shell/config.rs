@@ -1,17 +1,17 @@
-//! The environment that the agent and the scheduler set, read once: every name stands here and nowhere
-//! else.
+//! What the agent, the operator and the job have set in the environment, read once.
 //!
-//! What is malformed falls back to its default with a warning; only what the agent must have set is
-//! missed.
+//! What is malformed falls back to its default, and what is out of range to the nearest value that there
+//! can be, each with a warning; only what the agent must have set is missed.
 
 use std::ffi::{OsStr, OsString};
+use std::num::IntErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::Level;
 
+use crate::codec::mesos::arguments::Arguments;
 use crate::codec::mesos::call::Caller;
 use crate::codec::mesos::job::HookVariables;
 use crate::codec::tracking::pattern::Pattern;
@@ -19,7 +19,8 @@ use crate::core::environment::{Environment, Invalid, Name, Value};
 use crate::core::executor::Settings;
 use crate::core::progress::ProgressFile;
 use crate::core::session::Policy;
-use crate::words::units::Span;
+use crate::core::variables::{self, Class};
+use crate::words::units::{Span, truncate};
 use crate::world::address::Address;
 use crate::world::agent::Target;
 use crate::world::tracking::Rules;
@@ -35,6 +36,8 @@ pub struct Config {
     pub settings: Settings,
     /// Hooks that came by the environment.
     pub hooks: HookVariables,
+    /// What the program's arguments say.
+    pub arguments: Arguments,
     /// Where the log goes.
     pub sandbox: PathBuf,
     /// From which level on.
@@ -49,153 +52,136 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// The variables that the agent should have set and has not.
+/// What is wrong with the variables that the agent should have set, each in words.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Missing(pub Vec<&'static str>);
-
-const FRAMEWORK_ID: &str = "MESOS_FRAMEWORK_ID";
-const EXECUTOR_ID: &str = "MESOS_EXECUTOR_ID";
-const SLAVE_PID: &str = "MESOS_SLAVE_PID";
-const AGENT_ENDPOINT: &str = "MESOS_AGENT_ENDPOINT";
-const DOMAIN_SOCKET: &str = "MESOS_DOMAIN_SOCKET";
-const DIRECTORY: &str = "MESOS_DIRECTORY";
-const SANDBOX: &str = "MESOS_SANDBOX";
-const CHECKPOINT: &str = "MESOS_CHECKPOINT";
-const RECOVERY_TIMEOUT: &str = "MESOS_RECOVERY_TIMEOUT";
-const SUBSCRIPTION_BACKOFF_MAX: &str = "MESOS_SUBSCRIPTION_BACKOFF_MAX";
-const SHUTDOWN_GRACE_PERIOD: &str = "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD";
-const TOKEN: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
-const SSL_ENABLED: [&str; 2] = ["LIBPROCESS_SSL_ENABLED", "SSL_ENABLED"];
-
-const LOG_LEVEL: &str = "EXECUTOR_LOG_LEVEL";
-const MAX_MESSAGE_LENGTH: &str = "EXECUTOR_MAX_MESSAGE_LENGTH";
-const SAMPLE_INTERVAL_MS: &str = "PROGRESS_SAMPLE_INTERVAL_MS";
-const MAX_BYTES_READ_PER_LINE: &str = "EXECUTOR_MAX_BYTES_READ_PER_LINE";
-const MEMORY_USAGE_INTERVAL: &str = "EXECUTOR_MEMORY_USAGE_INTERVAL_SECS";
-const PROGRESS_REGEX: &str = "PROGRESS_REGEX_STRING";
-const PROGRESS_FILE_VARIABLE: &str = "EXECUTOR_PROGRESS_OUTPUT_FILE_ENV";
-const PROGRESS_FILE: &str = "EXECUTOR_PROGRESS_OUTPUT_FILE";
-const DEFAULT_PROGRESS_FILE: &str = "EXECUTOR_DEFAULT_PROGRESS_OUTPUT_NAME";
-const RESET_VARIABLES: &str = "EXECUTOR_RESET_VARS";
-const TEST_EXIT: &str = "EXECUTOR_TEST_EXIT";
-const PORT: &str = "EXECUTOR_PORT0";
-const BEFORE_COMMANDS: &str = "EXECUTOR_BEFORE_COMMANDS";
-const AFTER_COMMANDS: &str = "EXECUTOR_AFTER_COMMANDS";
-const DEFAULT_BEFORE_COMMANDS: &str = "EXECUTOR_DEFAULT_BEFORE_COMMANDS";
-const DEFAULT_AFTER_COMMANDS: &str = "EXECUTOR_DEFAULT_AFTER_COMMANDS";
+pub struct Missing(pub Vec<String>);
 
 /// Mesos' own defaults, for agents that do not set them.
 const DEFAULT_RECOVERY_TIMEOUT: Span = Span::saturating(Duration::from_secs(15 * 60));
 const DEFAULT_BACKOFF_MAX: Span = Span::saturating(Duration::from_secs(2));
 const DEFAULT_SHUTDOWN_GRACE: Span = Span::saturating(Duration::from_secs(5));
 
-/// Cook's defaults and least values.
-const DEFAULT_MESSAGE_LENGTH: u32 = 512;
-const LEAST_MESSAGE_LENGTH: u32 = 64;
-const DEFAULT_SAMPLE_INTERVAL_MS: u32 = 1000;
-const LEAST_SAMPLE_INTERVAL_MS: u32 = 100;
-const DEFAULT_LINE_LIMIT: u32 = 4096;
-const LEAST_LINE_LIMIT: u32 = 128;
-const DEFAULT_MEMORY_INTERVAL: u32 = 3600;
-const LEAST_MEMORY_INTERVAL: u32 = 30;
+/// A whole number: its variable, Cook's default and least value, and the most that makes sense.
+struct Number {
+    name: &'static str,
+    default: u32,
+    least: u32,
+    most: u32,
+}
+
+/// No request carries a longer message.
+const MESSAGE_LENGTH: Number = Number {
+    name: variables::MAX_MESSAGE_LENGTH,
+    default: 512,
+    least: 64,
+    most: 256 << 10,
+};
+
+/// At most a day between two messages: more would be no progress.
+const SAMPLE_INTERVAL: Number = Number {
+    name: variables::SAMPLE_INTERVAL_MS,
+    default: 1000,
+    least: 100,
+    most: 24 * 3600 * 1000,
+};
 
 /// Three files may each have so much of a line in memory, twice.
-const MOST_LINE_LIMIT: u32 = 64 << 10;
+const LINE_LIMIT: Number = Number {
+    name: variables::MAX_BYTES_READ_PER_LINE,
+    default: 4096,
+    least: 128,
+    most: 64 << 10,
+};
+
+/// At most as long as any [`Span`].
+const MEMORY_INTERVAL: Number = Number {
+    name: variables::MEMORY_USAGE_INTERVAL,
+    default: 3600,
+    least: 30,
+    most: 1_000_000_000,
+};
+
+/// Of a value that is not understood, a warning quotes no more.
+const MAX_QUOTED: usize = 64;
 
 // === impl Config ===
 
 impl Config {
-    /// Reads the variables of this process. `seed` is 16 random bytes.
+    /// Reads the variables of this process; `arguments` are its own, `seed` is 16 random bytes.
     ///
     /// # Errors
     ///
     /// Names the variables without which no agent can be reached.
     pub fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
+        arguments: Arguments,
         seed: [u8; 16],
     ) -> Result<Self, Missing> {
         let mut reader = Reader {
             environment: Environment::inherited(variables),
             warnings: Vec::new(),
         };
-        let address = Address::new(
-            reader.text(SLAVE_PID).as_deref(),
-            reader.text(AGENT_ENDPOINT).as_deref(),
-            reader.path(DOMAIN_SOCKET),
-        );
-        let (framework, executor) = (reader.text(FRAMEWORK_ID), reader.text(EXECUTOR_ID));
-        let (Some(framework), Some(executor), Some(address)) = (&framework, &executor, &address)
-        else {
-            let required = [
-                (FRAMEWORK_ID, framework.is_none()),
-                (EXECUTOR_ID, executor.is_none()),
-                ("MESOS_SLAVE_PID or MESOS_AGENT_ENDPOINT", address.is_none()),
-            ];
-            let missing = required.into_iter().filter(|(_, is_missing)| *is_missing);
-            return Err(Missing(missing.map(|(name, _)| name).collect()));
+        let address = reader.address();
+        let framework = reader.required(variables::FRAMEWORK_ID);
+        let executor = reader.required(variables::EXECUTOR_ID);
+        let (framework, executor, address) = match (framework, executor, address) {
+            (Ok(framework), Ok(executor), Ok(address)) => (framework, executor, address),
+            (framework, executor, address) => {
+                let problems = [framework.err(), executor.err(), address.err()];
+                return Err(Missing(problems.into_iter().flatten().collect()));
+            }
         };
-        reader.warn_of_tls(address);
+        reader.warn_of_tls(&address);
         let log_level = reader.log_level();
-        let directory = reader.text(DIRECTORY);
+        let directory = reader.text(variables::DIRECTORY);
         let policy = Policy {
-            checkpoint: matches!(reader.text(CHECKPOINT).as_deref(), Some("1" | "true")),
-            recovery_timeout: reader.duration(RECOVERY_TIMEOUT, DEFAULT_RECOVERY_TIMEOUT),
-            backoff_max: reader.duration(SUBSCRIPTION_BACKOFF_MAX, DEFAULT_BACKOFF_MAX),
+            checkpoint: reader.flag(variables::CHECKPOINT),
+            recovery_timeout: reader
+                .duration(variables::RECOVERY_TIMEOUT, DEFAULT_RECOVERY_TIMEOUT),
+            backoff_max: reader.duration(variables::SUBSCRIPTION_BACKOFF_MAX, DEFAULT_BACKOFF_MAX),
             spread: u32::from_le_bytes([seed[0], seed[1], seed[2], seed[3]]),
         };
-        let interval = reader.at_least(
-            SAMPLE_INTERVAL_MS,
-            DEFAULT_SAMPLE_INTERVAL_MS,
-            LEAST_SAMPLE_INTERVAL_MS,
-        );
-        let message_limit = reader.at_least(
-            MAX_MESSAGE_LENGTH,
-            DEFAULT_MESSAGE_LENGTH,
-            LEAST_MESSAGE_LENGTH,
-        );
+        let interval = reader.number(&SAMPLE_INTERVAL);
+        let message_limit = reader.number(&MESSAGE_LENGTH);
         let hooks = HookVariables {
-            before: reader.bytes(BEFORE_COMMANDS),
-            after: reader.bytes(AFTER_COMMANDS),
-            default_before: reader.bytes(DEFAULT_BEFORE_COMMANDS),
-            default_after: reader.bytes(DEFAULT_AFTER_COMMANDS),
+            before: reader.bytes(variables::BEFORE_COMMANDS),
+            after: reader.bytes(variables::AFTER_COMMANDS),
+            default_before: reader.bytes(variables::DEFAULT_BEFORE_COMMANDS),
+            default_after: reader.bytes(variables::DEFAULT_AFTER_COMMANDS),
         };
-        let line_limit = reader.at_least(
-            MAX_BYTES_READ_PER_LINE,
-            DEFAULT_LINE_LIMIT,
-            LEAST_LINE_LIMIT,
-        );
-        let memory_interval = reader.at_least(
-            MEMORY_USAGE_INTERVAL,
-            DEFAULT_MEMORY_INTERVAL,
-            LEAST_MEMORY_INTERVAL,
-        );
-        let sandbox = reader.path(SANDBOX).unwrap_or_else(|| PathBuf::from("."));
+        let line_limit = reader.number(&LINE_LIMIT);
+        let memory_interval = reader.number(&MEMORY_INTERVAL);
+        let sandbox = reader
+            .path(variables::SANDBOX)
+            .unwrap_or_else(|| PathBuf::from("."));
         Ok(Self {
             tracking: Rules {
                 pattern: reader.pattern(),
-                line_limit: line_limit.min(MOST_LINE_LIMIT) as usize,
+                line_limit: line_limit as usize,
                 sandbox: sandbox.clone(),
             },
             memory_interval: Duration::from_secs(memory_interval.into()),
             caller: Caller {
-                framework: framework.clone(),
+                framework,
                 executor: executor.clone(),
             },
             hooks,
+            arguments,
             log_level,
-            api_port: reader.number(PORT),
+            api_port: reader.port(),
             target: Target {
-                address: address.clone(),
+                address,
                 token: reader.take_token(),
             },
             settings: Settings {
-                shutdown_grace: reader.duration(SHUTDOWN_GRACE_PERIOD, DEFAULT_SHUTDOWN_GRACE),
+                shutdown_grace: reader
+                    .duration(variables::SHUTDOWN_GRACE_PERIOD, DEFAULT_SHUTDOWN_GRACE),
                 progress_interval: Duration::from_millis(interval.into()),
                 // At least 64, and u32 fits into every usize that Linux runs on.
                 message_limit: message_limit as usize,
-                progress_file: reader.progress_file(&sandbox, executor),
+                progress_file: reader.progress_file(&sandbox, &executor),
                 reset_variables: reader.reset_variables(),
-                test_exit: reader.number(TEST_EXIT),
+                test_exit: reader.test_exit(),
                 directory,
                 policy,
                 uuid_seed: seed,
@@ -211,7 +197,7 @@ impl Config {
 
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "find {} in the environment", self.0.join(", "))
+        f.write_str(&self.0.join(", "))
     }
 }
 
@@ -240,52 +226,151 @@ impl Reader {
         self.raw(name).map(PathBuf::from)
     }
 
+    fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     fn text(&mut self, name: &str) -> Option<String> {
         let value = self.raw(name)?;
         let text = value.to_str().map(str::to_owned);
         if text.is_none() {
-            self.warnings
-                .push(format!("ignored {name}: it is not UTF-8"));
+            self.warn(format!("ignored {name}: it is not UTF-8"));
         }
         text
     }
 
-    fn number<T: FromStr>(&mut self, name: &str) -> Option<T> {
-        let text = self.text(name)?;
-        let number = text.trim().parse().ok();
-        if number.is_none() {
-            self.warnings
-                .push(format!("ignored {name}: {text:?} is not such a number"));
+    /// What the agent must have set, or what is wrong with it.
+    fn required(&self, name: &str) -> Result<String, String> {
+        match self.environment.get(name).map(OsStr::to_str) {
+            None => Err(format!("{name} is not set")),
+            Some(None) => Err(format!("{name} is not UTF-8")),
+            Some(Some("")) => Err(format!("{name} is empty")),
+            Some(Some(text)) => Ok(text.to_owned()),
         }
-        number
     }
 
-    fn at_least(&mut self, name: &str, default: u32, least: u32) -> u32 {
-        let number = self.number(name).unwrap_or(default);
-        if number < least {
-            self.warnings
-                .push(format!("took {name} for {least}, the least that it can be"));
+    fn address(&self) -> Result<Address, String> {
+        const PID: &str = variables::SLAVE_PID;
+        const ENDPOINT: &str = variables::AGENT_ENDPOINT;
+        let (pid, endpoint) = (self.required(PID), self.required(ENDPOINT));
+        let text = |given: &Result<String, String>| given.clone().ok();
+        let socket = self.path(variables::DOMAIN_SOCKET);
+        let address = Address::new(text(&pid).as_deref(), text(&endpoint).as_deref(), socket);
+        address.ok_or_else(|| match (pid, endpoint) {
+            (Ok(pid), _) => {
+                let pid = truncate(&pid, MAX_QUOTED);
+                format!("{PID} is {pid:?}, not an agent's address such as slave(1)@10.0.0.1:5051")
+            }
+            (Err(_), Ok(endpoint)) => {
+                let endpoint = truncate(&endpoint, MAX_QUOTED);
+                format!("{ENDPOINT} is {endpoint:?}, not an address such as 10.0.0.1:5051")
+            }
+            (Err(pid), Err(_)) if self.environment.get(PID).is_some() => pid,
+            (Err(_), Err(endpoint)) if self.environment.get(ENDPOINT).is_some() => endpoint,
+            (Err(_), Err(_)) => format!("{PID} or {ENDPOINT} is not set"),
+        })
+    }
+
+    /// A whole number, as far as 64 bits have it: what is further off is out of every range too.
+    fn integer(&mut self, name: &str, instead: &str) -> Option<i64> {
+        let text = self.text(name)?;
+        match text.trim().parse::<i64>() {
+            Ok(number) => Some(number),
+            Err(error) => match error.kind() {
+                IntErrorKind::PosOverflow => Some(i64::MAX),
+                IntErrorKind::NegOverflow => Some(i64::MIN),
+                _ => {
+                    let text = truncate(&text, MAX_QUOTED);
+                    self.warn(format!("{name} is {text:?}, not a whole number; {instead}"));
+                    None
+                }
+            },
         }
-        number.max(least)
+    }
+
+    fn number(&mut self, number: &Number) -> u32 {
+        let Number {
+            name,
+            default,
+            least,
+            most,
+        } = *number;
+        let Some(given) = self.integer(name, &format!("using {default}")) else {
+            return default;
+        };
+        let (bound, words) = match given {
+            given if given < i64::from(least) => (least, "below the minimum of"),
+            given if given > i64::from(most) => (most, "above the maximum of"),
+            // Between two numbers of 32 bits.
+            given => return given as u32,
+        };
+        let text = self.text(name).unwrap_or_default();
+        let text = truncate(text.trim(), MAX_QUOTED);
+        self.warn(format!("{name} is {text}, {words} {bound}; using {bound}"));
+        bound
+    }
+
+    fn port(&mut self) -> Option<u16> {
+        let name = variables::PORT;
+        let number = self.integer(name, "using any port")?;
+        let port = u16::try_from(number).ok().filter(|port| *port > 0);
+        if port.is_none() {
+            self.warn(format!(
+                "{name} is not a port from 1 to 65535; using any port"
+            ));
+        }
+        port
+    }
+
+    fn test_exit(&mut self) -> Option<u8> {
+        let name = variables::TEST_EXIT;
+        let number = self.integer(name, "ignored")?;
+        let status = u8::try_from(number).ok();
+        if status.is_none() {
+            self.warn(format!(
+                "{name} is not an exit status from 0 to 255; ignored"
+            ));
+        }
+        status
+    }
+
+    /// As Mesos prints it; `true` is for people.
+    fn flag(&mut self, name: &str) -> bool {
+        match self.text(name).as_deref().map(str::trim) {
+            Some("1" | "true") => true,
+            None | Some("0" | "false" | "") => false,
+            Some(text) => {
+                let text = truncate(text, MAX_QUOTED);
+                self.warn(format!("{name} is {text:?}, not 0 or 1; using 0"));
+                false
+            }
+        }
     }
 
     fn duration(&mut self, name: &str, default: Span) -> Span {
         let Some(text) = self.text(name) else {
             return default;
         };
-        let length = parse_duration(text.trim()).map(Span::saturating);
-        length.unwrap_or_else(|| {
-            self.warnings.push(format!(
-                "took {name} for {:?}: {text:?} is not a duration such as 5secs",
-                default.get()
+        let (text, usual) = (text.trim(), default.get());
+        let Some(length) = parse_duration(text) else {
+            let text = truncate(text, MAX_QUOTED);
+            self.warn(format!(
+                "{name} is {text:?}, not a duration such as 5secs; using {usual:?}"
             ));
-            default
-        })
+            return default;
+        };
+        if Span::new(length).is_none() {
+            let (text, most) = (truncate(text, MAX_QUOTED), Span::MAX.get());
+            self.warn(format!(
+                "{name} is {text}, above the maximum of {most:?}; using {most:?}"
+            ));
+        }
+        Span::saturating(length)
     }
 
     /// Python's names, in any case.
     fn log_level(&mut self) -> Level {
-        let Some(text) = self.text(LOG_LEVEL) else {
+        let Some(text) = self.text(variables::LOG_LEVEL) else {
             return Level::INFO;
         };
         match text.trim().to_ascii_uppercase().as_str() {
@@ -294,9 +379,10 @@ impl Reader {
             "INFO" | "NOTSET" => Level::INFO,
             "DEBUG" | "TRACE" => Level::DEBUG,
             _ => {
-                let name = LOG_LEVEL;
-                self.warnings
-                    .push(format!("took {name} for INFO: {text:?} is not a level"));
+                let (name, text) = (variables::LOG_LEVEL, truncate(&text, MAX_QUOTED));
+                self.warn(format!(
+                    "{name} is {text:?}, not DEBUG, INFO, WARNING or ERROR; using INFO"
+                ));
                 Level::INFO
             }
         }
@@ -305,32 +391,44 @@ impl Reader {
     /// What progress looks like. An operator who wants no tracking sets it to nothing; what cannot be
     /// understood costs the progress, never the task.
     fn pattern(&mut self) -> Option<Pattern> {
-        let expression = match self.environment.get(PROGRESS_REGEX) {
+        let expression = match self.environment.get(variables::PROGRESS_REGEX) {
             None => return Some(Pattern::usual()),
             Some(empty) if empty.is_empty() => return None,
-            Some(_) => self.text(PROGRESS_REGEX)?,
+            Some(_) => self.text(variables::PROGRESS_REGEX)?,
         };
         let pattern = Pattern::new(&expression);
         if let Err(error) = &pattern {
-            self.warnings.push(format!(
-                "ignored what the task writes about its progress: {PROGRESS_REGEX} is \
-                 {expression:?}, {error}"
+            let (name, expression) = (variables::PROGRESS_REGEX, truncate(&expression, MAX_QUOTED));
+            self.warn(format!(
+                "ignored what the task writes about its progress: {name} is {expression:?}, {error}"
             ));
         }
         pattern.ok()
     }
 
     fn progress_file(&mut self, sandbox: &Path, executor: &str) -> ProgressFile {
-        let variable = match Name::new(self.bytes(PROGRESS_FILE_VARIABLE)) {
-            Ok(name) => name,
-            Err(Invalid::EmptyName) => own_name(PROGRESS_FILE),
+        let usual = || own_name(variables::PROGRESS_FILE);
+        let variable = match Name::new(self.bytes(variables::PROGRESS_FILE_VARIABLE)) {
+            Ok(name) => match variables::class_of(name.as_os_str()) {
+                None | Some(Class::ProgressFile) => name,
+                Some(_) => {
+                    self.warn(format!(
+                        "ignored {}: the variable that it names has another use",
+                        variables::PROGRESS_FILE_VARIABLE
+                    ));
+                    usual()
+                }
+            },
+            Err(Invalid::EmptyName) => usual(),
             Err(error) => {
-                self.warnings
-                    .push(format!("ignored {PROGRESS_FILE_VARIABLE}: {error}"));
-                own_name(PROGRESS_FILE)
+                self.warn(format!(
+                    "ignored {}: {error}",
+                    variables::PROGRESS_FILE_VARIABLE
+                ));
+                usual()
             }
         };
-        let name = self.path(DEFAULT_PROGRESS_FILE);
+        let name = self.path(variables::DEFAULT_PROGRESS_FILE);
         let name = name.unwrap_or_else(|| PathBuf::from(format!("{executor}.progress")));
         let path = sandbox.join(name).into_os_string().into_vec();
         ProgressFile {
@@ -340,31 +438,42 @@ impl Reader {
     }
 
     fn reset_variables(&mut self) -> Vec<Name> {
-        let list = self.bytes(RESET_VARIABLES);
+        let list = self.bytes(variables::RESET_VARIABLES);
         let names = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        names.filter_map(|name| Name::new(name).ok()).collect()
+        let (mut valid, mut invalid) = (Vec::new(), 0);
+        for name in names.filter(|name| !name.is_empty()) {
+            match Name::new(name) {
+                Ok(name) => valid.push(name),
+                Err(_) => invalid += 1,
+            }
+        }
+        if invalid > 0 {
+            self.warn(format!(
+                "{}: {invalid} of the names between the commas are not names of variables; ignored",
+                variables::RESET_VARIABLES
+            ));
+        }
+        valid
     }
 
     /// Takes the token out of what commands inherit.
     fn take_token(&mut self) -> Option<String> {
-        let token = self.text(TOKEN);
-        if let Ok(name) = Name::new(TOKEN) {
-            self.environment.unset(&name);
-        }
+        let name = variables::TOKEN;
+        let token = self.text(name);
+        self.environment.unset(&own_name(name));
         let is_printable = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
         if token.as_ref().is_some_and(|token| !is_printable(token)) {
-            self.warnings
-                .push(format!("ignored {TOKEN}: it is not printable ASCII"));
+            self.warn(format!("ignored {name}: it is not printable ASCII"));
         }
         token.filter(is_printable)
     }
 
     /// There is no TLS in here; an agent that insists on it will not understand us.
     fn warn_of_tls(&mut self, address: &Address) {
-        for name in SSL_ENABLED {
+        for name in [variables::SSL_ENABLED, variables::OLD_SSL_ENABLED] {
             let is_on = matches!(self.text(name).as_deref(), Some("1" | "true"));
             if is_on && address.socket.is_none() {
-                self.warnings.push(format!(
+                self.warn(format!(
                     "{name} is set, but cook-executor does not speak TLS: run the agent with \
                      --http_executor_domain_sockets or LIBPROCESS_SSL_SUPPORT_DOWNGRADE=true"
                 ));
@@ -380,6 +489,7 @@ fn own_name(name: &str) -> Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::variables::*;
 
     const REQUIRED: [(&str, &str); 3] = [
         (FRAMEWORK_ID, "f"),
@@ -387,26 +497,60 @@ mod tests {
         (SLAVE_PID, "slave(1)@127.0.0.1:5051"),
     ];
 
+    const NONE: Arguments = Arguments::Command(Vec::new());
+
     fn read(more: &[(&str, &str)]) -> Config {
         let all = REQUIRED.iter().chain(more);
         let variables = all.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        Config::read(variables, [1; 16]).expect("nothing is missing")
+        Config::read(variables, NONE, [1; 16]).expect("nothing is missing")
     }
 
     #[test]
     fn what_the_agent_must_set_is_missed_by_name() {
         let none: [(OsString, OsString); 0] = [];
-        let Err(missing) = Config::read(none, [0; 16]) else {
+        let Err(missing) = Config::read(none, NONE, [0; 16]) else {
             panic!("nothing is there");
         };
         assert_eq!(
             missing,
             Missing(vec![
-                FRAMEWORK_ID,
-                EXECUTOR_ID,
-                "MESOS_SLAVE_PID or MESOS_AGENT_ENDPOINT"
+                "MESOS_FRAMEWORK_ID is not set".to_owned(),
+                "MESOS_EXECUTOR_ID is not set".to_owned(),
+                "MESOS_SLAVE_PID or MESOS_AGENT_ENDPOINT is not set".to_owned(),
             ])
         );
+    }
+
+    #[test]
+    fn what_the_agent_has_set_and_nobody_can_use_is_said_as_it_is() {
+        for (name, value, problem) in [
+            (FRAMEWORK_ID, &b""[..], "MESOS_FRAMEWORK_ID is empty"),
+            (EXECUTOR_ID, b"\xff", "MESOS_EXECUTOR_ID is not UTF-8"),
+            (SLAVE_PID, b"", "MESOS_SLAVE_PID is empty"),
+            (
+                SLAVE_PID,
+                b"slave(1)@host:5051",
+                "MESOS_SLAVE_PID is \"slave(1)@host:5051\", not an agent's address such as \
+                 slave(1)@10.0.0.1:5051",
+            ),
+        ] {
+            let value = OsStr::from_bytes(value);
+            let all = REQUIRED
+                .iter()
+                .map(|(n, v)| (OsString::from(n), OsString::from(v)));
+            let variables = all.chain([(name.into(), value.to_owned())]);
+            let Err(Missing(problems)) = Config::read(variables, NONE, [0; 16]) else {
+                panic!("{name}={value:?}");
+            };
+            assert_eq!(problems, [problem]);
+        }
+        let endpoint = [REQUIRED[0], REQUIRED[1], (AGENT_ENDPOINT, "agent:5051")];
+        let variables = endpoint.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let Err(Missing(problems)) = Config::read(variables, NONE, [0; 16]) else {
+            panic!("no address");
+        };
+        let wanted = "MESOS_AGENT_ENDPOINT is \"agent:5051\", not an address such as 10.0.0.1:5051";
+        assert_eq!(problems, [wanted]);
     }
 
     #[test]
@@ -484,30 +628,132 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_falls_back_and_what_is_too_small_is_raised_with_a_warning() {
+    fn what_is_malformed_falls_back_with_a_warning_that_says_what_is_right() {
+        for (name, value, warning) in [
+            (
+                SHUTDOWN_GRACE_PERIOD,
+                "soon",
+                "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD is \"soon\", not a duration such as 5secs; using 5s",
+            ),
+            (
+                SHUTDOWN_GRACE_PERIOD,
+                "-5secs",
+                "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD is \"-5secs\", not a duration such as 5secs; using 5s",
+            ),
+            (
+                RECOVERY_TIMEOUT,
+                "99999999999999999999weeks",
+                "MESOS_RECOVERY_TIMEOUT is 99999999999999999999weeks, above the maximum of 1000000000s; \
+                 using 1000000000s",
+            ),
+            (
+                SAMPLE_INTERVAL_MS,
+                "5",
+                "PROGRESS_SAMPLE_INTERVAL_MS is 5, below the minimum of 100; using 100",
+            ),
+            (
+                SAMPLE_INTERVAL_MS,
+                "1e3",
+                "PROGRESS_SAMPLE_INTERVAL_MS is \"1e3\", not a whole number; using 1000",
+            ),
+            (
+                MAX_MESSAGE_LENGTH,
+                "99999999999999999999",
+                "EXECUTOR_MAX_MESSAGE_LENGTH is 99999999999999999999, above the maximum of 262144; using 262144",
+            ),
+            (
+                MAX_MESSAGE_LENGTH,
+                "-99999999999999999999",
+                "EXECUTOR_MAX_MESSAGE_LENGTH is -99999999999999999999, below the minimum of 64; using 64",
+            ),
+            (
+                MAX_MESSAGE_LENGTH,
+                "many",
+                "EXECUTOR_MAX_MESSAGE_LENGTH is \"many\", not a whole number; using 512",
+            ),
+            (
+                MAX_BYTES_READ_PER_LINE,
+                "1",
+                "EXECUTOR_MAX_BYTES_READ_PER_LINE is 1, below the minimum of 128; using 128",
+            ),
+            (
+                MAX_BYTES_READ_PER_LINE,
+                "65537",
+                "EXECUTOR_MAX_BYTES_READ_PER_LINE is 65537, above the maximum of 65536; using 65536",
+            ),
+            (
+                MEMORY_USAGE_INTERVAL,
+                "29.5",
+                "EXECUTOR_MEMORY_USAGE_INTERVAL_SECS is \"29.5\", not a whole number; using 3600",
+            ),
+            (
+                LOG_LEVEL,
+                "loud",
+                "EXECUTOR_LOG_LEVEL is \"loud\", not DEBUG, INFO, WARNING or ERROR; using INFO",
+            ),
+            (
+                PORT,
+                "99999",
+                "EXECUTOR_PORT0 is not a port from 1 to 65535; using any port",
+            ),
+            (
+                PORT,
+                "0",
+                "EXECUTOR_PORT0 is not a port from 1 to 65535; using any port",
+            ),
+            (
+                TEST_EXIT,
+                "256",
+                "EXECUTOR_TEST_EXIT is not an exit status from 0 to 255; ignored",
+            ),
+            (
+                TEST_EXIT,
+                "often",
+                "EXECUTOR_TEST_EXIT is \"often\", not a whole number; ignored",
+            ),
+            (
+                CHECKPOINT,
+                "yes",
+                "MESOS_CHECKPOINT is \"yes\", not 0 or 1; using 0",
+            ),
+            (
+                PROGRESS_FILE_VARIABLE,
+                "A=B",
+                "ignored EXECUTOR_PROGRESS_OUTPUT_FILE_ENV: the name of a variable must not contain '='",
+            ),
+            (
+                PROGRESS_FILE_VARIABLE,
+                "EXECUTOR_ENDPOINT",
+                "ignored EXECUTOR_PROGRESS_OUTPUT_FILE_ENV: the variable that it names has another use",
+            ),
+            (
+                RESET_VARIABLES,
+                "A,B=C",
+                "EXECUTOR_RESET_VARS: 1 of the names between the commas are not names of variables; ignored",
+            ),
+        ] {
+            assert_eq!(read(&[(name, value)]).warnings, [warning]);
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_becomes_the_nearest_value() {
         let config = read(&[
-            (SHUTDOWN_GRACE_PERIOD, "soon"),
-            (SAMPLE_INTERVAL_MS, "5"),
-            (MAX_MESSAGE_LENGTH, "many"),
-            (LOG_LEVEL, "loud"),
-            (PORT, "99999"),
-            (MAX_BYTES_READ_PER_LINE, "1"),
+            (SHUTDOWN_GRACE_PERIOD, "9999999999secs"),
+            (SAMPLE_INTERVAL_MS, "0"),
+            (MAX_MESSAGE_LENGTH, " 64 "),
+            (MAX_BYTES_READ_PER_LINE, "4294967296"),
             (MEMORY_USAGE_INTERVAL, "1"),
-            (TEST_EXIT, "often"),
-            (PROGRESS_FILE_VARIABLE, "A=B"),
         ]);
-        assert_eq!(config.settings.shutdown_grace.get(), Duration::from_secs(5));
+        assert_eq!(config.settings.shutdown_grace, Span::MAX);
         assert_eq!(
             config.settings.progress_interval,
             Duration::from_millis(100)
         );
-        assert_eq!(config.settings.message_limit, 512);
-        assert_eq!(config.log_level, Level::INFO);
-        assert_eq!(config.api_port, None);
-        assert_eq!(config.tracking.line_limit, 128);
+        assert_eq!(config.settings.message_limit, 64);
+        assert_eq!(config.tracking.line_limit, 65536);
         assert_eq!(config.memory_interval, Duration::from_secs(30));
-        assert_eq!(config.settings.test_exit, None);
-        assert_eq!(config.warnings.len(), 9, "{:?}", config.warnings);
+        assert_eq!(config.warnings.len(), 4, "{:?}", config.warnings);
     }
 
     #[test]

@@ -19,12 +19,13 @@ use tracing::{debug, info, warn};
 
 use crate::codec::api::request::TASK_PATH;
 use crate::codec::mesos::call::Caller;
-use crate::codec::mesos::event::{ENDPOINT, Meaning, Translator};
+use crate::codec::mesos::event::{Meaning, Severity, Translator};
 use crate::core::effect::{Effect, ExitStatus, Line};
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, RequestId};
 use crate::core::executor::Executor;
 use crate::core::request::Reply;
+use crate::core::variables;
 use crate::shell::config::Config;
 use crate::words::units::StopSignal;
 use crate::words::units::{Moment, Now, TaskId, WallTime};
@@ -113,8 +114,13 @@ async fn start(
             Some(endpoint)
         }
         Err(unavailable) => {
-            warn!("there is no task API, and {ENDPOINT} is not set: {unavailable}");
-            let nothing = Name::new(ENDPOINT).into_iter().map(|name| (name, None));
+            warn!(
+                "there is no task API, and {} is not set: {unavailable}",
+                variables::ENDPOINT
+            );
+            let nothing = Name::new(variables::ENDPOINT)
+                .into_iter()
+                .map(|name| (name, None));
             settings.environment.apply(nothing.collect());
             None
         }
@@ -124,7 +130,7 @@ async fn start(
         core: Executor::new(settings),
         started,
         caller: config.caller,
-        translator: Translator::new(config.hooks, endpoint),
+        translator: Translator::new(config.hooks, config.arguments, endpoint),
         agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
         tracker: Tracker::new(config.tracking, Rc::clone(&executor), inbox.clone()),
         processes: Processes::new(Rc::clone(&executor), inbox),
@@ -216,7 +222,10 @@ impl Runtime {
                 events
             }
             Incoming::Record(generation, record) => {
-                let mut log = |line: String| info!("{line}");
+                let mut log = |severity, line: String| match severity {
+                    Severity::Info => info!("{line}"),
+                    Severity::Warning => warn!("{line}"),
+                };
                 match self.translator.translate(generation, &record, &mut log) {
                     Ok(Meaning::Event(event)) => vec![event],
                     Ok(Meaning::Nothing) => Vec::new(),

@@ -25,6 +25,15 @@ pub struct Moment(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(Duration);
 
+/// Why a number of seconds is no [`Span`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotASpan {
+    /// It is not above zero, or so little that no clock shows it.
+    NotAboveZero,
+    /// It is above [`Span::MAX`].
+    TooLarge,
+}
+
 /// The wall clock in milliseconds since the epoch; only ever printed, never compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct WallTime(pub u64);
@@ -101,6 +110,21 @@ impl Span {
             Self(length)
         } else {
             Self::MAX
+        }
+    }
+
+    /// A span of this many seconds, above zero.
+    ///
+    /// # Errors
+    ///
+    /// Says on which side the number is out of range; what is no number is not above zero.
+    pub fn from_seconds(seconds: f64) -> Result<Self, NotASpan> {
+        if seconds > Self::MAX.0.as_secs_f64() {
+            return Err(NotASpan::TooLarge);
+        }
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(length) if !length.is_zero() => Ok(Self(length)),
+            Ok(_) | Err(_) => Err(NotASpan::NotAboveZero),
         }
     }
 
@@ -225,6 +249,26 @@ mod tests {
             assert_eq!(Span::saturating(longer), Span::MAX);
         }
         assert_eq!(Span::saturating(nearly).get(), nearly);
+    }
+
+    #[test]
+    fn seconds_of_a_span_are_above_zero_and_at_most_a_billion() {
+        use NotASpan::{NotAboveZero, TooLarge};
+        for (seconds, wanted) in [
+            (0.5, Ok(Duration::from_millis(500))),
+            (1e9, Ok(Duration::from_secs(1_000_000_000))),
+            (1e-9, Ok(Duration::from_nanos(1))),
+            (1e-300, Err(NotAboveZero)),
+            (0.0, Err(NotAboveZero)),
+            (-0.0, Err(NotAboveZero)),
+            (-1e300, Err(NotAboveZero)),
+            (f64::NAN, Err(NotAboveZero)),
+            (1_000_000_000.5, Err(TooLarge)),
+            (1e19, Err(TooLarge)),
+            (f64::INFINITY, Err(TooLarge)),
+        ] {
+            assert_eq!(Span::from_seconds(seconds).map(Span::get), wanted);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod inbox;
 pub mod log;
 pub mod memory;
 pub mod process;
+pub mod random;
 pub mod regular;
 pub mod stdio;
 pub mod tracking;

@@ -1,34 +1,35 @@
 //! From the bytes of one record to what it means: an event for the core, and lines for the log in the
 //! words of the document (`registered`, `launchTask`, `killTask`, ...).
 
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use prost::Message;
 
 use crate::codec::api::request::percent_encode_task_id;
+use crate::codec::mesos::arguments::Arguments;
 use crate::codec::mesos::job::{HookVariables, Sources, read_plan};
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, Identity, Launch, Work};
 use crate::core::plan::Refusal;
 use crate::core::session::{Generation, StreamEnd};
+use crate::core::variables::{self, Class};
 use crate::words::units::{AgentId, Span, TaskId};
 use cook_mesos::messages::{
-    self, CommandInfo, DurationInfo, EventType, KillPolicy, Subscribed, TASK_KILLING_STATE,
-    TaskInfo, VARIABLE_SECRET,
+    self, CommandInfo, DurationInfo, EventType, Subscribed, TASK_KILLING_STATE, TaskInfo,
+    VARIABLE_SECRET,
 };
 
 /// Reads records; remembers what SUBSCRIBED said for the LAUNCH that follows.
 #[derive(Debug)]
 pub struct Translator {
     hooks: HookVariables,
+    arguments: Arguments,
     /// Where the task API is, up to and including the slash before the task's id; `None` if there is none.
     endpoint: Option<String>,
     executor_data: Option<Vec<u8>>,
     was_subscribed: bool,
 }
-
-/// Where commands find the task API.
-pub const ENDPOINT: &str = "EXECUTOR_ENDPOINT";
 
 /// What a record means.
 #[derive(Debug)]
@@ -41,6 +42,15 @@ pub enum Meaning {
     Ended(StreamEnd),
 }
 
+/// How much a line for the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// What happens.
+    Info,
+    /// Something is not as it was asked for.
+    Warning,
+}
+
 /// Why a record means nothing. The stream goes on behind it.
 #[derive(Debug)]
 pub enum EventError {
@@ -48,6 +58,14 @@ pub enum EventError {
     Undecodable(prost::DecodeError),
     /// It is an event of this type, without what such an event is about.
     Empty(i32),
+}
+
+/// What the executor's own arguments give to its task.
+struct Given<'a> {
+    /// Its command, if it has no other.
+    arguments: &'a [Vec<u8>],
+    /// Variables that rank below those of its command.
+    environment: &'a [(Name, Value)],
 }
 
 // === impl EventError ===
@@ -66,11 +84,12 @@ impl std::error::Error for EventError {}
 // === impl Translator ===
 
 impl Translator {
-    /// `endpoint` is the task API's address up to and including the slash before the task's id, if there is
-    /// a task API.
-    pub fn new(hooks: HookVariables, endpoint: Option<String>) -> Self {
+    /// `hooks` and `arguments` are what the executor was started with; `endpoint` is the task API's address
+    /// up to and including the slash before the task's id, if there is a task API.
+    pub fn new(hooks: HookVariables, arguments: Arguments, endpoint: Option<String>) -> Self {
         Self {
             hooks,
+            arguments,
             endpoint,
             executor_data: None,
             was_subscribed: false,
@@ -86,7 +105,7 @@ impl Translator {
         &mut self,
         generation: Generation,
         record: &[u8],
-        log: &mut dyn FnMut(String),
+        log: &mut dyn FnMut(Severity, String),
     ) -> Result<Meaning, EventError> {
         let messages::Event {
             kind,
@@ -110,7 +129,10 @@ impl Translator {
             }
             Ok(EventType::LaunchGroup) => {
                 let tasks = launch_group.ok_or_else(missing)?.task_group.tasks;
-                log(format!("launchTaskGroup tasks={}", tasks.len()));
+                log(
+                    Severity::Info,
+                    format!("launchTaskGroup tasks={}", tasks.len()),
+                );
                 Event::Launch(
                     tasks
                         .into_iter()
@@ -120,9 +142,18 @@ impl Translator {
             }
             Ok(EventType::Kill) => {
                 let kill = kill.ok_or_else(missing)?;
-                let grace = grace_of(kill.kill_policy.as_ref());
+                let policy = kill.kill_policy.as_ref();
+                let grace = policy.and_then(|policy| policy.grace_period.as_ref());
+                let grace = grace.map(|info| span("the kill's grace period", info));
+                let (grace, warning) = grace.unzip();
+                if let Some(warning) = warning.flatten() {
+                    log(Severity::Warning, warning);
+                }
                 let own = grace.map_or(String::new(), |grace| format!(" grace={:?}", grace.get()));
-                log(format!("killTask task={:?}{own}", kill.task_id.value));
+                log(
+                    Severity::Info,
+                    format!("killTask task={:?}{own}", kill.task_id.value),
+                );
                 Event::Kill(TaskId(kill.task_id.value), grace)
             }
             Ok(EventType::Acknowledged) => {
@@ -130,25 +161,31 @@ impl Translator {
                 Event::Acknowledged(uuid)
             }
             Ok(EventType::Shutdown) => {
-                log("shutdown".to_owned());
+                log(Severity::Info, "shutdown".to_owned());
                 Event::Shutdown
             }
             Ok(EventType::Message) => {
                 let size = message.map_or(0, |message| message.data.len());
-                log(format!("frameworkMessage bytes={size} (ignored)"));
+                log(
+                    Severity::Info,
+                    format!("frameworkMessage bytes={size} (ignored)"),
+                );
                 return Ok(Meaning::Nothing);
             }
             Ok(EventType::Error) => {
                 let text = error.map(|error| error.message).unwrap_or_default();
-                log(format!(
-                    "error message={:?}",
-                    String::from_utf8_lossy(&text)
-                ));
+                log(
+                    Severity::Info,
+                    format!("error message={:?}", String::from_utf8_lossy(&text)),
+                );
                 return Ok(Meaning::Ended(StreamEnd::Disconnected));
             }
             Ok(EventType::Heartbeat) => return Ok(Meaning::Nothing),
             Ok(EventType::Unknown) | Err(_) => {
-                log(format!("ignored an event of the unknown type {number}"));
+                log(
+                    Severity::Info,
+                    format!("ignored an event of the unknown type {number}"),
+                );
                 return Ok(Meaning::Nothing);
             }
         };
@@ -159,7 +196,7 @@ impl Translator {
         &mut self,
         generation: Generation,
         subscribed: Subscribed,
-        log: &mut dyn FnMut(String),
+        log: &mut dyn FnMut(Severity, String),
     ) -> Event {
         let callback = if self.was_subscribed {
             "reregistered"
@@ -168,13 +205,16 @@ impl Translator {
         };
         self.was_subscribed = true;
         let id = |id: Option<messages::Id>| id.map(|id| id.value).unwrap_or_default();
-        log(format!(
-            "{callback} executor={:?} framework={:?} agent={:?} host={:?}",
-            subscribed.executor_info.executor_id.value,
-            id(subscribed.framework_info.id),
-            id(subscribed.agent_info.id),
-            String::from_utf8_lossy(&subscribed.agent_info.hostname),
-        ));
+        log(
+            Severity::Info,
+            format!(
+                "{callback} executor={:?} framework={:?} agent={:?} host={:?}",
+                subscribed.executor_info.executor_id.value,
+                id(subscribed.framework_info.id),
+                id(subscribed.agent_info.id),
+                String::from_utf8_lossy(&subscribed.agent_info.hostname),
+            ),
+        );
         self.executor_data = subscribed.executor_info.data;
         let capabilities = &subscribed.framework_info.capabilities;
         let killing_state = capabilities
@@ -186,7 +226,37 @@ impl Translator {
         }
     }
 
-    fn launch(&self, task: TaskInfo, log: &mut dyn FnMut(String)) -> Launch {
+    /// What the executor's own arguments give to its task.
+    fn given(&self) -> Result<Given<'_>, Refusal> {
+        let (arguments, environment) = match &self.arguments {
+            Arguments::Command(words) => (&words[..], &[][..]),
+            Arguments::Flags(Ok(flags)) => (&[][..], &flags.environment[..]),
+            Arguments::Flags(Err(refusal)) => return Err(refusal.clone()),
+        };
+        Ok(Given {
+            arguments,
+            environment,
+        })
+    }
+
+    /// The hooks from the environment; the job's own may also stand in that of its task, which ranks higher.
+    fn hooks_with(&self, environment: &[(Name, Value)]) -> HookVariables {
+        let own = |name: &str| {
+            let mut found = environment.iter().rev();
+            let found = found.find(|(given, _)| given.as_os_str() == name);
+            found.map(|(_, value)| value.as_os_str().as_bytes().to_vec())
+        };
+        let mut hooks = self.hooks.clone();
+        if let Some(before) = own(variables::BEFORE_COMMANDS) {
+            hooks.before = before;
+        }
+        if let Some(after) = own(variables::AFTER_COMMANDS) {
+            hooks.after = after;
+        }
+        hooks
+    }
+
+    fn launch(&self, task: TaskInfo, log: &mut dyn FnMut(Severity, String)) -> Launch {
         let TaskInfo {
             name,
             task_id,
@@ -201,23 +271,37 @@ impl Translator {
             max_completion_time,
         } = task;
         let name_for_people = String::from_utf8_lossy(&name);
-        log(format!(
-            "launchTask task={:?} name={name_for_people:?}",
-            task_id.value
-        ));
+        log(
+            Severity::Info,
+            format!(
+                "launchTask task={:?} name={name_for_people:?}",
+                task_id.value
+            ),
+        );
         let (own_executor_data, executor_command) =
             executor.map_or((None, None), |executor| (executor.data, executor.command));
-        let sources = Sources {
-            data: data.as_deref(),
-            command: command.as_ref(),
-            executor_data: own_executor_data
-                .as_deref()
-                .or(self.executor_data.as_deref()),
-            variables: &self.hooks,
-        };
-        let plan = read_plan(sources, log);
-        let work = plan.and_then(|plan| {
-            let mut environment = variables_of(command.as_ref())?;
+        let work = self.given().and_then(|given| {
+            let mut environment = given.environment.to_vec();
+            environment.extend(variables_of(command.as_ref())?);
+            let hooks = self.hooks_with(&environment);
+            for (name, _) in &environment {
+                if let Some(why) = idle(name) {
+                    log(
+                        Severity::Warning,
+                        format!("{:?} of the task's environment {why}", name.as_os_str()),
+                    );
+                }
+            }
+            let sources = Sources {
+                command: command.as_ref(),
+                data: data.as_deref(),
+                arguments: given.arguments,
+                executor_data: own_executor_data
+                    .as_deref()
+                    .or(self.executor_data.as_deref()),
+                variables: &hooks,
+            };
+            let plan = read_plan(sources, &mut |line| log(Severity::Info, line))?;
             let role = resources
                 .first()
                 .and_then(|one| one.allocation_info.as_ref()?.role.clone());
@@ -226,20 +310,32 @@ impl Translator {
             let endpoint = endpoint.map(|endpoint| format!("{endpoint}{id}"));
             if endpoint.is_none() {
                 // Whatever it names, it is not this task's API.
-                environment.retain(|(name, _)| name.as_os_str() != ENDPOINT);
+                environment.retain(|(name, _)| name.as_os_str() != variables::ENDPOINT);
             }
-            let own = [("MESOS_ALLOCATION_ROLE", role), (ENDPOINT, endpoint)];
+            let own = [
+                (variables::ALLOCATION_ROLE, role),
+                (variables::ENDPOINT, endpoint),
+            ];
             for (name, value) in own {
                 if let (Ok(name), Some(Ok(value))) = (Name::new(name), value.map(Value::new)) {
                     environment.push((name, value));
                 }
             }
+            let mut span = |what: &str, info: Option<&DurationInfo>| {
+                let (span, warning) = span(what, info?);
+                if let Some(warning) = warning {
+                    log(Severity::Warning, warning);
+                }
+                Some(span)
+            };
+            let grace = kill_policy.as_ref();
+            let grace = grace.and_then(|policy| policy.grace_period.as_ref());
             Ok(Work {
                 plan,
                 environment,
                 executor_environment: variables_of(executor_command.as_ref()).unwrap_or_default(),
-                kill_grace: grace_of(kill_policy.as_ref()),
-                maximum_run_time: max_completion_time.as_ref().map(duration),
+                kill_grace: span("the task's grace period", grace),
+                maximum_run_time: span("the task's maximum run time", max_completion_time.as_ref()),
             })
         });
         Launch {
@@ -275,13 +371,69 @@ fn variables_of(command: Option<&CommandInfo>) -> Result<Vec<(Name, Value)>, Ref
         .collect()
 }
 
-fn grace_of(policy: Option<&KillPolicy>) -> Option<Span> {
-    policy?.grace_period.as_ref().map(duration)
+/// Why a variable of the task's own environment does nothing here, if it could be thought to do something.
+fn idle(name: &Name) -> Option<&'static str> {
+    match variables::class_of(name.as_os_str())? {
+        Class::Setting => Some("does not change the executor, which reads it at its start only"),
+        Class::Hooks
+            if name.as_os_str() == variables::DEFAULT_BEFORE_COMMANDS
+                || name.as_os_str() == variables::DEFAULT_AFTER_COMMANDS =>
+        {
+            Some("is ignored: only the executor's own environment has the operator's hooks")
+        }
+        Class::Hooks
+        | Class::ForCommands
+        | Class::ProgressFile
+        | Class::Agents
+        | Class::Secret
+        | Class::Proxy
+        | Class::NoProxy => None,
+    }
 }
 
-/// A negative duration means none.
-fn duration(info: &DurationInfo) -> Span {
-    Span::saturating(Duration::from_nanos(
-        u64::try_from(info.nanoseconds).unwrap_or(0),
-    ))
+/// A framework's length of time, and a line for the log if it is not one that can be kept.
+fn span(what: &str, info: &DurationInfo) -> (Span, Option<String>) {
+    let given = info.nanoseconds;
+    let length = Duration::from_nanos(u64::try_from(given).unwrap_or(0));
+    let warning = if given < 0 {
+        Some(format!("{what} is negative ({given} ns): using none"))
+    } else if Span::new(length).is_none() {
+        let most = Span::MAX.get();
+        Some(format!(
+            "{what} of {length:?} is above the maximum of {most:?}; using {most:?}"
+        ))
+    } else {
+        None
+    };
+    (Span::saturating(length), warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frameworks_length_of_time_saturates_with_a_warning() {
+        const MOST: i64 = 1_000_000_000_000_000_000;
+        let read = |nanoseconds| {
+            let (span, warning) = span("it", &DurationInfo { nanoseconds });
+            (span.get(), warning)
+        };
+        let most = Span::MAX.get();
+        assert_eq!(read(0), (Duration::ZERO, None));
+        assert_eq!(read(1), (Duration::from_nanos(1), None));
+        assert_eq!(read(MOST), (most, None));
+        let (span, warning) = read(i64::MAX);
+        assert_eq!(span, most);
+        assert_eq!(
+            warning.as_deref(),
+            Some(
+                "it of 9223372036.854775807s is above the maximum of 1000000000s; using 1000000000s"
+            )
+        );
+        let (span, warning) = read(i64::MIN);
+        assert_eq!(span, Duration::ZERO);
+        let words = "it is negative (-9223372036854775808 ns): using none";
+        assert_eq!(warning.as_deref(), Some(words));
+    }
 }

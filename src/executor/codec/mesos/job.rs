@@ -1,24 +1,25 @@
-//! From everywhere that commands can stand to a plan: `TaskInfo.data`, `TaskInfo.command`, the
-//! environment, `ExecutorInfo.data`.
+//! From everywhere that commands can stand to a plan: `TaskInfo.command`, `TaskInfo.data`, the program's
+//! own arguments, the environment, `ExecutorInfo.data`.
 //!
 //! Whatever is wrong is said in words for the author of the job, with the place where it stands.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
-use crate::codec::json::kind;
+use crate::codec::json::{self, Grammar, kind};
+use crate::codec::slip;
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
-use crate::words::units::Span;
+use crate::words::units::{NotASpan, Span, truncate};
 use cook_mesos::messages::CommandInfo;
 
 /// The places that commands can come from.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
-    /// `TaskInfo.data`.
-    pub data: Option<&'a [u8]>,
     /// `TaskInfo.command`.
     pub command: Option<&'a CommandInfo>,
+    /// `TaskInfo.data`.
+    pub data: Option<&'a [u8]>,
+    /// The program's own arguments.
+    pub arguments: &'a [Vec<u8>],
     /// `ExecutorInfo.data`: the operator's hooks.
     pub executor_data: Option<&'a [u8]>,
     /// Hooks from the environment.
@@ -39,56 +40,63 @@ pub struct HookVariables {
     pub default_after: Vec<u8>,
 }
 
+/// The keys of a job.
+const COMMAND: &str = "command";
+const BEFORE: &str = "before_commands";
+const AFTER: &str = "after_commands";
+const JOB_KEYS: [&str; 3] = [COMMAND, BEFORE, AFTER];
+
+/// The keys of one hook.
+const HOOK_KEYS: [&str; 4] = ["value", "guard", "async", "timeout"];
+
+/// What the errors call `TaskInfo.data` and `ExecutorInfo.data`.
+const TASK_DATA: &str = "the task's data";
+const EXECUTOR_DATA: &str = "the executor's data";
+
+/// The commonest way to a command.
+const NOTHING_TO_RUN: &str = "the task has no command: put {\"command\": \"...\"} into its data";
+
+/// A key of the author's is quoted no longer than this.
+const MAX_QUOTED: usize = 64;
+
 /// Reads a plan. `remark` gets a line for each key that is not understood and ignored.
 ///
 /// # Errors
 ///
-/// No command, bad JSON, a blank or non-string `value`, a flag that is not a boolean: a refusal that
-/// names the place.
+/// Nothing to run, bad JSON, a blank or non-string `value`, a flag that is not a boolean, a key that is
+/// probably misspelt: a refusal that names the place.
 pub fn read_plan(sources: Sources, remark: &mut dyn FnMut(String)) -> Result<Plan, Refusal> {
     let mut reader = Reader { remark };
+    // Without a value it brings variables at most.
+    let command = sources.command.filter(|command| command.value.is_some());
+    let (main, mut hooks) = match command {
+        Some(command) => (
+            Some(from_command_info(command)?),
+            reader.hooks_beside_a_command(sources.data)?,
+        ),
+        None => reader.job(sources.data, sources.arguments)?,
+    };
     let variables = sources.variables;
-
-    let mut job = Hooks::default();
-    let mut program = None;
-    if let Some(data) = sources.data {
-        let keys = ["command", "before_commands", "after_commands"];
-        let object = reader.object("the task's data", data, &keys)?;
-        job = reader.hooks_in(&object, "")?;
-        program = match object.get("command") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(Program::Shell(checked("command", text)?)),
-            Some(other) => return Err(wrong_type("command", "a string", other)),
-        };
+    let before = reader.variable("EXECUTOR_BEFORE_COMMANDS", &variables.before)?;
+    let after = reader.variable("EXECUTOR_AFTER_COMMANDS", &variables.after)?;
+    hooks.before.extend(before);
+    hooks.after.extend(after);
+    if main.is_none() && hooks == Hooks::default() {
+        return refuse(NOTHING_TO_RUN);
     }
-    job.before
-        .extend(reader.variable("EXECUTOR_BEFORE_COMMANDS", &variables.before)?);
-    job.after
-        .extend(reader.variable("EXECUTOR_AFTER_COMMANDS", &variables.after)?);
+    let Some(main) = main else {
+        return refuse(NOTHING_TO_RUN);
+    };
 
     let (before, after) = (&variables.default_before, &variables.default_after);
     let mut operator = Hooks {
         before: reader.variable("EXECUTOR_DEFAULT_BEFORE_COMMANDS", before)?,
         after: reader.variable("EXECUTOR_DEFAULT_AFTER_COMMANDS", after)?,
     };
-    // An executor's data may also hold something of its framework's own: only an object is ours.
-    let is_object = |data: &&[u8]| data.trim_ascii_start().starts_with(b"{");
-    if let Some(data) = sources.executor_data.filter(is_object) {
-        let keys = ["before_commands", "after_commands"];
-        let object = reader.object("the executor's data", data, &keys)?;
-        let hooks = reader.hooks_in(&object, "the executor's ")?;
-        operator.before.extend(hooks.before);
-        operator.after.extend(hooks.after);
-    }
-
-    let program = match (program, sources.command) {
-        (Some(program), _) => program,
-        (None, Some(command)) => from_command_info(command)?,
-        (None, None) => {
-            return refuse("the task has no command: put {\"command\": \"...\"} into its data");
-        }
-    };
-    Ok(Plan::new(program, job, operator))
+    let more = reader.operators_hooks(sources.executor_data)?;
+    operator.before.extend(more.before);
+    operator.after.extend(more.after);
+    Ok(Plan::new(main, hooks, operator))
 }
 
 struct Reader<'a> {
@@ -98,20 +106,69 @@ struct Reader<'a> {
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// Reads a JSON object and remarks on keys that are not among `keys`.
-    fn object(
+    /// A job in the task's data, or else the program's arguments. The data may also be the framework's own:
+    /// that it is not understood is an error only if nothing else says what to run.
+    fn job(
+        &mut self,
+        data: Option<&[u8]>,
+        arguments: &[Vec<u8>],
+    ) -> Result<(Option<Program>, Hooks), Refusal> {
+        let data = data.filter(|data| !is_blank(data));
+        let object = match data.map(|data| object(TASK_DATA, data)).transpose() {
+            Ok(object) => object.unwrap_or_default(),
+            Err(refusal) if arguments.is_empty() => return Err(refusal),
+            Err(Refusal(why)) => {
+                (self.remark)(format!("took no job from the task's data: {why}"));
+                Map::new()
+            }
+        };
+        let is_ours = JOB_KEYS.iter().any(|key| object.contains_key(*key));
+        if is_ours || arguments.is_empty() {
+            self.check_keys(TASK_DATA, &object, &JOB_KEYS)?;
+        }
+        let main = match object.get(COMMAND) {
+            None | Some(Value::Null) => from_arguments(arguments)?,
+            Some(Value::String(text)) => Some(Program::Shell(checked(COMMAND, text)?)),
+            Some(other) => return Err(wrong_type(COMMAND, "a string", other)),
+        };
+        Ok((main, self.hooks_in(&object, "")?))
+    }
+
+    /// Beside a command the task's data belongs to the framework, unless it has hooks.
+    fn hooks_beside_a_command(&mut self, data: Option<&[u8]>) -> Result<Hooks, Refusal> {
+        match data.and_then(with_hooks) {
+            Some(object) => self.hooks_in(&object, ""),
+            None => Ok(Hooks::default()),
+        }
+    }
+
+    /// An executor's data may hold something of its framework's own: only hooks are ours.
+    fn operators_hooks(&mut self, data: Option<&[u8]>) -> Result<Hooks, Refusal> {
+        let Some(object) = data.and_then(with_hooks) else {
+            return Ok(Hooks::default());
+        };
+        self.check_keys(EXECUTOR_DATA, &object, &[BEFORE, AFTER])?;
+        self.hooks_in(&object, "the executor's ")
+    }
+
+    /// Remarks on keys that are not known, and refuses those that are probably misspelt: a job must not run
+    /// without its lock because of a letter.
+    fn check_keys(
         &mut self,
         what: &str,
-        json: &[u8],
+        object: &Map<String, Value>,
         keys: &[&str],
-    ) -> Result<Map<String, Value>, Refusal> {
-        match parse(what, json)? {
-            Value::Object(object) => {
-                self.remark_unknown(what, &object, keys);
-                Ok(object)
+    ) -> Result<(), Refusal> {
+        for key in object.keys().filter(|key| !keys.contains(&key.as_str())) {
+            let quoted = truncate(key, MAX_QUOTED);
+            if let Some(meant) = slip::meant(key, keys) {
+                return refuse(&format!(
+                    "{what} has the unknown key {quoted:?}: did you mean {meant:?}?"
+                ));
             }
-            other => Err(wrong_type(what, "a JSON object", &other)),
+            (self.remark)(format!("ignored the unknown key {quoted:?} in {what}"));
         }
+        Ok(())
     }
 
     fn hooks_in(&mut self, object: &Map<String, Value>, prefix: &str) -> Result<Hooks, Refusal> {
@@ -120,13 +177,13 @@ impl Reader<'_> {
             Some(value) => self.hooks(&format!("{prefix}{key}"), value),
         };
         Ok(Hooks {
-            before: hooks("before_commands")?,
-            after: hooks("after_commands")?,
+            before: hooks(BEFORE)?,
+            after: hooks(AFTER)?,
         })
     }
 
     fn variable(&mut self, name: &str, json: &[u8]) -> Result<Vec<Hook>, Refusal> {
-        if json.trim_ascii().is_empty() {
+        if is_blank(json) {
             return Ok(Vec::new());
         }
         let value = parse(name, json)?;
@@ -139,84 +196,95 @@ impl Reader<'_> {
         };
         let numbered = entries.iter().enumerate();
         numbered
-            .map(|(index, entry)| self.hook(&format!("{what}[{index}]"), entry))
+            .map(|(index, entry)| hook(&format!("{what}[{index}]"), entry))
             .collect()
     }
+}
 
-    fn hook(&mut self, what: &str, entry: &Value) -> Result<Hook, Refusal> {
-        let Value::Object(object) = entry else {
-            return Err(wrong_type(
-                what,
-                "an object such as {\"value\": \"...\"}",
-                entry,
-            ));
-        };
-        self.remark_unknown(what, object, &["value", "guard", "async", "timeout"]);
-        let named = |key: &str| format!("{what}.{key}");
-        let value = match object.get("value") {
-            Some(Value::String(text)) => {
-                checked(&named("value"), text)?;
-                text.clone()
-            }
-            Some(other) => return Err(wrong_type(&named("value"), "a string", other)),
-            None => return refuse(&format!("{} is missing", named("value"))),
-        };
-        let flag = |key: &str| match object.get(key) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(other) => Err(wrong_type(&named(key), "true or false", other)),
-        };
-        let seconds = |value: &Value| {
-            let seconds = value.as_f64().filter(|seconds| *seconds > 0.0);
-            seconds
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .map(Span::saturating)
-        };
-        let timeout = match object.get("timeout") {
-            None | Some(Value::Null) => None,
-            Some(value) => Some(seconds(value).ok_or_else(|| match value {
-                Value::Number(number) => {
-                    let what = named("timeout");
-                    Refusal(format!("{what} must be above 0 seconds, found {number}"))
-                }
-                other => wrong_type(&named("timeout"), "a number of seconds", other),
-            })?),
-        };
-        Ok(Hook {
-            value,
-            guard: flag("guard")?,
-            is_async: flag("async")?,
-            timeout,
-        })
+/// Reads one hook. A key that is not known is refused: what is written next to a command is there for it.
+fn hook(what: &str, entry: &Value) -> Result<Hook, Refusal> {
+    let Value::Object(object) = entry else {
+        let wanted = "an object such as {\"value\": \"...\"}";
+        return Err(wrong_type(what, wanted, entry));
+    };
+    if let Some(key) = object.keys().find(|key| !HOOK_KEYS.contains(&key.as_str())) {
+        let meant = slip::meant(key, &HOOK_KEYS);
+        let meant = meant.map_or(String::new(), |meant| format!(" (did you mean {meant:?}?)"));
+        let quoted = truncate(key, MAX_QUOTED);
+        return refuse(&format!(
+            "{what} has the unknown key {quoted:?}{meant}: allowed are \"value\", \"guard\", \"async\" and \
+             \"timeout\""
+        ));
     }
-
-    fn remark_unknown(&mut self, what: &str, object: &Map<String, Value>, keys: &[&str]) {
-        for key in object.keys().filter(|key| !keys.contains(&key.as_str())) {
-            (self.remark)(format!("ignored the unknown key {key:?} in {what}"));
+    let named = |key: &str| format!("{what}.{key}");
+    let value = match object.get("value") {
+        Some(Value::String(text)) => {
+            checked(&named("value"), text)?;
+            text.clone()
         }
-    }
+        Some(other) => return Err(wrong_type(&named("value"), "a string", other)),
+        None => return refuse(&format!("{} is missing", named("value"))),
+    };
+    let flag = |key: &str| match object.get(key) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(other) => Err(wrong_type(&named(key), "true or false", other)),
+    };
+    let timeout = match object.get("timeout") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(span(&named("timeout"), value)?),
+    };
+    Ok(Hook {
+        value,
+        guard: flag("guard")?,
+        is_async: flag("async")?,
+        timeout,
+    })
+}
+
+/// Reads a number of seconds.
+fn span(what: &str, value: &Value) -> Result<Span, Refusal> {
+    let (Value::Number(number), Some(seconds)) = (value, value.as_f64()) else {
+        return Err(wrong_type(what, "a number of seconds", value));
+    };
+    Span::from_seconds(seconds).map_err(|error| {
+        let most = Span::MAX.get().as_secs();
+        Refusal(match error {
+            NotASpan::NotAboveZero => format!("{what} must be above 0 seconds, found {number}"),
+            NotASpan::TooLarge => {
+                format!("{what} is too large: at most {most} seconds, found {number}")
+            }
+        })
+    })
 }
 
 fn from_command_info(command: &CommandInfo) -> Result<Program, Refusal> {
     let value = command.value.clone().unwrap_or_default();
-    if value.trim_ascii().is_empty() {
-        return refuse("the task's command has no value");
-    }
-    if value.contains(&0)
-        || command
-            .arguments
-            .iter()
-            .any(|argument| argument.contains(&0))
-    {
+    let arguments = &command.arguments;
+    if value.contains(&0) || arguments.iter().any(|argument| argument.contains(&0)) {
         return refuse("the task's command must not contain a NUL byte");
     }
     Ok(match command.shell.unwrap_or(true) {
         true => Program::Shell(value),
         false => Program::Exec {
             file: value,
-            arguments: command.arguments.clone(),
+            arguments: arguments.clone(),
         },
     })
+}
+
+/// The command that stands behind the program's own name.
+fn from_arguments(arguments: &[Vec<u8>]) -> Result<Option<Program>, Refusal> {
+    match arguments.first() {
+        None => Ok(None),
+        Some(file) if file.trim_ascii().is_empty() => {
+            refuse("the command in the executor's arguments must not be blank")
+        }
+        Some(file) => Ok(Some(Program::Exec {
+            file: file.clone(),
+            arguments: arguments.to_vec(),
+        })),
+    }
 }
 
 /// The text of a command, unless no shell could run it.
@@ -230,8 +298,26 @@ fn checked(what: &str, text: &str) -> Result<Vec<u8>, Refusal> {
     Ok(text.as_bytes().to_vec())
 }
 
-fn parse(what: &str, json: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(json)
+fn is_blank(text: &[u8]) -> bool {
+    json::without_mark(text).trim_ascii().is_empty()
+}
+
+/// The JSON object in a text, if there is one with hooks in it.
+fn with_hooks(data: &[u8]) -> Option<Map<String, Value>> {
+    let object = object("data", data).ok()?;
+    let has_hooks = object.contains_key(BEFORE) || object.contains_key(AFTER);
+    has_hooks.then_some(object)
+}
+
+fn object(what: &str, text: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match parse(what, text)? {
+        Value::Object(object) => Ok(object),
+        other => Err(wrong_type(what, "a JSON object", &other)),
+    }
+}
+
+fn parse(what: &str, text: &[u8]) -> Result<Value, Refusal> {
+    json::read(text, Grammar::Strict)
         .map_err(|error| Refusal(format!("{what} is not valid JSON: {error}")))
 }
 
@@ -257,8 +343,9 @@ mod tests {
         executor_data: Option<&str>,
     ) -> Result<Plan, Refusal> {
         let sources = Sources {
-            data: Some(data.as_bytes()),
             command: None,
+            data: Some(data.as_bytes()),
+            arguments: &[],
             executor_data: executor_data.map(str::as_bytes),
             variables,
         };
@@ -313,10 +400,19 @@ mod tests {
         assert_eq!(texts(&plan), wanted);
     }
 
+    /// Every text, whole, is in the table of `tests/task/refusals.rs`; here are the forms of each.
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
         for (data, words) in [
-            ("", "the task's data is not valid JSON"),
+            ("", NOTHING_TO_RUN),
+            (" \n", NOTHING_TO_RUN),
+            ("\u{feff}", NOTHING_TO_RUN),
+            ("{}", NOTHING_TO_RUN),
+            (r#"{"command": null, "uris": []}"#, NOTHING_TO_RUN),
+            (
+                r#"{"before_commands": [], "after_commands": null}"#,
+                NOTHING_TO_RUN,
+            ),
             (
                 "{\"command\": \"a\"",
                 "the task's data is not valid JSON: EOF",
@@ -325,7 +421,6 @@ mod tests {
                 "[]",
                 "the task's data must be a JSON object, found an array",
             ),
-            ("{}", "the task has no command"),
             (r#"{"command": " \n"}"#, "command must not be blank"),
             (
                 r#"{"command": 5}"#,
@@ -334,6 +429,14 @@ mod tests {
             (
                 r#"{"command": "a\u0000b"}"#,
                 "command must not contain a NUL byte",
+            ),
+            (
+                r#"{"comand": "a"}"#,
+                "the task's data has the unknown key \"comand\": did you mean \"command\"?",
+            ),
+            (
+                r#"{"command": "a", "After-Command": []}"#,
+                "the task's data has the unknown key \"After-Command\": did you mean \"after_commands\"?",
             ),
             (
                 r#"{"command": "a", "before_commands": {}}"#,
@@ -356,6 +459,14 @@ mod tests {
                 "after_commands[0].value must be a string",
             ),
             (
+                r#"{"command": "a", "before_commands": [{"value": "x", "gaurd": true}]}"#,
+                "before_commands[0] has the unknown key \"gaurd\" (did you mean \"guard\"?): allowed are",
+            ),
+            (
+                r#"{"command": "a", "before_commands": [{"value": "x", "retries": 3}]}"#,
+                "before_commands[0] has the unknown key \"retries\": allowed are",
+            ),
+            (
                 r#"{"command": "a", "before_commands": [{"value": "x", "guard": "yes"}]}"#,
                 "before_commands[0].guard must be true or false, found a string",
             ),
@@ -364,15 +475,65 @@ mod tests {
                 "before_commands[0].async must be true or false, found a number",
             ),
             (
-                r#"{"command": "a", "after_commands": [{"value": "x", "timeout": 0}]}"#,
-                "after_commands[0].timeout must be above 0 seconds, found 0",
+                r#"{"command": "a", "after_commands": [{"value": "x", "timeout": "5"}]}"#,
+                "after_commands[0].timeout must be a number of seconds, found a string",
             ),
         ] {
             let Err(Refusal(message)) = read(data) else {
                 panic!("accepted {data}");
             };
-            assert!(message.contains(words), "{data}: {message}");
+            assert!(message.starts_with(words), "{data}: {message}");
         }
+    }
+
+    #[test]
+    fn a_timeout_is_above_zero_and_at_most_a_billion_seconds() {
+        let timeout = |text: &str| {
+            let data = format!(
+                r#"{{"command": "a", "before_commands": [{{"value": "x", "timeout": {text}}}]}}"#
+            );
+            read(&data).map(|plan| {
+                let hook = plan.iter().next().expect("there").1;
+                hook.timeout.map(|span| span.get().as_secs_f64())
+            })
+        };
+        for (text, seconds) in [
+            ("null", None),
+            ("0.25", Some(0.25)),
+            ("1e9", Some(1e9)),
+            ("1000000000", Some(1e9)),
+        ] {
+            assert_eq!(timeout(text), Ok(seconds), "{text}");
+        }
+        for (text, found) in [
+            ("0", "0"),
+            ("-0", "-0.0"),
+            ("-1", "-1"),
+            ("1e-12", "1e-12"),
+            ("-1e300", "-1e+300"),
+        ] {
+            let wanted =
+                format!("before_commands[0].timeout must be above 0 seconds, found {found}");
+            assert_eq!(timeout(text), Err(Refusal(wanted)));
+        }
+        for (text, found) in [
+            ("1000000001", "1000000001"),
+            ("1e19", "1e+19"),
+            ("18446744073709551615", "18446744073709551615"),
+        ] {
+            let wanted = format!(
+                "before_commands[0].timeout is too large: at most 1000000000 seconds, found {found}"
+            );
+            assert_eq!(timeout(text), Err(Refusal(wanted)));
+        }
+        let Err(Refusal(message)) = timeout("1e400") else {
+            panic!("no number is so large");
+        };
+        assert!(
+            message.contains("number out of range: it is too large"),
+            "{message}"
+        );
+        assert!(timeout("NaN").is_err() && timeout("1.e5").is_err());
     }
 
     #[test]
@@ -391,42 +552,181 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_remarked_and_an_executors_own_data_is_left_alone() {
-        let mut remarks = Vec::new();
-        let sources = Sources {
-            data: Some(br#"{"command": "a", "uris": [], "before_commands": [{"value": "b", "gaurd": true}]}"#),
-            command: None,
-            executor_data: Some(b"\x00framework's own"),
-            variables: &HookVariables::default(),
+    fn a_byte_order_mark_is_skipped_everywhere() {
+        let marked = |text: &str| format!("\u{feff}{text}");
+        let hooks = |value: &str| marked(&format!(r#"[{{"value": "{value}"}}]"#)).into_bytes();
+        let variables = HookVariables {
+            before: hooks("1"),
+            default_after: hooks("3"),
+            after: marked(" ").into_bytes(),
+            ..HookVariables::default()
         };
-        assert!(read_plan(sources, &mut |line| remarks.push(line)).is_ok());
+        let executor = marked(r#"{"after_commands": [{"value": "4"}]}"#);
+        let plan = read_with(&marked(r#"{"command": "2"}"#), &variables, Some(&executor));
         assert_eq!(
-            remarks,
-            [
-                "ignored the unknown key \"uris\" in the task's data",
-                "ignored the unknown key \"gaurd\" in before_commands[0]"
-            ]
+            plan.map(|plan| texts(&plan)),
+            Ok(["1", "2", "3", "4"].map(str::to_owned).into())
         );
     }
 
     #[test]
-    fn without_data_the_tasks_own_command_is_run() {
-        let command = CommandInfo {
-            environment: None,
-            value: Some(b"/bin/ls".to_vec()),
-            shell: Some(false),
-            arguments: vec![b"ls".to_vec(), b"-l".to_vec()],
+    fn unknown_keys_are_remarked_and_an_executors_own_data_is_left_alone() {
+        let mut remarks = Vec::new();
+        for executor_data in [
+            "\0framework's own",
+            "",
+            "{",
+            "[{}]",
+            r#"{"command": 5, "before": [{}]}"#,
+        ] {
+            let sources = Sources {
+                command: None,
+                data: Some(br#"{"command": "a", "uris": [], "priority": 5}"#),
+                arguments: &[],
+                executor_data: Some(executor_data.as_bytes()),
+                variables: &HookVariables::default(),
+            };
+            let plan = read_plan(sources, &mut |line| remarks.push(line)).expect("valid");
+            assert_eq!(texts(&plan), ["a"], "{executor_data}");
+        }
+        remarks.sort();
+        remarks.dedup();
+        assert_eq!(
+            remarks,
+            [
+                "ignored the unknown key \"priority\" in the task's data",
+                "ignored the unknown key \"uris\" in the task's data",
+            ]
+        );
+        let misspelt = r#"{"before_commands": [], "after_comands": []}"#;
+        assert!(
+            read_with(
+                r#"{"command": "a"}"#,
+                &HookVariables::default(),
+                Some(misspelt)
+            )
+            .is_err()
+        );
+    }
+
+    fn command(value: Option<&str>) -> CommandInfo {
+        CommandInfo {
+            value: value.map(Into::into),
+            ..CommandInfo::default()
+        }
+    }
+
+    #[test]
+    fn beside_a_command_the_data_is_the_frameworks_unless_it_has_hooks() {
+        let command = command(Some("the command"));
+        let read = |data: &[u8]| {
+            let sources = Sources {
+                command: Some(&command),
+                data: Some(data),
+                arguments: &[b"not this".to_vec()],
+                executor_data: None,
+                variables: &HookVariables::default(),
+            };
+            let mut remarks = 0;
+            let plan = read_plan(sources, &mut |_| remarks += 1);
+            assert_eq!(remarks, 0, "complaints about what is not ours");
+            plan.map(|plan| texts(&plan))
         };
+        let alone = Ok(vec!["the command".to_owned()]);
+        for data in [
+            &b""[..],
+            b"text",
+            b"\x00\xff\xfe",
+            b"[1]",
+            b"5",
+            b"null",
+            b"{",
+            br#"{"command": "not this"}"#,
+            br#"{"command": 5, "comand": 6, "before_comands": [{}]}"#,
+            br#"{"before_commands": null}"#,
+            br#"{"before_commands": [{"value": "x"}]"#,
+        ] {
+            assert_eq!(read(data), alone, "{data:?}");
+        }
+        let hooks =
+            read(br#"{"command": 5, "comand": 6, "before_commands": [{"value": "first"}]}"#);
+        assert_eq!(
+            hooks,
+            Ok(vec!["first".to_owned(), "the command".to_owned()])
+        );
+        assert!(read(br#"{"after_commands": [{"value": ""}]}"#).is_err());
+        assert!(read(br#"{"after_commands": {}}"#).is_err());
+    }
+
+    #[test]
+    fn the_tasks_own_command_may_be_blank_and_need_not_be_a_shell_line() {
+        for (value, shell, wanted) in [
+            ("", None, Program::Shell(Vec::new())),
+            (" ", Some(true), Program::Shell(b" ".to_vec())),
+            (
+                "/bin/ls",
+                Some(false),
+                Program::Exec {
+                    file: b"/bin/ls".to_vec(),
+                    arguments: vec![b"ls".to_vec(), b"-l".to_vec()],
+                },
+            ),
+        ] {
+            let command = CommandInfo {
+                shell,
+                arguments: vec![b"ls".to_vec(), b"-l".to_vec()],
+                ..command(Some(value))
+            };
+            assert_eq!(main_of(Some(&command), None, &[]), Ok(wanted));
+        }
+    }
+
+    #[test]
+    fn the_programs_arguments_are_the_command_if_there_is_no_other() {
+        let arguments = [b"sleep".to_vec(), b"1 000".to_vec()];
+        let exec = Ok(Program::Exec {
+            file: b"sleep".to_vec(),
+            arguments: arguments.to_vec(),
+        });
+        // An old Marathon sends the app as JSON.
+        for data in [
+            None,
+            Some(""),
+            Some("{}"),
+            Some(r#"{"cmd": "sleep 1000", "args": null}"#),
+            Some("{"),
+            Some("[]"),
+        ] {
+            assert_eq!(main_of(None, data, &arguments), exec, "{data:?}");
+        }
+        assert_eq!(main_of(Some(&command(None)), None, &arguments), exec);
+        let shell = Ok(Program::Shell(b"a".to_vec()));
+        assert_eq!(
+            main_of(None, Some(r#"{"command": "a"}"#), &arguments),
+            shell
+        );
+        assert_eq!(main_of(Some(&command(Some("a"))), None, &arguments), shell);
+        for blank in ["", " "] {
+            assert!(main_of(None, None, &[blank.into()]).is_err());
+        }
+        let hooks = r#"{"after_commands": [{"value": "b"}]}"#;
+        assert_eq!(main_of(None, Some(hooks), &arguments), exec);
+        assert!(main_of(None, Some(r#"{"after_commands": [{}]}"#), &arguments).is_err());
+    }
+
+    fn main_of(
+        command: Option<&CommandInfo>,
+        data: Option<&str>,
+        arguments: &[Vec<u8>],
+    ) -> Result<Program, Refusal> {
         let sources = Sources {
-            data: None,
-            command: Some(&command),
+            command,
+            data: data.map(str::as_bytes),
+            arguments,
             executor_data: None,
             variables: &HookVariables::default(),
         };
-        let plan = read_plan(sources, &mut |_| {}).expect("valid");
-        let main = &plan.get(plan.main()).expect("there").program;
-        assert!(
-            matches!(main, Program::Exec { file, arguments } if file == b"/bin/ls" && arguments.len() == 2)
-        );
+        let plan = read_plan(sources, &mut |_| {})?;
+        Ok(plan.get(plan.main()).expect("there").program.clone())
     }
 }
