@@ -223,11 +223,15 @@ fn the_client_exits_1_with_the_reason_on_stderr() {
         r#"export EXECUTOR_ENDPOINT=http://127.0.0.1:1/task/x; status "$EXECUTOR_BIN" get; mv err port"#,
         r#"export EXECUTOR_ENDPOINT=nonsense; status "$EXECUTOR_BIN" get; mv err nonsense"#,
         r#"export EXECUTOR_ENDPOINT=; status "$EXECUTOR_BIN" get; mv err none"#,
+        r#"unset EXECUTOR_ENDPOINT; status "$EXECUTOR_BIN" get; mv err unset"#,
     ]);
-    assert_eq!(run.lines("codes"), ["1"; 6]);
+    assert_eq!(run.lines("codes"), ["1", "2", "1", "1", "1", "1", "1"]);
     for (file, words) in [
         ("typo", r#"(did you mean \"progress\"?)"#),
-        ("empty", "the body is empty"),
+        (
+            "empty",
+            "cook-executor: in a command, use it as: get, or: patch '{\"progress\": 10}'",
+        ),
         ("path", "$EXECUTOR_ENDPOINT"),
         (
             "port",
@@ -235,6 +239,10 @@ fn the_client_exits_1_with_the_reason_on_stderr() {
         ),
         ("nonsense", "not a task's endpoint"),
         ("none", "not a task's endpoint"),
+        (
+            "unset",
+            "cook-executor: EXECUTOR_ENDPOINT is not set: get and patch ask the task API, from a task's command",
+        ),
     ] {
         let text = run.sandbox.read(file);
         assert!(
@@ -245,33 +253,40 @@ fn the_client_exits_1_with_the_reason_on_stderr() {
 }
 
 #[test]
-fn without_an_endpoint_or_with_other_words_arguments_are_ignored() {
-    // Without the agent's variables it says what is missing, whatever it was told to do.
+fn without_the_agents_variables_it_says_what_is_missing_and_where_to_try_a_job() {
     let run = run_lines(&[
-        "unset EXECUTOR_ENDPOINT",
-        r#"for words in get "patch {}" "run --fast" ""; do env -i "$EXECUTOR_BIN" $words 2>> err && exit 1; done"#,
+        r#"for words in "run --fast" "" "get rich" "patch progress"; do env -i "$EXECUTOR_BIN" $words 2>> err && exit 1; done"#,
+        "env -i MESOS_FRAMEWORK_ID= MESOS_EXECUTOR_ID=e MESOS_SLAVE_PID=agent:5051 \"$EXECUTOR_BIN\" 2>> err && exit 1",
         "true",
     ]);
     let lines = run.lines("err");
-    assert_eq!(lines.len(), 4);
-    for line in lines {
-        assert!(line.contains("failed to find MESOS_FRAMEWORK_ID"), "{line}");
-    }
-    // With them it is an executor: Marathon appends the task's command.
+    let hint = "it is started by a Mesos agent; to try a job without one, use cook-local";
+    let missing = format!(
+        "cook-executor: MESOS_FRAMEWORK_ID is not set, MESOS_EXECUTOR_ID is not set, MESOS_SLAVE_PID or \
+         MESOS_AGENT_ENDPOINT is not set: {hint}"
+    );
+    let unusable = format!(
+        "cook-executor: MESOS_FRAMEWORK_ID is empty, MESOS_SLAVE_PID is \"agent:5051\", not an agent's address \
+         such as slave(1)@10.0.0.1:5051: {hint}"
+    );
+    let lines: Vec<&String> = lines.iter().collect();
+    assert_eq!(lines, [&missing, &missing, &missing, &missing, &unusable]);
+}
+
+/// Marathon appends the task's command.
+#[test]
+fn words_that_are_none_of_a_clients_do_not_make_an_executor_a_client() {
     for words in [
-        "get",
-        "patch '{\"progress\": 1}'",
+        "get rich quick",
+        "patch progress",
+        "patch ''",
         "sleep 1000",
-        "--nonsense -- x y z",
+        "GET",
     ] {
-        let setup = Setup::new().prelude(format!("exec \"$0\" {words}"));
-        let run = setup.launch(json!({"command": "true"}));
+        let run = Setup::new()
+            .variable("EXECUTOR_ENDPOINT", "http://127.0.0.1:1/task/x")
+            .prelude(format!("exec \"$0\" {words}"))
+            .launch(json!({"command": "true"}));
         assert_eq!(run.finish().state, Finished, "{words}");
     }
-    // An endpoint is not enough for words that it has no meaning for.
-    let setup = Setup::new()
-        .variable("EXECUTOR_ENDPOINT", "http://127.0.0.1:1/task/x")
-        .prelude("exec \"$0\" get rich quick");
-    let run = setup.launch(json!({"command": "true"}));
-    assert_eq!(run.finish().state, Finished);
 }

@@ -75,12 +75,20 @@ fn what_is_no_json_is_refused_with_words_that_help_and_changes_nothing() {
             "must be a number from 0 to 100, not a string",
         ),
         (b"{progress: null}", "not null"),
-        (br#"{"message": "\ud800"}"#, "JSON"),
-        (br#"{"message": "\udc00\ud800"}"#, "JSON"),
-        (b"{\"message\": \"\xff\xfe\"}", "JSON"),
-        (b"{\"message\": \"\xed\xa0\x80\"}", "JSON"),
-        (b"\xff\xfe{\0}\0", "JSON"),
-        (b"{\"message\": \"a\nb\"}", "control character"),
+        (br#"{"message": "\ud80"}"#, "JSON"),
+        (
+            b"{\"message\": \xff}",
+            "found the byte 0xFF, which is not UTF-8",
+        ),
+        (b"\xff\xfe{\0}\0", "it is UTF-16, and must be UTF-8"),
+        (
+            b"\xef\xbb\xbf\xef\xbb\xbf{}",
+            "found U+FEFF (a byte order mark)",
+        ),
+        (
+            b"{\"message\":\xc2\xa0\"x\"}",
+            "found U+00A0 (a no-break space)",
+        ),
         (b"{message: 'it's'}", "JSON"),
         (b"{message: hello}", "JSON"),
         (b"{\"message\": 5}", "must be a string, not a number"),
@@ -103,6 +111,38 @@ fn what_is_no_json_is_refused_with_words_that_help_and_changes_nothing() {
     }
     let view = target.view();
     assert_eq!((view.get("progress"), view.get("message")), (None, None));
+    target.let_go();
+}
+
+/// The most natural way to a message: `curl -d "{\"message\": \"$(tail -2 err)\"}"`.
+#[test]
+fn what_a_shell_pastes_into_a_message_arrives() {
+    let target = Target::new();
+    for (body, message) in [
+        (
+            &b"{\"message\": \"one\ntwo\tthree\r\n\"}"[..],
+            "one\ntwo\tthree\r\n",
+        ),
+        (
+            b"{\"message\": \"\x1b[31mred\x1b[0m\x07\"}",
+            "\x1b[31mred\x1b[0m\x07",
+        ),
+        (b"{message: 'one\ntwo'}", "one\ntwo"),
+        (b"{\"message\": \"caf\xe9 zu\"}", "caf\u{fffd} zu"),
+        (b"{\"message\": \"caf\xe9\"}", "caf\u{fffd}"),
+        (b"{\"message\": \"\xff\xfe\"}", "\u{fffd}\u{fffd}"),
+        (br#"{"message": "\udcff"}"#, "\u{fffd}"),
+        (
+            br#"{"message": "\ud800 \udc00\ud83d\ude00"}"#,
+            "\u{fffd} \u{fffd}\u{1f600}",
+        ),
+        (b"\xef\xbb\xbf{\"message\": \"marked\"}", "marked"),
+    ] {
+        let shown = String::from_utf8_lossy(body);
+        let answer = target.patch_bytes(body);
+        assert_eq!(answer.status, 204, "{shown}: {answer:?}");
+        assert_eq!(target.view()["message"], message, "{shown}");
+    }
     target.let_go();
 }
 

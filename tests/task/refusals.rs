@@ -44,7 +44,7 @@ fn data_that_is_no_job_is_refused() {
         ),
         (
             Some(b"{\"command\": \"echo x >> order\""),
-            "the task's data is not valid JSON: EOF while parsing an object at line 1 column 28",
+            "the task's data is not valid JSON: EOF while parsing an object at line 1 column 29",
         ),
         (
             Some(b"{\"command\":\n \"echo x >> order\",}"),
@@ -69,7 +69,7 @@ fn data_that_is_no_job_is_refused() {
         ),
         (
             Some(b"{\"command\":\xc2\xa0\"echo x >> order\"}"),
-            "the task's data is not valid JSON: expected value at line 1 column 13: found U+00A0 (a no-break \
+            "the task's data is not valid JSON: expected value at line 1 column 12: found U+00A0 (a no-break \
              space)",
         ),
         (

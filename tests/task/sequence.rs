@@ -441,12 +441,17 @@ fn codes_of_the_operator_are_absent_when_there_are_no_such_hooks() {
 }
 
 #[test]
-fn unknown_keys_are_ignored() {
+fn unknown_keys_of_a_job_are_ignored_with_a_line_in_the_log() {
     let run = Run::start(json!({
         "command": say("main"),
         "later": {"than": "this"},
-        "before_commands": [{"value": say("b1"), "retries": 3}],
+        "before_commands": [{"value": say("b1")}],
     }));
     assert_eq!(run.finish().state, Finished);
+    let log = run.sandbox.read("executor.log");
+    assert!(
+        log.contains("ignored the unknown key \"later\" in the task's data"),
+        "{log}"
+    );
     assert_eq!(run.order(), ["b1", "main"]);
 }

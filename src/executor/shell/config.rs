@@ -151,6 +151,9 @@ impl Config {
         };
         let line_limit = reader.number(&LINE_LIMIT);
         let memory_interval = reader.number(&MEMORY_INTERVAL);
+        let of = variables::of(framework.as_ref(), executor.as_ref());
+        let of = Value::new(of.into_vec()).expect("it is made of values of variables");
+        reader.environment.set(own_name(variables::OF), of);
         let sandbox = reader
             .path(variables::SANDBOX)
             .unwrap_or_else(|| PathBuf::from("."));

@@ -151,7 +151,7 @@ async fn start(
 fn own_path() -> Vec<(Name, Option<Value>)> {
     let path = std::env::current_exe().map(|path| path.into_os_string().into_vec());
     let value = path.ok().and_then(|path| Value::new(path).ok());
-    Name::new("EXECUTOR_BIN")
+    Name::new(variables::BIN)
         .into_iter()
         .map(|name| (name, value.clone()))
         .collect()

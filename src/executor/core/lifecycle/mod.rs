@@ -26,7 +26,6 @@ use std::time::Duration;
 
 pub use budget::{Budget, StopOrder};
 use ledger::{Due, Ledger};
-pub use result::PHASE;
 pub(super) use turn::{Output, Turn};
 pub use turn::{Report, Verdict};
 

@@ -6,16 +6,8 @@ use crate::core::environment::{Name, Value};
 use crate::core::outbox::{Reason, TaskState};
 use crate::core::plan::{CommandId, Origin, Part};
 use crate::core::request::View;
+use crate::core::variables;
 use crate::words::outcome::Outcome;
-
-/// Tells a command its part in the task: `before`, `command` or `after`.
-pub const PHASE: &str = "EXECUTOR_PHASE";
-
-/// Tells an after command the state that the task is heading for.
-const TASK_STATE: &str = "EXECUTOR_TASK_STATE";
-
-/// Tells an after command the exit code of the command; unset if there is none.
-const EXIT_CODE: &str = "EXECUTOR_EXIT_CODE";
 
 impl Lifecycle {
     /// What is known about the task, but for the state reported last.
@@ -45,9 +37,9 @@ impl Lifecycle {
         };
         let code = self.main_outcome().and_then(Outcome::code);
         let told = [
-            (PHASE, Some(phase.to_owned())),
-            (TASK_STATE, result.map(str::to_owned)),
-            (EXIT_CODE, code.map(|code| code.to_string())),
+            (variables::PHASE, Some(phase.to_owned())),
+            (variables::TASK_STATE, result.map(str::to_owned)),
+            (variables::EXIT_CODE, code.map(|code| code.to_string())),
         ];
         for (name, value) in told {
             let value = value.and_then(|value| Value::new(value).ok());
