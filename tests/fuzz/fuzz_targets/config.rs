@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use cook_executor::codec::mesos::arguments::Arguments;
 use cook_executor::shell::config::Config;
 use cook_mesos::duration::parse_duration;
 use libfuzzer_sys::fuzz_target;
@@ -47,7 +48,7 @@ fn roughly(text: &str) -> Option<f64> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    if let Ok(config) = Config::read(variables(input), [7; 16]) {
+    if let Ok(config) = Config::read(variables(input), Arguments::Command(Vec::new()), [7; 16]) {
         assert!(config.settings.message_limit >= 64);
         assert!(config.settings.progress_interval.as_millis() >= 100);
         let names = config
@@ -68,7 +69,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     for text in text.lines() {
-        if let Some(duration) = parse_duration(text) {
+        if let Some(duration) = parse_duration(text).filter(|found| found.as_secs() < 1_000_000_000) {
             let found = duration.as_nanos() as f64;
             let rough = roughly(text).expect("a number and a unit");
             // Digits below a nanosecond are cut off twice: behind the fifteenth, and at the end.

@@ -3,6 +3,7 @@
 #![no_main]
 
 use cook_executor::core::session::Generation;
+use cook_executor::codec::mesos::arguments::Started;
 use cook_executor::codec::mesos::event::Translator;
 use cook_executor::codec::mesos::job::{HookVariables, Sources, read_plan};
 use libfuzzer_sys::fuzz_target;
@@ -24,8 +25,9 @@ fuzz_target!(|input: &[u8]| {
         (Some(&br#"{"command": "true"}"#[..]), &variables),
     ] {
         let sources = Sources {
-            data,
             command: None,
+            data,
+            arguments: &[],
             executor_data: Some(input),
             variables,
         };

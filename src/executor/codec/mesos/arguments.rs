@@ -316,7 +316,7 @@ mod tests {
             "tty_slave_path",
         ] {
             let (with_value, dashes) = (format!("--{name}=x"), format!("--{name}"));
-            let dashes = dashes.replace('_', "-").replacen("--", "--", 1);
+            let dashes = dashes.replace("_", "-");
             let empty = format!("--{name}=");
             for arguments in [
                 &[with_value.as_str()][..],
