@@ -13,6 +13,7 @@ mod calls;
 mod delivery;
 mod endings;
 mod events;
+mod impostor;
 mod machine;
 mod reconnects;
 mod session;

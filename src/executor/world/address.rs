@@ -12,8 +12,9 @@ use tracing::debug;
 pub struct Address {
     /// `MESOS_DOMAIN_SOCKET`: tried first. In a container with an image of its own it does not exist.
     pub socket: Option<PathBuf>,
-    /// The TCP address, IPv4 in all Mesos versions so far.
-    pub tcp: SocketAddr,
+    /// The TCP address, IPv4 in all Mesos versions so far; absent if the agent has none (`0.0.0.0:0`) and
+    /// wants its domain socket to be used.
+    pub tcp: Option<SocketAddr>,
     /// The agent's libprocess id, normally `slave(1)`. The domain socket serves no other path.
     pub agent: String,
 }
@@ -22,7 +23,8 @@ pub struct Address {
 
 impl Address {
     /// Takes `MESOS_SLAVE_PID`, such as `slave(1)@10.0.0.1:5051`, and `MESOS_AGENT_ENDPOINT`, such as
-    /// `10.0.0.1:5051`; either is enough. `None` if neither can be read.
+    /// `10.0.0.1:5051`; either is enough. `None` if neither can be read, or both say that there is no way
+    /// but a domain socket, and there is none.
     pub fn new(pid: Option<&str>, endpoint: Option<&str>, socket: Option<PathBuf>) -> Option<Self> {
         let (agent, address) = match pid.and_then(|pid| pid.rsplit_once('@')) {
             Some((agent, address)) => (agent, Some(address)),
@@ -30,32 +32,41 @@ impl Address {
             None => ("slave(1)", None),
         };
         let tcp = address.and_then(|address| address.parse().ok());
-        Some(Self {
+        let tcp: SocketAddr = tcp.or_else(|| endpoint?.parse().ok())?;
+        let tcp = Some(tcp).filter(|tcp| tcp.port() != 0);
+        (tcp.is_some() || socket.is_some()).then(|| Self {
             socket,
-            tcp: tcp.or_else(|| endpoint?.parse().ok())?,
+            tcp,
             agent: agent.to_owned(),
         })
     }
 
     /// The URL of the executor API.
     pub fn url(&self) -> String {
-        format!("http://{}/{}/api/v1/executor", self.tcp, self.agent)
+        let host = self.tcp.map(|tcp| tcp.to_string());
+        let host = host.as_deref().unwrap_or("localhost");
+        format!("http://{host}/{}/api/v1/executor", self.agent)
     }
 
-    /// Connects to the domain socket, or else by TCP. That may still be on its way then: the first
-    /// write waits for it, and fails if it does.
+    /// Connects to the domain socket, or else by TCP if `check` allows it. That may still be on its way then.
     ///
     /// # Errors
     ///
-    /// The reason why TCP failed; the domain socket's is only logged.
-    pub fn connect(&self) -> io::Result<Socket> {
-        match self.socket.as_deref().map(connect_unix) {
-            Some(Ok(socket)) => Ok(socket),
-            Some(Err(error)) => {
-                debug!("failed to connect to the domain socket: {error}");
-                connect_tcp(self.tcp)
+    /// The reason why TCP failed; the domain socket's is only logged if there is another way.
+    pub fn connect(&self, check: impl FnOnce(SocketAddr) -> io::Result<()>) -> io::Result<Socket> {
+        let by_socket = self.socket.as_deref().map(connect_unix);
+        match (by_socket, self.tcp) {
+            (Some(Ok(socket)), _) => Ok(socket),
+            (Some(Err(error)), None) => Err(error),
+            (failed, Some(tcp)) => {
+                if let Some(Err(error)) = failed {
+                    debug!("failed to connect to the domain socket: {error}");
+                }
+                check(tcp)?;
+                connect_tcp(tcp)
             }
-            None => connect_tcp(self.tcp),
+            // `new` sees to it that there is one of them.
+            (None, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
 }
@@ -83,5 +94,9 @@ mod tests {
         );
         assert_eq!(url(Some("slave(1)@host:x"), Some("host")), None);
         assert_eq!(url(None, None), None);
+        assert_eq!(url(Some("slave(1)@0.0.0.0:0"), Some("0.0.0.0:0")), None);
+        let socket = Some(PathBuf::from("/agent.sock"));
+        let address = Address::new(Some("slave(1)@0.0.0.0:0"), None, socket);
+        assert_eq!(address.and_then(|address| address.tcp), None);
     }
 }

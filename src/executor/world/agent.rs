@@ -17,6 +17,7 @@ use crate::core::outbox::{Answer as CallAnswer, Serial};
 use crate::core::session::{Generation, StreamEnd};
 use crate::world::address::Address;
 use crate::world::inbox::Incoming;
+use crate::world::recognition::Recognition;
 use cook_http::client::{self as http, Connection, Error, Outgoing};
 use cook_http::head::{Framing, ResponseHead};
 use cook_http::message::Method;
@@ -30,7 +31,7 @@ const MAX_SENTENCE: usize = 4 << 10;
 
 /// The agent, as far as it is to be reached.
 pub struct Agent {
-    target: Rc<Target>,
+    way: Rc<Way>,
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
     /// Held to keep the subscription; replaced by the next one.
@@ -49,6 +50,12 @@ pub struct Target {
     pub token: Option<String>,
 }
 
+/// The target, and whether it is still the agent.
+struct Way {
+    target: Target,
+    recognition: Recognition,
+}
+
 // === impl Agent ===
 
 impl Agent {
@@ -59,7 +66,10 @@ impl Agent {
         inbox: Sender<Incoming>,
     ) -> Self {
         Self {
-            target: Rc::new(target),
+            way: Rc::new(Way {
+                target,
+                recognition: Recognition::default(),
+            }),
             executor,
             inbox,
             subscription: None,
@@ -74,9 +84,9 @@ impl Agent {
         // (MESOS-7622); and after a restart the connection for calls is dead as well.
         self.subscription = None;
         self.idle.replace(None);
-        let (target, inbox) = (Rc::clone(&self.target), self.inbox.clone());
+        let (way, inbox) = (Rc::clone(&self.way), self.inbox.clone());
         self.subscription = Some(self.executor.spawn(async move {
-            let end = match stream_events(&target, call, generation, &inbox).await {
+            let end = match stream_events(&way, call, generation, &inbox).await {
                 Ok(end) => end,
                 Err(error) => {
                     info!("disconnected: {error}");
@@ -92,15 +102,13 @@ impl Agent {
 
     /// Makes one call; its answer comes with the same serial.
     pub fn call(&mut self, serial: Serial, call: Vec<u8>) {
-        let (target, inbox) = (Rc::clone(&self.target), self.inbox.clone());
+        let (way, inbox) = (Rc::clone(&self.way), self.inbox.clone());
         let idle = Rc::clone(&self.idle);
         self.call = Some(self.executor.spawn(async move {
-            let answer = exchange(&target, call, &idle)
-                .await
-                .unwrap_or_else(|error| {
-                    info!("failed to call the agent: {error}");
-                    CallAnswer::TryAgain
-                });
+            let answer = exchange(&way, call, &idle).await.unwrap_or_else(|error| {
+                info!("failed to call the agent: {error}");
+                CallAnswer::TryAgain
+            });
             // The receiver lives as long as the runtime does.
             let _ = inbox
                 .send(Incoming::Event(Event::CallAnswered(serial, answer)))
@@ -117,13 +125,13 @@ impl Agent {
 
 /// Subscribes, and reads events until there are no more.
 async fn stream_events(
-    target: &Target,
+    way: &Way,
     call: Vec<u8>,
     generation: Generation,
     inbox: &Sender<Incoming>,
 ) -> Result<StreamEnd, Error> {
-    let mut connection = Connection::new(target.address.connect()?);
-    connection.send(&target.request(call)).await?;
+    let mut connection = way.connect().await?;
+    connection.send(&way.target.request(call)).await?;
     let head = connection.receive().await?;
     if head.status != 200 {
         let answer = read_sentence(&mut connection, &head).await?;
@@ -149,11 +157,11 @@ async fn stream_events(
 
 /// Makes one call on the idle connection, or on a new one if there is none or it has gone stale.
 async fn exchange(
-    target: &Target,
+    way: &Way,
     call: Vec<u8>,
     idle: &RefCell<Option<Connection>>,
 ) -> Result<CallAnswer, Error> {
-    let request = target.request(call);
+    let request = way.target.request(call);
     let reused = idle.take();
     if let Some(mut connection) = reused {
         match exchange_on(&mut connection, &request).await {
@@ -164,7 +172,7 @@ async fn exchange(
             Err(error) => debug!("failed to reuse a connection: {error}"),
         }
     }
-    let mut connection = Connection::new(target.address.connect()?);
+    let mut connection = way.connect().await?;
     let (answer, keep) = exchange_on(&mut connection, &request).await?;
     idle.replace(Some(connection).filter(|_| keep));
     Ok(answer)
@@ -201,6 +209,19 @@ async fn read_sentence(
         Framing::Length(_) | Framing::Chunked => MAX_SENTENCE,
     };
     connection.finish(head, limit).await
+}
+
+// === impl Way ===
+
+impl Way {
+    /// A connection to the agent, and to nobody else.
+    async fn connect(&self) -> io::Result<Connection> {
+        let check = |address| self.recognition.check_listener(address);
+        let connection = Connection::new(self.target.address.connect(check)?);
+        connection.established().await?;
+        self.recognition.check_connection(connection.socket())?;
+        Ok(connection)
+    }
 }
 
 // === impl Target ===

@@ -9,6 +9,7 @@ pub mod log;
 pub mod memory;
 pub mod process;
 pub mod random;
+mod recognition;
 pub mod regular;
 pub mod stdio;
 pub mod tracking;

@@ -126,6 +126,63 @@ impl Owners {
         }
     }
 
+    /// The user who serves a connection that was made from here, at `ours`, to `server` as `connected`, and to
+    /// which nothing was written yet; `None` if that is not in this network namespace.
+    ///
+    /// A connection that was not accepted yet is nobody's, which the kernel shows as user 0: it is that of
+    /// who listens. So both are looked up, the listener first. If the other end is found to be accepted after
+    /// that, its owner is known. If it is not, it waits in the queue of a listener that was there when the
+    /// connection was made and is there still, and so was there at the first look-up; and since no two users
+    /// can listen at one address at once, it is the one that was found.
+    ///
+    /// # Errors
+    ///
+    /// It is not known.
+    pub fn of_server(
+        &self,
+        server: SocketAddr,
+        ours: SocketAddr,
+        connected: BorrowedFd<'_>,
+    ) -> Result<Option<u32>, Unknown> {
+        let listener = self.diag.find(server, None).map_err(Unknown::Kernel)?;
+        let other_end = self
+            .diag
+            .find(server, Some(ours))
+            .map_err(Unknown::Kernel)?;
+        if getpeername(connected).is_err() {
+            return Err(Unknown::Gone);
+        }
+        let user = match (other_end, listener) {
+            // The look-up of a connection falls back on who listens, here or anywhere.
+            (
+                None
+                | Some(Found {
+                    state: State::Listen,
+                    ..
+                }),
+                _,
+            ) => return Ok(None),
+            (
+                Some(Found {
+                    user: Some(user), ..
+                }),
+                _,
+            )
+            | (
+                Some(Found { user: None, .. }),
+                Some(Found {
+                    state: State::Listen,
+                    user: Some(user),
+                }),
+            ) => user,
+            (Some(Found { user: None, .. }), _) => return Err(Unknown::Gone),
+        };
+        match self.users.is_one(user) {
+            true => Ok(Some(user)),
+            false => Err(Unknown::Ambiguous(user)),
+        }
+    }
+
     /// The user who owns the socket that listens at `address`, or at all addresses with its port; `None` if
     /// nobody in this network namespace does.
     ///
@@ -262,6 +319,35 @@ mod tests {
             .owners
             .of_client(pair.client, pair.server, second.as_fd());
         assert_eq!(known.ok(), Some(me()));
+    }
+
+    #[test]
+    fn a_server_has_its_user_before_and_after_it_has_accepted() {
+        let owners = Owners::open().expect("the kernel answers");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = listener.local_addr().expect("bound");
+        let stream = TcpStream::connect(server).expect("listening");
+        let ours = stream.local_addr().expect("connected");
+        let owner = || owners.of_server(server, ours, stream.as_fd());
+        assert_eq!(owner().ok(), Some(Some(me())));
+        let (accepted, _) = listener.accept().expect("a connection");
+        assert_eq!(owner().ok(), Some(Some(me())));
+        // It serves the connection still, whoever listens there now.
+        drop(listener);
+        assert_eq!(owner().ok(), Some(Some(me())));
+        drop(accepted);
+        assert!(matches!(owner(), Err(Unknown::Gone)), "nobody holds it");
+    }
+
+    #[test]
+    fn who_listens_at_the_port_of_another_host_serves_nothing() {
+        let (pair, stream) = pair();
+        // As from here to a server elsewhere: the other end is not found.
+        let other = TcpListener::bind("0.0.0.0:0").expect("a port");
+        let port = other.local_addr().expect("bound").port();
+        let server = ([192, 0, 2, 1], port).into();
+        let owner = pair.owners.of_server(server, pair.client, stream.as_fd());
+        assert_eq!(owner.ok(), Some(None));
     }
 
     #[test]
