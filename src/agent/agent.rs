@@ -1,0 +1,447 @@
+//! The shell around the core: it carries events in and effects out, on the program's own thread.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use cook_http::alarm::Alarm;
+use cook_http::live;
+use cook_http::message::Response;
+use cook_http::server::{self, Limits, Listener};
+use cook_mesos::messages::{self, Call};
+use cook_mesos::recordio;
+use prost::Message;
+use rustix::process::Pid;
+use smol::LocalExecutor;
+use smol::channel::{Receiver, Sender, bounded, unbounded};
+use smol::future::or;
+use tracing::{error, info, warn};
+
+use crate::cgroup::Cgroups;
+use crate::core::{
+    Core, Effect, Event, Identity, Moment, Peer, Recovered, Reply, StreamNumber, Sweep,
+};
+use crate::fetch::{FetchError, Tools};
+use crate::launch::{Launcher, Watched};
+use crate::notice::{Notice, What};
+use crate::process::{Process, boot_id};
+use crate::record::{Record, Records};
+use crate::server::{Calls, MAX_UNSENT, response, stream_type};
+use crate::spec::{ContainerId, Spec, Uri};
+use crate::sweep;
+
+/// Connections of executors at once: two of each, and as many again for those that are being replaced.
+const CONNECTIONS: usize = 4096;
+
+/// What an executor may send at once: a task's data and message come back in an update.
+const MAX_CALL: usize = 4 << 20;
+
+/// What to start an agent with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who the agent and its framework are.
+    pub identity: Identity,
+    /// The agent's own folder, for its socket and its records. No other agent uses it.
+    pub folder: PathBuf,
+    /// Where relative paths of files to fetch start.
+    pub files: PathBuf,
+    /// Where containers get cgroups, if anywhere.
+    pub cgroups: Option<Cgroups>,
+}
+
+/// A running agent. It ends with its handle; its executors do not.
+#[derive(Debug)]
+pub struct Agent {
+    inner: Rc<Inner>,
+    _tasks: Vec<smol::Task<()>>,
+}
+
+/// What the agent's tasks share.
+#[derive(Debug)]
+pub struct Inner {
+    started: Instant,
+    core: RefCell<Core>,
+    streams: RefCell<HashMap<String, (StreamNumber, Sender<Vec<u8>>)>>,
+    /// Events that wait for their turn: effects may cause some at once.
+    queue: RefCell<VecDeque<Event>>,
+    launcher: Launcher,
+    /// Bounded by what the core has to tell: a handful for each executor.
+    notices: Sender<Notice>,
+    deadline_tx: Sender<()>,
+    executor: Rc<LocalExecutor<'static>>,
+}
+
+// === impl Agent ===
+
+impl Agent {
+    /// Starts an agent on the program's executor. Executors of an earlier process are found again before it
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// Its folder cannot be used.
+    pub fn start(
+        config: Config,
+        executor: Rc<LocalExecutor<'static>>,
+    ) -> io::Result<(Self, Receiver<Notice>)> {
+        fs::create_dir_all(&config.folder)?;
+        let folder = fs::canonicalize(&config.folder)?;
+        let socket = folder.join("agent.sock");
+        // Of an earlier process; a live one is kept out by whoever owns the folder.
+        let _ = fs::remove_file(&socket);
+        let listener = Listener::unix(&socket)?;
+        let records = Records::open(&folder.join("containers"))?;
+        let found = records.read()?;
+        let (notices, receiver) = unbounded();
+        let (deadline_tx, deadline_rx) = bounded(1);
+        let inner = Rc::new(Inner {
+            started: Instant::now(),
+            core: RefCell::new(Core::new(config.identity.clone())),
+            streams: RefCell::default(),
+            queue: RefCell::default(),
+            launcher: Launcher {
+                framework_id: config.identity.framework_id,
+                agent_id: config.identity.agent_id,
+                socket,
+                boot: boot_id()?,
+                folder: config.files,
+                records,
+                tools: Tools::find(),
+                cgroups: config.cgroups,
+            },
+            notices,
+            deadline_tx,
+            executor: executor.clone(),
+        });
+        for (record, delivery) in found {
+            inner.recover(record, delivery);
+        }
+        let limits = Limits {
+            body: MAX_CALL,
+            connections: CONNECTIONS,
+            // An executor may have nothing to say for as long as its task runs.
+            idle_time: Duration::MAX,
+            ..Limits::default()
+        };
+        let calls = Rc::new(Calls::new(&inner));
+        let serving = server::serve(listener, limits, calls, executor.clone());
+        let tasks = vec![
+            executor.spawn(serving),
+            executor.spawn(keep_deadlines(inner.clone(), deadline_rx)),
+        ];
+        let agent = Self {
+            inner,
+            _tasks: tasks,
+        };
+        Ok((agent, receiver))
+    }
+
+    /// Starts an executor, unless one with its id is known.
+    pub fn launch(&self, spec: Spec) {
+        self.inner.step(Event::Launch(Box::new(spec)));
+    }
+
+    /// Sends KILL, with another grace period than the task's own if one is given. It is sent again when the executor
+    /// subscribes again.
+    pub fn kill(&self, executor_id: &str, grace_period: Option<Duration>) {
+        self.inner.step(Event::Kill {
+            executor_id: executor_id.to_owned(),
+            grace_period,
+        });
+    }
+
+    /// Sends SHUTDOWN, and ends the executor with everything of it if it is not gone in time.
+    pub fn shut_down(&self, executor_id: &str) {
+        self.inner.step(Event::Shutdown {
+            executor_id: executor_id.to_owned(),
+        });
+    }
+
+    /// Ends an executor with everything of it, at once.
+    pub fn destroy(&self, executor_id: &str) {
+        self.inner.step(Event::Destroy {
+            executor_id: executor_id.to_owned(),
+        });
+    }
+
+    /// The program has done what an update, or the loss of a task, asks of it; it is not told again.
+    pub fn acknowledge(&self, executor_id: &str, uuid: &[u8]) {
+        self.inner.step(Event::Acknowledge {
+            executor_id: executor_id.to_owned(),
+            uuid: uuid.to_vec(),
+        });
+    }
+
+    /// The executors that are known, and whether each has ended.
+    pub fn executors(&self) -> Vec<(String, bool)> {
+        let core = self.inner.core.borrow();
+        core.executors()
+            .map(|(id, is_over)| (id.to_owned(), is_over))
+            .collect()
+    }
+
+    /// Whether a file can be fetched on this machine.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn check_file(&self, uri: &Uri) -> Result<(), FetchError> {
+        self.inner.launcher.tools.check(uri)
+    }
+
+    /// Where executors reach the agent.
+    pub fn socket(&self) -> &Path {
+        &self.inner.launcher.socket
+    }
+}
+
+/// Steps when a deadline of the core has come. There is none while nothing happens.
+async fn keep_deadlines(inner: Rc<Inner>, changed: Receiver<()>) {
+    let mut alarm = Alarm::new();
+    loop {
+        let deadline = inner.core.borrow().next_deadline();
+        let deadline = deadline.and_then(|it| inner.started.checked_add(it.0));
+        let due = async {
+            alarm.until(deadline).await;
+            true
+        };
+        let is_due = or(due, async { changed.recv().await.is_err() }).await;
+        if is_due {
+            inner.step(Event::Tick);
+        }
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn now(&self) -> Moment {
+        Moment(self.started.elapsed())
+    }
+
+    /// Tells the core, and does what it says, with everything that follows at once.
+    fn step(self: &Rc<Self>, event: Event) {
+        self.queue.borrow_mut().push_back(event);
+        // An effect of an earlier event is being carried out: its loop takes this one too.
+        let Ok(mut core) = self.core.try_borrow_mut() else {
+            return;
+        };
+        loop {
+            let next = self.queue.borrow_mut().pop_front();
+            let Some(event) = next else { break };
+            let effects = core.step(event, self.now());
+            for effect in effects {
+                self.perform(effect);
+            }
+        }
+        drop(core);
+        self.deadlines_changed();
+    }
+
+    fn deadlines_changed(&self) {
+        // If there is no room, the task is about to look in any case.
+        let _ = self.deadline_tx.try_send(());
+    }
+
+    /// Answers a call of the executor API.
+    pub fn call(self: &Rc<Self>, peer: Peer, call: Call) -> Response {
+        let executor_id = call.executor_id.value.clone();
+        let (reply, effects) = self.core.borrow_mut().call(peer, call, self.now());
+        let response = match &reply {
+            Reply::Stream(number) => self.open_stream(executor_id, *number),
+            Reply::Accepted => response(&reply),
+            Reply::Refused(status, text) => {
+                info!("{executor_id}: a call of process {} is refused with {status}: {text}", peer.pid);
+                response(&reply)
+            }
+        };
+        for effect in effects {
+            self.perform(effect);
+        }
+        self.deadlines_changed();
+        response
+    }
+
+    fn open_stream(self: &Rc<Self>, executor_id: String, number: StreamNumber) -> Response {
+        let (sender, stream) = live::channel(MAX_UNSENT);
+        let closed = sender.clone();
+        let agent = self.clone();
+        let id = executor_id.clone();
+        let watch = async move {
+            closed.closed().await;
+            agent.stream_closed(id, number);
+        };
+        self.executor.spawn(watch).detach();
+        // An older stream ends here.
+        if let Some((_, old)) = self.streams.borrow_mut().insert(executor_id, (number, sender)) {
+            old.close();
+        }
+        Response::new(cook_http::message::StatusCode::Ok).with_stream(stream_type(), stream)
+    }
+
+    fn stream_closed(self: &Rc<Self>, executor_id: String, stream: StreamNumber) {
+        let mut streams = self.streams.borrow_mut();
+        if streams.get(&executor_id).is_some_and(|(number, _)| *number == stream) {
+            streams.remove(&executor_id);
+        }
+        drop(streams);
+        self.step(Event::StreamClosed {
+            executor_id,
+            stream,
+        });
+    }
+
+    fn perform(self: &Rc<Self>, effect: Effect) {
+        match effect {
+            Effect::Start(spec) => {
+                let agent = self.clone();
+                self.executor.spawn(async move { agent.start(&spec).await }).detach();
+            }
+            Effect::MarkAcknowledged(container) => {
+                if let Err(error) = self.launcher.records.mark_acknowledged(container) {
+                    warn!("cannot note in the record of {container} that its executor has the task: {error}");
+                }
+            }
+            Effect::Erase(container) => {
+                self.launcher.records.erase(container);
+                if let Some(cgroups) = &self.launcher.cgroups {
+                    cgroups.remove(container);
+                }
+            }
+            Effect::Send { executor_id, event } => self.send(&executor_id, &event),
+            Effect::EndStream { executor_id } => {
+                if let Some((_, sender)) = self.streams.borrow_mut().remove(&executor_id) {
+                    sender.close();
+                }
+            }
+            Effect::Sweep(sweep) => self.sweep(sweep),
+            Effect::Tell(notice) => self.tell(notice),
+        }
+    }
+
+    fn tell(&self, notice: Notice) {
+        let id = &notice.executor_id;
+        match &notice.what {
+            What::Started { pid } => info!("{id}: the executor is process {pid}"),
+            What::Exited(code) => info!("{id}: the executor has ended: {code:?}"),
+            What::Lost { cause, .. } => warn!("{id}: {cause}"),
+            What::Stuck(text) => error!("{id}: cannot be ended: {text}"),
+            What::Subscribed
+            | What::Updated(_)
+            | What::Message(_)
+            | What::Sent(_)
+            | What::Forgotten => {}
+        }
+        // Nobody listens when the program is about to end.
+        let _ = self.notices.try_send(notice);
+    }
+
+    async fn start(self: Rc<Self>, spec: &Spec) {
+        let executor_id = spec.executor_id.clone();
+        match self.launcher.launch(spec).await {
+            Ok(watched) => self.watch(executor_id, watched, Event::Started {
+                executor_id: spec.executor_id.clone(),
+                process: watched_process(&watched),
+            }),
+            Err(text) => self.step(Event::NotStarted { executor_id, text }),
+        }
+    }
+
+    /// Tells of a process, now and when it has ended.
+    fn watch(self: &Rc<Self>, executor_id: String, watched: Watched, event: Event) {
+        self.step(event);
+        let agent = self.clone();
+        let wait = async move {
+            let code = watched.ended().await;
+            agent.step(Event::Exited { executor_id, code });
+        };
+        self.executor.spawn(wait).detach();
+    }
+
+    fn send(&self, executor_id: &str, event: &messages::Event) {
+        let streams = self.streams.borrow();
+        let Some((_, sender)) = streams.get(executor_id) else {
+            return;
+        };
+        let record = recordio::encode(&event.encode_to_vec());
+        if sender.try_send(record).is_err() {
+            warn!("{executor_id}: the executor does not read its events; its stream is ended");
+            sender.close();
+        }
+    }
+
+    fn sweep(self: &Rc<Self>, it: Sweep) {
+        let Sweep {
+            executor_id,
+            container,
+            sandbox,
+            session,
+        } = it;
+        let cgroups = self.launcher.cgroups.as_ref();
+        if let Some(cgroups) = cgroups {
+            cgroups.kill(container);
+        }
+        let members = cgroups.map(|it| it.members(container)).unwrap_or_default();
+        let survivors = sweep::kill(&sweep::Marks {
+            container,
+            session: session.and_then(Pid::from_raw),
+            sandbox: &sandbox,
+            members: &members,
+        });
+        self.queue.borrow_mut().push_back(Event::Swept {
+            executor_id,
+            survivors: survivors.iter().map(ToString::to_string).collect(),
+            out_of_memory: cgroups.is_some_and(|it| it.was_out_of_memory(container)),
+        });
+    }
+
+    /// Finds an executor of an earlier process again.
+    fn recover(self: &Rc<Self>, record: Record, delivery: crate::record::Delivery) {
+        let Some(container) = ContainerId::parse(&record.container) else {
+            return warn!("the record {:?} names no container; skipped", record.container);
+        };
+        let is_this_boot = record.boot == self.launcher.boot;
+        let process = match record.process {
+            _ if !is_this_boot => None,
+            Some(process) => Process::recorded(process),
+            None => sweep::find_root(container),
+        };
+        let watched = process.and_then(|process| {
+            let watched = Watched::of_stranger(process);
+            watched.unwrap_or_else(|error| {
+                error!("cannot watch an executor: {error}");
+                None
+            })
+        });
+        let executor_id = record.executor_id;
+        let sandbox = PathBuf::from(OsString::from_vec(record.sandbox));
+        info!(
+            "{executor_id}: found again; its executor {}",
+            if watched.is_some() { "lives" } else { "is gone" }
+        );
+        let event = Event::Recovered(Box::new(Recovered {
+            executor_id: executor_id.clone(),
+            container,
+            sandbox,
+            task: record.task.unwrap_or_default(),
+            executor_data: record.executor_data,
+            shutdown_grace: Duration::from_millis(record.grace),
+            delivery,
+            process: watched.as_ref().map(watched_process),
+        }));
+        match watched {
+            Some(watched) => self.watch(executor_id, watched, event),
+            None => self.step(event),
+        }
+    }
+}
+
+fn watched_process(watched: &Watched) -> crate::record::RecordedProcess {
+    watched.process.to_record()
+}

@@ -1,0 +1,660 @@
+//! One executor with its task, from its start until everything of it is acknowledged.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cook_mesos::messages::{
+    self, Acknowledged, DurationInfo, EventType, Kill, KillPolicy, Launch, Subscribe, Subscribed,
+    TaskInfo, TaskState, TaskStatus,
+};
+
+use super::event::{Effect, Moment, Peer, Recovered, Reply, StreamNumber, Sweep};
+use super::later;
+use crate::notice::{Cause, Notice, What};
+use crate::record::{Delivery, RecordedProcess};
+use crate::spec::{ContainerId, Spec};
+
+/// How long an executor may take to subscribe after its start, or after the agent's. As by default in Mesos.
+const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What an executor is given beyond its shutdown grace period, before it is ended.
+const SHUTDOWN_MARGIN: Duration = Duration::from_millis(500);
+
+/// Updates that nobody has acknowledged, at most. A task has a handful; an executor that goes on is told to wait.
+const MAX_UPDATES: usize = 64;
+
+/// When an update is told again, at first and at most: the times of Mesos.
+const FIRST_REPEAT: Duration = Duration::from_secs(10);
+const LAST_REPEAT: Duration = Duration::from_secs(600);
+
+/// When a sweep is repeated, at first and at most. What got SIGKILL is usually gone within a millisecond.
+const FIRST_SWEEP: Duration = Duration::from_millis(2);
+const LAST_SWEEP: Duration = Duration::from_secs(1);
+
+/// After how long processes that do not end are worth telling.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
+
+/// One executor with its task.
+#[derive(Clone, Debug)]
+pub struct Container {
+    executor_id: String,
+    id: ContainerId,
+    sandbox: PathBuf,
+    task: TaskInfo,
+    executor_data: Option<Vec<u8>>,
+    shutdown_grace: Duration,
+    /// The record that is on disk but for the process, if there is one.
+    is_recorded: bool,
+    delivery: Delivery,
+    /// What the executor has reported and nobody has acknowledged, in order.
+    updates: VecDeque<TaskStatus>,
+    /// When the first of them, or the loss of the task, is told again.
+    repeat: Option<Repeat>,
+    /// A terminal update has come.
+    has_ended: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Its sandbox is being filled, and its process started.
+    Starting { is_unwanted: bool },
+    /// Its executor lives.
+    Running {
+        process: RecordedProcess,
+        link: Link,
+        wish: Wish,
+    },
+    /// Its executor is gone or has to go, and so has everything else of it.
+    Sweeping {
+        cause: Cause,
+        session: Option<i32>,
+        since: Moment,
+        next: Moment,
+        interval: Duration,
+        told: Option<String>,
+    },
+    /// Nothing of it lives. If the executor has not said how the task ended, this is told instead.
+    Over { lost: Option<Cause> },
+}
+
+/// The executor's subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Awaited { until: Moment },
+    Up(StreamNumber),
+    Down,
+}
+
+/// What the framework wants of a running executor. It is said again when the executor subscribes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Run,
+    Kill(Option<Duration>),
+    /// And `Kill` before the task was handed over has this cause.
+    ShutDown { until: Moment, is_undelivered: bool },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    at: Moment,
+    interval: Duration,
+}
+
+// === impl Container ===
+
+impl Container {
+    /// One that is about to be started.
+    pub fn starting(spec: &Spec) -> Self {
+        Self {
+            executor_id: spec.executor_id.clone(),
+            id: spec.container,
+            sandbox: spec.sandbox.clone(),
+            task: spec.task.clone(),
+            executor_data: spec.executor_data.clone(),
+            shutdown_grace: spec.shutdown_grace,
+            is_recorded: spec.recovery_timeout.is_some(),
+            delivery: Delivery::Unknown,
+            updates: VecDeque::new(),
+            repeat: None,
+            has_ended: false,
+            phase: Phase::Starting { is_unwanted: false },
+        }
+    }
+
+    /// One that an earlier process of the agent has started.
+    pub fn recovered(it: Recovered, now: Moment, effects: &mut Vec<Effect>) -> Self {
+        let mut container = Self {
+            executor_id: it.executor_id,
+            id: it.container,
+            sandbox: it.sandbox,
+            task: it.task,
+            executor_data: it.executor_data,
+            shutdown_grace: it.shutdown_grace,
+            is_recorded: true,
+            delivery: it.delivery,
+            updates: VecDeque::new(),
+            repeat: None,
+            has_ended: false,
+            phase: Phase::Starting { is_unwanted: false },
+        };
+        match it.process {
+            Some(process) => container.run(process, now),
+            None => container.sweep(Cause::Terminated, None, now, effects),
+        }
+        container
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ContainerId {
+        self.id
+    }
+
+    /// `ExecutorInfo.data`.
+    pub fn executor_data(&self) -> Option<&[u8]> {
+        self.executor_data.as_deref()
+    }
+
+    /// Nothing of it lives.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Nothing of it lives, and nothing has to be told any more.
+    pub fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Over { lost: None }) && self.updates.is_empty()
+    }
+
+    /// When it has to be looked at again.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let own = match &self.phase {
+            Phase::Running { link, wish, .. } => {
+                let subscription = match link {
+                    Link::Awaited { until } => Some(*until),
+                    Link::Up(_) | Link::Down => None,
+                };
+                let shutdown = match wish {
+                    Wish::ShutDown { until, .. } => Some(*until),
+                    Wish::Run | Wish::Kill(_) => None,
+                };
+                subscription.into_iter().chain(shutdown).min()
+            }
+            Phase::Sweeping { next, .. } => Some(*next),
+            Phase::Starting { .. } | Phase::Over { .. } => None,
+        };
+        own.into_iter().chain(self.repeat.map(|it| it.at)).min()
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.repeat.is_some_and(|it| it.at <= now) {
+            self.tell_again(now, effects);
+        }
+        match &self.phase {
+            Phase::Running { link, wish, .. } => {
+                let is_late = matches!(link, Link::Awaited { until } if *until <= now);
+                let is_slow = matches!(wish, Wish::ShutDown { until, .. } if *until <= now);
+                if is_slow {
+                    self.destroy(now, effects);
+                } else if is_late {
+                    self.sweep_now(Cause::NotSubscribed, now, effects);
+                }
+            }
+            Phase::Sweeping { next, session, .. } if *next <= now => {
+                effects.push(self.sweep_effect(*session));
+            }
+            Phase::Sweeping { .. } | Phase::Starting { .. } | Phase::Over { .. } => {}
+        }
+    }
+
+    // What the framework wants.
+
+    /// The task is to end.
+    pub fn kill(&mut self, grace: Option<Duration>, effects: &mut Vec<Effect>) {
+        match &mut self.phase {
+            Phase::Starting { is_unwanted } => *is_unwanted = true,
+            Phase::Running { link, wish, .. } => {
+                if matches!(wish, Wish::Run | Wish::Kill(_)) {
+                    *wish = Wish::Kill(grace);
+                }
+                if let Link::Up(_) = link {
+                    let event = kill_event(&self.task, grace);
+                    self.send(EventType::Kill, event, effects);
+                }
+            }
+            Phase::Sweeping { .. } | Phase::Over { .. } => {}
+        }
+    }
+
+    /// The executor is to end.
+    pub fn shut_down(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let until = later(now, self.shutdown_grace.saturating_add(SHUTDOWN_MARGIN));
+        match &mut self.phase {
+            Phase::Starting { is_unwanted } => *is_unwanted = true,
+            Phase::Running { link, wish, .. } => {
+                if !matches!(wish, Wish::ShutDown { .. }) {
+                    *wish = Wish::ShutDown {
+                        until,
+                        is_undelivered: false,
+                    };
+                }
+                if let Link::Up(_) = link {
+                    self.send(EventType::Shutdown, messages::Event::default(), effects);
+                }
+            }
+            Phase::Sweeping { .. } | Phase::Over { .. } => {}
+        }
+    }
+
+    /// Everything is to end at once.
+    pub fn destroy(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        match &mut self.phase {
+            Phase::Starting { is_unwanted } => *is_unwanted = true,
+            Phase::Running { wish, .. } => {
+                let cause = match wish {
+                    Wish::ShutDown {
+                        is_undelivered: true,
+                        ..
+                    } => Cause::KilledDuringLaunch,
+                    Wish::Run | Wish::Kill(_) | Wish::ShutDown { .. } => Cause::Destroyed,
+                };
+                self.sweep_now(cause, now, effects);
+            }
+            Phase::Sweeping { .. } | Phase::Over { .. } => {}
+        }
+    }
+
+    /// An update, or the loss of the task, has done its work.
+    pub fn acknowledge(&mut self, uuid: &[u8], effects: &mut Vec<Effect>) {
+        if let Phase::Over { lost } = &mut self.phase
+            && uuid == self.id.0
+        {
+            *lost = None;
+            self.repeat = None;
+            return;
+        }
+        self.updates
+            .retain(|status| status.uuid.as_deref() != Some(uuid));
+        self.repeat = self.repeat.filter(|_| !self.updates.is_empty());
+        if self.is_recorded && self.delivery == Delivery::Unknown {
+            // Before the executor knows: from now on it does not list the task when it subscribes.
+            effects.push(Effect::MarkAcknowledged(self.id));
+        }
+        self.delivery = Delivery::Acknowledged;
+        let event = messages::Event {
+            acknowledged: Some(Acknowledged {
+                task_id: self.task.task_id.clone(),
+                uuid: uuid.to_vec(),
+            }),
+            ..messages::Event::default()
+        };
+        self.send_if_up(EventType::Acknowledged, event, effects);
+    }
+
+    // What becomes of the process.
+
+    /// The executor's process runs.
+    pub fn started(
+        &mut self,
+        process: RecordedProcess,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Phase::Starting { is_unwanted } = self.phase else {
+            return;
+        };
+        self.tell(What::Started { pid: process.pid }, effects);
+        self.run(process, now);
+        if is_unwanted {
+            self.sweep_now(Cause::KilledDuringLaunch, now, effects);
+        }
+    }
+
+    /// The executor's process could not be made. Helpers of the fetcher may be left.
+    pub fn not_started(&mut self, text: String, now: Moment, effects: &mut Vec<Effect>) {
+        let Phase::Starting { is_unwanted } = self.phase else {
+            return;
+        };
+        let cause = match is_unwanted {
+            true => Cause::KilledDuringLaunch,
+            false => Cause::LaunchFailed(text),
+        };
+        self.sweep(cause, None, now, effects);
+    }
+
+    /// The executor's process has ended.
+    pub fn exited(&mut self, code: Option<i32>, now: Moment, effects: &mut Vec<Effect>) {
+        let Phase::Running { process, wish, .. } = &self.phase else {
+            return;
+        };
+        let session = Some(process.pid);
+        let cause = match wish {
+            Wish::ShutDown {
+                is_undelivered: true,
+                ..
+            } => Cause::KilledDuringLaunch,
+            Wish::Run | Wish::Kill(_) | Wish::ShutDown { .. } => Cause::Terminated,
+        };
+        self.tell(What::Exited(code), effects);
+        if self.has_ended {
+            // It does not send its terminal update before its processes are gone.
+            self.phase = Phase::Over { lost: None };
+        } else {
+            self.sweep(cause, session, now, effects);
+        }
+    }
+
+    /// A sweep has found these.
+    pub fn swept(
+        &mut self,
+        survivors: Vec<String>,
+        out_of_memory: bool,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Phase::Sweeping {
+            cause,
+            since,
+            next,
+            interval,
+            told,
+            ..
+        } = &mut self.phase
+        else {
+            return;
+        };
+        if out_of_memory && *cause == Cause::Terminated {
+            *cause = Cause::MemoryLimit;
+        }
+        if survivors.is_empty() {
+            let lost = (!self.has_ended).then(|| cause.clone());
+            self.phase = Phase::Over { lost };
+            self.tell_first(now, effects);
+            return;
+        }
+        *next = later(now, *interval);
+        *interval = interval.saturating_mul(2).min(LAST_SWEEP);
+        let text = survivors.join("; ");
+        if later(*since, STUCK_AFTER) <= now && told.as_ref() != Some(&text) {
+            *told = Some(text.clone());
+            self.tell(What::Stuck(text), effects);
+        }
+    }
+
+    // What the executor says.
+
+    /// Only the executor's own process may speak for it.
+    pub fn check_peer(&self, peer: Peer) -> Result<(), Reply> {
+        match &self.phase {
+            Phase::Running { process, .. } if process.pid == peer.pid => Ok(()),
+            Phase::Running { process, .. } => Err(Reply::refused(
+                403,
+                format!(
+                    "this call comes from process {}, but the executor is process {}: it has to take over the \
+                     process that was started, by exec",
+                    peer.pid, process.pid
+                ),
+            )),
+            // The kernel may let it run before we have seen its id: it comes again.
+            Phase::Starting { .. } => Err(Reply::refused(503, "The executor is being started")),
+            Phase::Sweeping { .. } | Phase::Over { .. } => {
+                Err(Reply::refused(400, "Executor cannot be found"))
+            }
+        }
+    }
+
+    /// It wants events.
+    pub fn subscribe(
+        &mut self,
+        stream: StreamNumber,
+        greeting: Subscribed,
+        subscribe: Subscribe,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        // Its peer was checked: it runs.
+        let Phase::Running { link, wish, .. } = &mut self.phase else {
+            return;
+        };
+        *link = Link::Up(stream);
+        let wish = *wish;
+        let has_task = self.delivery == Delivery::Acknowledged
+            || !subscribe.unacknowledged_tasks.is_empty()
+            || !subscribe.unacknowledged_updates.is_empty();
+        self.tell(What::Subscribed, effects);
+        let subscribed = messages::Event {
+            subscribed: Some(greeting),
+            ..messages::Event::default()
+        };
+        self.send(EventType::Subscribed, subscribed, effects);
+        for update in subscribe.unacknowledged_updates {
+            self.take_update(update.status, now, effects);
+        }
+        match wish {
+            Wish::Run if has_task => {}
+            Wish::Run => {
+                let launch = messages::Event {
+                    launch: Some(Launch {
+                        task: self.task.clone(),
+                    }),
+                    ..messages::Event::default()
+                };
+                self.send(EventType::Launch, launch, effects);
+            }
+            Wish::Kill(grace) if has_task => {
+                let event = kill_event(&self.task, grace);
+                self.send(EventType::Kill, event, effects);
+            }
+            Wish::Kill(_) => {
+                self.shut_down(now, effects);
+                if let Phase::Running {
+                    wish: Wish::ShutDown { is_undelivered, .. },
+                    ..
+                } = &mut self.phase
+                {
+                    *is_undelivered = true;
+                }
+            }
+            Wish::ShutDown { .. } => {
+                self.send(EventType::Shutdown, messages::Event::default(), effects);
+            }
+        }
+    }
+
+    /// It reports a state.
+    pub fn update(
+        &mut self,
+        status: TaskStatus,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Reply> {
+        self.check_is_up()?;
+        let is_known = self.updates.iter().any(|it| it.uuid == status.uuid);
+        if !is_known && self.updates.len() >= MAX_UPDATES {
+            return Err(Reply::refused(503, "too many updates wait to be acknowledged"));
+        }
+        self.take_update(status, now, effects);
+        Ok(Reply::Accepted)
+    }
+
+    /// It says something to the framework.
+    pub fn message(&self, data: Vec<u8>, effects: &mut Vec<Effect>) -> Result<Reply, Reply> {
+        self.check_is_up()?;
+        self.tell(What::Message(data), effects);
+        Ok(Reply::Accepted)
+    }
+
+    /// It does not listen any more.
+    pub fn stream_closed(&mut self, stream: StreamNumber) {
+        if let Phase::Running { link, .. } = &mut self.phase
+            && *link == Link::Up(stream)
+        {
+            *link = Link::Down;
+        }
+    }
+
+    // Parts.
+
+    fn check_is_up(&self) -> Result<(), Reply> {
+        match &self.phase {
+            Phase::Running {
+                link: Link::Up(_), ..
+            } => Ok(()),
+            Phase::Running { .. }
+            | Phase::Starting { .. }
+            | Phase::Sweeping { .. }
+            | Phase::Over { .. } => Err(Reply::refused(403, "Executor is not subscribed")),
+        }
+    }
+
+    fn run(&mut self, process: RecordedProcess, now: Moment) {
+        self.phase = Phase::Running {
+            process,
+            link: Link::Awaited {
+                until: later(now, SUBSCRIPTION_TIMEOUT),
+            },
+            wish: Wish::Run,
+        };
+    }
+
+    fn take_update(&mut self, status: TaskStatus, now: Moment, effects: &mut Vec<Effect>) {
+        self.has_ended |= is_terminal(status.state());
+        if !self.updates.iter().any(|it| it.uuid == status.uuid) {
+            self.updates.push_back(status.clone());
+        }
+        if self.repeat.is_none() {
+            self.repeat = Some(Repeat::first(now));
+        }
+        self.tell(What::Updated(Box::new(status)), effects);
+    }
+
+    /// Ends the executor with everything else.
+    fn sweep_now(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
+        let Phase::Running { process, .. } = &self.phase else {
+            return;
+        };
+        let session = Some(process.pid);
+        self.sweep(cause, session, now, effects);
+    }
+
+    fn sweep(
+        &mut self,
+        cause: Cause,
+        session: Option<i32>,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.phase = Phase::Sweeping {
+            cause,
+            session,
+            since: now,
+            next: now,
+            interval: FIRST_SWEEP,
+            told: None,
+        };
+        effects.push(Effect::EndStream {
+            executor_id: self.executor_id.clone(),
+        });
+        effects.push(self.sweep_effect(session));
+    }
+
+    fn sweep_effect(&self, session: Option<i32>) -> Effect {
+        Effect::Sweep(Sweep {
+            executor_id: self.executor_id.clone(),
+            container: self.id,
+            sandbox: self.sandbox.clone(),
+            session,
+        })
+    }
+
+    fn tell_first(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.repeat = Some(Repeat::first(now));
+        self.tell_all(effects);
+        self.repeat = self.repeat.filter(|_| !self.is_done());
+    }
+
+    fn tell_again(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.repeat = self.repeat.map(|it| it.after(now));
+        self.tell_all(effects);
+    }
+
+    fn tell_all(&self, effects: &mut Vec<Effect>) {
+        for status in &self.updates {
+            self.tell(What::Updated(Box::new(status.clone())), effects);
+        }
+        if let Phase::Over { lost: Some(cause) } = &self.phase {
+            let lost = What::Lost {
+                cause: cause.clone(),
+                uuid: self.id.0,
+            };
+            self.tell(lost, effects);
+        }
+    }
+
+    fn send_if_up(&self, kind: EventType, event: messages::Event, effects: &mut Vec<Effect>) {
+        if self.check_is_up().is_ok() {
+            self.send(kind, event, effects);
+        }
+    }
+
+    fn send(&self, kind: EventType, event: messages::Event, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Send {
+            executor_id: self.executor_id.clone(),
+            event: Box::new(messages::Event {
+                kind: Some(kind as i32),
+                ..event
+            }),
+        });
+        self.tell(What::Sent(kind), effects);
+    }
+
+    fn tell(&self, what: What, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Tell(Notice {
+            executor_id: self.executor_id.clone(),
+            what,
+        }));
+    }
+}
+
+fn kill_event(task: &TaskInfo, grace: Option<Duration>) -> messages::Event {
+    let policy = |grace: Duration| KillPolicy {
+        grace_period: Some(DurationInfo {
+            nanoseconds: i64::try_from(grace.as_nanos()).unwrap_or(i64::MAX),
+        }),
+    };
+    messages::Event {
+        kill: Some(Kill {
+            task_id: task.task_id.clone(),
+            kill_policy: grace.map(policy),
+        }),
+        ..messages::Event::default()
+    }
+}
+
+/// Whether a task in this state has ended.
+pub fn is_terminal(state: TaskState) -> bool {
+    match state {
+        TaskState::Finished | TaskState::Failed | TaskState::Killed | TaskState::Error => true,
+        TaskState::Starting | TaskState::Running | TaskState::Killing => false,
+    }
+}
+
+// === impl Repeat ===
+
+impl Repeat {
+    fn first(now: Moment) -> Self {
+        Self {
+            at: later(now, FIRST_REPEAT),
+            interval: FIRST_REPEAT,
+        }
+    }
+
+    fn after(self, now: Moment) -> Self {
+        let interval = self.interval.saturating_mul(2).min(LAST_REPEAT);
+        Self {
+            at: later(now, interval),
+            interval,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The start of an executor: sandbox, files, process; and the wait for the process's end.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use async_io::Async;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use crate::cgroup::Cgroups;
+use crate::environment;
+use crate::fetch::Tools;
+use crate::helper;
+use crate::process::Process;
+use crate::record::{Record, Records};
+use crate::spec::{Program, Spec};
+
+/// What a start needs beside its spec.
+#[derive(Debug)]
+pub struct Launcher {
+    /// Whose executors they are.
+    pub framework_id: String,
+    /// Who the agent is.
+    pub agent_id: String,
+    /// Where executors reach the agent.
+    pub socket: PathBuf,
+    /// This boot.
+    pub boot: String,
+    /// Where relative paths of files start.
+    pub folder: PathBuf,
+    /// Records of what was started.
+    pub records: Records,
+    /// What fetches.
+    pub tools: Tools,
+    /// Where containers get cgroups, if they do.
+    pub cgroups: Option<Cgroups>,
+}
+
+/// An executor's process, to wait for.
+#[derive(Debug)]
+pub struct Watched {
+    /// The process.
+    pub process: Process,
+    descriptor: OwnedFd,
+}
+
+// === impl Launcher ===
+
+impl Launcher {
+    /// Starts an executor.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be started, for people.
+    pub async fn launch(&self, spec: &Spec) -> Result<Watched, String> {
+        let sandbox = &spec.sandbox;
+        let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+        let mut record = self.record(spec);
+        if spec.recovery_timeout.is_some() {
+            // Before anything is there to be found.
+            let written = self.records.write(&record);
+            written.map_err(|error| failed("cannot write a record", &error))?;
+        }
+        fs::create_dir_all(sandbox)
+            .map_err(|error| failed(&format!("sandbox {}", sandbox.display()), &error))?;
+        for uri in &spec.files {
+            let fetched = self.tools.fetch(uri, &self.folder, sandbox, spec.container);
+            fetched
+                .await
+                .map_err(|error| failed(&format!("cannot fetch {}", uri.value), &error))?;
+        }
+        let watched = self.spawn(spec).map_err(|error| failed("cannot start the executor", &error))?;
+        if spec.recovery_timeout.is_some() {
+            record.process = Some(watched.process.to_record());
+            if let Err(error) = self.records.write(&record) {
+                // The next process of the agent will look for it by its container's id.
+                tracing::warn!("cannot add the executor's process to its record: {error}");
+            }
+        }
+        Ok(watched)
+    }
+
+    fn record(&self, spec: &Spec) -> Record {
+        Record {
+            executor_id: spec.executor_id.clone(),
+            container: spec.container.to_string(),
+            boot: self.boot.clone(),
+            sandbox: spec.sandbox.as_os_str().as_bytes().to_vec(),
+            task: Some(spec.task.clone()),
+            process: None,
+            grace: u64::try_from(spec.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
+            executor_data: spec.executor_data.clone(),
+        }
+    }
+
+    fn spawn(&self, spec: &Spec) -> io::Result<Watched> {
+        let join = match &self.cgroups {
+            Some(cgroups) => Some(cgroups.create(spec.container, spec.memory, spec.cpu)?),
+            None => None,
+        };
+        let program = match &spec.program {
+            Program::Direct(program) => program.clone(),
+            Program::Shell(line) => vec!["/bin/sh".into(), "-c".into(), "--".into(), line.clone()],
+        };
+        let arguments = helper::arguments(join.as_deref(), &spec.sandbox, &program);
+        let output = |name: &str| open_output(&spec.sandbox, name);
+        let variables =
+            environment::variables(spec, &self.framework_id, &self.agent_id, &self.socket);
+        // This program, even if its file was replaced.
+        let child = Command::new("/proc/self/exe")
+            .args(arguments)
+            .env_clear()
+            .envs(variables)
+            .stdin(Stdio::null())
+            .stdout(output("stdout")?)
+            .stderr(output("stderr")?)
+            .spawn()?;
+        Watched::of_child(Pid::from_child(&child))
+    }
+}
+
+/// What was fetched may have written there.
+fn open_output(sandbox: &Path, name: &str) -> io::Result<File> {
+    File::options()
+        .append(true)
+        .create(true)
+        .open(sandbox.join(name))
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// A process of an earlier agent; `None` if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// There are no descriptors left.
+    pub fn of_stranger(process: Process) -> io::Result<Option<Self>> {
+        let descriptor = process.open()?;
+        Ok(descriptor.map(|descriptor| Self {
+            process,
+            descriptor,
+        }))
+    }
+
+    /// A child that was just made. It cannot vanish before it is waited for.
+    fn of_child(pid: Pid) -> io::Result<Self> {
+        let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+        let process = Process::of_child(pid).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self {
+            process,
+            descriptor,
+        })
+    }
+
+    /// Waits until it has ended; its exit code, if it has one and was our child.
+    pub async fn ended(self) -> Option<i32> {
+        let Ok(descriptor) = Async::new(self.descriptor) else {
+            tracing::error!("cannot wait for process {:?}", self.process.pid);
+            return std::future::pending().await;
+        };
+        // A process descriptor has no other way to fail.
+        let _ = descriptor.readable().await;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let status = waitid(WaitId::PidFd(descriptor.as_fd()), options);
+        status.ok().flatten()?.exit_status()
+    }
+}
+
+/// The program that was asked for, if it has a file: relative paths would start in the sandbox.
+///
+/// # Errors
+///
+/// There is none.
+pub fn absolute(program: &Path) -> io::Result<OsString> {
+    fs::canonicalize(program).map(PathBuf::into_os_string)
+}
