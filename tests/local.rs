@@ -192,6 +192,97 @@ fn a_second_interrupt_kills_everything() {
 }
 
 #[test]
+fn an_output_that_nobody_reads_any_more_is_an_interrupt() {
+    let job = json!({
+        "command": format!("{}; echo ready; sleep 600", say("main")),
+        "after_commands": [hook(say("after"))],
+    });
+    let fixture = Fixture::new(&job.to_string());
+    let (mut child, shown) = fixture.start("stdout    ready");
+    // As `cook-local job.json | head` does. The job says nothing more, so that no write could fail.
+    drop(shown);
+    let mut stderr = String::new();
+    let mut errors = child.stderr.take().expect("it is piped");
+    errors.read_to_string(&mut stderr).unwrap();
+    let status = child.wait().unwrap();
+    fixture.census();
+    assert_eq!((status.code(), stderr.as_str()), (Some(130), ""));
+    assert_eq!(fixture.read("order"), "main\nafter\n");
+}
+
+#[test]
+fn texts_that_nobody_reads_are_no_crash() {
+    for arguments in [&["--help"][..], &["--nonsense"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status = Command::new(env!("CARGO_BIN_EXE_cook-local"))
+            .args(arguments)
+            .stdout(writer.try_clone().expect("a pipe"))
+            .stderr(writer)
+            .status();
+        let code = status.expect("cook-local runs").code();
+        assert!(matches!(code, Some(0 | 2)), "{arguments:?}: {code:?}");
+    }
+}
+
+#[test]
+fn the_executor_is_in_a_session_of_its_own_and_has_no_terminal() {
+    let job = json!({"command": "
+        set -- $(cat /proc/$PPID/stat); test $6 = $PPID || exit 5
+        test $(readlink /proc/self/fd/0) = /dev/null || exit 6
+        test $(umask) = 0022 || exit 7
+        head -1 </dev/tty || exit 8"});
+    let fixture = Fixture::new(&job.to_string());
+    let command = fixture.command();
+    let mut line = String::from("umask 077; exec");
+    for word in std::iter::once(command.get_program()).chain(command.get_args()) {
+        line += &format!(" '{}'", word.to_str().expect("plain names"));
+    }
+    // It runs the line in a terminal of its own.
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .stdin(Stdio::null())
+        .output();
+    let output = match output {
+        Err(error) => {
+            return eprintln!("SKIPPED: there is no `script` to make a terminal: {error}");
+        }
+        Ok(output) => output,
+    };
+    fixture.census();
+    assert_eq!(output.status.code(), Some(8), "{}", text(&output.stdout));
+}
+
+#[test]
+fn archives_are_unpacked_and_what_is_missing_is_named() {
+    let job = json!({
+        "command": "cat inner",
+        "uris": [{"value": "a.tar.gz", "extract": true}],
+    });
+    let fixture = Fixture::new(&job.to_string());
+    let output = fixture.run();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    let told = "cannot fetch a.tar.gz: No such file or directory";
+    assert!(
+        text(&output.stdout).contains(told),
+        "{}",
+        text(&output.stdout)
+    );
+
+    fixture.folder.write("inner", "from the archive\n");
+    let packed = Command::new("tar")
+        .arg("-C")
+        .arg(fixture.folder.path())
+        .args(["-czf", "a.tar.gz", "inner"])
+        .current_dir(fixture.folder.path())
+        .status();
+    assert!(packed.is_ok_and(|status| status.success()));
+    let output = fixture.run();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("stdout    from the archive"));
+}
+
+#[test]
 fn arguments_and_job_files_that_cannot_be_used_are_explained() {
     let program = env!("CARGO_BIN_EXE_cook-local");
     let run = |arguments: &[&str]| {

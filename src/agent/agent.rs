@@ -67,7 +67,7 @@ pub struct Agent {
 pub struct Inner {
     started: Instant,
     core: RefCell<Core>,
-    streams: RefCell<HashMap<String, (StreamNumber, Sender<Vec<u8>>)>>,
+    streams: RefCell<HashMap<String, EventStream>>,
     /// Events that wait for their turn: effects may cause some at once.
     queue: RefCell<VecDeque<Event>>,
     launcher: Launcher,
@@ -75,6 +75,13 @@ pub struct Inner {
     notices: Sender<Notice>,
     deadline_tx: Sender<()>,
     executor: Rc<LocalExecutor<'static>>,
+}
+
+/// The agent's end of an executor's event stream.
+#[derive(Debug)]
+struct EventStream {
+    number: StreamNumber,
+    records: Sender<Vec<u8>>,
 }
 
 // === impl Agent ===
@@ -228,20 +235,23 @@ impl Inner {
     /// Tells the core, and does what it says, with everything that follows at once.
     fn step(self: &Rc<Self>, event: Event) {
         self.queue.borrow_mut().push_back(event);
-        // An effect of an earlier event is being carried out: its loop takes this one too.
-        let Ok(mut core) = self.core.try_borrow_mut() else {
-            return;
-        };
+        self.take_queue();
+    }
+
+    fn take_queue(self: &Rc<Self>) {
         loop {
             let next = self.queue.borrow_mut().pop_front();
             let Some(event) = next else { break };
-            let effects = core.step(event, self.now());
-            for effect in effects {
-                self.perform(effect);
-            }
+            let effects = self.core.borrow_mut().step(event, self.now());
+            self.perform_all(effects);
         }
-        drop(core);
         self.deadlines_changed();
+    }
+
+    fn perform_all(self: &Rc<Self>, effects: Vec<Effect>) {
+        for effect in effects {
+            self.perform(effect);
+        }
     }
 
     fn deadlines_changed(&self) {
@@ -257,14 +267,15 @@ impl Inner {
             Reply::Stream(number) => self.open_stream(executor_id, *number),
             Reply::Accepted => response(&reply),
             Reply::Refused(status, text) => {
-                info!("{executor_id}: a call of process {} is refused with {status}: {text}", peer.pid);
+                info!(
+                    "{executor_id}: a call of process {} is refused with {status}: {text}",
+                    peer.pid
+                );
                 response(&reply)
             }
         };
-        for effect in effects {
-            self.perform(effect);
-        }
-        self.deadlines_changed();
+        self.perform_all(effects);
+        self.take_queue();
         response
     }
 
@@ -279,15 +290,22 @@ impl Inner {
         };
         self.executor.spawn(watch).detach();
         // An older stream ends here.
-        if let Some((_, old)) = self.streams.borrow_mut().insert(executor_id, (number, sender)) {
-            old.close();
+        let new = EventStream {
+            number,
+            records: sender,
+        };
+        if let Some(old) = self.streams.borrow_mut().insert(executor_id, new) {
+            old.records.close();
         }
         Response::new(cook_http::message::StatusCode::Ok).with_stream(stream_type(), stream)
     }
 
     fn stream_closed(self: &Rc<Self>, executor_id: String, stream: StreamNumber) {
         let mut streams = self.streams.borrow_mut();
-        if streams.get(&executor_id).is_some_and(|(number, _)| *number == stream) {
+        if streams
+            .get(&executor_id)
+            .is_some_and(|it| it.number == stream)
+        {
             streams.remove(&executor_id);
         }
         drop(streams);
@@ -301,11 +319,15 @@ impl Inner {
         match effect {
             Effect::Start(spec) => {
                 let agent = self.clone();
-                self.executor.spawn(async move { agent.start(&spec).await }).detach();
+                self.executor
+                    .spawn(async move { agent.start(&spec).await })
+                    .detach();
             }
             Effect::MarkAcknowledged(container) => {
                 if let Err(error) = self.launcher.records.mark_acknowledged(container) {
-                    warn!("cannot note in the record of {container} that its executor has the task: {error}");
+                    warn!(
+                        "cannot note in the record of {container} that its executor has the task: {error}"
+                    );
                 }
             }
             Effect::Erase(container) => {
@@ -316,8 +338,8 @@ impl Inner {
             }
             Effect::Send { executor_id, event } => self.send(&executor_id, &event),
             Effect::EndStream { executor_id } => {
-                if let Some((_, sender)) = self.streams.borrow_mut().remove(&executor_id) {
-                    sender.close();
+                if let Some(stream) = self.streams.borrow_mut().remove(&executor_id) {
+                    stream.records.close();
                 }
             }
             Effect::Sweep(sweep) => self.sweep(sweep),
@@ -345,10 +367,13 @@ impl Inner {
     async fn start(self: Rc<Self>, spec: &Spec) {
         let executor_id = spec.executor_id.clone();
         match self.launcher.launch(spec).await {
-            Ok(watched) => self.watch(executor_id, watched, Event::Started {
-                executor_id: spec.executor_id.clone(),
-                process: watched_process(&watched),
-            }),
+            Ok(watched) => {
+                let event = Event::Started {
+                    executor_id: executor_id.clone(),
+                    process: watched.process.to_record(),
+                };
+                self.watch(executor_id, watched, event);
+            }
             Err(text) => self.step(Event::NotStarted { executor_id, text }),
         }
     }
@@ -366,13 +391,13 @@ impl Inner {
 
     fn send(&self, executor_id: &str, event: &messages::Event) {
         let streams = self.streams.borrow();
-        let Some((_, sender)) = streams.get(executor_id) else {
+        let Some(stream) = streams.get(executor_id) else {
             return;
         };
         let record = recordio::encode(&event.encode_to_vec());
-        if sender.try_send(record).is_err() {
+        if stream.records.try_send(record).is_err() {
             warn!("{executor_id}: the executor does not read its events; its stream is ended");
-            sender.close();
+            stream.records.close();
         }
     }
 
@@ -404,7 +429,10 @@ impl Inner {
     /// Finds an executor of an earlier process again.
     fn recover(self: &Rc<Self>, record: Record, delivery: crate::record::Delivery) {
         let Some(container) = ContainerId::parse(&record.container) else {
-            return warn!("the record {:?} names no container; skipped", record.container);
+            return warn!(
+                "the record {:?} names no container; skipped",
+                record.container
+            );
         };
         let is_this_boot = record.boot == self.launcher.boot;
         let process = match record.process {
@@ -423,7 +451,11 @@ impl Inner {
         let sandbox = PathBuf::from(OsString::from_vec(record.sandbox));
         info!(
             "{executor_id}: found again; its executor {}",
-            if watched.is_some() { "lives" } else { "is gone" }
+            if watched.is_some() {
+                "lives"
+            } else {
+                "is gone"
+            }
         );
         let event = Event::Recovered(Box::new(Recovered {
             executor_id: executor_id.clone(),
@@ -433,15 +465,11 @@ impl Inner {
             executor_data: record.executor_data,
             shutdown_grace: Duration::from_millis(record.grace),
             delivery,
-            process: watched.as_ref().map(watched_process),
+            process: watched.as_ref().map(|it| it.process.to_record()),
         }));
         match watched {
             Some(watched) => self.watch(executor_id, watched, event),
             None => self.step(event),
         }
     }
-}
-
-fn watched_process(watched: &Watched) -> crate::record::RecordedProcess {
-    watched.process.to_record()
 }

@@ -330,7 +330,11 @@ async fn resolve(url: &str) -> Result<SocketAddr, FetchError> {
     let has_port = host
         .rsplit_once(':')
         .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let name = if has_port { host.clone() } else { format!("{host}:80") };
+    let name = if has_port {
+        host.clone()
+    } else {
+        format!("{host}:80")
+    };
     let (sender, receiver) = smol::channel::bounded(1);
     thread::Builder::new()
         .name("resolver".to_owned())
@@ -339,7 +343,8 @@ async fn resolve(url: &str) -> Result<SocketAddr, FetchError> {
             // Nobody waits if the fetch was given up.
             let _ = sender.try_send(found);
         })?;
-    let unknown = |text: String| FetchError::Network(format!("the host {host} is not known: {text}"));
+    let unknown =
+        |text: String| FetchError::Network(format!("the host {host} is not known: {text}"));
     match receiver.recv().await {
         Ok(Ok(Some(address))) => Ok(address),
         Ok(Ok(None)) | Err(_) => Err(unknown("it has no address".to_owned())),

@@ -1,6 +1,5 @@
 //! The start of an executor: sandbox, files, process; and the wait for the process's end.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,13 +66,19 @@ impl Launcher {
         }
         fs::create_dir_all(sandbox)
             .map_err(|error| failed(&format!("sandbox {}", sandbox.display()), &error))?;
+        for name in ["stdout", "stderr"] {
+            let emptied = File::create(sandbox.join(name));
+            emptied.map_err(|error| failed(&format!("{name} in the sandbox"), &error))?;
+        }
         for uri in &spec.files {
             let fetched = self.tools.fetch(uri, &self.folder, sandbox, spec.container);
             fetched
                 .await
                 .map_err(|error| failed(&format!("cannot fetch {}", uri.value), &error))?;
         }
-        let watched = self.spawn(spec).map_err(|error| failed("cannot start the executor", &error))?;
+        let watched = self
+            .spawn(spec)
+            .map_err(|error| failed("cannot start the executor", &error))?;
         if spec.recovery_timeout.is_some() {
             record.process = Some(watched.process.to_record());
             if let Err(error) = self.records.write(&record) {
@@ -123,7 +128,7 @@ impl Launcher {
     }
 }
 
-/// What was fetched may have written there.
+/// Programs of the fetcher may have written there, too.
 fn open_output(sandbox: &Path, name: &str) -> io::Result<File> {
     File::options()
         .append(true)
@@ -169,13 +174,4 @@ impl Watched {
         let status = waitid(WaitId::PidFd(descriptor.as_fd()), options);
         status.ok().flatten()?.exit_status()
     }
-}
-
-/// The program that was asked for, if it has a file: relative paths would start in the sandbox.
-///
-/// # Errors
-///
-/// There is none.
-pub fn absolute(program: &Path) -> io::Result<OsString> {
-    fs::canonicalize(program).map(PathBuf::into_os_string)
 }

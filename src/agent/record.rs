@@ -170,7 +170,10 @@ mod tests {
         records.write(&record).unwrap();
         fs::write(folder.join("half.new"), b"x").unwrap();
         fs::write(folder.join("empty"), b"").unwrap();
-        assert_eq!(records.read().unwrap(), [(record.clone(), Delivery::Unknown)]);
+        assert_eq!(
+            records.read().unwrap(),
+            [(record.clone(), Delivery::Unknown)]
+        );
         records.mark_acknowledged(id).unwrap();
         assert_eq!(records.read().unwrap(), [(record, Delivery::Acknowledged)]);
         assert!(!folder.join("half.new").exists());

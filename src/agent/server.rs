@@ -46,7 +46,10 @@ impl Calls {
     fn check(head: &Head) -> Result<(), Response> {
         let path = head.path.replace("%28", "(").replace("%29", ")");
         if path != PATH {
-            return Err(text(StatusCode::Forbidden, "only the executor API is served here"));
+            return Err(text(
+                StatusCode::Forbidden,
+                "only the executor API is served here",
+            ));
         }
         if head.method != Some(Method::Post) {
             let refusal = text(StatusCode::MethodNotAllowed, "use POST");
@@ -86,7 +89,10 @@ impl Handler for Calls {
         let call = match Call::decode(request.body.as_slice()) {
             Ok(call) => call,
             Err(error) => {
-                return text(StatusCode::BadRequest, format!("the call cannot be read: {error}"));
+                return text(
+                    StatusCode::BadRequest,
+                    format!("the call cannot be read: {error}"),
+                );
             }
         };
         let Some(agent) = self.agent.upgrade() else {

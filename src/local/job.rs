@@ -4,11 +4,8 @@
 //! executor in `TaskInfo.data` as it stands, good or bad: judging commands is the executor's task.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
+use cook_agent::spec::Uri;
 use serde_json::{Map, Value};
 
 /// The job that runs when none is given: every feature once, in a second.
@@ -34,15 +31,6 @@ pub struct Job {
     pub uris: Vec<Uri>,
 }
 
-/// A file that the agent puts into the sandbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uri {
-    /// A path, absolute or from the job file's folder, or a `file://` URI.
-    pub value: String,
-    /// Whether to make it executable.
-    pub executable: bool,
-}
-
 /// Why a job cannot be run here.
 #[derive(Debug)]
 pub enum JobError {
@@ -50,10 +38,6 @@ pub enum JobError {
     Syntax(serde_json::Error),
     /// A key has a value that makes no sense: the key, and what it should be.
     Shape(String, &'static str),
-    /// A URI is not a local file.
-    Remote(String),
-    /// A file cannot be copied into the sandbox.
-    Copy(PathBuf, io::Error),
 }
 
 // === impl JobError ===
@@ -63,11 +47,6 @@ impl fmt::Display for JobError {
         match self {
             Self::Syntax(error) => write!(f, "it is not valid JSON: {error}"),
             Self::Shape(key, wanted) => write!(f, "{key} must be {wanted}"),
-            Self::Remote(value) => write!(
-                f,
-                "{value} cannot be fetched here; use a path or a file:// URI, or a real Mesos agent"
-            ),
-            Self::Copy(path, error) => write!(f, "cannot copy {}: {error}", path.display()),
         }
     }
 }
@@ -76,8 +55,7 @@ impl std::error::Error for JobError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Syntax(error) => Some(error),
-            Self::Copy(_, error) => Some(error),
-            Self::Shape(..) | Self::Remote(_) => None,
+            Self::Shape(..) => None,
         }
     }
 }
@@ -101,18 +79,6 @@ impl Job {
             environment,
             uris,
         })
-    }
-
-    /// Copies the job's files into the sandbox, as the agent's fetcher would. Relative paths start
-    /// at `folder`.
-    ///
-    /// # Errors
-    ///
-    /// A file is not local, or cannot be copied.
-    pub fn fetch(&self, folder: &Path, sandbox: &Path) -> Result<(), JobError> {
-        self.uris
-            .iter()
-            .try_for_each(|uri| uri.fetch(folder, sandbox))
     }
 }
 
@@ -145,42 +111,16 @@ fn parse_uris(value: Option<Value>) -> Result<Vec<Uri>, JobError> {
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(_) => Err(JobError::Shape(format!("uris[{index}].{key}"), "a boolean")),
         };
-        if flag("extract")? {
-            let key = format!("uris[{index}].extract");
-            return Err(JobError::Shape(key, "false: cook-local does not extract"));
-        }
         let Some(Value::String(value)) = uri.get("value") else {
             return Err(JobError::Shape(format!("uris[{index}].value"), "a string"));
         };
         Ok(Uri {
             value: value.clone(),
             executable: flag("executable")?,
+            extract: flag("extract")?,
         })
     });
     uris.collect()
-}
-
-// === impl Uri ===
-
-impl Uri {
-    fn fetch(&self, folder: &Path, sandbox: &Path) -> Result<(), JobError> {
-        let path = self.value.strip_prefix("file://").unwrap_or(&self.value);
-        if path.contains("://") {
-            return Err(JobError::Remote(self.value.clone()));
-        }
-        let from = folder.join(path);
-        let copy = |from: &Path| {
-            let name = from.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-            let to = sandbox.join(name);
-            fs::copy(from, &to)?;
-            if self.executable {
-                let mode = fs::metadata(&to)?.permissions().mode();
-                fs::set_permissions(&to, fs::Permissions::from_mode(mode | 0o111))?;
-            }
-            Ok(())
-        };
-        copy(&from).map_err(|error| JobError::Copy(from, error))
-    }
 }
 
 #[cfg(test)]
@@ -204,7 +144,8 @@ mod tests {
             job.uris,
             [Uri {
                 value: "x.sh".to_owned(),
-                executable: true
+                executable: true,
+                extract: false,
             }]
         );
         assert!(Job::parse(DEMO).is_ok());
@@ -226,15 +167,12 @@ mod tests {
                 "uris[0].executable",
             ),
             (
-                r#"{"uris": [{"value": "a", "extract": true}]}"#,
+                r#"{"uris": [{"value": "a", "extract": 1}]}"#,
                 "uris[0].extract",
             ),
         ] {
             let error = Job::parse(text).unwrap_err().to_string();
             assert!(error.contains(told), "{text}: {error}");
         }
-        let remote = Job::parse(r#"{"uris": [{"value": "http://x/a.sh"}]}"#).unwrap();
-        let error = remote.fetch(Path::new("."), Path::new(".")).unwrap_err();
-        assert!(error.to_string().contains("cannot be fetched here"));
     }
 }

@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
-use cook_mesos::messages::TaskStatus;
-use cook_test_agent::agent::Agent;
-use cook_test_agent::journal::{Entry, What, data_of, reason_name, state_name};
+use cook_agent::notice::{Cause, Notice, What};
+use cook_mesos::messages::{EventType, Reason, TaskStatus};
 
 /// Bytes read from an output file at once, and the longest line that is shown as one.
 const MAX_LINE: usize = 8 << 10;
@@ -19,7 +18,6 @@ const MAX_LINE: usize = 8 << 10;
 pub struct Show<W> {
     out: W,
     started: Instant,
-    entries: usize,
     tails: Vec<Tail>,
 }
 
@@ -32,6 +30,13 @@ struct Tail {
     partial: Vec<u8>,
 }
 
+/// Which lines of a file are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    Finished,
+    All,
+}
+
 // === impl Show ===
 
 impl<W: Write> Show<W> {
@@ -40,7 +45,6 @@ impl<W: Write> Show<W> {
         Self {
             out,
             started: Instant::now(),
-            entries: 0,
             tails: Vec::new(),
         }
     }
@@ -59,19 +63,25 @@ impl<W: Write> Show<W> {
         Ok(())
     }
 
-    /// Waits a moment for something to happen and prints all that has.
+    /// Prints what has happened to the executor.
     ///
     /// # Errors
     ///
     /// Those of the output.
-    pub fn update(&mut self, agent: &Agent, patience: Duration) -> io::Result<()> {
-        let entries = agent.entries_after(self.entries, patience);
-        self.entries += entries.len();
+    pub fn notice(&mut self, notice: &Notice) -> io::Result<()> {
         // Output first: it was written before the update that tells of the command's end.
-        self.tails(false)?;
-        for entry in entries {
-            self.entry(&entry)?;
-        }
+        self.tails(Lines::Finished)?;
+        self.event(&notice.what)?;
+        self.out.flush()
+    }
+
+    /// Prints the lines that the job has written.
+    ///
+    /// # Errors
+    ///
+    /// Those of the output.
+    pub fn output(&mut self) -> io::Result<()> {
+        self.tails(Lines::Finished)?;
         self.out.flush()
     }
 
@@ -80,9 +90,8 @@ impl<W: Write> Show<W> {
     /// # Errors
     ///
     /// Those of the output.
-    pub fn finish(&mut self, agent: &Agent) -> io::Result<()> {
-        self.update(agent, Duration::ZERO)?;
-        self.tails(true)?;
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.tails(Lines::All)?;
         self.out.flush()
     }
 
@@ -92,96 +101,107 @@ impl<W: Write> Show<W> {
     ///
     /// Those of the output.
     pub fn line(&mut self, label: &str, text: &str) -> io::Result<()> {
-        self.line_at(self.started.elapsed(), label, text)
+        let at = self.started.elapsed().as_secs_f64();
+        writeln!(self.out, "{at:>8.3}  {label:<9} {text}")
     }
 
-    fn line_at(&mut self, at: Duration, label: &str, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{:>8.3}  {label:<9} {text}", at.as_secs_f64())
-    }
-
-    fn tails(&mut self, everything: bool) -> io::Result<()> {
-        let mut lines = Vec::new();
+    fn tails(&mut self, lines: Lines) -> io::Result<()> {
+        let mut found = Vec::new();
         for tail in &mut self.tails {
             let label = tail.label;
-            lines.extend(tail.read(everything)?.into_iter().map(|line| (label, line)));
+            found.extend(tail.read(lines)?.into_iter().map(|line| (label, line)));
         }
-        for (label, line) in lines {
+        for (label, line) in found {
             self.line(label, &line)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, entry: &Entry) -> io::Result<()> {
-        match &entry.what {
-            What::Update(status) => self.status(entry.at, status),
-            What::Message(data) => self.message(entry.at, data),
-            What::Subscribed(_) => self.line_at(entry.at, "agent", "executor subscribed"),
-            // The echo of each call, and what the agent does by itself: nothing to learn from them.
-            What::Sent(event) if event.starts_with("ACKNOWLEDGED") || event == "SUBSCRIBED" => {
-                Ok(())
-            }
-            What::Note(_) => Ok(()),
-            What::Sent(event) => self.line_at(entry.at, "agent", &format!("sent {event}")),
-            What::Lost(event) => {
-                let text = format!("could not send {event}: the executor is not subscribed");
-                self.line_at(entry.at, "agent", &text)
+    fn event(&mut self, what: &What) -> io::Result<()> {
+        match what {
+            What::Started { pid } => self.line("executor", &format!("started as process {pid}")),
+            What::Subscribed => self.line("agent", "executor subscribed"),
+            What::Updated(status) => self.status(status),
+            What::Message(data) => self.message(data),
+            // The echo of each call: nothing to learn from them.
+            What::Sent(EventType::Acknowledged | EventType::Subscribed) => Ok(()),
+            What::Sent(kind) => {
+                let name = screaming(&format!("{kind:?}"));
+                self.line("agent", &format!("sent {name}"))
             }
             What::Exited(Some(code)) => {
-                self.line_at(entry.at, "executor", &format!("exited with status {code}"))
+                self.line("executor", &format!("exited with status {code}"))
             }
-            What::Exited(None) => self.line_at(entry.at, "executor", "terminated by a signal"),
-            What::Violation(text) => {
-                let text = format!("against the protocol: {text}");
-                self.line_at(entry.at, "EXECUTOR", &text)
-            }
-            What::Repeated(_)
-            | What::Refused { .. }
-            | What::Dropped(_)
-            | What::StreamEnded { .. } => {
-                let text = entry.what.to_string();
-                self.line_at(
-                    entry.at,
-                    "agent",
-                    text.trim_start_matches(['-', '!', '<', ' ']),
-                )
-            }
+            What::Exited(None) => self.line("executor", "terminated by a signal"),
+            What::Lost { cause, .. } => self.line("agent", &lost(cause)),
+            What::Stuck(text) => self.line("EXECUTOR", &format!("cannot be ended: {text}")),
+            What::Forgotten => Ok(()),
         }
     }
 
-    fn status(&mut self, at: Duration, status: &TaskStatus) -> io::Result<()> {
-        let mut text = state_name(status.state()).to_owned();
-        if let Some(reason) = status.reason {
-            text += &format!(", {}", reason_name(reason));
+    fn status(&mut self, status: &TaskStatus) -> io::Result<()> {
+        let mut text = format!("TASK_{}", screaming(&format!("{:?}", status.state())));
+        if let Some(reason) = status.reason.and_then(|it| Reason::try_from(it).ok()) {
+            text += &format!(", REASON_{}", screaming(&format!("{reason:?}")));
         }
         if let Some(message) = &status.message {
             text += &format!(": {message}");
         }
-        self.line_at(at, "state", &text)?;
+        self.line("state", &text)?;
         match data_of(status) {
-            Some(data) => self.line_at(at, "data", &data.to_string()),
+            Some(data) => self.line("data", &data.to_string()),
             None => Ok(()),
         }
     }
 
-    fn message(&mut self, at: Duration, data: &[u8]) -> io::Result<()> {
+    fn message(&mut self, data: &[u8]) -> io::Result<()> {
         let json: Option<Value> = serde_json::from_slice(data).ok();
         let percent = json.as_ref().and_then(|json| json.get("progress-percent"));
         match (&json, percent) {
             (Some(json), Some(percent)) => {
                 let message = json.get("progress-message").and_then(Value::as_str);
                 let text = format!("{percent}% {}", message.unwrap_or_default());
-                self.line_at(at, "progress", text.trim_end())
+                self.line("progress", text.trim_end())
             }
-            _ => self.line_at(at, "message", &String::from_utf8_lossy(data)),
+            _ => self.line("message", &String::from_utf8_lossy(data)),
         }
     }
+}
+
+/// The `data` of an update, if it is JSON.
+pub fn data_of(status: &TaskStatus) -> Option<Value> {
+    serde_json::from_slice(status.data.as_deref()?).ok()
+}
+
+fn lost(cause: &Cause) -> String {
+    match cause {
+        // The sentence begins with what failed.
+        Cause::LaunchFailed(text) => text.clone(),
+        Cause::KilledDuringLaunch
+        | Cause::NotSubscribed
+        | Cause::Terminated
+        | Cause::MemoryLimit
+        | Cause::Destroyed => cause.to_string(),
+    }
+}
+
+/// `TaskInvalid` is `TASK_INVALID` in Mesos.
+fn screaming(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(c.to_ascii_uppercase());
+    }
+    text
 }
 
 // === impl Tail ===
 
 impl Tail {
-    /// The lines that have come since the last call; with `everything`, an unfinished one too.
-    fn read(&mut self, everything: bool) -> io::Result<Vec<String>> {
+    /// The lines that have come since the last call.
+    fn read(&mut self, wanted: Lines) -> io::Result<Vec<String>> {
         let mut lines = Vec::new();
         let mut buffer = vec![0; MAX_LINE];
         loop {
@@ -198,7 +218,7 @@ impl Tail {
                 }
             }
         }
-        if everything && !self.partial.is_empty() {
+        if wanted == Lines::All && !self.partial.is_empty() {
             lines.push(take_text(&mut self.partial));
         }
         Ok(lines)

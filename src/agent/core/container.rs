@@ -93,7 +93,10 @@ enum Wish {
     Run,
     Kill(Option<Duration>),
     /// And `Kill` before the task was handed over has this cause.
-    ShutDown { until: Moment, is_undelivered: bool },
+    ShutDown {
+        until: Moment,
+        is_undelivered: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -295,12 +298,7 @@ impl Container {
     // What becomes of the process.
 
     /// The executor's process runs.
-    pub fn started(
-        &mut self,
-        process: RecordedProcess,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub fn started(&mut self, process: RecordedProcess, now: Moment, effects: &mut Vec<Effect>) {
         let Phase::Starting { is_unwanted } = self.phase else {
             return;
         };
@@ -472,7 +470,10 @@ impl Container {
         self.check_is_up()?;
         let is_known = self.updates.iter().any(|it| it.uuid == status.uuid);
         if !is_known && self.updates.len() >= MAX_UPDATES {
-            return Err(Reply::refused(503, "too many updates wait to be acknowledged"));
+            return Err(Reply::refused(
+                503,
+                "too many updates wait to be acknowledged",
+            ));
         }
         self.take_update(status, now, effects);
         Ok(Reply::Accepted)

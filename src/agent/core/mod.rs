@@ -12,8 +12,6 @@
 
 mod container;
 mod event;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +21,7 @@ use cook_mesos::messages::{
 };
 
 use self::container::Container;
-pub use self::event::{Effect, Event, Moment, Peer, Recovered, Reply, StreamNumber};
+pub use self::event::{Effect, Event, Moment, Peer, Recovered, Reply, StreamNumber, Sweep};
 use crate::notice::{Notice, What};
 use crate::spec::Spec;
 
@@ -191,7 +189,12 @@ impl Core {
         };
         container.check_peer(peer)?;
         let kind = call.kind.unwrap_or_default();
-        match (CallType::try_from(kind), call.subscribe, call.update, call.message) {
+        match (
+            CallType::try_from(kind),
+            call.subscribe,
+            call.update,
+            call.message,
+        ) {
             (Ok(CallType::Subscribe), Some(subscribe), _, _) => {
                 for update in &subscribe.unacknowledged_updates {
                     check_uuid(&update.status)?;
@@ -206,10 +209,12 @@ impl Core {
                 check_uuid(&update.status)?;
                 container.update(update.status, now, effects)
             }
-            (Ok(CallType::Message), _, _, Some(message)) => container.message(message.data, effects),
-            (Ok(CallType::Subscribe | CallType::Update | CallType::Message), ..) => {
-                Err(Reply::refused(400, "the call lacks the part that its type names"))
+            (Ok(CallType::Message), _, _, Some(message)) => {
+                container.message(message.data, effects)
             }
+            (Ok(CallType::Subscribe | CallType::Update | CallType::Message), ..) => Err(
+                Reply::refused(400, "the call lacks the part that its type names"),
+            ),
             (Ok(CallType::Unknown) | Err(_), ..) => {
                 Err(Reply::refused(501, "calls of this type are not served"))
             }
