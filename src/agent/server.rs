@@ -67,9 +67,13 @@ impl Calls {
 }
 
 impl Handler for Calls {
-    fn admit(&self, peer: &socket::Peer, _: BorrowedFd<'_>) -> Admission {
+    type Guest = Peer;
+
+    fn admit(&self, peer: &socket::Peer, _: BorrowedFd<'_>) -> Admission<Peer> {
         match peer {
-            socket::Peer::Unix { user, .. } if *user == self.user => Admission::Serve,
+            socket::Peer::Unix { user, process, .. } if *user == self.user => {
+                Admission::Serve(Peer { pid: *process })
+            }
             socket::Peer::Unix { user, .. } => {
                 let told = format!("this agent serves user {}, not user {user}", self.user);
                 Admission::Refuse(text(StatusCode::Forbidden, told))
@@ -78,14 +82,11 @@ impl Handler for Calls {
         }
     }
 
-    fn screen(&self, head: &Head) -> Result<(), Response> {
+    fn screen(&self, _: &Peer, head: &Head) -> Result<(), Response> {
         Self::check(head)
     }
 
-    async fn answer(&self, request: Request) -> Response {
-        let socket::Peer::Unix { process, .. } = request.head.peer else {
-            return text(StatusCode::Forbidden, "the caller is not known");
-        };
+    async fn answer(&self, peer: &Peer, request: Request) -> Response {
         let call = match Call::decode(request.body.as_slice()) {
             Ok(call) => call,
             Err(error) => {
@@ -98,7 +99,7 @@ impl Handler for Calls {
         let Some(agent) = self.agent.upgrade() else {
             return text(StatusCode::ServiceUnavailable, "the agent ends");
         };
-        agent.call(Peer { pid: process }, call)
+        agent.call(*peer, call)
     }
 
     fn refuse(&self, status: StatusCode, told: String) -> Response {
