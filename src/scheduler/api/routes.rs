@@ -84,10 +84,11 @@ impl Api {
 
     fn try_plan(&self, request: &Request<'_>, view: View<'_>) -> Result<Plan, Response> {
         let target = self.enter(request)?;
-        match target.path.as_str() {
-            "/debug" => return target.get(|| Ok(Plan::Answer(fixed::debug()))),
-            "/info" => return target.get(|| Ok(Plan::Answer(self.info(target.authority)))),
-            _ => {}
+        if target.is_public() {
+            return Ok(Plan::Answer(match target.path.as_str() {
+                "/info" => self.info(target.authority),
+                _ => fixed::debug(),
+            }));
         }
         let caller = self.caller(request)?;
         self.route(request, &target, &caller, view)
@@ -166,6 +167,7 @@ impl Api {
             "/files/browse" | "/files/browse.json" => {
                 target.get(|| self.file(FileEndpoint::Browse, query, caller, view))
             }
+            "/debug" | "/info" => Err(target.refuse("GET, HEAD")),
             path => match path
                 .split_once('/')
                 .and_then(|(_, rest)| rest.split_once('/'))

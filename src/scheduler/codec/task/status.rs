@@ -59,7 +59,9 @@ struct Said {
 
 /// Reads the `data` of an update; `None` if it is none of our executor's.
 pub fn report(data: &[u8]) -> Option<Report> {
-    let data: Data = serde_json::from_slice(data).ok()?;
+    // An array would do for a struct as well.
+    let is_object = data.trim_ascii_start().starts_with(b"{");
+    let data: Data = serde_json::from_slice(data).ok().filter(|_| is_object)?;
     Some(Report {
         exit_code: data.exit_code.0,
         before_codes: data.before_codes.0.unwrap_or_default(),
