@@ -2,6 +2,8 @@
 //! files and once by our schema. An honest agent cannot be written with the executor's own schema
 //! alone; these bytes hold the schema itself.
 
+mod scheduler;
+
 use cook_mesos::messages::{
     Acknowledged, AgentInfo, AllocationInfo, Call, CallMessage, CallType, Capability, CheckCommand,
     CheckInfo, CheckStatusInfo, CheckType, CommandInfo, CommandStatus, DurationInfo, Environment,
