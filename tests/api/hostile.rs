@@ -6,7 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{Answer, Talk, Target};
-use serde_json::json;
 
 /// Sends a request, then another one that must not be taken for one, and hears all that comes.
 #[track_caller]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cook_executor::core::effect::ExitStatus;
-use cook_executor::core::outbox::Answer;
+use cook_executor::core::outbox::CallAnswer;
 use cook_executor::core::plan::{CommandId, Plan};
 use cook_executor::core::session::StreamEnd;
 use cook_executor::words::outcome::Outcome;
@@ -199,7 +199,7 @@ fn an_agent_that_never_acknowledges_the_last_update_is_asked_again_and_given_up_
         let prompt = [
             Step::TrackingEnds,
             Step::Subscribed,
-            Step::CallArrives(Answer::Accepted),
+            Step::CallArrives(CallAnswer::Accepted),
         ];
         let step = prompt.into_iter().find(|step| trial.can(step));
         trial.take(&step.unwrap_or(Step::TimePasses));

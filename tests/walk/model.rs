@@ -6,16 +6,17 @@
 mod promises;
 mod steps;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use cook_executor::core::effect::{Effect, ExitStatus, Note};
+use cook_executor::core::effect::{Effect, ExitStatus, Line, Note};
 use cook_executor::core::environment::{Environment, Name, Value};
-use cook_executor::core::event::{Event, Identity, Launch, RequestId, Work};
-use cook_executor::core::executor::{Executor, Settings};
-use cook_executor::core::outbox::{Answer, Item, Message, Serial, TaskState, Update};
+use cook_executor::core::event::{Event, Identity, LaunchedTask, TaskEvent, Work};
+use cook_executor::core::executor::{Answered, Executor, Settings};
+use cook_executor::core::outbox::{CallAnswer, Item, Message, Serial, TaskState, Update};
 use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
 use cook_executor::core::progress::{ProgressFile, Reading};
-use cook_executor::core::request::{Patch, Reply, Request};
+use cook_executor::core::request::{ApiRequest, Patch, Reply};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
 use cook_executor::words::outcome::Outcome;
 use cook_executor::words::units::{
@@ -75,7 +76,7 @@ pub struct Model {
     up: Option<Generation>,
     /// The agent refuses this executor: it need not be asked as often as one that is away.
     refused: bool,
-    call: Option<Serial>,
+    call: Option<(Serial, Item)>,
     /// An update whose call was given up: it may arrive all the same.
     stray: Option<Update>,
     alive: Vec<Process>,
@@ -84,11 +85,13 @@ pub struct Model {
     seen: Vec<(Uuid, TaskState)>,
     /// The updates of other tasks that the agent has.
     refusals: Vec<(Uuid, TaskId)>,
+    /// What was recorded of them, and is not acknowledged.
+    unacknowledged_refusals: Vec<Uuid>,
     launched: bool,
     started: Vec<CommandId>,
     ended: Vec<(CommandId, bool)>,
     terminal_acknowledged: bool,
-    /// Since when only the acknowledgement is missing.
+    /// When the terminal update was recorded: since when only the acknowledgement is missing.
     reported_at: Option<Moment>,
     newest_progress: Option<u32>,
     sent_sequence: u32,
@@ -113,7 +116,7 @@ pub enum Step {
     Launch,
     LaunchAgain,
     LaunchAnother,
-    CallArrives(Answer),
+    CallArrives(CallAnswer),
     /// The agent got the call, and its answer is lost.
     CallIsLost,
     AbandonedCallArrives,
@@ -215,6 +218,7 @@ impl Model {
             unacknowledged: Vec::new(),
             seen: Vec::new(),
             refusals: Vec::new(),
+            unacknowledged_refusals: Vec::new(),
             launched: false,
             started: Vec::new(),
             ended: Vec::new(),
@@ -282,23 +286,23 @@ impl Model {
                 self.tell(launch(&other, plan), plan);
             }
             Step::CallArrives(answer) => {
-                if *answer != Answer::Accepted {
+                if *answer != CallAnswer::Accepted {
                     self.mischief.lost_calls -= 1;
                 }
-                if *answer == Answer::NotSubscribed {
+                if *answer == CallAnswer::NotSubscribed {
                     self.up = None;
                 }
-                let serial = self.call.take().expect("a step of this state");
-                if *answer == Answer::Accepted {
-                    self.agent_gets(serial);
+                let (serial, item) = self.call.take().expect("a step of this state");
+                if *answer == CallAnswer::Accepted {
+                    self.agent_gets(item);
                 }
                 self.tell(Event::CallAnswered(serial, *answer), plan);
             }
             Step::CallIsLost => {
                 self.mischief.lost_calls -= 1;
-                let serial = self.call.take().expect("a step of this state");
-                self.agent_gets(serial);
-                self.tell(Event::CallAnswered(serial, Answer::TryAgain), plan);
+                let (serial, item) = self.call.take().expect("a step of this state");
+                self.agent_gets(item);
+                self.tell(Event::CallAnswered(serial, CallAnswer::TryAgain), plan);
             }
             Step::AbandonedCallArrives => {
                 self.mischief.echoes -= 1;
@@ -312,13 +316,13 @@ impl Model {
                     self.unacknowledged
                         .retain(|other| other.task != update.task);
                 }
-                self.tell(Event::Acknowledged(update.uuid.0.to_vec()), plan);
+                self.acknowledge(update.uuid, plan);
             }
             Step::AcknowledgeAgain => {
                 self.mischief.extra_acknowledgements -= 1;
                 let known = self.unacknowledged.iter().any(|u| u.uuid == self.seen[0].0);
                 let uuid = if known { Uuid([9; 16]) } else { self.seen[0].0 };
-                self.tell(Event::Acknowledged(uuid.0.to_vec()), plan);
+                self.acknowledge(uuid, plan);
             }
             Step::Kill(grace) => {
                 self.mischief.kills -= 1;
@@ -350,7 +354,7 @@ impl Model {
                     progress: Percent::new(value),
                     ..Patch::default()
                 };
-                self.tell(Event::Request(RequestId(1), Request::Patch(patch)), plan);
+                self.request(ApiRequest::Patch(patch), plan);
             }
             Step::Tracked => {
                 self.mischief.patches -= 1;
@@ -360,14 +364,15 @@ impl Model {
                 if !self.is_reported() {
                     self.newest_progress = Some(value);
                 }
-                self.tell(Event::Tracked(Reading { percent, message }), plan);
+                let reading = Reading { percent, message };
+                self.tell(Event::Task(TaskEvent::Tracked(reading)), plan);
             }
             Step::TrackingEnds => {
                 self.is_draining = false;
-                self.tell(Event::TrackingEnded, plan);
+                self.tell(Event::Task(TaskEvent::TrackingEnded), plan);
             }
             Step::TimePasses => {
-                match (self.subscribing, self.call) {
+                match (self.subscribing, &self.call) {
                     (Some(_), _) => self.mischief.losses -= 1,
                     (None, Some(_)) => self.mischief.lost_calls -= 1,
                     (None, None) => {}
@@ -382,19 +387,12 @@ impl Model {
                 self.tell(Event::Tick, plan);
             }
         }
-        if self.reported_at.is_none() && self.is_reported() {
-            self.reported_at = Some(self.now);
-        }
     }
 
     /// The call under way gets no answer, but may have been sent.
     fn give_call_up(&mut self) {
-        let item = self
-            .call
-            .take()
-            .and_then(|serial| self.core.outbox().get(serial));
-        if let Some(Item::Update(update)) = item {
-            self.stray = Some(update.clone());
+        if let Some((_, Item::Update(update))) = self.call.take() {
+            self.stray = Some(update);
         }
     }
 
@@ -402,35 +400,62 @@ impl Model {
         self.alive
             .retain(|process| *process != Process::Command(id));
         self.ended.push((id, outcome.succeeded()));
-        self.tell(Event::CommandEnded(id, outcome), plan);
-        self.tell(Event::OrphanEnded, plan);
+        self.tell(Event::Task(TaskEvent::CommandEnded(id, outcome)), plan);
+        self.tell(Event::Task(TaskEvent::ChildrenChanged), plan);
     }
 
     /// The agent has a call; it forgets nothing that it has.
-    fn agent_gets(&mut self, serial: Serial) {
-        let outbox = self.core.outbox();
-        if let Some(Item::Update(update)) = outbox.get(serial) {
-            let update = update.clone();
+    fn agent_gets(&mut self, item: Item) {
+        if let Item::Update(update) = item {
             self.receive(update);
         }
     }
 
+    fn acknowledge(&mut self, uuid: Uuid, plan: &Plan) {
+        self.unacknowledged_refusals.retain(|other| *other != uuid);
+        self.tell(Event::Acknowledged(uuid.0.to_vec()), plan);
+    }
+
     /// Gives the core an event, and everything that follows from it at once.
     fn tell(&mut self, event: Event, plan: &Plan) {
-        let mut queue = vec![event];
-        while !queue.is_empty() {
-            let now = Now {
-                moment: self.now,
-                // It jumps back further than time goes on: nothing may depend on it.
-                wall: WallTime(u64::MAX - 1000 * self.now.0.as_millis() as u64),
-            };
-            for effect in self.core.step(queue.remove(0), now) {
+        let effects = self.core.step(event, self.clocks());
+        self.perform_all(effects, plan);
+    }
+
+    /// A command asks for something.
+    fn request(&mut self, request: ApiRequest, plan: &Plan) {
+        let Answered { reply, effects } = self.core.answer(request, self.clocks());
+        match reply {
+            Reply::Applied | Reply::AppliedWithoutAgent => {
+                assert!(!self.is_reported(), "a change that nobody will hear of");
+                self.newest_progress = Some(u32::from(self.mischief.patches));
+            }
+            Reply::EnvironmentTooLarge | Reply::TaskEnded | Reply::View(_) => {}
+        }
+        self.perform_all(effects, plan);
+    }
+
+    fn clocks(&self) -> Now {
+        Now {
+            moment: self.now,
+            // It jumps back further than time goes on: nothing may depend on it.
+            wall: WallTime(u64::MAX - 1000 * self.now.0.as_millis() as u64),
+        }
+    }
+
+    fn perform_all(&mut self, effects: Vec<Effect>, plan: &Plan) {
+        let mut queue = VecDeque::new();
+        for effect in effects {
+            queue.extend(self.perform(effect, plan));
+        }
+        while let Some(event) = queue.pop_front() {
+            for effect in self.core.step(Event::Task(event), self.clocks()) {
                 queue.extend(self.perform(effect, plan));
             }
         }
     }
 
-    fn perform(&mut self, effect: Effect, plan: &Plan) -> Option<Event> {
+    fn perform(&mut self, effect: Effect, plan: &Plan) -> Option<TaskEvent> {
         assert_eq!(self.exit, None, "{} after the exit", effect.name());
         match effect {
             Effect::Subscribe {
@@ -445,6 +470,7 @@ impl Model {
                 let own = updates.iter().filter(|update| update.task.0 == TASK);
                 assert!(own.count() <= 4, "{updates:?}");
                 for update in updates {
+                    self.check_sent(&update);
                     self.receive(update);
                 }
                 None
@@ -452,27 +478,32 @@ impl Model {
             Effect::Call(serial, item) => {
                 assert!(self.up.is_some(), "a call without a subscription");
                 assert_eq!(self.call, None, "two calls at once");
-                if let Item::Message(_, Message::Progress(report)) = *item {
-                    assert!(report.sequence >= self.sent_sequence, "an older progress");
-                    self.sent_sequence = report.sequence;
+                match &*item {
+                    Item::Update(update) => self.check_sent(update),
+                    Item::Message(_, Message::Progress(report)) => {
+                        assert!(report.sequence >= self.sent_sequence, "an older progress");
+                        self.sent_sequence = report.sequence;
+                    }
+                    Item::Message(_, Message::Directory(_) | Message::ExitCode(_)) => {}
                 }
-                self.call = Some(serial);
+                self.call = Some((serial, *item));
                 None
             }
             Effect::AbandonCall => {
                 self.give_call_up();
                 None
             }
-            Effect::Start(id) => {
+            Effect::Start(start) => {
+                let id = start.id;
                 self.check_start(id, plan);
                 self.started.push(id);
                 if is_broken(plan, id) {
                     self.ended.push((id, false));
                     let outcome = Outcome::NotStarted(BROKEN.to_owned());
-                    return Some(Event::CommandEnded(id, outcome));
+                    return Some(TaskEvent::CommandEnded(id, outcome));
                 }
                 self.alive.push(Process::Command(id));
-                Some(Event::CommandStarted(id, Pid(1)))
+                Some(TaskEvent::CommandStarted(id, Pid(1)))
             }
             Effect::Signal { commands, signal } => {
                 let known = |id: &CommandId| self.alive.contains(&Process::Command(*id));
@@ -486,19 +517,22 @@ impl Model {
                 self.alive.retain(|process| *process != Process::Leftover);
                 match self.alive.first().copied() {
                     Some(Process::Command(id)) => Some(self.killed(id)),
-                    _ => Some(Event::Swept { alive: 0 }),
+                    _ => Some(TaskEvent::Swept { alive: 0 }),
                 }
             }
-            Effect::Sweep(_) => Some(Event::Swept {
+            Effect::Sweep(_) => Some(TaskEvent::Swept {
                 alive: self.alive.len(),
             }),
-            Effect::Reply(_, reply) => {
-                match reply {
-                    Reply::Applied | Reply::AppliedWithoutAgent => {
-                        self.newest_progress = Some(u32::from(self.mischief.patches));
-                    }
-                    Reply::EnvironmentTooLarge | Reply::TaskEnded | Reply::View(_) => {}
-                }
+            Effect::Say(Line::Completed(task, _)) => {
+                assert_eq!(task.0, TASK, "of the task that was started");
+                assert_eq!(self.alive, [], "a process lives at the terminal update");
+                assert_eq!(self.reported_at, None, "two terminal updates");
+                self.check_draining();
+                self.reported_at = Some(self.now);
+                None
+            }
+            Effect::Note(Note::Recorded(TaskState::Error, uuid, _)) => {
+                self.unacknowledged_refusals.push(uuid);
                 None
             }
             Effect::FinishTracking => {
@@ -526,7 +560,7 @@ impl Model {
         }
     }
 
-    fn killed(&mut self, id: CommandId) -> Event {
+    fn killed(&mut self, id: CommandId) -> TaskEvent {
         self.alive
             .retain(|process| *process != Process::Command(id));
         self.ended.push((id, false));
@@ -534,12 +568,12 @@ impl Model {
             signal: 9,
             core_dumped: false,
         };
-        Event::CommandEnded(id, outcome)
+        TaskEvent::CommandEnded(id, outcome)
     }
 }
 
 fn launch(task: &str, plan: &Plan) -> Event {
-    Event::Launch(vec![Launch {
+    Event::Launch(vec![LaunchedTask {
         identity: Identity {
             task: TaskId(task.into()),
             agent: AgentId("agent".into()),

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use cook_executor::core::effect::ExitStatus;
-use cook_executor::core::plan::{Command, Hook, Plan, Program};
+use cook_executor::core::plan::{Hook, Plan};
 
 use crate::model::{BROKEN, Mischief, Model, QUIET, Step, hook, plan};
 
@@ -196,17 +196,7 @@ impl Start {
         );
         eprintln!("{steps:#?}\ncheckpoint: {}, plan:", self.checkpoint);
         for (_, command) in self.plan.iter() {
-            let Command {
-                part,
-                program,
-                guard,
-                is_async,
-                timeout,
-            } = command;
-            let broken = matches!(program, Program::Shell(text) if text == BROKEN.as_bytes());
-            eprintln!(
-                "    {part:?} guard={guard} async={is_async} timeout={timeout:?} broken={broken}"
-            );
+            eprintln!("    {command:?}");
         }
         LOUD.set(true);
         self.replay(&steps, promise);

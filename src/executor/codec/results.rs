@@ -1,28 +1,46 @@
 //! The JSON in which a task's results are told: over the task API, and in the `data` of a status update.
 //! One shape, written in one place.
+//!
+//! Lists are aligned with the job's commands by index: `"before_codes": [0, null, 1]`,
+//! `"before_times": [[1700000000000, 1700000000250], null, [1700000000250, null]]`. A trailing command without
+//! an entry is left out, one before a later entry is `null`. A time is a pair of start and end in
+//! milliseconds since 1970; the end of a command that still runs is `null`.
 
 use serde::Serialize;
 use serde_json::Number;
 
-use crate::core::request::View;
+use crate::core::outbox::UpdateData;
+use crate::core::request::{CommandResult, Results, View};
 
-/// The results of a task; what is unknown is left out.
-#[derive(Serialize)]
-struct Results<'a> {
+/// All keys there are; what is unknown, or does not belong to where it is told, is left out.
+#[derive(Default, Serialize)]
+struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
-    before_codes: &'a [Option<i32>],
-    after_codes: &'a [Option<i32>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_codes: Option<Codes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_codes: Option<Codes>,
     /// The name of `before_codes` at the scheduler, whose users read this too.
     #[serde(skip_serializing_if = "Option::is_none")]
-    before_exit_codes: Option<&'a [Option<i32>]>,
+    before_exit_codes: Option<Codes>,
     /// The name of `after_codes` at the scheduler.
     #[serde(skip_serializing_if = "Option::is_none")]
-    after_exit_codes: Option<&'a [Option<i32>]>,
+    after_exit_codes: Option<Codes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    default_before_codes: Option<&'a [Option<i32>]>,
+    default_before_codes: Option<Codes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    default_after_codes: Option<&'a [Option<i32>]>,
+    default_after_codes: Option<Codes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_time: Option<Time>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    before_times: Times,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after_times: Times,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    default_before_times: Times,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    default_after_times: Times,
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,46 +49,95 @@ struct Results<'a> {
     message: Option<&'a str>,
 }
 
+type Codes = Vec<Option<i32>>;
+type Times = Vec<Option<Time>>;
+
+/// Start and end in milliseconds since 1970.
+type Time = (u64, Option<u64>);
+
 /// What a command reads with `GET`: one line.
 pub fn for_reading(view: &View) -> Vec<u8> {
-    let mut text = encode(&Results::for_reading(view));
+    let told = Fields::told_everywhere(view);
+    let mut text = encode(&Fields {
+        before_exit_codes: told.before_codes.clone(),
+        after_exit_codes: told.after_codes.clone(),
+        state: view.state,
+        ..told
+    });
     text.push(b'\n');
     text
 }
 
-/// The `data` of the terminal update: the task's results for the scheduler.
-pub fn terminal_data(view: &View) -> Vec<u8> {
-    encode(&Results::for_scheduler(view))
+/// The `data` of a status update, for the scheduler: with TASK_RUNNING how the before commands went, with the
+/// terminal state all results; both with the times that a timeline of the task needs.
+pub fn update_data(data: &UpdateData) -> Option<Vec<u8>> {
+    match data {
+        UpdateData::None => None,
+        UpdateData::Running(results) => Some(encode(&Fields {
+            before_codes: Some(codes(&results.before)),
+            default_before_codes: codes_of_any(&results.default_before),
+            before_times: times(&results.before),
+            default_before_times: times(&results.default_before),
+            ..Fields::default()
+        })),
+        UpdateData::Terminal(view) => {
+            let Results {
+                command,
+                before,
+                after,
+                default_before,
+                default_after,
+            } = &view.results;
+            Some(encode(&Fields {
+                command_time: time(command),
+                before_times: times(before),
+                after_times: times(after),
+                default_before_times: times(default_before),
+                default_after_times: times(default_after),
+                ..Fields::told_everywhere(view)
+            }))
+        }
+    }
 }
 
-// === impl Results ===
+// === impl Fields ===
 
-impl<'a> Results<'a> {
-    /// What a command can know.
-    fn for_reading(view: &'a View) -> Self {
+impl<'a> Fields<'a> {
+    fn told_everywhere(view: &'a View) -> Self {
         Self {
-            before_exit_codes: Some(&view.before_codes),
-            after_exit_codes: Some(&view.after_codes),
-            state: view.state,
-            ..Self::for_scheduler(view)
-        }
-    }
-
-    /// What stands in the terminal update, where the state has a field of its own.
-    fn for_scheduler(view: &'a View) -> Self {
-        Self {
-            exit_code: view.exit_code,
-            before_codes: &view.before_codes,
-            after_codes: &view.after_codes,
-            before_exit_codes: None,
-            after_exit_codes: None,
-            default_before_codes: view.default_before_codes.as_deref(),
-            default_after_codes: view.default_after_codes.as_deref(),
-            state: None,
+            exit_code: view.results.command.code,
+            before_codes: Some(codes(&view.results.before)),
+            after_codes: Some(codes(&view.results.after)),
+            default_before_codes: codes_of_any(&view.results.default_before),
+            default_after_codes: codes_of_any(&view.results.default_after),
             progress: view.progress.and_then(|progress| number(progress.get())),
             message: view.message.as_deref(),
+            ..Self::default()
         }
     }
+}
+
+fn codes(results: &[CommandResult]) -> Codes {
+    without_tail(results.iter().map(|result| result.code).collect())
+}
+
+/// The operator's commands are told of only if there are any.
+fn codes_of_any(results: &[CommandResult]) -> Option<Codes> {
+    (!results.is_empty()).then(|| codes(results))
+}
+
+fn times(results: &[CommandResult]) -> Times {
+    without_tail(results.iter().map(time).collect())
+}
+
+fn time(result: &CommandResult) -> Option<Time> {
+    Some((result.started?.0, result.ended.map(|ended| ended.0)))
+}
+
+fn without_tail<T>(mut list: Vec<Option<T>>) -> Vec<Option<T>> {
+    let known = list.iter().rposition(Option::is_some);
+    list.truncate(known.map_or(0, |last| last + 1));
+    list
 }
 
 /// A number without a fraction if it has none: `10` and not `10.0`, which not every reader takes for
@@ -82,26 +149,50 @@ fn number(percent: f64) -> Option<Number> {
     }
 }
 
-fn encode(results: &Results<'_>) -> Vec<u8> {
+fn encode(results: &Fields<'_>) -> Vec<u8> {
     serde_json::to_vec(results).expect("strings, integers and finite numbers can always be written")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::units::Percent;
+    use crate::words::units::{Percent, WallTime};
+
+    fn ended(code: i32, started: u64, ended: u64) -> CommandResult {
+        CommandResult {
+            code: Some(code),
+            started: Some(WallTime(started)),
+            ended: Some(WallTime(ended)),
+        }
+    }
 
     fn known() -> View {
+        let still_runs = CommandResult {
+            started: Some(WallTime(7)),
+            ..CommandResult::default()
+        };
+        let results = Results {
+            command: ended(-9, 20, 30),
+            before: vec![
+                ended(0, 1, 2),
+                still_runs,
+                ended(1, 8, 9),
+                CommandResult::default(),
+            ],
+            after: vec![CommandResult::default()],
+            default_before: vec![ended(0, 0, 1)],
+            default_after: vec![],
+        };
         View {
-            exit_code: Some(-9),
-            before_codes: vec![Some(0), None, Some(1)],
-            after_codes: vec![],
-            default_before_codes: Some(vec![Some(0)]),
-            default_after_codes: None,
+            results,
             progress: Percent::new(100.0),
             message: Some("it's\n\"ä\"".into()),
             state: Some("TASK_RUNNING"),
         }
+    }
+
+    fn data(data: &UpdateData) -> String {
+        String::from_utf8(update_data(data).expect("there is some")).expect("UTF-8")
     }
 
     #[test]
@@ -116,12 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_update_has_neither_the_state_nor_second_names() {
+    fn the_terminal_update_has_times_and_neither_the_state_nor_second_names() {
         let wanted = concat!(
             r#"{"exit_code":-9,"before_codes":[0,null,1],"after_codes":[],"#,
-            r#""default_before_codes":[0],"progress":100,"message":"it's\n\"ä\""}"#
+            r#""default_before_codes":[0],"command_time":[20,30],"#,
+            r#""before_times":[[1,2],[7,null],[8,9]],"default_before_times":[[0,1]],"#,
+            r#""progress":100,"message":"it's\n\"ä\""}"#
         );
-        assert_eq!(terminal_data(&known()), wanted.as_bytes());
+        assert_eq!(data(&UpdateData::Terminal(Box::new(known()))), wanted);
     }
 
     #[test]
@@ -130,8 +223,21 @@ mod tests {
             progress: Percent::new(progress),
             ..View::default()
         };
-        let data = |progress| String::from_utf8(terminal_data(&view(progress))).expect("UTF-8");
+        let data = |progress| data(&UpdateData::Terminal(Box::new(view(progress))));
         assert!(data(99.5).ends_with(r#","progress":99.5}"#));
         assert!(data(-0.0).ends_with(r#","progress":0}"#));
+    }
+
+    #[test]
+    fn the_running_update_tells_of_the_before_commands() {
+        let running = data(&UpdateData::Running(Box::new(known().results)));
+        assert_eq!(
+            running,
+            concat!(
+                r#"{"before_codes":[0,null,1],"default_before_codes":[0],"#,
+                r#""before_times":[[1,2],[7,null],[8,9]],"default_before_times":[[0,1]]}"#
+            )
+        );
+        assert_eq!(update_data(&UpdateData::None), None);
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::event::{Identity, RequestId};
+use crate::core::environment::Environment;
+use crate::core::event::Identity;
 use crate::core::outbox::{Item, Serial, TaskState, Update};
-use crate::core::plan::CommandId;
-use crate::core::request::Reply;
+use crate::core::plan::{CommandId, Program};
 use crate::core::session::Generation;
 use crate::words::outcome::Outcome;
 use crate::words::units::{Pid, StopSignal};
@@ -30,8 +30,8 @@ pub enum Effect {
     Call(Serial, Box<Item>),
     /// Stop waiting for the answer of the last call.
     AbandonCall,
-    /// Start a command of the plan with the environment as it is now.
-    Start(CommandId),
+    /// Start a command; an event that says whether its program runs follows at once.
+    Start(Box<Start>),
     /// Send a signal to the process groups of these commands.
     Signal {
         /// Commands that run.
@@ -39,7 +39,8 @@ pub enum Effect {
         /// The signal.
         signal: StopSignal,
     },
-    /// Reap what has ended, send the signal to everything below us, and count what lives.
+    /// Reap what has ended, send the signal to everything below us, and count what lives;
+    /// [`TaskEvent::Swept`](crate::core::event::TaskEvent) follows at once.
     Sweep(Option<StopSignal>),
     /// Reap what has ended and is no command of ours.
     ReapOrphans,
@@ -47,16 +48,28 @@ pub enum Effect {
     Publish(TaskId),
     /// Follow what the task writes, its progress file at this path among it.
     Track(PathBuf),
-    /// Read the task's files to their end; [`Event::TrackingEnded`](crate::core::event::Event) follows.
+    /// Read the task's files to their end;
+    /// [`TaskEvent::TrackingEnded`](crate::core::event::TaskEvent) follows.
     FinishTracking,
-    /// Answer a request.
-    Reply(RequestId, Reply),
     /// Write a line to stdout and to the log.
     Say(Line),
     /// Write a line to the log.
     Note(Note),
     /// Leave.
     Exit(ExitStatus),
+}
+
+/// Everything that it takes to start a command.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Start {
+    /// What the events about it are to name.
+    pub id: CommandId,
+    /// What to run.
+    pub program: Program,
+    /// All of its environment.
+    pub environment: Environment,
+    /// What to call it in the log.
+    pub description: String,
 }
 
 /// The exit status of the executor itself, which is not the task's.
@@ -100,6 +113,8 @@ pub enum Note {
     HookTimedOut(String),
     /// What runs was asked to end, and is killed after this long; after commands follow.
     Stopping(Duration),
+    /// The task is being stopped, and there is no time left for these after commands.
+    NotRun(Vec<String>),
     /// SIGTERM has had its time.
     KillingNow,
     /// There is no agent any more that would wait for the task.
@@ -126,7 +141,6 @@ impl Effect {
             Self::Publish(_) => "publish",
             Self::Track(_) => "track",
             Self::FinishTracking => "finish tracking",
-            Self::Reply(..) => "reply",
             Self::Say(_) => "say",
             Self::Note(_) => "note",
             Self::Exit(_) => "exit",
@@ -178,7 +192,11 @@ impl Note {
     pub fn explains_the_end(&self) -> bool {
         match self {
             Self::Recorded(state, ..) | Self::Acknowledged(state, _) => state.is_terminal(),
-            Self::Stopping(_) | Self::KillingNow | Self::AgentLost | Self::GivingUp => true,
+            Self::Stopping(_)
+            | Self::NotRun(_)
+            | Self::KillingNow
+            | Self::AgentLost
+            | Self::GivingUp => true,
             Self::AcknowledgedUnknown
             | Self::HookEnded(..)
             | Self::HookTimedOut(_)
@@ -203,6 +221,16 @@ impl fmt::Display for Note {
             Self::HookEnded(hook, outcome) => write!(f, "{hook} {outcome}"),
             Self::HookTimedOut(hook) => write!(f, "{hook} has timed out"),
             Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),
+            Self::NotRun(hooks) => {
+                /// A line names this many; the others are counted.
+                const MAX_NAMED: usize = 20;
+                let named = &hooks[..hooks.len().min(MAX_NAMED)];
+                write!(f, "no time left, not run: {}", named.join(", "))?;
+                match hooks.len() - named.len() {
+                    0 => Ok(()),
+                    others => write!(f, " and {others} others"),
+                }
+            }
             Self::KillingNow => f.write_str("SIGKILL to what still lives"),
             Self::AgentLost => f.write_str("the agent is lost: the task is stopped"),
             Self::AskingAgain => {

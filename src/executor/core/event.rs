@@ -1,10 +1,9 @@
 //! Everything that can happen to the executor.
 
 use crate::core::environment::{Name, Value};
-use crate::core::outbox::{Answer, Serial};
+use crate::core::outbox::{CallAnswer, Serial};
 use crate::core::plan::{CommandId, Plan, Refusal};
 use crate::core::progress::Reading;
-use crate::core::request::Request;
 use crate::core::session::{Generation, StreamEnd};
 use crate::words::outcome::Outcome;
 use crate::words::units::Pid;
@@ -23,41 +22,46 @@ pub enum Event {
     /// A subscription could not be opened, or ended.
     StreamEnded(Generation, StreamEnd),
     /// A call was answered.
-    CallAnswered(Serial, Answer),
+    CallAnswered(Serial, CallAnswer),
     /// LAUNCH, or LAUNCH_GROUP, which may have any number of tasks.
-    Launch(Vec<Launch>),
+    Launch(Vec<LaunchedTask>),
     /// KILL, with the grace period of its own policy if it has one.
     Kill(TaskId, Option<Span>),
     /// SHUTDOWN, or a signal that asks for the same.
     Shutdown,
     /// The agent has an update on disk.
     Acknowledged(Vec<u8>),
+    /// Something happened to the task's processes or files.
+    Task(TaskEvent),
+    /// The moment of [`next_deadline`](crate::core::executor::Executor::next_deadline) has come.
+    Tick,
+}
+
+/// What happens to the processes and the files of the task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TaskEvent {
     /// The command's program runs.
     CommandStarted(CommandId, Pid),
     /// The command ended, or never started.
     CommandEnded(CommandId, Outcome),
     /// The system has no room for the command right now, for this reason.
     CommandDelayed(CommandId, String),
-    /// A process that some command left behind ended.
-    OrphanEnded,
-    /// A sweep found so many processes alive.
+    /// A process below us may have ended: a signal came, and SIGCHLD does not say how many it stands for.
+    ChildrenChanged,
+    /// The sweep that was asked for last is done.
     Swept {
-        /// Everything below us that is not a zombie.
+        /// How many processes below us are alive, zombies not counted.
         alive: usize,
     },
     /// The task has written its progress into a file.
     Tracked(Reading),
     /// The task's files were read to their end.
     TrackingEnded,
-    /// A command asks for something.
-    Request(RequestId, Request),
-    /// The moment of [`next_deadline`](crate::core::executor::Executor::next_deadline) has come.
-    Tick,
 }
 
 /// A task as the agent launched it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Launch {
+pub struct LaunchedTask {
     /// What the agent knows it by.
     pub identity: Identity,
     /// What is to be done, or why it cannot be.
@@ -90,10 +94,6 @@ pub struct Work {
     pub maximum_run_time: Option<Span>,
 }
 
-/// Identifies a request until it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(pub u32);
-
 // === impl Event ===
 
 impl Event {
@@ -107,15 +107,24 @@ impl Event {
             Self::Kill(..) => "kill",
             Self::Shutdown => "shutdown",
             Self::Acknowledged(_) => "acknowledged",
+            Self::Task(event) => event.name(),
+            Self::Tick => "tick",
+        }
+    }
+}
+
+// === impl TaskEvent ===
+
+impl TaskEvent {
+    fn name(&self) -> &'static str {
+        match self {
             Self::CommandStarted(..) => "command started",
             Self::CommandEnded(..) => "command ended",
             Self::CommandDelayed(..) => "command delayed",
-            Self::OrphanEnded => "orphan ended",
+            Self::ChildrenChanged => "children changed",
             Self::Swept { .. } => "swept",
             Self::Tracked(_) => "tracked",
             Self::TrackingEnded => "tracking ended",
-            Self::Request(..) => "request",
-            Self::Tick => "tick",
         }
     }
 }

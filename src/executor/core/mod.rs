@@ -14,4 +14,5 @@ pub mod plan;
 pub mod progress;
 pub mod request;
 pub mod session;
+mod step;
 pub mod variables;

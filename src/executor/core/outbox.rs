@@ -5,7 +5,7 @@
 //! (`src/slave/http.cpp`). Framework messages have no acknowledgement in Mesos: theirs is the 202.
 
 use crate::core::progress::ProgressReport;
-use crate::core::request::View;
+use crate::core::request::{Results, View};
 use crate::words::units::{AgentId, TaskId, Uuid, WallTime};
 
 /// The states that this executor reports (`TaskState`).
@@ -51,10 +51,21 @@ pub struct Update {
     pub reason: Option<Reason>,
     /// Why, in words.
     pub message: Option<String>,
-    /// What is known about the task; only in a terminal update of a task that was run.
-    pub result: Option<View>,
+    /// What it says about the task's commands.
+    pub data: UpdateData,
     /// When it was recorded.
     pub at: WallTime,
+}
+
+/// What a status update says about the task's commands (`TaskStatus.data`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UpdateData {
+    /// Nothing.
+    None,
+    /// With TASK_RUNNING: how the before commands went.
+    Running(Box<Results>),
+    /// With the terminal state of a task that was run: all that is known about it.
+    Terminal(Box<View>),
 }
 
 /// A message to the framework in the shapes that the Cook scheduler reads.
@@ -83,7 +94,7 @@ pub struct Serial(pub u32);
 
 /// How the agent answered a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub enum CallAnswer {
     /// 202.
     Accepted,
     /// Nothing is known: no connection, no answer, or one that says to try again (404, 500, 503).
@@ -146,7 +157,7 @@ impl Outbox {
                 .retain(|entry| entry.sent || !is_progress(&entry.item));
         }
         let serial = Serial(self.next_serial);
-        self.next_serial += 1;
+        self.next_serial = self.next_serial.wrapping_add(1);
         self.entries.push(Entry {
             serial,
             item,
@@ -172,17 +183,19 @@ impl Outbox {
 
     /// The call with an item was answered. Nothing happens for an item that is no longer here: an
     /// update may be acknowledged before its call is answered.
-    pub fn answered(&mut self, serial: Serial, answer: Answer) {
+    pub fn answered(&mut self, serial: Serial, answer: CallAnswer) {
         let Some(at) = self.entries.iter().position(|entry| entry.serial == serial) else {
             return;
         };
         let is_message = matches!(self.entries[at].item, Item::Message(..));
         match answer {
-            Answer::TryAgain | Answer::NotSubscribed => self.entries[at].sent = false,
-            Answer::Accepted | Answer::Refused if is_message => drop(self.entries.remove(at)),
+            CallAnswer::TryAgain | CallAnswer::NotSubscribed => self.entries[at].sent = false,
+            CallAnswer::Accepted | CallAnswer::Refused if is_message => {
+                drop(self.entries.remove(at))
+            }
             // A refused update would be refused again. It stays, so that nobody takes it for
             // delivered, and a new subscription carries it.
-            Answer::Accepted | Answer::Refused => {}
+            CallAnswer::Accepted | CallAnswer::Refused => {}
         }
     }
 
@@ -266,7 +279,7 @@ mod tests {
                 state,
                 reason: None,
                 message: None,
-                result: None,
+                data: UpdateData::None,
                 at: WallTime(0),
             }));
             uuid
@@ -296,7 +309,7 @@ mod tests {
         let mut fixture = Fixture::new();
         let uuid = fixture.update(TaskState::Starting);
         let (serial, _) = fixture.send().expect("recorded");
-        fixture.outbox.answered(serial, Answer::Accepted);
+        fixture.outbox.answered(serial, CallAnswer::Accepted);
         assert_eq!(fixture.outbox.next(true), None);
         assert!(!fixture.outbox.is_acknowledged());
         assert!(fixture.outbox.acknowledge(&uuid.0).is_some());
@@ -310,7 +323,7 @@ mod tests {
         let first = fixture.update(TaskState::Starting);
         fixture.update(TaskState::Running);
         let (serial, _) = fixture.send().expect("recorded");
-        fixture.outbox.answered(serial, Answer::TryAgain);
+        fixture.outbox.answered(serial, CallAnswer::TryAgain);
         let (_, item) = fixture.send().expect("still there");
         assert!(matches!(item, Item::Update(update) if update.uuid == first));
     }
@@ -342,7 +355,7 @@ mod tests {
         fixture.progress(2);
         let (serial, item) = fixture.send().expect("the newest");
         assert!(matches!(item, Item::Message(_, Message::Progress(p)) if p.sequence == 2));
-        fixture.outbox.answered(serial, Answer::Accepted);
+        fixture.outbox.answered(serial, CallAnswer::Accepted);
         assert_eq!(fixture.outbox.next(true), None);
     }
 

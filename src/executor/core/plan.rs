@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::words::units::Span;
+use crate::words::units::{Span, truncate};
 
 /// How to run one command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +66,9 @@ pub enum Part {
 pub struct Command {
     /// Its part in the task.
     pub part: Part,
+    /// What to call it in a message: `before command 2 ("./acquire-lock.sh")`. Positions count from 1
+    /// within the array that the command stands in.
+    pub description: String,
     /// What to run.
     pub program: Program,
     /// See [`Hook::guard`]; never set for the command itself.
@@ -94,10 +97,13 @@ pub struct Refusal(pub String);
 // === impl Hook ===
 
 impl Hook {
-    fn into_command(self, part: Part) -> Command {
+    /// The command at `index` of its array.
+    fn into_command(self, part: Part, index: usize) -> Command {
+        let program = Program::Shell(self.value.into_bytes());
         Command {
             part,
-            program: Program::Shell(self.value.into_bytes()),
+            description: format!("{part} {} ({:?})", index + 1, program.quoted()),
+            program,
             guard: self.guard,
             is_async: self.is_async,
             timeout: self.timeout,
@@ -112,7 +118,8 @@ impl Plan {
     pub fn new(main: Program, job: Hooks, operator: Hooks) -> Self {
         let mut commands = Vec::new();
         let mut add = |hooks: Vec<Hook>, part| {
-            commands.extend(hooks.into_iter().map(|hook| hook.into_command(part)));
+            let numbered = hooks.into_iter().enumerate();
+            commands.extend(numbered.map(|(index, hook)| hook.into_command(part, index)));
             commands.len()
         };
         add(operator.before, Part::Before(Origin::Operator));
@@ -123,6 +130,7 @@ impl Plan {
             at,
             Command {
                 part: Part::Main,
+                description: format!("{} ({:?})", Part::Main, main.quoted()),
                 program: main,
                 guard: false,
                 is_async: false,
@@ -150,27 +158,6 @@ impl Plan {
         let numbered = self.commands.iter().enumerate();
         numbered.map(|(index, command)| (CommandId(index), command))
     }
-
-    /// What to call a command in a message: `before command 2 ("./acquire-lock.sh")`. Positions
-    /// count from 1 within the array that the command stands in.
-    pub fn describe(&self, id: CommandId) -> String {
-        /// Enough to recognise a command; messages have a limited length.
-        const MAX_QUOTED: usize = 80;
-        let Some(command) = self.get(id) else {
-            return "an unknown command".to_owned();
-        };
-        let before = &self.commands[..id.0];
-        let position = 1 + before
-            .iter()
-            .filter(|other| other.part == command.part)
-            .count();
-        let text = String::from_utf8_lossy(command.program.text());
-        let quoted = crate::words::units::truncate(text.trim(), MAX_QUOTED);
-        match command.part {
-            Part::Main => format!("the command ({quoted:?})"),
-            part => format!("{part} {position} ({quoted:?})"),
-        }
-    }
 }
 
 // === impl Program ===
@@ -182,6 +169,13 @@ impl Program {
             Self::Shell(text) => text,
             Self::Exec { file, .. } => file,
         }
+    }
+
+    /// The beginning of that, for a message.
+    fn quoted(&self) -> String {
+        /// Enough to recognise a command; messages have a limited length.
+        const MAX_QUOTED: usize = 80;
+        truncate(String::from_utf8_lossy(self.text()).trim(), MAX_QUOTED)
     }
 }
 
@@ -235,13 +229,11 @@ mod tests {
             ]
         );
         assert_eq!(plan.main(), CommandId(2));
+        let descriptions: Vec<_> = plan.iter().map(|(_, c)| c.description.as_str()).collect();
+        assert_eq!(descriptions[1], "before command 1 (\"job before\")");
+        assert_eq!(descriptions[2], "the command (\"main\")");
         assert_eq!(
-            plan.describe(CommandId(1)),
-            "before command 1 (\"job before\")"
-        );
-        assert_eq!(plan.describe(CommandId(2)), "the command (\"main\")");
-        assert_eq!(
-            plan.describe(CommandId(4)),
+            descriptions[4],
             "the operator's after command 1 (\"operator after\")"
         );
     }

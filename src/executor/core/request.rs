@@ -1,11 +1,11 @@
 //! What a command can ask of the executor over the task API, and what it is told.
 
 use crate::core::environment::{Name, Value};
-use crate::words::units::Percent;
+use crate::words::units::{Percent, WallTime};
 
 /// A request that was understood; anything else is answered without troubling the core.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Request {
+pub enum ApiRequest {
     /// `GET /task/:taskid`.
     View,
     /// `PATCH /task/:taskid`.
@@ -38,24 +38,42 @@ pub enum Reply {
     View(View),
 }
 
-/// What is known about the task. Lists are aligned with the task's commands by index: a trailing
-/// command without a code is left out, one before a later code is `None`.
+/// What is known about the task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct View {
-    /// The command's exit code; absent until it ended.
-    pub exit_code: Option<i32>,
-    /// The job's own before commands.
-    pub before_codes: Vec<Option<i32>>,
-    /// The job's own after commands.
-    pub after_codes: Vec<Option<i32>>,
-    /// The operator's before commands; absent if there are none.
-    pub default_before_codes: Option<Vec<Option<i32>>>,
-    /// The operator's after commands; absent if there are none.
-    pub default_after_codes: Option<Vec<Option<i32>>>,
+    /// How its commands went so far.
+    pub results: Results,
     /// The task's progress, once reported.
     pub progress: Option<Percent>,
     /// The task's message, once set.
     pub message: Option<String>,
     /// The task state reported last, such as `TASK_RUNNING`.
     pub state: Option<&'static str>,
+}
+
+/// How the commands of a task went so far, each list in the order of the job, or of the operator's
+/// configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Results {
+    /// The command.
+    pub command: CommandResult,
+    /// The job's own before commands.
+    pub before: Vec<CommandResult>,
+    /// The job's own after commands.
+    pub after: Vec<CommandResult>,
+    /// The operator's before commands.
+    pub default_before: Vec<CommandResult>,
+    /// The operator's after commands.
+    pub default_after: Vec<CommandResult>,
+}
+
+/// How one command went so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CommandResult {
+    /// Its exit code, once it has ended, if it ran.
+    pub code: Option<i32>,
+    /// When its program began to run, if it did.
+    pub started: Option<WallTime>,
+    /// When it ended, if it ran.
+    pub ended: Option<WallTime>,
 }

@@ -13,7 +13,9 @@
 
 use std::time::Duration;
 
-use crate::core::outbox::{Answer, Item, Outbox, Serial, Update};
+use crate::core::effect::Effect;
+use crate::core::event::Identity;
+use crate::core::outbox::{CallAnswer, Outbox, Serial};
 use crate::words::units::{Moment, Span};
 
 /// Tells one subscription from the next: what an older one still says is not heard.
@@ -47,40 +49,59 @@ pub enum StreamEnd {
     Refused,
 }
 
-/// What the world has to do for the session.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Open a new subscription, whatever becomes of the older one.
-    Subscribe {
-        /// The new subscription's number.
-        generation: Generation,
-        /// The updates to carry in it.
-        updates: Vec<Update>,
-    },
-    /// Make one call.
-    Call {
-        /// To be given back with the answer.
-        serial: Serial,
-        /// What to tell.
-        item: Box<Item>,
-    },
-    /// Stop waiting for the call's answer and close its connection.
-    AbandonCall,
-}
-
 /// See the module's picture.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Link {
-    Down { retry_at: Moment },
-    Subscribing { give_up_at: Moment },
-    Up,
+    Down {
+        outage: Outage,
+        retry_at: Moment,
+        /// It outlives the stream: its answer may still come.
+        call: Option<CallInFlight>,
+    },
+    Subscribing {
+        outage: Outage,
+        give_up_at: Moment,
+    },
+    Up {
+        since: Moment,
+        call: CallState,
+    },
+}
+
+/// The time without a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Outage {
+    since: Moment,
+    /// How many tries have failed; the end of a stream counts as one.
+    failures: u32,
+    /// Since when the agent has been answering that it does not know us.
+    unknown_since: Option<Moment>,
+}
+
+/// One call is made at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum CallState {
+    /// The next one may be made.
+    Ready {
+        not_before: Moment,
+    },
+    InFlight(CallInFlight),
 }
 
 /// A call that was not answered yet.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct CallInFlight {
     serial: Serial,
     give_up_at: Moment,
+}
+
+/// What is known since the agent accepted a subscription for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Registration {
+    /// The framework knows `TASK_KILLING`.
+    killing_state: bool,
+    /// A restarted agent drops messages until then.
+    messages_not_before: Moment,
 }
 
 /// The subscription and the outbox that it serves.
@@ -90,17 +111,11 @@ pub struct Session {
     pub outbox: Outbox,
     policy: Policy,
     link: Link,
+    /// The newest subscription's number.
     generation: Generation,
-    was_subscribed: bool,
-    /// The last change between up and not up.
-    since: Moment,
-    failures: u32,
-    /// Since when the agent has been answering that it does not know us.
-    unknown_since: Option<Moment>,
-    lost: bool,
-    call: Option<CallInFlight>,
-    call_not_before: Moment,
-    messages_not_before: Moment,
+    registration: Option<Registration>,
+    /// The agent was away for too long; this is not taken back when it comes again.
+    is_lost: bool,
 }
 
 /// An agent that accepts a connection and then says nothing is given up after this long. Nothing but
@@ -132,6 +147,17 @@ const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// (`--executor_registration_timeout`) it has destroyed the container anyway.
 const REGISTRATION_PATIENCE: Duration = Duration::from_secs(60);
 
+// === impl CallState ===
+
+impl CallState {
+    fn in_flight(&self) -> Option<CallInFlight> {
+        match self {
+            Self::Ready { .. } => None,
+            Self::InFlight(call) => Some(*call),
+        }
+    }
+}
+
 // === impl Session ===
 
 impl Session {
@@ -141,209 +167,286 @@ impl Session {
             outbox: Outbox::default(),
             policy,
             link: Link::Down {
+                outage: Outage {
+                    since: Moment::default(),
+                    failures: 0,
+                    unknown_since: None,
+                },
                 retry_at: Moment::default(),
+                call: None,
             },
             generation: Generation(0),
-            was_subscribed: false,
-            since: Moment::default(),
-            failures: 0,
-            unknown_since: None,
-            lost: false,
-            call: None,
-            call_not_before: Moment::default(),
-            messages_not_before: Moment::default(),
+            registration: None,
+            is_lost: false,
         }
     }
 
     /// When messages that are waiting should have been told, unless something is wrong.
     pub fn messages_end_at(&self, now: Moment) -> Moment {
-        now.max(self.messages_not_before).plus(ANSWER_TIMEOUT)
+        now.max(self.messages_not_before()).plus(ANSWER_TIMEOUT)
     }
 
-    /// Whether the agent listens to us.
-    pub fn is_up(&self) -> bool {
-        self.link == Link::Up
+    /// Whether the framework knows `TASK_KILLING`, as far as the agent has said.
+    pub fn knows_killing_state(&self) -> bool {
+        self.registration
+            .is_some_and(|registration| registration.killing_state)
     }
 
     /// How long there has been no subscription; zero if there is one.
     pub fn down_for(&self, now: Moment) -> Duration {
         match self.link {
-            Link::Up => Duration::ZERO,
-            Link::Down { .. } | Link::Subscribing { .. } => now.since(self.since),
+            Link::Up { .. } => Duration::ZERO,
+            Link::Down { outage, .. } | Link::Subscribing { outage, .. } => now.since(outage.since),
         }
     }
 
     /// Since when there is a subscription, if there is one.
     pub fn up_since(&self) -> Option<Moment> {
-        self.is_up().then_some(self.since)
+        match self.link {
+            Link::Up { since, .. } => Some(since),
+            Link::Down { .. } | Link::Subscribing { .. } => None,
+        }
     }
 
     /// The agent accepted the subscription. True if it is the current one.
-    pub fn subscribed(&mut self, generation: Generation, now: Moment) -> bool {
+    pub fn subscribed(&mut self, generation: Generation, killing_state: bool, now: Moment) -> bool {
         if generation != self.generation {
             return false;
         }
+        let (failures, call) = match self.link {
+            Link::Down { outage, call, .. } => (outage.failures, call),
+            Link::Subscribing { outage, .. } => (outage.failures, None),
+            Link::Up { call, .. } => (0, call.in_flight()),
+        };
         // It was away, and not only its connection: the failure to be up, and one to come back.
-        let was_restarted = self.was_subscribed && self.failures > 1;
-        if was_restarted {
-            let recovered = now.plus(self.policy.backoff_max);
-            self.messages_not_before = recovered.plus(REGISTRATION_TIME);
-        }
-        self.link = Link::Up;
-        self.since = now;
-        self.was_subscribed = true;
-        self.failures = 0;
-        self.unknown_since = None;
-        self.call_not_before = now;
+        let was_restarted = self.registration.is_some() && failures > 1;
+        let messages_not_before = match was_restarted {
+            true => now.plus(self.policy.backoff_max).plus(REGISTRATION_TIME),
+            false => self.messages_not_before(),
+        };
+        self.registration = Some(Registration {
+            killing_state,
+            messages_not_before,
+        });
+        let ready = CallState::Ready { not_before: now };
+        self.link = Link::Up {
+            since: now,
+            call: call.map_or(ready, CallState::InFlight),
+        };
         true
     }
 
     /// The subscription could not be opened, or ended.
     pub fn ended(&mut self, generation: Generation, end: StreamEnd, now: Moment) {
-        if generation != self.generation || matches!(self.link, Link::Down { .. }) {
+        if generation != self.generation {
             return;
         }
-        let was_up = self.is_up();
-        let has_stood = was_up && now.since(self.since) >= MAX_RETRY;
-        if was_up {
-            self.since = now;
-        }
-        self.unknown_since = match end {
-            StreamEnd::Unknown => self.unknown_since.or(Some(now)),
-            // An agent that is starting may find out who we are.
-            StreamEnd::NotReady | StreamEnd::Disconnected | StreamEnd::Refused => None,
+        let (before, call, has_stood) = match self.link {
+            Link::Down { .. } => return,
+            Link::Subscribing { outage, .. } => (outage, None, false),
+            Link::Up { since, call } => {
+                let outage = Outage {
+                    since: now,
+                    failures: 0,
+                    unknown_since: None,
+                };
+                (outage, call.in_flight(), now.since(since) >= MAX_RETRY)
+            }
         };
         let wait = match end {
             // The agent may be back already. One that ends each stream as soon as it stands must not
             // be asked a thousand times a second.
             StreamEnd::Disconnected if has_stood => Duration::ZERO,
             StreamEnd::Refused => REFUSED_RETRY,
-            StreamEnd::Disconnected | StreamEnd::NotReady | StreamEnd::Unknown => self.backoff(),
+            StreamEnd::Disconnected | StreamEnd::NotReady | StreamEnd::Unknown => {
+                self.backoff(before.failures)
+            }
         };
-        self.failures = self.failures.saturating_add(1);
+        let outage = Outage {
+            since: before.since,
+            failures: before.failures.saturating_add(1),
+            unknown_since: match end {
+                StreamEnd::Unknown => before.unknown_since.or(Some(now)),
+                // An agent that is starting may find out who we are.
+                StreamEnd::NotReady | StreamEnd::Disconnected | StreamEnd::Refused => None,
+            },
+        };
         self.link = Link::Down {
+            outage,
             retry_at: now.plus(wait),
+            call,
         };
     }
 
     /// Subscribes anew although the subscription stands: it may be one that only we believe in. Without
     /// a checkpoint there would be no way back.
     pub fn renew(&mut self, now: Moment) {
-        if self.is_up() && self.policy.checkpoint {
+        if self.up_since().is_some() && self.policy.checkpoint {
             self.ended(self.generation, StreamEnd::Disconnected, now);
         }
     }
 
     /// A call was answered.
-    pub fn answered(&mut self, serial: Serial, answer: Answer, now: Moment) {
-        if self.call.as_ref().is_none_or(|call| call.serial != serial) {
+    pub fn answered(&mut self, serial: Serial, answer: CallAnswer, now: Moment) {
+        if self
+            .call_in_flight()
+            .is_none_or(|call| call.serial != serial)
+        {
             return;
         }
-        self.call = None;
+        let not_before = match answer {
+            CallAnswer::TryAgain => now.plus(CALL_RETRY),
+            CallAnswer::Accepted | CallAnswer::Refused | CallAnswer::NotSubscribed => now,
+        };
+        self.call_is_over(not_before);
         self.outbox.answered(serial, answer);
-        match answer {
-            Answer::Accepted | Answer::Refused => {}
-            Answer::TryAgain => self.call_not_before = now.plus(CALL_RETRY),
-            Answer::NotSubscribed => self.ended(self.generation, StreamEnd::Disconnected, now),
+        if answer == CallAnswer::NotSubscribed {
+            self.ended(self.generation, StreamEnd::Disconnected, now);
         }
     }
 
-    /// Whether nobody waits for the task any more. Once true it stays true.
-    pub fn is_lost(&mut self, now: Moment) -> bool {
-        self.lost |= self.patience_ends_at().is_some_and(|end| end <= now);
-        self.lost
+    /// Whether the agent was away for so long that nobody waits for the task any more.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
-    /// Whatever is due: a try to subscribe, the next call, the end of waiting for an answer.
-    pub fn act(&mut self, now: Moment, mut perform: impl FnMut(Action)) {
-        if let Some(call) = self.call.take_if(|call| call.give_up_at <= now) {
-            self.outbox.answered(call.serial, Answer::TryAgain);
-            perform(Action::AbandonCall);
+    /// True once: when [`Self::is_lost`] has become true.
+    pub fn becomes_lost(&mut self, now: Moment) -> bool {
+        let becomes = !self.is_lost && self.patience_ends_at().is_some_and(|end| end <= now);
+        self.is_lost |= becomes;
+        becomes
+    }
+
+    /// Whatever is due: a try to subscribe, the next call, the end of waiting for an answer. `task` is what the
+    /// agent has to be told of with a subscription.
+    pub fn act(&mut self, task: Option<&Identity>, now: Moment, effects: &mut Vec<Effect>) {
+        if let Some(call) = self.call_in_flight().filter(|call| call.give_up_at <= now) {
+            self.call_is_over(now);
+            self.outbox.answered(call.serial, CallAnswer::TryAgain);
+            effects.push(Effect::AbandonCall);
         }
         match self.link {
-            Link::Subscribing { give_up_at } if give_up_at <= now => {
+            Link::Subscribing { give_up_at, .. } if give_up_at <= now => {
                 self.ended(self.generation, StreamEnd::Disconnected, now);
             }
-            Link::Down { .. } | Link::Subscribing { .. } | Link::Up => {}
+            Link::Down { .. } | Link::Subscribing { .. } | Link::Up { .. } => {}
         }
         match self.link {
-            Link::Down { retry_at } if retry_at <= now => {
-                self.generation.0 += 1;
+            Link::Down {
+                outage,
+                retry_at,
+                call,
+            } if retry_at <= now => {
+                self.generation.0 = self.generation.0.wrapping_add(1);
                 self.link = Link::Subscribing {
+                    outage,
                     give_up_at: now.plus(ANSWER_TIMEOUT),
                 };
                 // Its answer would say nothing about the new subscription.
-                if self.call.take().is_some() {
-                    perform(Action::AbandonCall);
+                if call.is_some() {
+                    effects.push(Effect::AbandonCall);
                 }
-                perform(Action::Subscribe {
+                effects.push(Effect::Subscribe {
                     generation: self.generation,
+                    task: task.cloned(),
                     updates: self.outbox.subscribing(),
                 });
             }
-            Link::Up if self.call.is_none() && self.call_not_before <= now => {
-                let with_messages = self.messages_not_before <= now;
+            Link::Up {
+                since,
+                call: CallState::Ready { not_before },
+            } if not_before <= now => {
+                let with_messages = self.messages_not_before() <= now;
                 if let Some((serial, item)) = self.outbox.next(with_messages) {
-                    let item = Box::new(item.clone());
+                    effects.push(Effect::Call(serial, Box::new(item.clone())));
                     self.outbox.sending(serial);
-                    self.call = Some(CallInFlight {
+                    let call = CallState::InFlight(CallInFlight {
                         serial,
                         give_up_at: now.plus(ANSWER_TIMEOUT),
                     });
-                    perform(Action::Call { serial, item });
+                    self.link = Link::Up { since, call };
                 }
             }
-            Link::Down { .. } | Link::Subscribing { .. } | Link::Up => {}
+            Link::Down { .. } | Link::Subscribing { .. } | Link::Up { .. } => {}
         }
     }
 
-    /// When [`Self::act`] or [`Self::is_lost`] has something to do next without an event.
+    /// When [`Self::act`] or [`Self::becomes_lost`] has something to do next without an event.
     pub fn next_deadline(&self) -> Option<Moment> {
         let link = match self.link {
-            Link::Down { retry_at } => Some(retry_at),
-            Link::Subscribing { give_up_at } => Some(give_up_at),
-            Link::Up if self.call.is_none() => self.next_call_at(),
-            Link::Up => None,
+            Link::Down { retry_at, .. } => Some(retry_at),
+            Link::Subscribing { give_up_at, .. } => Some(give_up_at),
+            Link::Up {
+                call: CallState::Ready { not_before },
+                ..
+            } => self.next_call_at(not_before),
+            Link::Up {
+                call: CallState::InFlight(_),
+                ..
+            } => None,
         };
-        let call = self.call.as_ref().map(|call| call.give_up_at);
-        let patience = self.patience_ends_at().filter(|_| !self.lost);
+        let call = self.call_in_flight().map(|call| call.give_up_at);
+        let patience = self.patience_ends_at().filter(|_| !self.is_lost);
         [link, call, patience].into_iter().flatten().min()
     }
 
-    /// When the next item may be told.
-    fn next_call_at(&self) -> Option<Moment> {
-        let messages_at = self.messages_not_before.max(self.call_not_before);
+    /// When the next item may be told, if no call may be made before.
+    fn next_call_at(&self, not_before: Moment) -> Option<Moment> {
         match (self.outbox.next(false), self.outbox.next(true)) {
-            (Some(_), _) => Some(self.call_not_before),
-            (None, Some(_)) => Some(messages_at),
+            (Some(_), _) => Some(not_before),
+            (None, Some(_)) => Some(self.messages_not_before().max(not_before)),
             (None, None) => None,
+        }
+    }
+
+    fn messages_not_before(&self) -> Moment {
+        self.registration.map_or(Moment::default(), |registration| {
+            registration.messages_not_before
+        })
+    }
+
+    fn call_in_flight(&self) -> Option<CallInFlight> {
+        match self.link {
+            Link::Down { call, .. } => call,
+            Link::Subscribing { .. } => None,
+            Link::Up { call, .. } => call.in_flight(),
+        }
+    }
+
+    /// The call is not waited for any more; the next one may be made at this moment.
+    fn call_is_over(&mut self, not_before: Moment) {
+        match &mut self.link {
+            Link::Down { call, .. } => *call = None,
+            Link::Subscribing { .. } => {}
+            Link::Up { call, .. } => *call = CallState::Ready { not_before },
         }
     }
 
     /// When the agent counts as lost, if it stays away.
     fn patience_ends_at(&self) -> Option<Moment> {
-        if self.is_up() {
-            return None;
-        }
-        let limit = match (self.policy.checkpoint, self.was_subscribed) {
-            (true, _) => self.policy.recovery_timeout.get(),
-            (false, false) => REGISTRATION_PATIENCE,
-            // A restarted agent does not know us and destroys the container.
-            (false, true) => Duration::ZERO,
+        let outage = match self.link {
+            Link::Up { .. } => return None,
+            Link::Down { outage, .. } | Link::Subscribing { outage, .. } => outage,
         };
-        let unknown = self.unknown_since.map(|since| since.plus(UNKNOWN_PATIENCE));
-        Some(self.since.plus(limit))
-            .into_iter()
-            .chain(unknown)
-            .min()
+        let limit = match (self.policy.checkpoint, self.registration) {
+            (true, _) => self.policy.recovery_timeout.get(),
+            (false, None) => REGISTRATION_PATIENCE,
+            // A restarted agent does not know us and destroys the container.
+            (false, Some(_)) => Duration::ZERO,
+        };
+        let absent = outage.since.plus(limit);
+        let unknown = outage
+            .unknown_since
+            .map(|since| since.plus(UNKNOWN_PATIENCE));
+        Some(unknown.map_or(absent, |unknown| unknown.min(absent)))
     }
 
     /// Grows with each failure; up to a quarter of it is left to chance.
-    fn backoff(&self) -> Duration {
+    fn backoff(&self, failures: u32) -> Duration {
         /// Any odd factor that spreads small numbers over 32 bits (Knuth's multiplicative hash).
         const SCATTER: u32 = 2_654_435_761;
         let limit = MAX_RETRY.min(self.policy.backoff_max.get() / 4);
-        let wait = (RETRY_STEP * self.failures.saturating_add(1).min(100)).min(limit);
+        let wait = (RETRY_STEP * failures.saturating_add(1).min(100)).min(limit);
         let mixed = self
             .policy
             .spread
@@ -356,7 +459,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::outbox::Message;
+    use crate::core::outbox::{Item, Message};
     use crate::words::units::TaskId;
 
     fn at(milliseconds: u64) -> Moment {
@@ -372,15 +475,15 @@ mod tests {
         })
     }
 
-    fn actions(session: &mut Session, now: u64) -> Vec<Action> {
-        let mut actions = Vec::new();
-        session.act(at(now), |action| actions.push(action));
-        actions
+    fn effects(session: &mut Session, now: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        session.act(None, at(now), &mut effects);
+        effects
     }
 
     fn subscribe(session: &mut Session, now: u64) -> Generation {
-        match actions(session, now).pop() {
-            Some(Action::Subscribe { generation, .. }) => generation,
+        match effects(session, now).pop() {
+            Some(Effect::Subscribe { generation, .. }) => generation,
             other => panic!("expected a subscription, found {other:?}"),
         }
     }
@@ -389,9 +492,9 @@ mod tests {
     fn it_subscribes_at_once_and_only_once() {
         let mut session = session(true);
         let generation = subscribe(&mut session, 0);
-        assert_eq!(actions(&mut session, 0), []);
-        assert!(session.subscribed(generation, at(1)));
-        assert!(session.is_up());
+        assert_eq!(effects(&mut session, 0), []);
+        assert!(session.subscribed(generation, false, at(1)));
+        assert!(session.up_since().is_some());
         assert_eq!(session.next_deadline(), None);
     }
 
@@ -399,7 +502,7 @@ mod tests {
     fn a_broken_stream_is_subscribed_again_at_once_and_then_within_200_milliseconds() {
         let mut session = session(true);
         let generation = subscribe(&mut session, 0);
-        session.subscribed(generation, at(1));
+        session.subscribed(generation, false, at(1));
         session.ended(generation, StreamEnd::Disconnected, at(1000));
         let mut now = 1000;
         for _ in 0..100 {
@@ -416,13 +519,13 @@ mod tests {
     fn the_end_of_an_older_stream_is_not_heard() {
         let mut session = session(true);
         let old = subscribe(&mut session, 0);
-        session.subscribed(old, at(1));
+        session.subscribed(old, false, at(1));
         session.ended(old, StreamEnd::Disconnected, at(500));
         let new = subscribe(&mut session, 500);
-        session.subscribed(new, at(501));
+        session.subscribed(new, false, at(501));
         session.ended(old, StreamEnd::Disconnected, at(502));
-        assert!(session.is_up());
-        assert!(!session.subscribed(old, at(503)));
+        assert!(session.up_since().is_some());
+        assert!(!session.subscribed(old, false, at(503)));
     }
 
     #[test]
@@ -431,7 +534,7 @@ mod tests {
         let first = subscribe(&mut session, 0);
         let deadline = session.next_deadline().expect("a limit");
         assert_eq!(deadline, Moment(ANSWER_TIMEOUT));
-        session.act(deadline, |action| panic!("too early: {action:?}"));
+        assert_eq!(effects(&mut session, 5000), [], "too early");
         let retry = session.next_deadline().expect("a retry");
         let second = subscribe(&mut session, retry.0.as_millis() as u64 + 1);
         assert_ne!(first, second);
@@ -443,7 +546,7 @@ mod tests {
         let mut now = 0;
         for _ in 0..100 {
             let generation = subscribe(&mut session, now);
-            session.subscribed(generation, at(now));
+            session.subscribed(generation, false, at(now));
             session.ended(generation, StreamEnd::Disconnected, at(now));
             let next = session.next_deadline().expect("another try");
             let wait = next.since(at(now)).as_millis() as u64;
@@ -456,44 +559,45 @@ mod tests {
     fn the_agent_is_lost_after_the_recovery_timeout_but_the_tries_go_on() {
         let mut session = session(true);
         let generation = subscribe(&mut session, 0);
-        session.subscribed(generation, at(0));
+        session.subscribed(generation, false, at(0));
         session.ended(generation, StreamEnd::Disconnected, at(1000));
-        assert!(!session.is_lost(at(900_999)));
-        assert!(session.is_lost(at(901_000)));
+        assert!(!session.becomes_lost(at(900_999)));
+        assert!(session.becomes_lost(at(901_000)));
         subscribe(&mut session, 901_000);
-        assert!(session.is_lost(at(901_001)));
+        assert!(session.is_lost());
+        assert!(!session.becomes_lost(at(901_001)), "it is said once");
     }
 
     #[test]
     fn without_a_checkpoint_the_end_of_the_stream_is_the_end() {
         let mut session = session(false);
         let generation = subscribe(&mut session, 0);
-        assert!(!session.is_lost(at(59_000)));
-        session.subscribed(generation, at(59_000));
-        assert!(!session.is_lost(at(99_000)));
+        assert!(!session.becomes_lost(at(59_000)));
+        session.subscribed(generation, false, at(59_000));
+        assert!(!session.becomes_lost(at(99_000)));
         session.ended(generation, StreamEnd::Disconnected, at(99_000));
-        assert!(session.is_lost(at(99_000)));
+        assert!(session.becomes_lost(at(99_000)));
     }
 
     #[test]
     fn messages_wait_until_a_restarted_agent_has_registered_again() {
         let mut session = session(true);
         let generation = subscribe(&mut session, 0);
-        session.subscribed(generation, at(0));
+        session.subscribed(generation, false, at(0));
         session.ended(generation, StreamEnd::Disconnected, at(1000));
         let generation = subscribe(&mut session, 1000);
         session.ended(generation, StreamEnd::NotReady, at(1000));
         let generation = subscribe(&mut session, 1500);
-        session.subscribed(generation, at(1500));
+        session.subscribed(generation, false, at(1500));
         let message = Message::ExitCode(0);
         session
             .outbox
             .put(Item::Message(TaskId("t".into()), message));
-        assert_eq!(actions(&mut session, 1500), []);
+        assert_eq!(effects(&mut session, 1500), []);
         assert_eq!(session.next_deadline(), Some(at(6500)));
         assert!(matches!(
-            actions(&mut session, 6500)[..],
-            [Action::Call { .. }]
+            effects(&mut session, 6500)[..],
+            [Effect::Call(..)]
         ));
     }
 
@@ -504,11 +608,11 @@ mod tests {
         session.ended(generation, StreamEnd::Unknown, at(0));
         let generation = subscribe(&mut session, 9000);
         session.ended(generation, StreamEnd::NotReady, at(9000));
-        assert!(!session.is_lost(at(12_000)));
+        assert!(!session.becomes_lost(at(12_000)));
         let generation = subscribe(&mut session, 12_000);
         session.ended(generation, StreamEnd::Unknown, at(12_000));
-        assert!(!session.is_lost(at(21_999)));
-        assert!(session.is_lost(at(22_000)));
+        assert!(!session.becomes_lost(at(21_999)));
+        assert!(session.becomes_lost(at(22_000)));
     }
 
     #[test]
@@ -516,7 +620,7 @@ mod tests {
         let mut session = session(true);
         let generation = subscribe(&mut session, 0);
         session.ended(generation, StreamEnd::Unknown, at(0));
-        assert!(!session.is_lost(at(9_999)));
-        assert!(session.is_lost(at(10_000)));
+        assert!(!session.becomes_lost(at(9_999)));
+        assert!(session.becomes_lost(at(10_000)));
     }
 }

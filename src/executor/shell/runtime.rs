@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::block_on;
 use smol::LocalExecutor;
-use smol::channel::{Receiver, Sender, bounded};
+use smol::channel::{Receiver, bounded};
 use smol::future::{FutureExt, or, yield_now};
 use tracing::{debug, info, warn};
 
@@ -22,9 +22,8 @@ use crate::codec::mesos::call::Caller;
 use crate::codec::mesos::event::{Meaning, Severity, Translator};
 use crate::core::effect::{Effect, ExitStatus, Line};
 use crate::core::environment::{Name, Value};
-use crate::core::event::{Event, RequestId};
-use crate::core::executor::Executor;
-use crate::core::request::Reply;
+use crate::core::event::{Event, TaskEvent};
+use crate::core::executor::{Answered, Executor};
 use crate::core::variables;
 use crate::shell::config::Config;
 use crate::words::units::StopSignal;
@@ -58,9 +57,6 @@ struct Runtime {
     /// A process has ended, and an event that says so is on its way.
     signals: signals::Received,
     served_task: Rc<OnceCell<TaskId>>,
-    /// Where replies go, while a step lasts.
-    waiting: Vec<(RequestId, Sender<Reply>)>,
-    requests: u32,
 }
 
 /// Runs one executor to its end. The log must have been opened.
@@ -138,8 +134,6 @@ async fn start(
         memory_interval: Some(config.memory_interval),
         signals,
         served_task,
-        waiting: Vec::new(),
-        requests: 0,
     };
     let status = runtime.run(&events, &requests).await;
     // Without an API nobody else holds it, and the loop would take its end for news.
@@ -188,12 +182,15 @@ impl Runtime {
                 alarm.until(next).await;
                 Woken::Deadline
             };
-            let events = match event.or(deadline).or(request).await {
-                Woken::Incoming(incoming) => self.meaning(incoming),
-                Woken::Request(incoming) => vec![self.admit(incoming)],
-                Woken::Deadline => vec![Event::Tick],
+            let exit = match event.or(deadline).or(request).await {
+                Woken::Incoming(incoming) => {
+                    let events = self.meaning(incoming);
+                    self.handle(events)
+                }
+                Woken::Request(incoming) => self.answer(incoming),
+                Woken::Deadline => self.handle(vec![Event::Tick]),
             };
-            if let Some(status) = self.handle(events) {
+            if let Some(status) = exit {
                 return status;
             }
         }
@@ -215,7 +212,7 @@ impl Runtime {
         match incoming {
             Incoming::Event(event) => vec![event],
             Incoming::Signals => {
-                let mut events = vec![Event::OrphanEnded];
+                let mut events = vec![Event::Task(TaskEvent::ChildrenChanged)];
                 if self.signals.take_end() {
                     events.push(Event::Shutdown);
                 }
@@ -239,30 +236,49 @@ impl Runtime {
         }
     }
 
-    /// Gives a request a number for the time that its step takes.
-    fn admit(&mut self, incoming: api::Incoming) -> Event {
-        self.requests = self.requests.wrapping_add(1);
-        let id = RequestId(self.requests);
-        self.waiting.push((id, incoming.reply));
-        Event::Request(id, incoming.request)
+    /// Answers a request of the task API.
+    fn answer(&mut self, incoming: api::Incoming) -> Option<ExitStatus> {
+        debug!("event: request");
+        let now = self.now();
+        let Answered { reply, effects } = self.core.answer(incoming.request, now);
+        // Nobody waits if the client has hung up.
+        let _ = incoming.reply.try_send(reply);
+        let mut events = VecDeque::new();
+        if let Some(status) = self.perform_all(effects, &mut events) {
+            return Some(status);
+        }
+        self.handle(events)
     }
 
     /// Takes events to their end, with everything that they cause at once.
-    fn handle(&mut self, events: Vec<Event>) -> Option<ExitStatus> {
-        let mut queue = VecDeque::from(events);
-        while let Some(event) = queue.pop_front() {
+    fn handle(&mut self, events: impl Into<VecDeque<Event>>) -> Option<ExitStatus> {
+        let mut events = events.into();
+        while let Some(event) = events.pop_front() {
             debug!("event: {}", event.name());
             if matches!(event, Event::Subscribed { .. }) {
                 self.report_memory();
             }
             let now = self.now();
-            for effect in self.core.step(event, now) {
-                debug!("effect: {}", effect.name());
-                if let Effect::Exit(status) = effect {
-                    return Some(status);
-                }
-                queue.extend(self.perform(effect));
+            let effects = self.core.step(event, now);
+            if let Some(status) = self.perform_all(effects, &mut events) {
+                return Some(status);
             }
+        }
+        None
+    }
+
+    /// Does what a step has led to; what is known of it at once is added to `events`.
+    fn perform_all(
+        &mut self,
+        effects: Vec<Effect>,
+        events: &mut VecDeque<Event>,
+    ) -> Option<ExitStatus> {
+        for effect in effects {
+            debug!("effect: {}", effect.name());
+            if let Effect::Exit(status) = effect {
+                return Some(status);
+            }
+            events.extend(self.perform(effect));
         }
         None
     }
@@ -296,15 +312,12 @@ impl Runtime {
                 self.agent.abandon_call();
                 None
             }
-            Effect::Start(id) => {
-                let lifecycle = self.core.lifecycle()?;
-                let command = lifecycle.plan().get(id)?;
-                let event = self.processes.start(id, command, &lifecycle.environment);
-                let name = lifecycle.plan().describe(id);
-                if let Event::CommandStarted(_, pid) = &event {
-                    info!(pid = pid.0, "started {name}");
+            Effect::Start(start) => {
+                let event = self.processes.start(&start);
+                if let TaskEvent::CommandStarted(_, pid) = &event {
+                    info!(pid = pid.0, "started {}", start.description);
                 }
-                Some(event)
+                Some(Event::Task(event))
             }
             Effect::Signal { commands, signal } => {
                 self.processes.signal(&commands, signal);
@@ -321,7 +334,7 @@ impl Runtime {
                     }
                     _ => {}
                 }
-                Some(Event::Swept { alive })
+                Some(Event::Task(TaskEvent::Swept { alive }))
             }
             Effect::ReapOrphans => {
                 self.processes.reap_orphans();
@@ -337,13 +350,6 @@ impl Runtime {
                 None
             }
             Effect::FinishTracking => self.tracker.finish(),
-            Effect::Reply(id, reply) => {
-                let position = self.waiting.iter().position(|(other, _)| *other == id)?;
-                let (_, sender) = self.waiting.swap_remove(position);
-                // Nobody waits if the client has hung up.
-                let _ = sender.try_send(reply);
-                None
-            }
             Effect::Say(line) => {
                 say(&line);
                 None

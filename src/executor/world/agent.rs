@@ -13,7 +13,7 @@ use smol::{LocalExecutor, Task};
 use tracing::{debug, info, warn};
 
 use crate::core::event::Event;
-use crate::core::outbox::{Answer as CallAnswer, Serial};
+use crate::core::outbox::{CallAnswer, Serial};
 use crate::core::session::{Generation, StreamEnd};
 use crate::world::address::Address;
 use crate::world::inbox::Incoming;

@@ -1,7 +1,7 @@
 //! What must hold in every state, and at every thing that the core does.
 
 use cook_executor::core::effect::ExitStatus;
-use cook_executor::core::outbox::{TaskState, Update};
+use cook_executor::core::outbox::{TaskState, Update, UpdateData};
 use cook_executor::core::plan::{CommandId, Part, Plan};
 use cook_executor::words::units::Percent;
 
@@ -16,18 +16,30 @@ impl Model {
         }
     }
 
+    /// After the terminal acknowledgement the agent does not know the task any more.
+    pub(super) fn check_sent(&self, update: &Update) {
+        assert!(
+            !self.terminal_acknowledged || update.task.0 != TASK,
+            "{:?} was sent after the terminal acknowledgement",
+            update.state
+        );
+    }
+
     pub(super) fn receive(&mut self, update: Update) {
         if update.task.0 != TASK {
             return self.receive_refusal(update);
         }
-        assert!(
-            !self.terminal_acknowledged,
-            "{:?} was sent after the terminal acknowledgement",
-            update.state
-        );
+        if self.terminal_acknowledged {
+            // A call that was under way when a copy of it was acknowledged.
+            return;
+        }
         if !self.seen.iter().any(|(uuid, _)| *uuid == update.uuid) {
             self.seen.push((update.uuid, update.state));
             self.check_order();
+            if update.state.is_terminal() {
+                assert!(self.is_reported(), "told before it was recorded");
+                self.check_verdict(&update);
+            }
         }
         if !self
             .unacknowledged
@@ -51,7 +63,7 @@ impl Model {
         }
     }
 
-    /// I1, I2: each update once, in order, exactly one terminal one at the end.
+    /// Each update once, in order, exactly one terminal one at the end.
     fn check_order(&self) {
         let rank = |state: TaskState| match state {
             TaskState::Starting => 0,
@@ -68,15 +80,33 @@ impl Model {
     }
 
     pub(super) fn is_reported(&self) -> bool {
-        self.terminal_update().is_some() || self.terminal_acknowledged
+        self.reported_at.is_some()
     }
 
-    fn terminal_update(&self) -> Option<&Update> {
-        let mut updates = self.core.outbox().updates();
-        updates.find(|update| update.task.0 == TASK && update.state.is_terminal())
+    /// What the task wrote last was read, or waited for.
+    pub(super) fn check_draining(&self) {
+        if self.is_draining {
+            let waited = self.drained_since.map(|since| self.now.since(since));
+            assert!(
+                waited >= Some(DRAINING) || self.may_give_up,
+                "what the task wrote last was waited for {waited:?}"
+            );
+        }
     }
 
-    /// I5, I6: order, guards, nothing twice, and what a kill leaves to start.
+    /// What the terminal update says.
+    fn check_verdict(&self, update: &Update) {
+        if self.asked_to_stop {
+            assert_eq!(update.state, TaskState::Killed);
+        }
+        let UpdateData::Terminal(view) = &update.data else {
+            panic!("a task that ran has results");
+        };
+        let newest = self.newest_progress.map(f64::from);
+        assert_eq!(view.progress.map(Percent::get), newest, "the last progress");
+    }
+
+    /// Order, guards, nothing twice, and what a kill leaves to start.
     pub(super) fn check_start(&self, id: CommandId, plan: &Plan) {
         let command = plan.get(id).expect("of this plan");
         assert!(!self.started.contains(&id), "{id:?} started twice");
@@ -113,7 +143,7 @@ impl Model {
         );
     }
 
-    /// I3, I4: who leaves with success has told everything, and nobody leaves a process behind.
+    /// Who leaves with success has told everything, and nobody leaves a process behind.
     pub(super) fn check_exit(&self, status: ExitStatus) {
         assert_eq!(self.alive, [], "left alive at the exit");
         match status {
@@ -122,7 +152,7 @@ impl Model {
                     self.terminal_acknowledged || !self.launched,
                     "exit 0 without the acknowledgement"
                 );
-                assert!(self.core.outbox().is_acknowledged(), "an update is lost");
+                assert_eq!(self.unacknowledged_refusals, [], "an update is lost");
             }
             ExitStatus::Test(_) => unreachable!("nobody has asked for it"),
             ExitStatus::Unreported => {
@@ -141,31 +171,12 @@ impl Model {
 
     /// What must hold in every state.
     pub fn check(&self) {
-        if let Some(update) = self.terminal_update() {
-            assert_eq!(self.alive, [], "a process lives at the terminal update");
-            if self.is_draining {
-                let waited = self.drained_since.map(|since| self.now.since(since));
-                assert!(
-                    waited >= Some(DRAINING) || self.may_give_up,
-                    "what the task wrote last was waited for {waited:?}"
-                );
-            }
-            if self.asked_to_stop {
-                assert_eq!(update.state, TaskState::Killed);
-            }
-            let result = update
-                .result
-                .as_ref()
-                .expect("a task that ran has a result");
-            let newest = self.newest_progress.map(f64::from);
-            assert_eq!(result.progress.map(Percent::get), newest, "I9");
-        }
         if self.exit.is_none() && self.subscribing.is_none() && self.up.is_none() {
             let retry = self.core.next_deadline().map(|next| next.since(self.now));
             let limit = if self.refused { REFUSED_RETRY } else { RETRY };
             assert!(retry <= Some(limit), "the next try is {retry:?} away");
         }
-        // I11: something is always left to happen.
+        // Something is always left to happen.
         assert!(
             self.exit.is_some() || !self.steps().is_empty(),
             "nothing can happen any more"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cook_executor::core::outbox::Answer;
+use cook_executor::core::outbox::CallAnswer;
 use cook_executor::core::session::StreamEnd;
 use cook_executor::words::outcome::Outcome;
 
@@ -47,7 +47,7 @@ impl Model {
             steps.push(Step::AnHourPasses);
         }
         // An agent that is silent for long enough to be given up is one that is lost.
-        let is_awaited = match (self.subscribing, self.call) {
+        let is_awaited = match (self.subscribing, &self.call) {
             (Some(_), _) => self.mischief.losses == 0,
             (None, Some(_)) => self.mischief.lost_calls == 0,
             (None, None) => false,
@@ -101,10 +101,10 @@ impl Model {
             steps.push(Step::Shutdown);
         }
         if self.call.is_some() {
-            steps.push(Step::CallArrives(Answer::Accepted));
+            steps.push(Step::CallArrives(CallAnswer::Accepted));
             if self.mischief.lost_calls > 0 {
-                steps.push(Step::CallArrives(Answer::TryAgain));
-                steps.push(Step::CallArrives(Answer::NotSubscribed));
+                steps.push(Step::CallArrives(CallAnswer::TryAgain));
+                steps.push(Step::CallArrives(CallAnswer::NotSubscribed));
                 steps.push(Step::CallIsLost);
             }
         }
@@ -126,7 +126,7 @@ impl Model {
         }
         self.up?;
         if self.call.is_some() {
-            return Some(Step::CallArrives(Answer::Accepted));
+            return Some(Step::CallArrives(CallAnswer::Accepted));
         }
         if !self.unacknowledged.is_empty() {
             return Some(Step::Acknowledge(0));

@@ -6,7 +6,7 @@ use cook_http::message::{Method, StatusCode};
 
 use super::patch;
 use super::refusal::Refusal;
-use crate::core::request::Request;
+use crate::core::request::ApiRequest;
 use crate::words::units::TaskId;
 
 /// The path below which the task is.
@@ -19,7 +19,7 @@ pub const METHODS: &str = "GET, HEAD, PATCH, OPTIONS";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// Something that only the core can answer.
-    Core(Request),
+    Core(ApiRequest),
     /// Which methods there are.
     Methods,
 }
@@ -43,8 +43,8 @@ pub fn read(
         ));
     }
     match method {
-        Some(Method::Get | Method::Head) => Ok(Asked::Core(Request::View)),
-        Some(Method::Patch) => Ok(Asked::Core(Request::Patch(patch::read(body)?))),
+        Some(Method::Get | Method::Head) => Ok(Asked::Core(ApiRequest::View)),
+        Some(Method::Patch) => Ok(Asked::Core(ApiRequest::Patch(patch::read(body)?))),
         Some(Method::Options) => Ok(Asked::Methods),
         _ => Err(Refusal::new(
             StatusCode::MethodNotAllowed,

@@ -3,7 +3,7 @@
 use prost::Message as _;
 
 use crate::codec::mesos::cook;
-use crate::codec::results::terminal_data;
+use crate::codec::results;
 use crate::core::event::Identity;
 use crate::core::outbox::{Item, Reason, TaskState, Update};
 use cook_mesos::messages::{
@@ -72,7 +72,7 @@ impl Caller {
         TaskStatus {
             task_id: Id::from(update.task.0.as_str()),
             state: wire_state(update.state).into(),
-            data: update.result.as_ref().map(terminal_data),
+            data: results::update_data(&update.data),
             message: update.message.clone(),
             agent_id: Some(Id::from(update.agent.0.as_str())),
             timestamp: Some(update.at.0 as f64 / 1000.0),

@@ -10,7 +10,7 @@ use crate::codec::api::request::percent_encode_task_id;
 use crate::codec::mesos::arguments::Arguments;
 use crate::codec::mesos::job::{HookVariables, Sources, read_plan};
 use crate::core::environment::{Name, Value};
-use crate::core::event::{Event, Identity, Launch, Work};
+use crate::core::event::{Event, Identity, LaunchedTask, Work};
 use crate::core::plan::Refusal;
 use crate::core::session::{Generation, StreamEnd};
 use crate::core::variables::{self, Class};
@@ -256,7 +256,7 @@ impl Translator {
         hooks
     }
 
-    fn launch(&self, task: TaskInfo, log: &mut dyn FnMut(Severity, String)) -> Launch {
+    fn launch(&self, task: TaskInfo, log: &mut dyn FnMut(Severity, String)) -> LaunchedTask {
         let TaskInfo {
             name,
             task_id,
@@ -338,7 +338,7 @@ impl Translator {
                 maximum_run_time: span("the task's maximum run time", max_completion_time.as_ref()),
             })
         });
-        Launch {
+        LaunchedTask {
             identity: Identity {
                 task: TaskId(task_id.value),
                 agent: AgentId(agent_id.value),

@@ -8,10 +8,18 @@ use crate::words::units::{Moment, Span};
 /// end, whatever happens.
 const SHUTDOWN_RESERVE: Duration = Duration::from_millis(500);
 
+/// After a kill the after commands have at least this long, since locks are to be released even if the
+/// grace period is 0, as for DRAIN_AGENT.
+const LEAST_AFTER: Duration = Duration::from_secs(1);
+
+/// After commands that would have less than this are not started: a shell that is killed before it has read
+/// its script leaves things half done.
+const LEAST_ROOM: Duration = Duration::from_millis(50);
+
 /// Somebody wants the task to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopOrder {
-    /// KILL: what runs gets the grace period, then the after commands get the same again.
+    /// KILL: what runs gets the grace period, then the after commands get the same again, or a second.
     Kill {
         /// Between SIGTERM and SIGKILL.
         grace: Span,
@@ -28,6 +36,19 @@ pub enum StopOrder {
     },
 }
 
+// === impl StopOrder ===
+
+impl StopOrder {
+    /// The grace period that it brings.
+    pub fn grace(self) -> Span {
+        match self {
+            Self::Kill { grace } | Self::Shutdown { grace } | Self::MaximumRunTime { grace } => {
+                grace
+            }
+        }
+    }
+}
+
 /// The limits that follow from the orders given so far. Another order only ever tightens them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
@@ -35,7 +56,8 @@ pub struct Budget {
     began: Moment,
     /// What was running when the order came is killed at this moment.
     stop_by: Moment,
-    /// How long the after commands may take once they begin.
+    /// How long the after commands may take once they have begun, or once the first order has come, if that
+    /// was later.
     after_for: Duration,
     /// The end of every process, if the agent set one.
     end_by: Option<Moment>,
@@ -58,8 +80,7 @@ impl Budget {
             },
             StopOrder::Shutdown { grace } => {
                 let grace = grace.get();
-                let reserve = SHUTDOWN_RESERVE.min(grace / 2);
-                let whole = grace.saturating_sub(reserve);
+                let whole = grace.saturating_sub(SHUTDOWN_RESERVE);
                 let stop = if has_after { whole / 2 } else { whole };
                 Self {
                     began: now,
@@ -96,10 +117,16 @@ impl Budget {
             .map_or(self.stop_by, |end| end.min(self.stop_by))
     }
 
-    /// When after commands that begin `now` are killed.
-    pub fn after_by(&self, now: Moment) -> Moment {
-        let own = now.plus(self.after_for);
+    /// When after commands are killed of which the first was started at `since`.
+    pub fn after_by(&self, since: Moment) -> Moment {
+        let granted = since.max(self.began).plus(self.after_for);
+        let own = granted.max(since.plus(LEAST_AFTER));
         self.end_by.map_or(own, |end| end.min(own))
+    }
+
+    /// Whether after commands may still be started `now`.
+    pub fn has_room_for_after(&self, now: Moment) -> bool {
+        self.end_by.is_none_or(|end| end.since(now) >= LEAST_ROOM)
     }
 
     /// How long the terminal acknowledgement may be waited for, if the agent set a limit.
@@ -138,6 +165,58 @@ mod tests {
         assert_eq!(budget.after_by(at(100)), at(4500));
         assert_eq!(budget.report_by(), Some(at(5000)));
         assert_eq!(Budget::new(order, false, at(0)).stop_by(), at(4500));
+    }
+
+    #[test]
+    fn after_a_kill_the_after_commands_have_a_second_whatever_the_grace_and_the_repetitions() {
+        let kill = |grace| StopOrder::Kill { grace: secs(grace) };
+        let first = Budget::new(kill(0), true, at(1000));
+        assert_eq!(first.stop_by(), at(1000));
+        assert_eq!(first.after_by(at(1010)), at(2010));
+        let second = first.tightened_by(kill(0), true, at(1500));
+        assert_eq!(second.after_by(at(1010)), at(2010));
+        // One that comes while they have been running for long ends them at its own grace.
+        let late = Budget::new(kill(2), true, at(60_000));
+        assert_eq!(late.after_by(at(1000)), at(62_000));
+        let at_once = Budget::new(kill(0), true, at(60_000));
+        assert_eq!(at_once.after_by(at(1000)), at(60_000));
+    }
+
+    #[test]
+    fn a_shutdown_has_room_for_after_commands_only_within_the_agents_grace() {
+        let shutdown = |milliseconds| StopOrder::Shutdown {
+            grace: Span::saturating(Duration::from_millis(milliseconds)),
+        };
+        for (grace, has_room) in [(0, false), (500, false), (540, false), (600, true)] {
+            let budget = Budget::new(shutdown(grace), true, at(0));
+            assert_eq!(budget.has_room_for_after(at(0)), has_room, "{grace} ms");
+        }
+        let budget = Budget::new(shutdown(2000), true, at(0));
+        assert_eq!(budget.stop_by(), at(750));
+        assert_eq!(budget.after_by(at(750)), at(1500));
+        assert!(!budget.has_room_for_after(at(1490)));
+        // A kill has no end that the agent has set, but a shutdown after it has.
+        let kill = Budget::new(StopOrder::Kill { grace: secs(0) }, true, at(0));
+        assert!(kill.has_room_for_after(at(1_000_000)));
+        let both = kill.tightened_by(shutdown(0), true, at(100));
+        assert!(!both.has_room_for_after(at(100)));
+    }
+
+    #[test]
+    fn the_largest_and_the_smallest_spans_overflow_nothing() {
+        let graces = [Span::ZERO, Span::MAX];
+        let orders = graces.into_iter().flat_map(|grace| {
+            [
+                StopOrder::Kill { grace },
+                StopOrder::Shutdown { grace },
+                StopOrder::MaximumRunTime { grace },
+            ]
+        });
+        let moments = [Moment::default(), Moment(Duration::MAX)];
+        for (first, now) in orders.flat_map(|order| moments.map(|now| (order, now))) {
+            let budget = Budget::new(first, true, now).tightened_by(first, false, now);
+            assert!(budget.stop_by() >= now && budget.after_by(now) >= now);
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::KILL_AGAIN;
 use crate::core::plan::{CommandId, Part, Plan};
+use crate::core::request::CommandResult;
 use crate::words::outcome::Outcome;
-use crate::words::units::{Moment, Pid, Span, StopSignal};
+use crate::words::units::{Moment, Pid, Span, StopSignal, WallTime};
 
 /// One entry for each command, in the plan's order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,11 +28,23 @@ enum CommandState {
     },
     Running {
         pid: Pid,
+        started: WallTime,
         /// We asked it to end: how it ends says nothing about its guard.
         asked_to_stop: bool,
         time: Time,
     },
-    Ended(Outcome),
+    Ended {
+        outcome: Outcome,
+        /// When it ran, if it did.
+        ran: Option<Ran>,
+    },
+}
+
+/// When a command's program ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Ran {
+    started: WallTime,
+    ended: WallTime,
 }
 
 /// How long a command may run by its own timeout.
@@ -97,12 +110,19 @@ impl Ledger {
     }
 
     /// False if the command was not on its way.
-    pub(super) fn started(&mut self, id: CommandId, pid: Pid, ends_at: Option<Moment>) -> bool {
+    pub(super) fn started(
+        &mut self,
+        id: CommandId,
+        pid: Pid,
+        started: WallTime,
+        ends_at: Option<Moment>,
+    ) -> bool {
         let Some(CommandState::Starting { .. }) = self.get(id) else {
             return false;
         };
         let running = CommandState::Running {
             pid,
+            started,
             asked_to_stop: false,
             time: ends_at.map_or(Time::Unlimited, Time::Until),
         };
@@ -116,17 +136,19 @@ impl Ledger {
         id: CommandId,
         outcome: Outcome,
         timeout: Option<Span>,
+        now: WallTime,
     ) -> Option<End> {
-        let (pid, asked_to_stop, time) = match self.get(id)? {
-            CommandState::Planned | CommandState::Ended(_) => return None,
+        let (ran_as, asked_to_stop, time) = match self.get(id)? {
+            CommandState::Planned | CommandState::Ended { .. } => return None,
             CommandState::Starting { .. } | CommandState::Delayed { .. } => {
                 (None, false, Time::Unlimited)
             }
             CommandState::Running {
                 pid,
+                started,
                 asked_to_stop,
                 time,
-            } => (Some(*pid), *asked_to_stop, *time),
+            } => (Some((*pid, *started)), *asked_to_stop, *time),
         };
         let outcome = match (time, timeout) {
             (Time::Over { .. }, Some(timeout)) => {
@@ -134,9 +156,16 @@ impl Ledger {
             }
             (Time::Over { .. } | Time::Until(_) | Time::Unlimited, _) => outcome,
         };
-        self.set(id, CommandState::Ended(outcome.clone()));
+        let ended = CommandState::Ended {
+            outcome: outcome.clone(),
+            ran: ran_as.map(|(_, started)| Ran {
+                started,
+                ended: now,
+            }),
+        };
+        self.set(id, ended);
         Some(End {
-            pid,
+            pid: ran_as.map(|(pid, _)| pid),
             asked_to_stop,
             outcome,
         })
@@ -169,7 +198,7 @@ impl Ledger {
                 CommandState::Planned
                 | CommandState::Starting { .. }
                 | CommandState::Delayed { .. }
-                | CommandState::Ended(_) => {}
+                | CommandState::Ended { .. } => {}
             }
         }
         due
@@ -184,7 +213,9 @@ impl Ledger {
                 Time::Until(end) => Some(*end),
                 Time::Over { kill_at } => Some(*kill_at),
             },
-            CommandState::Planned | CommandState::Starting { .. } | CommandState::Ended(_) => None,
+            CommandState::Planned | CommandState::Starting { .. } | CommandState::Ended { .. } => {
+                None
+            }
         });
         deadlines.min()
     }
@@ -200,13 +231,13 @@ impl Ledger {
                 CommandState::Planned
                 | CommandState::Starting { .. }
                 | CommandState::Running { .. }
-                | CommandState::Ended(_) => false,
+                | CommandState::Ended { .. } => false,
             });
         delayed.map(|(index, _)| CommandId(index)).collect()
     }
 
-    /// What runs and is one of these is being stopped by us; returns what was not before, since a trap
-    /// must not run twice.
+    /// Marks the matching running commands as asked to stop; returns the newly marked, since a trap must not
+    /// run twice.
     pub(super) fn ask_to_stop(&mut self, is_one: impl Fn(CommandId) -> bool) -> Vec<CommandId> {
         let mut asked = Vec::new();
         for (index, state) in self.commands.iter_mut().enumerate() {
@@ -233,13 +264,17 @@ impl Ledger {
             CommandState::Starting { .. }
             | CommandState::Delayed { .. }
             | CommandState::Running { .. } => true,
-            CommandState::Planned | CommandState::Ended(_) => false,
+            CommandState::Planned | CommandState::Ended { .. } => false,
         })
+    }
+
+    pub(super) fn is_planned(&self, id: CommandId) -> bool {
+        self.get(id) == Some(&CommandState::Planned)
     }
 
     pub(super) fn outcome(&self, id: CommandId) -> Option<&Outcome> {
         match self.get(id)? {
-            CommandState::Ended(outcome) => Some(outcome),
+            CommandState::Ended { outcome, .. } => Some(outcome),
             CommandState::Planned
             | CommandState::Starting { .. }
             | CommandState::Delayed { .. }
@@ -247,19 +282,30 @@ impl Ledger {
         }
     }
 
-    /// The codes of the commands with this part, aligned by index: trailing ones without a code are
-    /// left out. `None` if the plan has no such command.
-    pub(super) fn codes(&self, plan: &Plan, part: Part) -> Option<Vec<Option<i32>>> {
+    /// How the commands with this part went so far, in the plan's order.
+    pub(super) fn results(&self, plan: &Plan, part: Part) -> Vec<CommandResult> {
         let of_part = plan.iter().filter(|(_, command)| command.part == part);
-        let mut codes: Vec<_> = of_part
-            .map(|(id, _)| self.outcome(id).and_then(Outcome::code))
-            .collect();
-        if codes.is_empty() {
-            return None;
+        of_part.map(|(id, _)| self.result(id)).collect()
+    }
+
+    pub(super) fn result(&self, id: CommandId) -> CommandResult {
+        match self.get(id) {
+            Some(CommandState::Running { started, .. }) => CommandResult {
+                started: Some(*started),
+                ..CommandResult::default()
+            },
+            Some(CommandState::Ended { outcome, ran }) => CommandResult {
+                code: outcome.code(),
+                started: ran.map(|ran| ran.started),
+                ended: ran.map(|ran| ran.ended),
+            },
+            Some(
+                CommandState::Planned
+                | CommandState::Starting { .. }
+                | CommandState::Delayed { .. },
+            )
+            | None => CommandResult::default(),
         }
-        let known = codes.iter().rposition(Option::is_some);
-        codes.truncate(known.map_or(0, |last| last + 1));
-        Some(codes)
     }
 
     fn get(&self, id: CommandId) -> Option<&CommandState> {

@@ -1,27 +1,45 @@
 //! What is told of a task: to those who ask, to the framework at its end, and to the commands that
 //! start.
 
-use super::{Lifecycle, Verdict};
+use super::Lifecycle;
 use crate::core::environment::{Name, Value};
 use crate::core::outbox::{Reason, TaskState};
 use crate::core::plan::{CommandId, Origin, Part};
-use crate::core::request::View;
+use crate::core::request::{Results, View};
 use crate::core::variables;
 use crate::words::outcome::Outcome;
 
+/// How a task ends, as it is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Verdict {
+    /// A terminal state.
+    pub state: TaskState,
+    /// Why, where Mesos has a word for it.
+    pub reason: Option<Reason>,
+    /// The job's own message, or one about how its command ended.
+    pub message: String,
+}
+
 impl Lifecycle {
-    /// What is known about the task, but for the state reported last.
-    pub fn view(&self) -> View {
-        let codes = |part| self.ledger.codes(&self.plan, part);
+    /// What is known about the task.
+    pub(in crate::core) fn view(&self) -> View {
         View {
-            exit_code: self.main_outcome().and_then(Outcome::code),
-            before_codes: codes(Part::Before(Origin::Job)).unwrap_or_default(),
-            after_codes: codes(Part::After(Origin::Job)).unwrap_or_default(),
-            default_before_codes: codes(Part::Before(Origin::Operator)),
-            default_after_codes: codes(Part::After(Origin::Operator)),
+            results: self.results(),
             progress: self.progress.percent(),
             message: self.progress.message().map(str::to_owned),
-            state: None,
+            state: Some(self.last_state.name()),
+        }
+    }
+
+    /// How the commands went so far.
+    pub(super) fn results(&self) -> Results {
+        let results = |part| self.ledger.results(&self.plan, part);
+        Results {
+            command: self.ledger.result(self.plan.main()),
+            before: results(Part::Before(Origin::Job)),
+            after: results(Part::After(Origin::Job)),
+            default_before: results(Part::Before(Origin::Operator)),
+            default_after: results(Part::After(Origin::Operator)),
         }
     }
 
@@ -67,8 +85,7 @@ impl Lifecycle {
         };
         let stock_message = || match (&self.failed_guard, main) {
             (Some((guard, outcome)), _) => {
-                let name = self.plan.describe(*guard);
-                format!("{name} {outcome}; it is a guard, so nothing further was started")
+                format!("{guard} {outcome}; it is a guard, so nothing further was started")
             }
             (None, Some(outcome)) => format!("Command {outcome}"),
             (None, None) if by_run_time => {

@@ -16,6 +16,7 @@ use super::Incoming;
 use crate::codec::api::refusal::Refusal;
 use crate::codec::api::request::{self, Asked};
 use crate::codec::api::response;
+use crate::core::request::ApiRequest;
 use crate::words::units::TaskId;
 use cook_http::message::{Head, Method, Request, Response, StatusCode};
 use cook_http::owner::{Owners, Unknown};
@@ -127,7 +128,7 @@ impl Handler for TaskApi {
 
 impl TaskApi {
     /// Asks the core; if it does not answer, that ends the connection.
-    async fn consult(&self, request: crate::core::request::Request) -> Response {
+    async fn consult(&self, request: ApiRequest) -> Response {
         let (reply, answer) = bounded(1);
         if self.inbox.send(Incoming { request, reply }).await.is_ok()
             && let Ok(reply) = answer.recv().await

@@ -19,7 +19,7 @@ use smol::LocalExecutor;
 use smol::channel::Sender;
 
 use self::handler::TaskApi;
-use crate::core::request::{Reply, Request};
+use crate::core::request::{ApiRequest, Reply};
 use crate::words::units::TaskId;
 use cook_http::owner::{Owners, Unknown};
 use cook_http::server::{self, Limits, Listener};
@@ -28,7 +28,7 @@ use cook_http::server::{self, Limits, Listener};
 #[derive(Debug)]
 pub struct Incoming {
     /// What is asked.
-    pub request: Request,
+    pub request: ApiRequest,
     /// Takes one reply. Dropping it without one is answered with 503.
     pub reply: Sender<Reply>,
 }

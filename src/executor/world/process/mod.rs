@@ -21,9 +21,9 @@ use smol::LocalExecutor;
 use smol::channel::Sender;
 use tracing::{debug, warn};
 
-use crate::core::environment::Environment;
-use crate::core::event::Event;
-use crate::core::plan::{Command, CommandId};
+use crate::core::effect::Start;
+use crate::core::event::{Event, TaskEvent};
+use crate::core::plan::CommandId;
 use crate::words::outcome::Outcome;
 use crate::words::units::{Pid, StopSignal};
 use crate::world::inbox::Incoming;
@@ -76,13 +76,14 @@ impl Processes {
     }
 
     /// Starts a command; says at once whether its program runs.
-    pub fn start(&self, id: CommandId, command: &Command, environment: &Environment) -> Event {
+    pub fn start(&self, start: &Start) -> TaskEvent {
+        let id = start.id;
         // Before there is a child: it must hold nobody else yet.
         let cgroup = self.cgroup.get_or_init(Cgroup::create).as_ref();
         let before = descendants::clock();
         let spawned = self
             .reserve
-            .with(|| spawn::spawn(&command.program, environment));
+            .with(|| spawn::spawn(&start.program, &start.environment));
         let mut child = match spawned {
             Ok(child) => child,
             Err(SpawnError {
@@ -92,14 +93,14 @@ impl Processes {
                 warn!("failed to start {reason}");
                 self.kill_unknown_since(before);
                 return match is_transient {
-                    true => Event::CommandDelayed(id, reason),
-                    false => Event::CommandEnded(id, Outcome::NotStarted(reason)),
+                    true => TaskEvent::CommandDelayed(id, reason),
+                    false => TaskEvent::CommandEnded(id, Outcome::NotStarted(reason)),
                 };
             }
         };
         let pid = child.id();
         let Some(raw) = i32::try_from(pid).ok().and_then(RawPid::from_raw) else {
-            return Event::CommandEnded(id, Outcome::Unknown);
+            return TaskEvent::CommandEnded(id, Outcome::Unknown);
         };
         self.alive.borrow_mut().push((id, raw));
         if let Some(Err(error)) = cgroup.map(|cgroup| cgroup.add(raw)) {
@@ -112,11 +113,13 @@ impl Processes {
             let outcome = status.map_or(Outcome::Unknown, spawn::outcome);
             // The receiver lives as long as the runtime does.
             let _ = inbox
-                .send(Incoming::Event(Event::CommandEnded(id, outcome)))
+                .send(Incoming::Event(Event::Task(TaskEvent::CommandEnded(
+                    id, outcome,
+                ))))
                 .await;
         };
         self.executor.spawn(wait).detach();
-        Event::CommandStarted(id, Pid(pid))
+        TaskEvent::CommandStarted(id, Pid(pid))
     }
 
     /// Sends a signal to the process groups of commands that still live.

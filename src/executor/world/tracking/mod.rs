@@ -19,7 +19,7 @@ use smol::future::{or, yield_now};
 use tracing::debug;
 
 use crate::codec::tracking::pattern::Pattern;
-use crate::core::event::Event;
+use crate::core::event::{Event, TaskEvent};
 use crate::core::progress::Reading;
 use crate::world::inbox::Incoming;
 use crate::world::tracking::file::{CHUNK, Followed, Step};
@@ -114,11 +114,11 @@ impl Tracker {
         self.executor.spawn(tracking.run(finished)).detach();
     }
 
-    /// Asks for the last look; [`Event::TrackingEnded`] follows, at once if nothing was followed.
+    /// Asks for the last look; [`TaskEvent::TrackingEnded`] follows, at once if nothing was followed.
     pub fn finish(&mut self) -> Option<Event> {
         match self.running.take() {
             Some(_) => None,
-            None => Some(Event::TrackingEnded),
+            None => Some(Event::Task(TaskEvent::TrackingEnded)),
         }
     }
 }
@@ -143,7 +143,7 @@ impl Tracking {
             let reading = self.look_back(at).await;
             self.send(reading).await;
         }
-        self.tell(Event::TrackingEnded).await;
+        self.tell(Event::Task(TaskEvent::TrackingEnded)).await;
         for file in &self.files {
             debug!("read {}: {} bytes", file.path().display(), file.read);
         }
@@ -259,7 +259,7 @@ impl Tracking {
 
     async fn send(&self, reading: Option<Reading>) {
         if let Some(reading) = reading {
-            self.tell(Event::Tracked(reading)).await;
+            self.tell(Event::Task(TaskEvent::Tracked(reading))).await;
         }
     }
 
@@ -312,10 +312,10 @@ mod tests {
         smol::block_on(executor.run(async {
             loop {
                 match events.recv().await {
-                    Ok(Incoming::Event(Event::Tracked(reading))) => {
+                    Ok(Incoming::Event(Event::Task(TaskEvent::Tracked(reading)))) => {
                         found.push(reading.percent.get());
                     }
-                    Ok(Incoming::Event(Event::TrackingEnded)) => break,
+                    Ok(Incoming::Event(Event::Task(TaskEvent::TrackingEnded))) => break,
                     other => panic!("{other:?}"),
                 }
             }
@@ -359,6 +359,9 @@ mod tests {
         };
         let mut tracker = Tracker::new(rules, Rc::new(LocalExecutor::new()), inbox);
         tracker.start(Path::new("progress"));
-        assert_eq!(tracker.finish(), Some(Event::TrackingEnded));
+        assert_eq!(
+            tracker.finish(),
+            Some(Event::Task(TaskEvent::TrackingEnded))
+        );
     }
 }

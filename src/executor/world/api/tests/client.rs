@@ -11,7 +11,7 @@ use std::time::Duration;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, bounded, unbounded};
 
-use crate::core::request::{Reply, Request, View};
+use crate::core::request::{ApiRequest, Reply, View};
 use crate::words::units::TaskId;
 use crate::world::api::{Api, Incoming};
 use cook_http::server::Limits;
@@ -20,7 +20,7 @@ use cook_http::server::Limits;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The requests that reached the runtime.
-pub type Seen = Arc<Mutex<Vec<Request>>>;
+pub type Seen = Arc<Mutex<Vec<ApiRequest>>>;
 
 /// What a client knows of the server.
 pub struct Client {
@@ -48,7 +48,7 @@ impl Client {
         talk.rest()
     }
 
-    pub fn seen(&self) -> Vec<Request> {
+    pub fn seen(&self) -> Vec<ApiRequest> {
         self.seen.lock().expect("not poisoned").clone()
     }
 
@@ -118,8 +118,8 @@ pub const LAST_GET: &str = "GET /task/t%201 HTTP/1.1\r\nHost: a\r\nConnection: c
 async fn answer(inbox: Receiver<Incoming>, seen: Seen) {
     while let Ok(incoming) = inbox.recv().await {
         let reply = match &incoming.request {
-            Request::View => Some(Reply::View(View::default())),
-            Request::Patch(patch) => match patch.message.as_deref() {
+            ApiRequest::View => Some(Reply::View(View::default())),
+            ApiRequest::Patch(patch) => match patch.message.as_deref() {
                 Some("no agent") => Some(Reply::AppliedWithoutAgent),
                 Some("too late") => Some(Reply::TaskEnded),
                 Some("no reply") => None,

@@ -15,7 +15,7 @@ use smol::channel::{bounded, unbounded};
 
 use self::client::{Client, GET, LAST_GET, Seen, Talk, patch, serve, serve_with, status};
 use super::Api;
-use crate::core::request::{Patch, Request};
+use crate::core::request::{ApiRequest, Patch};
 use crate::words::units::{Percent, TaskId};
 use cook_http::server::Limits;
 
@@ -34,7 +34,7 @@ fn a_documented_patch_reaches_the_core_and_is_answered_204() {
             progress,
             ..Patch::default()
         };
-        assert_eq!(client.seen(), [Request::Patch(patch)]);
+        assert_eq!(client.seen(), [ApiRequest::Patch(patch)]);
     });
 }
 
@@ -106,7 +106,7 @@ fn a_refusal_of_the_request_leaves_the_connection_open() {
             let allows = answer.contains("\r\nallow: GET, HEAD, PATCH, OPTIONS\r\n");
             assert_eq!(allows, wanted == 405);
         }
-        assert_eq!(client.seen(), [Request::Patch(Patch::default())]);
+        assert_eq!(client.seen(), [ApiRequest::Patch(Patch::default())]);
     });
 }
 

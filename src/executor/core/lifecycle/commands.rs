@@ -1,0 +1,162 @@
+//! The commands of a task: which one is started next, and what follows from how each starts and ends.
+
+use super::ledger::Due;
+use super::{Lifecycle, Phase};
+use crate::core::effect::{Effect, Line, Note, Start};
+use crate::core::outbox::{Message, TaskState};
+use crate::core::plan::{CommandId, Part};
+use crate::core::step::Step;
+use crate::words::outcome::Outcome;
+use crate::words::units::{Moment, Pid};
+
+impl Lifecycle {
+    /// `current` does not hold up the next command any more.
+    pub(super) fn start_next(&mut self, current: CommandId, step: &mut Step<'_>) {
+        let kill_at = match self.phase {
+            Phase::After { kill_at, .. } => kill_at,
+            Phase::Sequence { .. }
+            | Phase::Stopping { .. }
+            | Phase::Clearing { .. }
+            | Phase::Draining { .. } => None,
+        };
+        self.start(CommandId(current.0 + 1), kill_at, step);
+    }
+
+    /// Starts the command at `id`, or begins the end if the plan is over. `kill_at` is the limit of after
+    /// commands.
+    pub(super) fn start(&mut self, id: CommandId, kill_at: Option<Moment>, step: &mut Step<'_>) {
+        if self.plan.get(id).is_none() {
+            return self.clear(self.rest_is_killed_at(step.moment()), step);
+        }
+        let since = match self.phase {
+            Phase::After { since, .. } => since,
+            Phase::Sequence { .. }
+            | Phase::Stopping { .. }
+            | Phase::Clearing { .. }
+            | Phase::Draining { .. } => step.moment(),
+        };
+        self.phase = match id <= self.plan.main() {
+            true => Phase::Sequence { current: id },
+            false => Phase::After {
+                current: id,
+                since,
+                kill_at,
+            },
+        };
+        self.ledger.starting(id);
+        self.tell_by_environment(id);
+        self.spawn(id, step);
+    }
+
+    /// Asks for a process, with the environment as it is now.
+    fn spawn(&mut self, id: CommandId, step: &mut Step<'_>) {
+        if let Some(command) = self.plan.get(id) {
+            step.perform(Effect::Start(Box::new(Start {
+                id,
+                program: command.program.clone(),
+                environment: self.environment.clone(),
+                description: command.description.clone(),
+            })));
+        }
+    }
+
+    /// Ends hooks whose own time is over, and tries again to start what found no room.
+    pub(super) fn tick_commands(&mut self, step: &mut Step<'_>) {
+        for (id, due) in self.ledger.take_due(step.moment(), self.limits.grace) {
+            match due {
+                Due::Start => self.spawn(id, step),
+                Due::Signal(signal) => {
+                    step.note(Note::HookTimedOut(self.describe(id)));
+                    let commands = vec![id];
+                    step.perform(Effect::Signal { commands, signal });
+                }
+            }
+        }
+    }
+
+    /// What has found no room so far will not start any more.
+    pub(super) fn give_up_delayed(&mut self, step: &mut Step<'_>) {
+        for id in self.ledger.delayed() {
+            let reason = "the task was stopped before there was room for it".to_owned();
+            self.ended(id, Outcome::NotStarted(reason), step);
+        }
+    }
+
+    /// A command's program runs.
+    pub(super) fn started(&mut self, id: CommandId, pid: Pid, step: &mut Step<'_>) {
+        let timeout = self.plan.get(id).and_then(|command| command.timeout);
+        let ends_at = timeout.map(|timeout| step.moment().plus(timeout));
+        if !self.ledger.started(id, pid, step.now().wall, ends_at) || id != self.plan.main() {
+            return;
+        }
+        step.say(Line::Forked(pid));
+        // A command that was still on its way when a kill came does not run for the framework.
+        if self.last_state == TaskState::Starting {
+            self.last_state = TaskState::Running;
+            step.record_running(&self.identity, self.results());
+        }
+    }
+
+    /// A command ended, or will never run.
+    pub(super) fn ended(&mut self, id: CommandId, outcome: Outcome, step: &mut Step<'_>) {
+        let Some(command) = self.plan.get(id) else {
+            return;
+        };
+        let now = step.now().wall;
+        let Some(end) = self.ledger.ended(id, outcome, command.timeout, now) else {
+            return;
+        };
+        if command.guard && !end.outcome.succeeded() && !end.asked_to_stop {
+            let guard = || (command.description.clone(), end.outcome.clone());
+            self.failed_guard.get_or_insert_with(guard);
+        }
+        match command.part {
+            Part::Main => {
+                if let Some(code) = end.outcome.code() {
+                    step.tell(&self.identity.task, Message::ExitCode(code));
+                }
+                step.say(Line::Ended(end.outcome, end.pid));
+            }
+            Part::Before(_) | Part::After(_) => {
+                step.note(Note::HookEnded(command.description.clone(), end.outcome));
+            }
+        }
+    }
+
+    /// There is no time for the after commands that have not been started.
+    pub(super) fn note_not_run(&self, step: &mut Step<'_>) {
+        let not_run = self.plan.iter().filter(|(id, command)| {
+            matches!(command.part, Part::After(_)) && self.ledger.is_planned(*id)
+        });
+        let names: Vec<_> = not_run
+            .map(|(_, command)| command.description.clone())
+            .collect();
+        if !names.is_empty() {
+            step.note(Note::NotRun(names));
+        }
+    }
+
+    pub(super) fn main_outcome(&self) -> Option<&Outcome> {
+        self.ledger.outcome(self.plan.main())
+    }
+
+    pub(super) fn first_after(&self) -> CommandId {
+        CommandId(self.plan.main().0 + 1)
+    }
+
+    pub(super) fn is_async(&self, id: CommandId) -> bool {
+        self.plan.get(id).is_some_and(|command| command.is_async)
+    }
+
+    /// Whether there are after commands that may still run.
+    pub(super) fn has_after(&self) -> bool {
+        self.failed_guard.is_none() && self.plan.get(self.first_after()).is_some()
+    }
+
+    fn describe(&self, id: CommandId) -> String {
+        self.plan
+            .get(id)
+            .map(|command| command.description.clone())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,128 @@
+//! One step of the core: when it happens, what it tells the agent, and what it has led to so far. Everything
+//! that decides something is handed the step and fills it.
+
+use crate::core::effect::{Effect, Line, Note};
+use crate::core::event::Identity;
+use crate::core::lifecycle::Verdict;
+use crate::core::outbox::{Item, Message, TaskState, Update, UpdateData};
+use crate::core::request::Results;
+use crate::core::session::Session;
+use crate::words::units::{Moment, Now, TaskId, UuidSource};
+
+/// One step.
+pub(in crate::core) struct Step<'a> {
+    now: Now,
+    /// The way to the agent.
+    pub(in crate::core) session: &'a mut Session,
+    uuids: &'a mut UuidSource,
+    effects: Vec<Effect>,
+}
+
+// === impl Step ===
+
+impl<'a> Step<'a> {
+    pub(in crate::core) fn new(
+        now: Now,
+        session: &'a mut Session,
+        uuids: &'a mut UuidSource,
+    ) -> Self {
+        Self {
+            now,
+            session,
+            uuids,
+            effects: Vec::new(),
+        }
+    }
+
+    /// When it happens.
+    pub(in crate::core) fn now(&self) -> Now {
+        self.now
+    }
+
+    /// When it happens, for every deadline.
+    pub(in crate::core) fn moment(&self) -> Moment {
+        self.now.moment
+    }
+
+    pub(in crate::core) fn perform(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(in crate::core) fn say(&mut self, line: Line) {
+        self.perform(Effect::Say(line));
+    }
+
+    pub(in crate::core) fn note(&mut self, note: Note) {
+        self.perform(Effect::Note(note));
+    }
+
+    /// A message for the framework.
+    pub(in crate::core) fn tell(&mut self, task: &TaskId, message: Message) {
+        self.session
+            .outbox
+            .put(Item::Message(task.clone(), message));
+    }
+
+    /// The task has a new state, about which there is nothing more to say.
+    pub(in crate::core) fn record(&mut self, identity: &Identity, state: TaskState) {
+        let update = self.update(identity, state);
+        self.put(update);
+    }
+
+    /// The command runs.
+    pub(in crate::core) fn record_running(&mut self, identity: &Identity, results: Results) {
+        let update = Update {
+            data: UpdateData::Running(Box::new(results)),
+            ..self.update(identity, TaskState::Running)
+        };
+        self.put(update);
+    }
+
+    /// How the task ended.
+    pub(in crate::core) fn record_verdict(
+        &mut self,
+        identity: &Identity,
+        verdict: Verdict,
+        data: UpdateData,
+    ) {
+        let update = Update {
+            reason: verdict.reason,
+            message: Some(verdict.message),
+            data,
+            ..self.update(identity, verdict.state)
+        };
+        self.put(update);
+    }
+
+    fn update(&mut self, identity: &Identity, state: TaskState) -> Update {
+        Update {
+            uuid: self.uuids.issue(),
+            task: identity.task.clone(),
+            agent: identity.agent.clone(),
+            state,
+            reason: None,
+            message: None,
+            data: UpdateData::None,
+            at: self.now.wall,
+        }
+    }
+
+    /// From here on the update exists, whatever becomes of connections and agents.
+    fn put(&mut self, update: Update) {
+        self.note(Note::Recorded(
+            update.state,
+            update.uuid,
+            update.message.clone(),
+        ));
+        self.session.outbox.put(Item::Update(update));
+    }
+
+    /// The session does what is due. `task` is what the agent has to be told of with a subscription.
+    pub(in crate::core) fn let_session_act(&mut self, task: Option<&Identity>) {
+        self.session.act(task, self.now.moment, &mut self.effects);
+    }
+
+    pub(in crate::core) fn into_effects(self) -> Vec<Effect> {
+        self.effects
+    }
+}
