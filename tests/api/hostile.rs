@@ -478,10 +478,5 @@ fn a_body_over_the_limit_is_refused_while_it_comes_and_the_client_gets_to_see_it
     assert_eq!(target.patch_bytes(largest.as_bytes()).status, 204);
     let view = target.view();
     assert_eq!(view["message"].as_str().map(str::len), Some(512));
-    assert_eq!(
-        target.let_go().data,
-        json!({
-            "exit_code": 0, "before_codes": [], "after_codes": [], "message": view["message"],
-        })
-    );
+    assert_eq!(target.let_go().data["message"], view["message"]);
 }

@@ -241,6 +241,7 @@ impl Runtime {
         debug!("event: request");
         let now = self.now();
         let Answered { reply, effects } = self.core.answer(incoming.request, now);
+        debug!("effect: reply");
         // Nobody waits if the client has hung up.
         let _ = incoming.reply.try_send(reply);
         let mut events = VecDeque::new();
