@@ -5,3 +5,4 @@ pub mod backend;
 pub mod codec;
 pub mod core;
 pub mod shell;
+pub mod store;

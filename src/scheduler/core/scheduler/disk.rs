@@ -203,8 +203,9 @@ impl Scheduler {
                 for held in
                     held.extract_if(.., |held| matches!(held, Held::Effect(Effect::Reply(..))))
                 {
-                    if let Held::Effect(Effect::Reply(id, reply)) = held {
-                        step.perform(Effect::Reply(id, undecided(reply)));
+                    if let Held::Effect(Effect::Reply(id, _)) = held {
+                        let refusal = Refusal::Unavailable(Unavailable::Undecided);
+                        step.perform(Effect::Reply(id, Reply::Refused(refusal)));
                     }
                 }
             }
@@ -233,10 +234,8 @@ impl Scheduler {
                 self.table.remove_group(group);
             }
         }
-        for pending in lost.into_iter().rev() {
-            for held in pending.held {
-                take_back(step, held);
-            }
+        for held in lost.into_iter().rev().flat_map(|pending| pending.held) {
+            self.take_back(step, held);
         }
         // Nothing is on its way any more, so what is still held was on an offer that has become void.
         let is_held = |(id, live): (_, &super::live::Live)| (live.sent == Sent::Held).then_some(id);
@@ -309,6 +308,38 @@ impl Scheduler {
         }
     }
 
+    /// What was held with a lost batch will not be done.
+    fn take_back(&self, step: &mut Step, held: Held) {
+        match held {
+            // Whatever the answer was, it rests on what is lost: also that a job exists already.
+            Held::Effect(Effect::Reply(id, _)) => {
+                let refusal = Refusal::Unavailable(Unavailable::StoreFailed);
+                step.perform(Effect::Reply(id, Reply::Refused(refusal)));
+            }
+            Held::Launch {
+                subscription,
+                offer,
+                tasks: _,
+            } => {
+                if self.is_subscribed_since(subscription) {
+                    step.perform(Effect::Call(Call::Decline {
+                        offer,
+                        refuse_for: NOT_NOW,
+                    }));
+                }
+            }
+            // Calls are repeated as long as they matter, and updates come again; there is nothing to log.
+            Held::Effect(
+                Effect::Store(_)
+                | Effect::ReopenStore
+                | Effect::Load(_)
+                | Effect::Call(_)
+                | Effect::Leave(_)
+                | Effect::Note(_),
+            ) => (),
+        }
+    }
+
     fn is_awaited(&self, key: JobKey) -> bool {
         self.deferred
             .iter()
@@ -333,48 +364,5 @@ fn give_up(step: &mut Step, wanted: Wanted) {
             step.perform(Effect::Reply(id, Reply::Refused(refusal)));
         }
         Wanted::Update(_) => (),
-    }
-}
-
-/// The answer of a request whose record is neither stored nor lost yet.
-fn undecided(reply: Reply) -> Reply {
-    match reply {
-        Reply::Submitted { .. } | Reply::Killed | Reply::Retried(_) | Reply::NothingToRetry => {
-            Reply::Refused(Refusal::Unavailable(Unavailable::Undecided))
-        }
-        Reply::Refused(refusal) => Reply::Refused(refusal),
-    }
-}
-
-/// What was held with a lost batch will not be done.
-fn take_back(step: &mut Step, held: Held) {
-    match held {
-        Held::Effect(Effect::Reply(id, reply)) => {
-            let reply = match reply {
-                Reply::Submitted { .. }
-                | Reply::Killed
-                | Reply::Retried(_)
-                | Reply::NothingToRetry => {
-                    Reply::Refused(Refusal::Unavailable(Unavailable::StoreFailed))
-                }
-                Reply::Refused(refusal) => Reply::Refused(refusal),
-            };
-            step.perform(Effect::Reply(id, reply));
-        }
-        Held::Launch { offer, .. } => {
-            step.perform(Effect::Call(Call::Decline {
-                offer,
-                refuse_for: NOT_NOW,
-            }));
-        }
-        // Calls are repeated as long as they matter, and updates come again; there is nothing to log.
-        Held::Effect(
-            Effect::Store(_)
-            | Effect::ReopenStore
-            | Effect::Load(_)
-            | Effect::Call(_)
-            | Effect::Leave(_)
-            | Effect::Note(_),
-        ) => (),
     }
 }

@@ -1,0 +1,153 @@
+//! The folder of the data: one process, and a reserve for bad days.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use super::OpenError;
+use crate::core::event::Room;
+
+/// The folder, for as long as this process uses it.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// The lock goes with the open file, also when the process is killed.
+    _lock: File,
+    room: Room,
+}
+
+/// The size of the reserve: room for some ten thousand ends and kills.
+pub const RESERVE: u64 = 16 * 1024 * 1024;
+
+/// How much more there has to be before the reserve is made again: the disk is not to be full at once.
+const SPARE: u64 = 16 * 1024 * 1024;
+
+impl Folder {
+    /// Makes the folder if it is not there, for its owner alone, and takes it.
+    ///
+    /// # Errors
+    /// It cannot be made, or another process has it.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Io {
+                path,
+                action,
+                error,
+            }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed("make the folder", path))?;
+        let file = path.join("lock");
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
+        let mut lock = options.open(&file).map_err(failed("open", &file))?;
+        match lock.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let pid = lock
+                    .read_to_string(&mut text)
+                    .ok()
+                    .and_then(|_| text.trim().parse().ok());
+                return Err(OpenError::InUse {
+                    path: path.to_owned(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &file)(error)),
+        }
+        // Only for people: on a full disk, the folder is locked without it.
+        let _ = lock
+            .set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+        let mut folder = Self {
+            path: path.to_owned(),
+            _lock: lock,
+            room: Room::ReserveOnly,
+        };
+        folder.make_reserve();
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the store is.
+    pub fn store(&self) -> PathBuf {
+        self.path.join("store.redb")
+    }
+
+    /// Whether there is a reserve.
+    pub fn room(&self) -> Room {
+        self.room
+    }
+
+    /// Makes the reserve, if there is room enough.
+    pub fn make_reserve(&mut self) {
+        if self.has_reserve() || self.try_reserve().is_ok() {
+            self.room = Room::Ample;
+        }
+    }
+
+    /// Gives the reserve to whoever needs it.
+    pub fn release_reserve(&mut self) {
+        // If it cannot be removed, there is none that could be released.
+        let _ = fs::remove_file(self.reserve());
+        self.room = Room::ReserveOnly;
+    }
+
+    fn reserve(&self) -> PathBuf {
+        self.path.join("reserve")
+    }
+
+    fn has_reserve(&self) -> bool {
+        fs::metadata(self.reserve()).is_ok_and(|reserve| reserve.len() == RESERVE)
+    }
+
+    fn try_reserve(&self) -> io::Result<()> {
+        let space = statvfs(&self.path)?;
+        if space.f_bavail.saturating_mul(space.f_frsize) < RESERVE + SPARE {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let path = self.reserve();
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
+        let made = match fallocate(&file, FallocateFlags::empty(), 0, RESERVE) {
+            Err(rustix::io::Errno::OPNOTSUPP) => fill(&file),
+            other => other.map_err(io::Error::from),
+        };
+        if made.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        made
+    }
+}
+
+/// For file systems that cannot set room aside.
+fn fill(mut file: &File) -> io::Result<()> {
+    let zeros = [0; 64 * 1024];
+    for _ in 0..RESERVE / zeros.len() as u64 {
+        file.write_all(&zeros)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! A store without a disk, for tests: it forgets nothing that was committed, and fails when it is told to.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Archive, CommitError, Image, OpenError, ReadError, Store};
+use crate::core::Start;
+use crate::core::effect::{Batch, BatchNumber};
+use crate::core::event::StoreFault;
+use crate::core::job::{Job, JobKey};
+use crate::core::words::Anchor;
+
+/// A store without a disk. Clones are the same store.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<Inside>>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    image: Image,
+    anchor: Option<Anchor>,
+    next: Option<Fault>,
+    has_failed: bool,
+    opens: bool,
+}
+
+/// What the next commit comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails, and nothing is written.
+    Lost(StoreFault),
+    /// It fails, and all is written all the same.
+    Written(StoreFault),
+}
+
+impl Memory {
+    /// What is in it.
+    pub fn image(&self) -> Image {
+        self.inside().image.clone()
+    }
+
+    /// What a start finds.
+    pub fn start(&self) -> (Start, Option<Anchor>) {
+        let inside = self.inside();
+        (inside.image.start(), inside.anchor)
+    }
+
+    /// Lets the next commit fail, and the store open again only if `opens`.
+    pub fn fail(&self, fault: Fault, opens: bool) {
+        let mut inside = self.inside();
+        inside.next = Some(fault);
+        inside.opens = opens;
+    }
+
+    /// Lets it open again.
+    pub fn heal(&self) {
+        self.inside().opens = true;
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for Memory {
+    fn commit(&mut self, batches: &[Batch], anchor: &Anchor) -> Result<(), CommitError> {
+        let mut inside = self.inside();
+        if inside.has_failed {
+            return Err(CommitError(
+                StoreFault::Failed,
+                "the store has failed before".to_owned(),
+            ));
+        }
+        let fault = inside.next.take();
+        if !matches!(fault, Some(Fault::Lost(_))) {
+            for batch in batches {
+                inside.image.apply(batch);
+            }
+            inside.anchor = Some(*anchor);
+        }
+        match fault {
+            None => Ok(()),
+            Some(Fault::Lost(fault) | Fault::Written(fault)) => {
+                inside.has_failed = true;
+                Err(CommitError(fault, "told to fail".to_owned()))
+            }
+        }
+    }
+
+    fn reopen(&mut self) -> Result<BatchNumber, OpenError> {
+        let mut inside = self.inside();
+        if !inside.opens {
+            return Err(OpenError::Damaged {
+                path: "memory".into(),
+                how: "told to be".to_owned(),
+            });
+        }
+        inside.has_failed = false;
+        Ok(inside.image.last())
+    }
+
+    fn archive(&self) -> Arc<dyn Archive> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Archive for Memory {
+    fn job(&self, key: JobKey) -> Result<Option<Job>, ReadError> {
+        Ok(self.inside().image.job(key).map(|job| Job::clone(job)))
+    }
+}

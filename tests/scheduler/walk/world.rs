@@ -1,0 +1,481 @@
+//! The world around the core: a disk, a master with an agent, clients.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use cook_scheduler::core::Scheduler;
+use cook_scheduler::core::effect::{Batch, BatchNumber, Effect};
+use cook_scheduler::core::event::{Event, LoadAnswer, Room, StoreFault};
+use cook_scheduler::core::face::{
+    BackendEvent, Call, FrameworkId, Offer, OfferId, TaskState, Token, Update,
+};
+use cook_scheduler::core::job::{Agent, JobKey, Place, Reason, Report};
+use cook_scheduler::core::request::{ApiRequest, RequestId};
+use cook_scheduler::core::settings::Settings;
+use cook_scheduler::core::words::{Demand, InstanceId, JobId, Moment, Ports};
+use cook_scheduler::store::Image;
+
+use crate::jobs::{at, demand};
+use crate::promises::Promises;
+
+/// The world.
+#[derive(Clone, Hash)]
+pub struct World {
+    pub core: Scheduler,
+    pub settings: Settings,
+    pub starts: u8,
+    pub now: Moment,
+    pub disk: Disk,
+    pub master: Master,
+    pub clients: Clients,
+    pub promises: Promises,
+}
+
+/// What is written, and what is on its way.
+#[derive(Clone, Hash, Default)]
+pub struct Disk {
+    pub image: Image,
+    /// Batches that are not written yet.
+    pub flying: VecDeque<Batch>,
+    /// Written, and not reported yet.
+    pub unreported: Option<BatchNumber>,
+    /// A commit has failed, and nothing is taken.
+    pub has_failed: bool,
+    /// The core has asked for it to be opened again.
+    pub reopening: bool,
+    /// The core wants these read.
+    pub loads: BTreeSet<JobKey>,
+}
+
+/// A master and its agent.
+#[derive(Clone, Hash, Default)]
+pub struct Master {
+    pub is_subscribed: bool,
+    /// Offers are wanted.
+    pub wants: bool,
+    pub offers: BTreeSet<u64>,
+    /// Declined, and not offered again before a revive or an end.
+    pub is_declined: bool,
+    pub next_offer: u64,
+    pub tasks: BTreeMap<InstanceId, Task>,
+    /// Answers to questions, in order.
+    pub answers: VecDeque<(InstanceId, TaskState)>,
+    /// The next launch gets lost.
+    pub loses_launch: bool,
+    pub capacity: Demand,
+}
+
+/// A task of the agent.
+#[derive(Clone, Hash)]
+pub struct Task {
+    pub job: JobId,
+    pub demand: Demand,
+    pub is_alive: bool,
+    pub is_wanted_dead: bool,
+    /// The agent forgets everything of it.
+    pub has_vanished: bool,
+    /// Its agent cannot be reached.
+    pub is_unreachable: bool,
+    /// Updates that are not acknowledged, with their numbers.
+    pub updates: VecDeque<(u8, TaskState)>,
+    pub issued: u8,
+    /// The first of them was sent.
+    pub is_sent: bool,
+}
+
+/// Clients.
+#[derive(Clone, Hash, Default)]
+pub struct Clients {
+    pub next: u64,
+    /// Requests without an answer.
+    pub open: BTreeMap<RequestId, ApiRequest>,
+}
+
+impl World {
+    pub fn new(settings: Settings, capacity: Demand) -> Self {
+        let core = Scheduler::new(settings.clone(), Image::default().start());
+        let master = Master {
+            capacity,
+            ..Master::default()
+        };
+        Self {
+            core,
+            settings,
+            starts: 0,
+            now: at(0),
+            disk: Disk::default(),
+            master,
+            clients: Clients::default(),
+            promises: Promises::default(),
+        }
+    }
+
+    /// The core takes an event, and the world what comes of it.
+    pub fn event(&mut self, event: Event) {
+        for effect in self.core.step(event, self.now) {
+            self.effect(effect);
+        }
+    }
+
+    pub fn request(&mut self, request: ApiRequest) {
+        let id = RequestId(self.clients.next);
+        self.clients.next += 1;
+        self.promises.requested(&request);
+        self.clients.open.insert(id, request.clone());
+        self.event(Event::Request(id, request));
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Store(batch) => {
+                if !self.disk.has_failed {
+                    self.disk.flying.push_back(batch);
+                }
+            }
+            Effect::ReopenStore => self.disk.reopening = true,
+            Effect::Load(key) => {
+                self.disk.loads.insert(key);
+            }
+            Effect::Reply(id, reply) => {
+                let request = self
+                    .clients
+                    .open
+                    .remove(&id)
+                    .expect("one answer for each request");
+                self.promises.replied(&request, &reply, &self.disk.image);
+            }
+            Effect::Call(call) => self.call(call),
+            Effect::Leave(_) => panic!("nobody has taken the framework"),
+            Effect::Note(_) => (),
+        }
+    }
+
+    // --- the disk ---
+
+    /// Writes so many batches together.
+    pub fn write(&mut self, count: usize) {
+        for batch in self.disk.flying.drain(..count) {
+            let before = self.disk.image.clone();
+            self.disk.image.apply(&batch);
+            self.promises.written(&before, &self.disk.image);
+            self.disk.unreported = Some(batch.number);
+        }
+    }
+
+    pub fn report_stored(&mut self) {
+        if let Some(last) = self.disk.unreported.take() {
+            self.event(Event::Stored(last));
+        }
+    }
+
+    pub fn fail_commit(&mut self, is_written: bool) {
+        if is_written {
+            self.write(1);
+            self.disk.unreported = None;
+        }
+        self.disk.flying.clear();
+        self.disk.has_failed = true;
+        self.event(Event::StoreFailed(StoreFault::Failed));
+    }
+
+    pub fn reopen(&mut self, works: bool) {
+        self.disk.reopening = false;
+        if works {
+            self.disk.has_failed = false;
+            let last = self.disk.image.last();
+            self.event(Event::StoreReopened {
+                last,
+                room: Room::Ample,
+            });
+        } else {
+            self.event(Event::StoreFailed(StoreFault::DiskFull));
+        }
+    }
+
+    pub fn load(&mut self, key: JobKey) {
+        self.disk.loads.remove(&key);
+        let answer = match self.disk.image.job(key) {
+            Some(job) => LoadAnswer::Found(Box::new(job.as_ref().clone())),
+            None => LoadAnswer::Missing,
+        };
+        self.event(Event::Loaded(key, answer));
+    }
+
+    /// The scheduler is killed and started again; nothing is left of it but the image.
+    pub fn crash(&mut self) {
+        let image = std::mem::take(&mut self.disk.image);
+        self.disk = Disk {
+            image,
+            ..Disk::default()
+        };
+        self.starts += 1;
+        self.settings.id_seed = [self.starts; 16];
+        self.core = Scheduler::new(self.settings.clone(), self.disk.image.start());
+        self.disconnect_master();
+        for request in std::mem::take(&mut self.clients.open).into_values() {
+            self.promises.unanswered(&request);
+        }
+    }
+
+    // --- the master ---
+
+    fn disconnect_master(&mut self) {
+        self.master.is_subscribed = false;
+        self.master.offers.clear();
+        self.master.answers.clear();
+        self.master.loses_launch = false;
+    }
+
+    pub fn disconnect(&mut self) {
+        self.disconnect_master();
+        self.event(Event::Backend(BackendEvent::Disconnected));
+    }
+
+    pub fn subscribe(&mut self) {
+        let master = &mut self.master;
+        master.is_subscribed = true;
+        master.wants = true;
+        master.is_declined = false;
+        for task in master.tasks.values_mut() {
+            task.is_sent = false;
+        }
+        let id = FrameworkId("framework".into());
+        self.event(Event::Backend(BackendEvent::Subscribed(Some(id))));
+    }
+
+    pub fn offer(&mut self) {
+        let id = self.master.next_offer;
+        self.master.next_offer += 1;
+        self.master.offers.insert(id);
+        let room = self.master.free();
+        let offer = Offer {
+            id: OfferId(id.to_string().into()),
+            place: place(),
+            room,
+            ports: Ports::default(),
+            attributes: Vec::new(),
+            capacity: Some(self.master.capacity),
+        };
+        self.event(Event::Backend(BackendEvent::Offered(vec![offer])));
+    }
+
+    fn call(&mut self, call: Call) {
+        if !self.master.is_subscribed {
+            return;
+        }
+        match call {
+            Call::Launch { offer, tasks } => self.launch(&offer, tasks),
+            Call::Decline { offer, .. } => {
+                let known = self.master.offers.remove(&number(&offer));
+                assert!(known, "declined twice, or launched and declined: {offer:?}");
+                self.master.is_declined = true;
+            }
+            Call::Revive => {
+                self.master.wants = true;
+                self.master.is_declined = false;
+            }
+            Call::Suppress => self.master.wants = false,
+            Call::Kill { instance, .. } | Call::Shutdown { instance, .. } => {
+                match self
+                    .master
+                    .tasks
+                    .get_mut(&instance)
+                    .filter(|task| task.is_alive)
+                {
+                    Some(task) => task.is_wanted_dead = true,
+                    None => self.master.answer(instance),
+                }
+            }
+            Call::Acknowledge {
+                instance, token, ..
+            } => {
+                let task = self.master.tasks.get_mut(&instance);
+                let task = task.expect("only what was sent is acknowledged");
+                // An acknowledgement of what was acknowledged before is no harm.
+                if let Some(&(number, state)) = task.updates.front()
+                    && *token.0 == [number]
+                {
+                    self.promises
+                        .acknowledged(instance, state, &self.disk.image);
+                    task.updates.pop_front();
+                    task.is_sent = false;
+                }
+            }
+            Call::Reconcile(ids) => {
+                for (id, _) in ids {
+                    self.master.answer(id);
+                }
+            }
+            Call::ReconcileAll => {
+                let ids: Vec<_> = self.master.tasks.keys().copied().collect();
+                for id in ids {
+                    self.master.answer(id);
+                }
+            }
+            Call::SubscribeAnew => self.disconnect_master(),
+            Call::Forget(_) => (),
+        }
+    }
+
+    fn launch(&mut self, offer: &OfferId, tasks: Vec<cook_scheduler::core::face::Task>) {
+        assert!(
+            self.master.offers.remove(&number(offer)),
+            "on an offer that is valid: {offer:?}"
+        );
+        if std::mem::take(&mut self.master.loses_launch) {
+            return;
+        }
+        for task in tasks {
+            let free = self.master.free();
+            assert!(task.job.spec.demand.fits(&free), "there is room");
+            self.promises
+                .launched(&task, &self.disk.image, &self.master.tasks);
+            let real = Task {
+                job: task.job.id,
+                demand: task.job.spec.demand,
+                is_alive: true,
+                is_wanted_dead: false,
+                has_vanished: false,
+                is_unreachable: false,
+                updates: VecDeque::from([(0, TaskState::Running)]),
+                issued: 1,
+                is_sent: false,
+            };
+            let twice = self.master.tasks.insert(task.instance, real);
+            assert!(twice.is_none(), "no task is launched twice");
+        }
+    }
+
+    /// Sends the oldest update of a task that is not acknowledged.
+    pub fn deliver(&mut self, id: InstanceId) {
+        let Some(task) = self.master.tasks.get_mut(&id) else {
+            return;
+        };
+        let Some(&(number, state)) = task.updates.front() else {
+            return;
+        };
+        task.is_sent = true;
+        let report = is_end(state).then(|| Report {
+            exit_code: Some(7),
+            ..Report::default()
+        });
+        let update = Update {
+            instance: id,
+            agent: Some(place().agent.clone()),
+            state,
+            reason: None,
+            token: Some(Token([number].into())),
+            report,
+        };
+        self.event(Event::Backend(BackendEvent::Updated(Box::new(update))));
+    }
+
+    /// Gives the oldest answer.
+    pub fn give_answer(&mut self) {
+        let Some((id, state)) = self.master.answers.pop_front() else {
+            return;
+        };
+        let update = Update {
+            instance: id,
+            agent: Some(place().agent.clone()),
+            state,
+            reason: Some(Reason::Reconciliation),
+            token: None,
+            report: None,
+        };
+        self.event(Event::Backend(BackendEvent::Updated(Box::new(update))));
+    }
+
+    /// A task ends.
+    pub fn end(&mut self, id: InstanceId, state: TaskState) {
+        let Some(task) = self.master.tasks.get_mut(&id) else {
+            return;
+        };
+        task.is_alive = false;
+        task.updates.push_back((task.issued, state));
+        task.issued += 1;
+        self.master.is_declined = false;
+    }
+
+    /// The agent is gone for good, and the task with it.
+    pub fn vanish(&mut self, id: InstanceId) {
+        let Some(task) = self.master.tasks.get_mut(&id) else {
+            return;
+        };
+        task.is_alive = false;
+        task.has_vanished = true;
+        task.updates.clear();
+        self.master.is_declined = false;
+        let agent = Agent(place().agent.0.clone());
+        self.event(Event::Backend(BackendEvent::AgentLost(agent)));
+    }
+
+    /// The agent cannot be reached for a while.
+    pub fn lose_sight(&mut self, id: InstanceId) {
+        let Some(task) = self.master.tasks.get_mut(&id) else {
+            return;
+        };
+        task.is_unreachable = true;
+        self.master.answers.push_back((id, TaskState::Unreachable));
+    }
+
+    /// It can again.
+    pub fn regain_sight(&mut self, id: InstanceId) {
+        let Some(task) = self.master.tasks.get_mut(&id) else {
+            return;
+        };
+        task.is_unreachable = false;
+        task.is_sent = false;
+        self.master.answer(id);
+    }
+}
+
+impl Master {
+    /// What is free.
+    pub fn free(&self) -> Demand {
+        self.tasks
+            .values()
+            .filter(|task| task.is_alive)
+            .fold(self.capacity, |free, task| free.minus(&task.demand))
+    }
+
+    fn answer(&mut self, id: InstanceId) {
+        let state = match self.tasks.get(&id) {
+            None => TaskState::Gone,
+            Some(task) if task.has_vanished => TaskState::Gone,
+            Some(task) if task.is_unreachable => TaskState::Unreachable,
+            Some(task) if task.is_alive => TaskState::Running,
+            Some(task) => match task.updates.back() {
+                Some(&(_, state)) => state,
+                // Its end was acknowledged, and the master has forgotten it.
+                None => TaskState::Gone,
+            },
+        };
+        self.answers.push_back((id, state));
+    }
+}
+
+/// The agent's place.
+pub fn place() -> Arc<Place> {
+    Arc::new(Place {
+        agent: Agent("agent".into()),
+        hostname: "host".into(),
+        files_at: None,
+    })
+}
+
+/// One job at a time.
+pub fn one_slot() -> Demand {
+    demand(1.0)
+}
+
+pub fn is_end(state: TaskState) -> bool {
+    matches!(
+        state,
+        TaskState::Finished | TaskState::Failed | TaskState::Killed
+    )
+}
+
+fn number(offer: &OfferId) -> u64 {
+    offer.0.parse().expect("an offer of this master")
+}
