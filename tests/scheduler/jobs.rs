@@ -11,7 +11,7 @@ use cook_scheduler::core::words::{
 /// One cpu, 100 MB, one attempt.
 pub fn spec() -> JobSpec {
     JobSpec {
-        command: Some(Command::new("true").unwrap()),
+        command: Some(Command::new("true").expect("a command")),
         before: Vec::new(),
         after: Vec::new(),
         name: JobName::default(),
@@ -63,7 +63,7 @@ pub fn uuid(kind: u8, number: u64) -> Uuid {
 
 /// A user.
 pub fn user(name: &str) -> UserName {
-    UserName::new(name).unwrap()
+    UserName::new(name).expect("a name")
 }
 
 /// Submits these jobs of a user.

@@ -126,7 +126,7 @@ fn one_job_is_killed() {
 #[test]
 fn an_instance_is_killed_and_the_job_goes_on() {
     let mut job = spec();
-    job.max_retries = Retries::new(2).unwrap();
+    job.max_retries = Retries::new(2).expect("a number of retries");
     walk(Plan {
         instance_kills: 1,
         crashes: 1,

@@ -27,8 +27,8 @@ fn plan(dice: &mut Dice) -> Plan {
     let mut users = Vec::new();
     for _ in 0..count {
         let mut job = spec();
-        job.max_retries = Retries::new(1 + dice.roll(3) as u32).unwrap();
-        job.priority = Priority::new(dice.roll(3) as u32).unwrap();
+        job.max_retries = Retries::new(1 + dice.roll(3) as u32).expect("a number of retries");
+        job.priority = Priority::new(dice.roll(3) as u32).expect("a priority");
         job.demand = demand([0.5, 1.0, 2.0][dice.roll(3)]);
         job.counts_all_failures = dice.roll(4) == 0;
         jobs.push(job);

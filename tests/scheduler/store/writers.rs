@@ -1,0 +1,81 @@
+//! The thread that writes: groups, failures, and what comes after.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use cook_scheduler::core::event::{Event, Room, StoreFault};
+use cook_scheduler::core::words::{BootId, Clock, Uptime, Wall};
+use cook_scheduler::store::{Fault, Memory, Writer};
+
+use crate::script::{batches, image};
+
+fn start(store: &Memory) -> (Writer, Receiver<Event>) {
+    let (tell, told) = channel();
+    let clock = Clock::resume(None, BootId([1; 16]), Uptime(Duration::ZERO), Wall(0));
+    let report = move |event, _text| {
+        let _ = tell.send(event);
+    };
+    (
+        Writer::start(store.clone(), None, clock, report).expect("a thread"),
+        told,
+    )
+}
+
+fn next(told: &Receiver<Event>) -> Event {
+    told.recv_timeout(Duration::from_secs(20))
+        .expect("the writer says something")
+}
+
+#[test]
+fn everything_is_written_before_the_writer_is_gone() {
+    let batches = batches(1, 500);
+    let store = Memory::default();
+    let (writer, told) = start(&store);
+    for batch in &batches {
+        writer.store(batch.clone());
+    }
+    drop(writer);
+    let last = told.iter().last().expect("something was stored");
+    assert_eq!(last, Event::Stored(batches[499].number));
+    assert_eq!(store.image(), image(&batches));
+}
+
+#[test]
+fn after_a_failure_nothing_is_taken_until_it_is_opened_again() {
+    for (fault, written) in [
+        (Fault::Lost(StoreFault::Failed), 10),
+        (Fault::Written(StoreFault::DiskFull), 11),
+    ] {
+        let batches = batches(1, 20);
+        let store = Memory::default();
+        let (writer, told) = start(&store);
+        for batch in &batches[..10] {
+            writer.store(batch.clone());
+        }
+        while next(&told) != Event::Stored(batches[9].number) {}
+        store.fail(fault, false);
+        writer.store(batches[10].clone());
+        let Event::StoreFailed(_) = next(&told) else {
+            panic!("it was told to fail")
+        };
+        // On its way when it failed: lost.
+        writer.store(batches[11].clone());
+        writer.reopen();
+        let Event::StoreFailed(StoreFault::Failed) = next(&told) else {
+            panic!("it does not open")
+        };
+        store.heal();
+        writer.reopen();
+        let last = batches[written - 1].number;
+        assert_eq!(
+            next(&told),
+            Event::StoreReopened {
+                last,
+                room: Room::Ample
+            }
+        );
+        assert_eq!(store.image(), image(&batches[..written]));
+        writer.store(batches[written].clone());
+        assert_eq!(next(&told), Event::Stored(batches[written].number));
+    }
+}
