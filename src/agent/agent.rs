@@ -25,7 +25,7 @@ use tracing::{error, info, warn};
 
 use crate::cgroup::Cgroups;
 use crate::core::{
-    Core, Effect, Event, Identity, Moment, Peer, Recovered, Reply, StreamNumber, Sweep,
+    Core, Effect, Event, Identity, Known, Moment, Peer, Recovered, Reply, StreamNumber, Sweep,
 };
 use crate::fetch::{FetchError, Tools};
 use crate::launch::{Launcher, Watched};
@@ -185,12 +185,14 @@ impl Agent {
         });
     }
 
-    /// The executors that are known, and whether each has ended.
-    pub fn executors(&self) -> Vec<(String, bool)> {
-        let core = self.inner.core.borrow();
-        core.executors()
-            .map(|(id, is_over)| (id.to_owned(), is_over))
-            .collect()
+    /// The executors that are known.
+    pub fn executors(&self) -> Vec<Known> {
+        self.inner.core.borrow().executors()
+    }
+
+    /// One of them.
+    pub fn executor(&self, executor_id: &str) -> Option<Known> {
+        self.inner.core.borrow().executor(executor_id)
     }
 
     /// Whether a file can be fetched on this machine.
@@ -463,6 +465,7 @@ impl Inner {
             sandbox,
             task: record.task.unwrap_or_default(),
             executor_data: record.executor_data,
+            tag: record.tag,
             shutdown_grace: Duration::from_millis(record.grace),
             delivery,
             process: watched.as_ref().map(|it| it.process.to_record()),

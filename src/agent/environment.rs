@@ -85,6 +85,7 @@ mod tests {
             shutdown_grace: Duration::from_secs(5),
             memory: None,
             cpu: None,
+            tag: Vec::new(),
             recovery_timeout: Some(Duration::from_secs(60)),
         };
         let variables = variables(&spec, "f", "a", Path::new("/s.sock"));

@@ -99,6 +99,7 @@ impl Launcher {
             process: None,
             grace: u64::try_from(spec.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
             executor_data: spec.executor_data.clone(),
+            tag: spec.tag.clone(),
         }
     }
 

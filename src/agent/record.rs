@@ -60,6 +60,9 @@ pub struct Record {
     /// `ExecutorInfo.data`.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub executor_data: Option<Vec<u8>>,
+    /// The program's own.
+    #[prost(bytes = "vec", tag = "10")]
+    pub tag: Vec<u8>,
 }
 
 /// A process, in a way that cannot mean another one of the same boot.

@@ -38,6 +38,8 @@ pub struct Spec {
     /// How much processor time its processes may use together, in thousandths of a processor, where a cgroup can hold
     /// them to it.
     pub cpu: Option<u64>,
+    /// What the program wants to find with the executor after a restart.
+    pub tag: Vec<u8>,
     /// How long the executor waits for an agent that is away. Without it there is no record, and the
     /// executor ends with the agent.
     pub recovery_timeout: Option<Duration>,

@@ -109,6 +109,7 @@ impl Run {
             shutdown_grace: SHUTDOWN_GRACE,
             memory: None,
             cpu: None,
+            tag: Vec::new(),
             // The executor ends with its agent, whatever ends that.
             recovery_timeout: None,
         });

@@ -9,7 +9,7 @@ use cook_mesos::messages::{
     TaskInfo, TaskState, TaskStatus,
 };
 
-use super::event::{Effect, Moment, Peer, Recovered, Reply, StreamNumber, Sweep};
+use super::event::{Effect, Known, Moment, Peer, Recovered, Reply, Standing, StreamNumber, Sweep};
 use super::later;
 use crate::notice::{Cause, Notice, What};
 use crate::record::{Delivery, RecordedProcess};
@@ -43,6 +43,7 @@ pub struct Container {
     sandbox: PathBuf,
     task: TaskInfo,
     executor_data: Option<Vec<u8>>,
+    tag: Vec<u8>,
     shutdown_grace: Duration,
     /// The record that is on disk but for the process, if there is one.
     is_recorded: bool,
@@ -116,6 +117,7 @@ impl Container {
             sandbox: spec.sandbox.clone(),
             task: spec.task.clone(),
             executor_data: spec.executor_data.clone(),
+            tag: spec.tag.clone(),
             shutdown_grace: spec.shutdown_grace,
             is_recorded: spec.recovery_timeout.is_some(),
             delivery: Delivery::Unknown,
@@ -134,6 +136,7 @@ impl Container {
             sandbox: it.sandbox,
             task: it.task,
             executor_data: it.executor_data,
+            tag: it.tag,
             shutdown_grace: it.shutdown_grace,
             is_recorded: true,
             delivery: it.delivery,
@@ -159,9 +162,23 @@ impl Container {
         self.executor_data.as_deref()
     }
 
-    /// Nothing of it lives.
-    pub fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over { .. })
+    /// For the program.
+    pub fn known(&self) -> Known {
+        let standing = match (&self.phase, self.delivery) {
+            _ if self.has_ended => Standing::Ending,
+            (Phase::Sweeping { .. } | Phase::Over { .. }, _) => Standing::Ending,
+            (Phase::Starting { .. } | Phase::Running { .. }, Delivery::Unknown) => {
+                Standing::Starting
+            }
+            (Phase::Starting { .. } | Phase::Running { .. }, Delivery::Acknowledged) => {
+                Standing::Acknowledged
+            }
+        };
+        Known {
+            executor_id: self.executor_id.clone(),
+            tag: self.tag.clone(),
+            standing,
+        }
     }
 
     /// Nothing of it lives, and nothing has to be told any more.

@@ -109,12 +109,36 @@ pub struct Recovered {
     pub task: TaskInfo,
     /// `ExecutorInfo.data`.
     pub executor_data: Option<Vec<u8>>,
+    /// The program's own.
+    pub tag: Vec<u8>,
     /// Its shutdown grace period.
     pub shutdown_grace: Duration,
     /// Whether it has the task.
     pub delivery: Delivery,
     /// Its process, if that is alive.
     pub process: Option<RecordedProcess>,
+}
+
+/// An executor that is known, for the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its id.
+    pub executor_id: String,
+    /// The program's own, from its [`Spec`].
+    pub tag: Vec<u8>,
+    /// How far it is.
+    pub standing: Standing,
+}
+
+/// How far an executor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its task was not taken yet, as far as is known.
+    Starting,
+    /// An update of its task was acknowledged.
+    Acknowledged,
+    /// It has told the end of its task, or is being ended.
+    Ending,
 }
 
 /// Everything that the core wants done.

@@ -21,7 +21,9 @@ use cook_mesos::messages::{
 };
 
 use self::container::Container;
-pub use self::event::{Effect, Event, Moment, Peer, Recovered, Reply, StreamNumber, Sweep};
+pub use self::event::{
+    Effect, Event, Known, Moment, Peer, Recovered, Reply, Standing, StreamNumber, Sweep,
+};
 use crate::notice::{Notice, What};
 use crate::spec::Spec;
 
@@ -67,10 +69,14 @@ impl Core {
         deadlines.filter_map(Container::next_deadline).min()
     }
 
-    /// The executors that are not forgotten, and whether each has ended.
-    pub fn executors(&self) -> impl Iterator<Item = (&str, bool)> {
-        let all = self.containers.iter();
-        all.map(|(id, container)| (id.as_str(), container.is_over()))
+    /// The executors that are not forgotten.
+    pub fn executors(&self) -> Vec<Known> {
+        self.containers.values().map(Container::known).collect()
+    }
+
+    /// One of them.
+    pub fn executor(&self, executor_id: &str) -> Option<Known> {
+        self.containers.get(executor_id).map(Container::known)
     }
 
     /// Takes one event to its end.

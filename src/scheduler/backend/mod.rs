@@ -1,5 +1,7 @@
 //! What runs the jobs: this machine, or a Mesos master. Both fill [one face](crate::core::face).
 
+pub mod embedded;
+
 use crate::core::face::Call;
 
 /// Takes what the core asks for. What it has to tell comes as

@@ -1,0 +1,356 @@
+//! This machine as the backend: an agent in the scheduler's own process.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`room`] | what the machine has, who holds what of it, and when to offer the rest; pure |
+//! | [`spec`] | a task of the core as an executor to start |
+//! | [`told`] | what the agent tells, in the words of the core |
+//! | [`program`] | which executor to run |
+//! | [`sandboxes`] | how long sandboxes are kept |
+
+pub mod program;
+mod room;
+mod sandboxes;
+mod spec;
+mod told;
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cook_agent::agent::{Agent, Config};
+use cook_agent::cgroup::Cgroups;
+use cook_agent::core::{Identity, Known, Standing};
+use cook_agent::notice::{Notice, What};
+use cook_agent::spec::ContainerId;
+use cook_http::alarm::Alarm;
+use smol::LocalExecutor;
+use smol::channel::{Receiver, Sender, bounded, unbounded};
+use smol::future::or;
+
+use self::room::{Holding, Room};
+pub use self::sandboxes::Keep;
+use self::sandboxes::Sandboxes;
+use self::spec::Recipe;
+use crate::backend::Backend;
+use crate::codec::config::ExecutorSettings;
+use crate::core::face::{self, BackendEvent, Call, Offer, OfferId, TaskState, Update};
+use crate::core::job::{self, JobSpec, Place};
+use crate::core::words::{Demand, InstanceId, Uuid};
+
+/// The ids of the one agent and its one framework: they never change, so that executors of an earlier process are
+/// found again.
+const AGENT_ID: &str = "embedded";
+const FRAMEWORK_ID: &str = "cook-scheduler";
+
+/// `FrameworkInfo.Capability.Type.TASK_KILLING_STATE`: the core knows that state.
+const CAPABILITIES: [i32; 1] = [cook_mesos::messages::TASK_KILLING_STATE];
+
+/// What to start the backend with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data folder, absolute.
+    pub data: PathBuf,
+    /// What jobs may use together.
+    pub room: Demand,
+    /// How long executors wait for a scheduler that is away.
+    pub recovery_timeout: Duration,
+    /// How executors are started.
+    pub executor: ExecutorSettings,
+    /// `--executor`, absolute.
+    pub executor_file: Option<PathBuf>,
+    /// How long sandboxes are kept.
+    pub keep: Keep,
+}
+
+/// The backend.
+#[derive(Debug)]
+pub struct Embedded {
+    inner: Rc<Inner>,
+    _tasks: Vec<smol::Task<()>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    agent: Agent,
+    recipe: Recipe,
+    place: Arc<Place>,
+    room: RefCell<Room>,
+    sandboxes: Sandboxes,
+    events: Sender<BackendEvent>,
+    /// Wakes the task that offers.
+    changed: Sender<()>,
+}
+
+// === impl Embedded ===
+
+impl Embedded {
+    /// Starts the agent, and finds the executors of an earlier process. Lines for the operator come with it.
+    ///
+    /// # Errors
+    ///
+    /// A text for the operator: what is missing.
+    pub fn start(
+        settings: Settings,
+        executor: Rc<LocalExecutor<'static>>,
+    ) -> Result<(Self, Receiver<BackendEvent>, Vec<String>), String> {
+        let program = program::find(&settings.executor, settings.executor_file.as_deref())?;
+        let cgroups = Cgroups::detect();
+        let mut remarks = Vec::new();
+        if !cgroups.as_ref().is_some_and(|it| it.enforces) {
+            remarks.push(
+                "cpus and memory of jobs are counted and not enforced: this process has no cgroup of its own to share \
+                 out (under systemd: Delegate=yes and DelegateSubgroup=)"
+                    .to_owned(),
+            );
+        }
+        let hostname = hostname();
+        let config = Config {
+            identity: Identity {
+                framework_id: FRAMEWORK_ID.to_owned(),
+                agent_id: AGENT_ID.to_owned(),
+                hostname: hostname.clone(),
+                capabilities: CAPABILITIES.to_vec(),
+            },
+            folder: settings.data.clone(),
+            // The jobs' relative paths have no other folder that means the same to everybody.
+            files: PathBuf::from("/"),
+            cgroups,
+        };
+        let started = Agent::start(config, executor.clone());
+        let (agent, notices) = started.map_err(|error| {
+            let data = settings.data.display();
+            format!("cannot use the data folder {data}: {error}")
+        })?;
+        let recipe = Recipe::new(&settings, program);
+        recipe.check_own(&agent)?;
+        let mut room = Room::new(settings.room);
+        for known in agent.executors() {
+            if let (Some(id), Some(holding)) = (id(&known), Holding::decode(&known.tag)) {
+                room.hold(id, holding);
+            }
+        }
+        let (events, receiver) = unbounded();
+        let (changed, changes) = bounded(1);
+        // The core asks for the state of everything that it knows, as it does of a master.
+        let _ = events.try_send(BackendEvent::Subscribed(None));
+        let inner = Rc::new(Inner {
+            agent,
+            recipe,
+            place: Arc::new(Place {
+                agent: job::Agent(AGENT_ID.into()),
+                hostname: hostname.into(),
+                files_at: None,
+            }),
+            room: RefCell::new(room),
+            sandboxes: Sandboxes::start(settings.data.join("sandboxes"), settings.keep)?,
+            events,
+            changed,
+        });
+        let tasks = vec![
+            executor.spawn(translate(inner.clone(), notices)),
+            executor.spawn(offer(inner.clone(), changes)),
+        ];
+        let backend = Self {
+            inner,
+            _tasks: tasks,
+        };
+        Ok((backend, receiver, remarks))
+    }
+
+    /// Whether this machine can fetch what a job wants.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be fetched, and why not.
+    pub fn check(&self, job: &JobSpec) -> Result<(), String> {
+        self.inner.recipe.check(&self.inner.agent, job)
+    }
+
+    /// How many executors live.
+    pub fn alive(&self) -> usize {
+        self.inner.agent.executors().len()
+    }
+}
+
+impl Backend for Embedded {
+    fn call(&self, call: Call) {
+        let inner = &self.inner;
+        match call {
+            Call::Launch { offer, tasks } => {
+                inner.room.borrow_mut().used(&offer);
+                for task in &tasks {
+                    inner.launch(task);
+                }
+            }
+            Call::Decline { offer, refuse_for } => {
+                let until = Instant::now().checked_add(refuse_for);
+                inner.room.borrow_mut().declined(&offer, until);
+            }
+            Call::Revive => inner.room.borrow_mut().revive(),
+            Call::Suppress => inner.room.borrow_mut().suppress(),
+            Call::Kill { instance, .. } => match inner.known(instance) {
+                Some(known) => inner.agent.kill(&known.executor_id, None),
+                None => inner.tell_gone(instance),
+            },
+            Call::Shutdown { instance, .. } => inner.agent.shut_down(&instance.to_string()),
+            Call::Acknowledge {
+                instance, token, ..
+            } => inner.agent.acknowledge(&instance.to_string(), &token.0),
+            Call::Reconcile(instances) => {
+                for (instance, _) in instances {
+                    match inner.known(instance) {
+                        Some(known) => inner.tell_standing(instance, known.standing),
+                        None => inner.tell_gone(instance),
+                    }
+                }
+            }
+            Call::ReconcileAll => {
+                for known in inner.agent.executors() {
+                    if let Some(instance) = id(&known) {
+                        inner.tell_standing(instance, known.standing);
+                    }
+                }
+            }
+            // Its id is not given by anybody.
+            Call::SubscribeAnew => inner.tell(BackendEvent::Subscribed(None)),
+            Call::Forget(instances) => {
+                let gone = instances
+                    .into_iter()
+                    .filter(|it| inner.known(*it).is_none());
+                inner.sandboxes.remove(gone.collect());
+            }
+        }
+        inner.look_again();
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn launch(&self, task: &face::Task) {
+        let holding = Holding {
+            demand: task.job.spec.demand,
+            ports: task.ports.to_vec(),
+        };
+        let container = match ContainerId::random() {
+            Ok(container) => container,
+            Err(error) => {
+                tracing::error!("cannot name a container: {error}");
+                return self.tell_gone(task.instance);
+            }
+        };
+        let spec = self.recipe.spec(task, container, holding.encode());
+        self.room.borrow_mut().hold(task.instance, holding);
+        self.agent.launch(spec);
+    }
+
+    fn known(&self, instance: InstanceId) -> Option<Known> {
+        self.agent.executor(&instance.to_string())
+    }
+
+    fn tell(&self, event: BackendEvent) {
+        // Nobody listens when the program is about to end.
+        let _ = self.events.try_send(event);
+    }
+
+    fn tell_gone(&self, instance: InstanceId) {
+        self.tell_state(instance, TaskState::Gone);
+    }
+
+    fn tell_standing(&self, instance: InstanceId, standing: Standing) {
+        match standing {
+            Standing::Starting => self.tell_state(instance, TaskState::Staging),
+            Standing::Acknowledged => self.tell_state(instance, TaskState::Running),
+            // Its end is told by itself, again and again until it is acknowledged.
+            Standing::Ending => {}
+        }
+    }
+
+    fn tell_state(&self, instance: InstanceId, state: TaskState) {
+        self.tell(BackendEvent::Updated(Box::new(Update {
+            instance,
+            agent: Some(self.place.agent.clone()),
+            state,
+            reason: None,
+            token: None,
+            report: None,
+        })));
+    }
+
+    /// Takes one notice of the agent's.
+    fn take(&self, notice: &Notice) {
+        let Some(instance) = Uuid::parse(&notice.executor_id).map(InstanceId) else {
+            return;
+        };
+        if let Some(event) = told::event(instance, &notice.what, &self.place.agent) {
+            let has_ended =
+                matches!(&event, BackendEvent::Updated(it) if told::is_terminal(it.state));
+            self.tell(event);
+            if has_ended {
+                self.room.borrow_mut().release(instance);
+                self.sandboxes.look();
+                self.look_again();
+            }
+        }
+        if notice.what == What::Forgotten {
+            self.room.borrow_mut().release(instance);
+            self.look_again();
+        }
+    }
+
+    fn look_again(&self) {
+        // If there is no room, the task is about to look in any case.
+        let _ = self.changed.try_send(());
+    }
+
+    /// Offers what is free, if it is time to.
+    fn offer(&self) {
+        let Some((number, free, ports)) = self.room.borrow_mut().offer(Instant::now()) else {
+            return;
+        };
+        self.tell(BackendEvent::Offered(vec![Offer {
+            id: OfferId(number.to_string().into()),
+            place: self.place.clone(),
+            room: free,
+            ports,
+            attributes: Vec::new(),
+            capacity: Some(self.room.borrow().capacity()),
+        }]));
+    }
+}
+
+/// Carries what the agent tells to the core.
+async fn translate(inner: Rc<Inner>, notices: Receiver<Notice>) {
+    while let Ok(notice) = notices.recv().await {
+        inner.take(&notice);
+    }
+}
+
+/// Offers what is free, whenever that changes or a refusal runs out.
+async fn offer(inner: Rc<Inner>, changes: Receiver<()>) {
+    let mut alarm = Alarm::new();
+    loop {
+        inner.offer();
+        let again = inner.room.borrow().refused_until();
+        let refusal = async {
+            alarm.until(again).await;
+            true
+        };
+        let goes_on = or(async { changes.recv().await.is_ok() }, refusal).await;
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+fn id(known: &Known) -> Option<InstanceId> {
+    Uuid::parse(&known.executor_id).map(InstanceId)
+}
+
+fn hostname() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,112 @@
+//! Which executor to run: `--executor`, or what `:executor :command` names.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use cook_agent::spec::Program;
+
+use crate::codec::config::ExecutorSettings;
+
+/// What a shell would make something else of.
+const SPECIAL: &str = "|&;<>()$`\\\"'*?[]#~=%!{}\n";
+
+/// Finds the executor. The first word of the command, if there is no slash in it, is looked for among the fetched
+/// files, beside this program, and in `PATH`.
+///
+/// # Errors
+///
+/// A text for the operator: it is nowhere.
+pub fn find(settings: &ExecutorSettings, file: Option<&Path>) -> Result<Program, String> {
+    if let Some(file) = file {
+        return match is_executable(file) {
+            true => Ok(Program::Direct(vec![file.into()])),
+            false => Err(format!(
+                "--executor: {} is not an executable file",
+                file.display()
+            )),
+        };
+    }
+    let command = settings.command.trim();
+    let fetched: Vec<&str> = settings
+        .uris
+        .iter()
+        .filter_map(|uri| uri.value.as_str().rsplit('/').next())
+        .collect();
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = beside
+        .map(Path::to_owned)
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .collect();
+    resolve(command, &fetched, &folders)
+}
+
+fn resolve(command: &str, fetched: &[&str], folders: &[PathBuf]) -> Result<Program, String> {
+    let (word, rest) = match command.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest),
+        None => (command, ""),
+    };
+    if word.is_empty() {
+        return Err(":executor :command is empty".to_owned());
+    }
+    // A line for the shell begins as it likes, with a variable for example.
+    let program: OsString = if word.contains('/') || word.contains(|c| SPECIAL.contains(c)) {
+        word.into()
+    } else if fetched.contains(&word) {
+        format!("./{word}").into()
+    } else {
+        let places = folders.iter().map(|folder| folder.join(word));
+        let found = places.into_iter().find(|file| is_executable(file));
+        found
+            .ok_or_else(|| {
+                format!(
+                    "there is no {word} beside this program or in PATH: build it with `make`, or name it with \
+                     --executor FILE"
+                )
+            })?
+            .into()
+    };
+    if command.contains(|c| SPECIAL.contains(c)) {
+        let mut line = program;
+        line.push(" ");
+        line.push(rest);
+        return Ok(Program::Shell(line));
+    }
+    let mut words = vec![program];
+    words.extend(rest.split_whitespace().map(OsString::from));
+    Ok(Program::Direct(words))
+}
+
+fn is_executable(file: &Path) -> bool {
+    let metadata = fs::metadata(file);
+    metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_is_looked_for_unless_it_is_a_path() {
+        let folders = [PathBuf::from("/nowhere"), PathBuf::from("/bin")];
+        let direct = |words: &[&str]| {
+            let words = words.iter().map(OsString::from);
+            Ok(Program::Direct(words.collect()))
+        };
+        let resolve = |command| resolve(command, &["fetched"], &folders);
+        assert_eq!(resolve("./a-1.0 b  c"), direct(&["./a-1.0", "b", "c"]));
+        assert_eq!(resolve("fetched b"), direct(&["./fetched", "b"]));
+        assert_eq!(resolve("sh"), direct(&["/bin/sh"]));
+        let line = Program::Shell("./tunnel & exec ./fetched".into());
+        assert_eq!(resolve("./tunnel & exec ./fetched"), Ok(line));
+        let line = Program::Shell("A=1 exec ./x".into());
+        assert_eq!(resolve("A=1 exec ./x"), Ok(line));
+        let text = resolve("no-such-program").unwrap_err();
+        assert!(text.contains("there is no no-such-program"), "{text}");
+        assert!(resolve("").is_err());
+    }
+}

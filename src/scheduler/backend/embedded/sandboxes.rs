@@ -1,0 +1,150 @@
+//! How long the sandboxes of ended instances are kept. A thread of its own removes them: a folder with a million
+//! files takes its time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::core::words::InstanceId;
+
+/// How often the sandboxes' ages and sizes are looked at, at most; and only when an instance has ended.
+const PAUSE: Duration = Duration::from_secs(600);
+
+/// Requests that wait for the thread, at most; another look does what is left.
+const WAITING: usize = 64;
+
+/// How long sandboxes are kept. Those of instances that have not ended are kept in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// So long after the last change.
+    pub age: Duration,
+    /// So many bytes together, the newest ones; without it, no limit.
+    pub bytes: Option<u64>,
+}
+
+/// The thread, from outside.
+#[derive(Debug)]
+pub struct Sandboxes {
+    requests: SyncSender<Request>,
+}
+
+#[derive(Debug)]
+enum Request {
+    /// These are not needed any more.
+    Remove(Vec<InstanceId>),
+    /// Some may be too old, or too large.
+    Look,
+}
+
+/// A sandbox that could go.
+struct Old {
+    path: PathBuf,
+    changed: SystemTime,
+}
+
+// === impl Sandboxes ===
+
+impl Sandboxes {
+    /// Makes the folder, and starts the thread.
+    pub fn start(folder: PathBuf, keep: Keep) -> Result<Self, String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let (requests, receiver) = sync_channel(WAITING);
+        let builder = thread::Builder::new().name("sandboxes".to_owned());
+        let place = folder.clone();
+        builder
+            .spawn(move || work(&place, keep, &receiver))
+            .map_err(failed)?;
+        Ok(Self { requests })
+    }
+
+    /// These are not needed any more.
+    pub fn remove(&self, instances: Vec<InstanceId>) {
+        let _ = self.requests.try_send(Request::Remove(instances));
+    }
+
+    /// An instance has ended: some may be too old, or too large together.
+    pub fn look(&self) {
+        let _ = self.requests.try_send(Request::Look);
+    }
+}
+
+fn work(folder: &Path, keep: Keep, requests: &Receiver<Request>) {
+    let mut looked: Option<Instant> = None;
+    while let Ok(request) = requests.recv() {
+        match request {
+            Request::Remove(instances) => {
+                for instance in instances {
+                    remove(&folder.join(instance.to_string()));
+                }
+            }
+            Request::Look if looked.is_none_or(|it| it.elapsed() >= PAUSE) => {
+                tidy(folder, keep);
+                looked = Some(Instant::now());
+            }
+            Request::Look => {}
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!("cannot remove the sandbox {}: {error}", path.display());
+    }
+}
+
+/// Removes what is too old, then the oldest until the rest is small enough.
+fn tidy(folder: &Path, keep: Keep) {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // A live executor's log is written to, or at least held open: its sandbox is young, or is in use.
+        let log = fs::metadata(path.join("executor.log")).or_else(|_| fs::metadata(&path));
+        if let Ok(changed) = log.and_then(|it| it.modified())
+            && !is_in_use(&path)
+        {
+            all.push(Old { path, changed });
+        }
+    }
+    all.sort_by_key(|old| std::cmp::Reverse(old.changed));
+    let mut total = 0_u64;
+    for old in all {
+        let age = old.changed.elapsed().unwrap_or_default();
+        let size = keep.bytes.map_or(0, |_| size(&old.path));
+        total = total.saturating_add(size);
+        if age > keep.age || keep.bytes.is_some_and(|limit| total > limit) {
+            remove(&old.path);
+            total = total.saturating_sub(size);
+        }
+    }
+}
+
+/// Whether a process is in it, as an executor is in its own for all its life.
+fn is_in_use(sandbox: &Path) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read_link(process.path().join("cwd")).ok())
+        .any(|folder| folder.starts_with(sandbox))
+}
+
+fn size(folder: &Path) -> u64 {
+    let mut total = 0_u64;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            // Of the link, not of what it leads to.
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            match metadata.is_dir() {
+                true => folders.push(entry.path()),
+                false => total = total.saturating_add(metadata.len()),
+            }
+        }
+    }
+    total
+}

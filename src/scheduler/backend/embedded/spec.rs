@@ -1,0 +1,129 @@
+//! A task of the core as an executor to start.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cook_agent::agent::Agent;
+use cook_agent::spec::{ContainerId, Program, Spec, Uri};
+use cook_mesos::messages::TaskInfo;
+
+use super::Settings;
+use crate::codec::config::ExecutorSettings;
+use crate::codec::task;
+use crate::core::face::Task;
+use crate::core::job::{self, JobSpec};
+
+/// What executors get of this program's own environment. The operator's and the job's own come above it.
+const INHERITED: [&str; 5] = ["PATH", "HOME", "USER", "LANG", "TZ"];
+
+/// `MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD`: Mesos' default.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Thousandths of a megabyte in bytes, nearly.
+const BYTES_PER_THOUSANDTH: u64 = 1049;
+
+/// What all specs have in common.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    settings: ExecutorSettings,
+    program: Program,
+    inherited: Vec<(OsString, OsString)>,
+    sandboxes: PathBuf,
+    executor_data: Option<Vec<u8>>,
+    recovery_timeout: Duration,
+}
+
+// === impl Recipe ===
+
+impl Recipe {
+    /// What the settings say.
+    pub fn new(settings: &Settings, program: Program) -> Self {
+        let inherited = INHERITED
+            .iter()
+            .filter_map(|name| Some((OsString::from(*name), std::env::var_os(name)?)));
+        Self {
+            settings: settings.executor.clone(),
+            program,
+            inherited: inherited.collect(),
+            sandboxes: settings.data.join("sandboxes"),
+            executor_data: task::executor_data(&settings.executor),
+            recovery_timeout: settings.recovery_timeout,
+        }
+    }
+
+    /// What to start for a task.
+    pub fn spec(&self, it: &Task, container: ContainerId, tag: Vec<u8>) -> Spec {
+        let id = it.instance.to_string();
+        let spec = &it.job.spec;
+        let mut environment = self.inherited.clone();
+        let variables = task::environment(it, &self.settings).into_iter();
+        environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        Spec {
+            executor_id: id.clone(),
+            container,
+            task: TaskInfo {
+                name: task::name(&it.job, it.instance).into_bytes(),
+                task_id: id.as_str().into(),
+                data: Some(task::data(&it.job)),
+                ..TaskInfo::default()
+            },
+            program: self.program.clone(),
+            executor_data: self.executor_data.clone(),
+            environment,
+            files: self
+                .settings
+                .uris
+                .iter()
+                .chain(&spec.uris)
+                .map(uri)
+                .collect(),
+            sandbox: self.sandboxes.join(id),
+            shutdown_grace: SHUTDOWN_GRACE,
+            memory: Some(
+                spec.demand
+                    .mem
+                    .thousandths()
+                    .saturating_mul(BYTES_PER_THOUSANDTH),
+            ),
+            cpu: Some(spec.demand.cpus.thousandths()),
+            tag,
+            recovery_timeout: Some(self.recovery_timeout),
+        }
+    }
+
+    /// Whether what the operator adds to every job can be fetched.
+    pub fn check_own(&self, agent: &Agent) -> Result<(), String> {
+        check(agent, &self.settings.uris)?;
+        for uri in &self.settings.uris {
+            let value = uri.value.as_str();
+            let path = value.strip_prefix("file://").unwrap_or(value);
+            if !path.contains("://")
+                && let Err(error) = std::fs::metadata(PathBuf::from("/").join(path))
+            {
+                return Err(format!(":executor :uris: {value}: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what a job wants can be fetched.
+    pub fn check(&self, agent: &Agent, job: &JobSpec) -> Result<(), String> {
+        check(agent, &job.uris)
+    }
+}
+
+fn check(agent: &Agent, uris: &[job::Uri]) -> Result<(), String> {
+    uris.iter().try_for_each(|it| {
+        let checked = agent.check_file(&uri(it));
+        checked.map_err(|error| format!("cannot fetch {}: {error}", it.value.as_str()))
+    })
+}
+
+fn uri(it: &job::Uri) -> Uri {
+    Uri {
+        value: it.value.as_str().to_owned(),
+        executable: it.is_for.executable,
+        extract: it.is_for.extract,
+    }
+}

@@ -1,0 +1,91 @@
+//! What the agent tells, in the words of the core.
+
+use cook_agent::notice::{Cause, What};
+use cook_mesos::messages::TaskStatus;
+
+use crate::codec::task;
+use crate::core::face::{BackendEvent, Note, TaskState, Token, Update};
+use crate::core::job::{Agent, Reason, Report};
+use crate::core::words::{InstanceId, Message};
+
+/// What the core is told of a notice, if anything.
+pub fn event(instance: InstanceId, what: &What, agent: &Agent) -> Option<BackendEvent> {
+    match what {
+        What::Updated(status) => Some(BackendEvent::Updated(Box::new(update(
+            instance, status, agent,
+        )?))),
+        What::Lost { cause, uuid } => Some(BackendEvent::Updated(Box::new(Update {
+            instance,
+            agent: Some(agent.clone()),
+            state: lost_state(cause),
+            reason: Some(lost_reason(cause)),
+            token: Some(Token(uuid.to_vec().into())),
+            report: Some(Report {
+                message: Some(Message::cut(&cause.to_string())),
+                ..Report::default()
+            }),
+        }))),
+        What::Message(data) => Some(BackendEvent::Messaged(instance, task::note(data)?)),
+        What::Stuck(text) => {
+            let note = Note::Stuck(text.as_str().into());
+            Some(BackendEvent::Messaged(instance, note))
+        }
+        What::Started { .. }
+        | What::Subscribed
+        | What::Sent(_)
+        | What::Exited(_)
+        | What::Forgotten => None,
+    }
+}
+
+/// Whether an instance in this state has ended.
+pub fn is_terminal(state: TaskState) -> bool {
+    match state {
+        TaskState::Finished
+        | TaskState::Failed
+        | TaskState::Killed
+        | TaskState::Error
+        | TaskState::Lost
+        | TaskState::Dropped
+        | TaskState::Gone
+        | TaskState::GoneByOperator => true,
+        TaskState::Staging
+        | TaskState::Starting
+        | TaskState::Running
+        | TaskState::Killing
+        | TaskState::Unreachable
+        | TaskState::Unknown => false,
+    }
+}
+
+fn update(instance: InstanceId, status: &TaskStatus, agent: &Agent) -> Option<Update> {
+    Some(Update {
+        instance,
+        agent: Some(agent.clone()),
+        state: task::state(status.state)?,
+        reason: status.reason.map(task::reason),
+        token: status.uuid.clone().map(|uuid| Token(uuid.into())),
+        report: status.data.as_deref().and_then(task::report),
+    })
+}
+
+fn lost_state(cause: &Cause) -> TaskState {
+    match cause {
+        Cause::KilledDuringLaunch => TaskState::Killed,
+        Cause::LaunchFailed(_)
+        | Cause::NotSubscribed
+        | Cause::Terminated
+        | Cause::MemoryLimit
+        | Cause::Destroyed => TaskState::Failed,
+    }
+}
+
+fn lost_reason(cause: &Cause) -> Reason {
+    match cause {
+        Cause::LaunchFailed(_) => Reason::ContainerLaunchFailed,
+        Cause::KilledDuringLaunch => Reason::KilledDuringLaunch,
+        Cause::NotSubscribed => Reason::RegistrationTimeout,
+        Cause::Terminated | Cause::Destroyed => Reason::ExecutorTerminated,
+        Cause::MemoryLimit => Reason::ContainerMemoryLimit,
+    }
+}
