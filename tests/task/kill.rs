@@ -468,3 +468,94 @@ fn the_maximum_run_time_is_no_kill() {
     assert_eq!(ended.exit_code(), Some(-9));
     assert_eq!(run.order(), ["before", "main", "after"]);
 }
+
+/// An after command that takes a while, as one that releases a lock over the network.
+fn slow(word: &str) -> String {
+    format!("sleep 0.4; {}", say(word))
+}
+
+#[test]
+fn a_kill_without_grace_still_lets_the_after_commands_do_their_work() {
+    let run = Run::start(json!({
+        "command": deaf("main"),
+        "after_commands": [hook(slow("after"))],
+    }));
+    run.wait_for_word("main");
+    run.agent.kill(TASK, Some(Duration::ZERO));
+    let ended = run.finish();
+    assert_eq!(run.order(), ["main", "after"]);
+    assert_eq!(
+        (ended.state, ended.exit_code()),
+        (Killed, Some(-9)),
+        "{}",
+        ended.data
+    );
+    assert_eq!(ended.codes("after_codes"), [Some(0)]);
+}
+
+#[test]
+fn no_repetition_takes_the_after_commands_second_away() {
+    let beside = json!({"value": slow("beside"), "async": true});
+    for after in [json!([hook(slow("after"))]), json!([beside, hook("true")])] {
+        let first = format!(
+            "{}; {}",
+            say("started"),
+            after[0]["value"].as_str().unwrap_or("")
+        );
+        let mut after = after;
+        // An async command that is stopped with the last one may take the second too.
+        after[0]["value"] = json!(format!("trap '' TERM; {first}"));
+        let run = Setup::new().launch_observed(json!({
+            "command": forever("main"),
+            "after_commands": after,
+        }));
+        run.wait_for_word("main");
+        run.agent.kill(TASK, Some(Duration::ZERO));
+        run.wait_for_word("started");
+        run.agent.kill(TASK, Some(Duration::ZERO));
+        run.agent.kill(TASK, Some(Duration::ZERO));
+        let ended = run.finish_alone();
+        assert_eq!(ended.state, Killed);
+        assert_eq!(ended.codes("after_codes")[0], Some(0), "{}", ended.data);
+    }
+}
+
+#[test]
+fn after_commands_that_outlive_their_second_are_killed_then() {
+    let run = Run::start(json!({
+        "command": forever("main"),
+        "after_commands": [hook(deaf("after")), hook(say("never"))],
+    }));
+    run.wait_for_word("main");
+    run.agent.kill(TASK, Some(Duration::ZERO));
+    let ended = run.finish();
+    assert_eq!(run.order(), ["main", "after"]);
+    assert_eq!(ended.codes("after_codes"), [Some(-9)]);
+    let took = time_between(&run, is_kill, is_killed);
+    let limits = Duration::from_millis(900)..Duration::from_secs(3);
+    assert!(limits.contains(&took), "{took:?}");
+    let log = run.sandbox.read("executor.log");
+    assert!(
+        log.contains("no time left, not run: after command 2 (\"echo never >> order\")"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_shutdown_without_room_for_after_commands_names_them_in_the_log() {
+    for grace in ["0ns", "500ms"] {
+        let run = Setup::new().grace(grace).launch_observed(json!({
+            "command": forever("main"),
+            "after_commands": [hook(say("one")), hook(say("two"))],
+        }));
+        run.wait_for_word("main");
+        run.agent.shutdown();
+        let ended = run.finish_alone();
+        assert_eq!(ended.state, Killed);
+        assert_eq!(run.order(), ["main"], "{grace}");
+        let log = run.sandbox.read("executor.log");
+        let wanted =
+            "no time left, not run: after command 1 (\"echo one >> order\"), after command 2";
+        assert!(log.contains(wanted), "{log}");
+    }
+}

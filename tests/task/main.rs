@@ -12,3 +12,4 @@ mod orphans;
 mod refusals;
 mod sequence;
 mod signals;
+mod timeline;

@@ -91,7 +91,12 @@ enum Phase {
     /// A stop order came: what was running has been asked to end. After commands follow.
     Stopping { kill_at: Moment },
     /// Nothing starts any more: whatever still lives is being stopped.
-    Clearing { kill_at: Moment, signal: StopSignal },
+    Clearing {
+        kill_at: Moment,
+        signal: StopSignal,
+        /// When the first after command was started, if some may still be at work.
+        after_since: Option<Moment>,
+    },
     /// No process of the task lives. What it wrote last may be its progress, and is waited for.
     Draining { until: Moment },
 }
@@ -282,9 +287,20 @@ impl Lifecycle {
                 let kill_at = kill_at.min(budget.stop_by());
                 self.phase = Phase::Stopping { kill_at };
             }
-            Phase::Clearing { kill_at, signal } => {
-                let kill_at = kill_at.min(budget.stop_by());
-                self.phase = Phase::Clearing { kill_at, signal };
+            Phase::Clearing {
+                kill_at,
+                signal,
+                after_since,
+            } => {
+                let limit = match after_since {
+                    Some(since) => budget.after_by(since),
+                    None => budget.stop_by(),
+                };
+                self.phase = Phase::Clearing {
+                    kill_at: kill_at.min(limit),
+                    signal,
+                    after_since,
+                };
             }
             Phase::Draining { until } => {
                 let until = until.min(self.drained_by(step.moment()));
@@ -318,12 +334,17 @@ impl Lifecycle {
                     self.phase = Phase::Stopping { kill_at };
                 }
             }
-            Phase::Clearing { kill_at, .. } => {
+            Phase::Clearing {
+                kill_at,
+                after_since,
+                ..
+            } => {
                 if kill_at <= now {
                     step.note(Note::KillingNow);
                     self.phase = Phase::Clearing {
                         kill_at: now.plus(KILL_AGAIN),
                         signal: StopSignal::Kill,
+                        after_since,
                     };
                     step.perform(Effect::Sweep(Some(StopSignal::Kill)));
                 }
@@ -443,7 +464,19 @@ impl Lifecycle {
             true => (StopSignal::Kill, now.plus(KILL_AGAIN)),
             false => (StopSignal::Terminate, kill_at),
         };
-        self.phase = Phase::Clearing { kill_at, signal };
+        let after_since = match self.phase {
+            Phase::After { since, .. } if self.failed_guard.is_none() => Some(since),
+            Phase::Sequence { .. }
+            | Phase::After { .. }
+            | Phase::Stopping { .. }
+            | Phase::Clearing { .. }
+            | Phase::Draining { .. } => None,
+        };
+        self.phase = Phase::Clearing {
+            kill_at,
+            signal,
+            after_since,
+        };
         self.give_up_delayed(step);
         self.ledger.ask_to_stop(|_| true);
         step.perform(Effect::Sweep(Some(signal)));
