@@ -1,0 +1,111 @@
+//! Who is next.
+
+use std::time::Duration;
+
+use cook_scheduler::core::face::TaskState;
+use cook_scheduler::core::job::{Constraint, Priority, Retries};
+use cook_scheduler::core::words::{JobId, LabelText};
+
+use crate::desk::Desk;
+use crate::jobs::{demand, job_id, spec};
+
+fn started(desk: &mut Desk, cpus: f64) -> Vec<JobId> {
+    desk.offer(cpus).iter().map(|task| task.job.id).collect()
+}
+
+#[test]
+fn higher_priority_goes_first_then_who_came_first() {
+    let mut desk = Desk::new();
+    for (number, priority) in [(1, 50), (2, 50), (3, 60), (4, 10)] {
+        let mut job = spec();
+        job.priority = Priority::new(priority).unwrap();
+        desk.submit("alice", job_id(number), job);
+        // Each day the clock is set back by two.
+        desk.now.wall.0 -= 2 * 24 * 60 * 60 * 1000;
+    }
+    assert_eq!(started(&mut desk, 4.0), [3, 1, 2, 4].map(job_id));
+}
+
+#[test]
+fn users_take_turns() {
+    let mut desk = Desk::new();
+    for number in 0..4 {
+        desk.submit("alice", job_id(number), spec());
+    }
+    desk.submit("bob", job_id(10), spec());
+    desk.submit("carol", job_id(20), spec());
+    let mut order = Vec::new();
+    for _ in 0..6 {
+        order.extend(started(&mut desk, 1.0));
+    }
+    assert_eq!(order, [0, 10, 20, 1, 2, 3].map(job_id));
+}
+
+#[test]
+fn what_fits_passes_what_does_not_until_that_has_waited_long() {
+    let mut desk = Desk::new();
+    let mut big = spec();
+    big.demand = demand(4.0);
+    desk.submit("alice", job_id(1), big);
+    desk.submit("alice", job_id(2), spec());
+    desk.submit("alice", job_id(3), spec());
+    assert_eq!(started(&mut desk, 2.0), [2, 3].map(job_id));
+    desk.submit("alice", job_id(4), spec());
+    desk.pass(Duration::from_secs(700));
+    let mut offer = desk.an_offer(demand(2.0));
+    offer.capacity = Some(demand(4.0));
+    assert!(desk.take(offer).is_empty(), "the room is for the big one");
+    let mut offer = desk.an_offer(demand(2.0));
+    offer.capacity = Some(demand(2.0));
+    assert_eq!(desk.take(offer).len(), 1, "it would never fit there");
+    assert_eq!(started(&mut desk, 4.0), [1].map(job_id));
+}
+
+#[test]
+fn cpus_memory_and_ports_are_counted() {
+    let mut desk = Desk::new();
+    for number in 0..5 {
+        let mut job = spec();
+        job.demand.ports = 4;
+        desk.submit("alice", job_id(number), job);
+    }
+    let tasks = desk.offer(4.0);
+    assert_eq!(tasks.len(), 2, "there are ten ports");
+    assert_eq!(*tasks[0].ports, [31_000, 31_001, 31_002, 31_003]);
+    assert_eq!(tasks[1].ports[0], 31_004);
+    let mut offer = desk.an_offer(demand(4.0));
+    offer.room.mem = demand(1.0).mem;
+    assert_eq!(desk.take(offer).len(), 1, "there is memory for one");
+}
+
+#[test]
+fn constraints_name_the_host_or_attributes() {
+    let mut desk = Desk::new();
+    let text = |text: &str| LabelText::new(text).unwrap();
+    for (number, attribute, value) in [
+        (1, "HOSTNAME", "host.example"),
+        (2, "rack", "r1"),
+        (3, "rack", "r2"),
+        (4, "none", "x"),
+    ] {
+        let mut job = spec();
+        job.constraints = vec![Constraint {
+            attribute: text(attribute),
+            value: text(value),
+        }];
+        desk.submit("alice", job_id(number), job);
+    }
+    assert_eq!(started(&mut desk, 8.0), [1, 2].map(job_id));
+}
+
+#[test]
+fn a_job_that_is_tried_again_keeps_its_place() {
+    let mut desk = Desk::new();
+    let mut job = spec();
+    job.max_retries = Retries::new(2).unwrap();
+    desk.submit("alice", job_id(1), job);
+    desk.submit("alice", job_id(2), spec());
+    let first = desk.start();
+    desk.update(first, TaskState::Failed);
+    assert_eq!(started(&mut desk, 1.0), [job_id(1)]);
+}
