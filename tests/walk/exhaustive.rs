@@ -155,3 +155,23 @@ fn launches_and_kills_may_come_in_any_order_and_number() {
     };
     walk_all(&plans(0), mischief);
 }
+
+#[test]
+fn every_plan_of_one_hook_keeps_its_promises_while_its_checks_look() {
+    let mischief = Mischief {
+        findings: 1,
+        ..QUIET
+    };
+    walk_all(&plans(1), mischief);
+}
+
+#[test]
+fn checks_find_what_they_like_while_the_task_is_killed_and_the_agent_goes_away() {
+    let mischief = Mischief {
+        findings: 1,
+        kills: 1,
+        losses: 1,
+        ..QUIET
+    };
+    walk_all(&plans(0), mischief);
+}

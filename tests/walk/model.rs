@@ -7,13 +7,17 @@ mod promises;
 mod steps;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
-use cook_executor::core::effect::{Effect, ExitStatus, Line, Note};
+use cook_executor::core::checks::{
+    Address, Check, CheckPlan, Family, Finding, HealthCheck, Interval, Kind, Probe, ProbeId, Times,
+};
+use cook_executor::core::effect::{Audience, Effect, ExitStatus, Line, Note};
 use cook_executor::core::environment::{Environment, Name, Value};
 use cook_executor::core::event::{Event, Identity, LaunchedTask, TaskEvent, Work};
 use cook_executor::core::executor::{Answered, Executor, Settings};
-use cook_executor::core::outbox::{CallAnswer, Item, Message, Serial, TaskState, Update};
+use cook_executor::core::outbox::{CallAnswer, Item, Message, Reason, Serial, TaskState, Update};
 use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
 use cook_executor::core::progress::{ProgressFile, Reading};
 use cook_executor::core::request::{ApiRequest, Patch, Reply};
@@ -41,6 +45,8 @@ pub struct Mischief {
     pub launches: u8,
     /// The executor does not run for an hour.
     pub naps: u8,
+    /// Findings of a task's checks; a task that may have none has no checks.
+    pub findings: u8,
 }
 
 /// No mischief at all.
@@ -55,6 +61,7 @@ pub const QUIET: Mischief = Mischief {
     echoes: 0,
     launches: 0,
     naps: 0,
+    findings: 0,
 };
 
 /// A process of the model.
@@ -100,6 +107,14 @@ pub struct Model {
     /// Since when.
     drained_since: Option<Moment>,
     asked_to_stop: bool,
+    /// The task has a check and a health check.
+    has_checks: bool,
+    /// What looks for them.
+    looking: Vec<ProbeId>,
+    /// How often in a row the health check may have failed.
+    failures: u32,
+    /// An update has said something about health.
+    health_is_known: bool,
     /// It was asked to stop before its after commands began.
     cut_short: bool,
     /// Nobody waits for the result any more, or not for long: SHUTDOWN, or no agent.
@@ -131,9 +146,14 @@ pub enum Step {
     /// The task has written its progress into a file, and it was read.
     Tracked,
     TrackingEnds,
+    /// A look finds what is healthy, or not.
+    Finds(ProbeId, bool),
     TimePasses,
     AnHourPasses,
 }
+
+/// How many failures of the health check in a row end the task.
+const MAX_FAILURES: u32 = 3;
 
 const TASK: &str = "task";
 const OTHER: &str = "other";
@@ -229,6 +249,10 @@ impl Model {
             is_draining: false,
             drained_since: None,
             asked_to_stop: false,
+            has_checks: mischief.findings > 0,
+            looking: Vec::new(),
+            failures: 0,
+            health_is_known: false,
             cut_short: false,
             may_give_up: false,
             exit: None,
@@ -273,17 +297,17 @@ impl Model {
             }
             Step::Launch => {
                 self.launched = true;
-                self.tell(launch(TASK, plan), plan);
+                self.tell(launch(TASK, plan, self.has_checks), plan);
             }
             Step::LaunchAgain => {
                 self.mischief.launches -= 1;
-                self.tell(launch(TASK, plan), plan);
+                self.tell(launch(TASK, plan, self.has_checks), plan);
             }
             Step::LaunchAnother => {
                 self.mischief.launches -= 1;
                 // A framework uses an id once.
                 let other = format!("{OTHER}-{}", self.mischief.launches);
-                self.tell(launch(&other, plan), plan);
+                self.tell(launch(&other, plan, false), plan);
             }
             Step::CallArrives(answer) => {
                 if *answer != CallAnswer::Accepted {
@@ -370,6 +394,22 @@ impl Model {
             Step::TrackingEnds => {
                 self.is_draining = false;
                 self.tell(Event::Task(TaskEvent::TrackingEnded), plan);
+            }
+            Step::Finds(id, is_healthy) => {
+                self.mischief.findings -= 1;
+                self.looking.retain(|other| other != id);
+                let finding = match is_healthy {
+                    true => Finding::Connected,
+                    false => Finding::Failed("refused".into()),
+                };
+                if id.kind == Kind::Health {
+                    self.failures = if *is_healthy { 0 } else { self.failures + 1 };
+                }
+                self.tell(Event::Task(TaskEvent::Probed(*id, finding)), plan);
+                assert!(
+                    self.failures < MAX_FAILURES || self.asked_to_stop,
+                    "it is not killed"
+                );
             }
             Step::TimePasses => {
                 match (self.subscribing, &self.call) {
@@ -467,8 +507,14 @@ impl Model {
                 self.up = None;
                 self.call = None;
                 // What a subscription carries, the agent has.
-                let own = updates.iter().filter(|update| update.task.0 == TASK);
-                assert!(own.count() <= 4, "{updates:?}");
+                // Of what checks found, it may have any number that are not acknowledged, and two of each
+                // kind that it has not: an older one that it may get yet, and the newest.
+                let own = updates.iter().filter(|update| {
+                    let is_checks = matches!(update.reason, Some(Reason::Checked(_)));
+                    update.task.0 == TASK && !(is_checks && self.has_seen(update))
+                });
+                let most = if self.has_checks { 8 } else { 4 };
+                assert!(own.count() <= most, "{updates:?}");
                 for update in updates {
                     self.check_sent(&update);
                     self.receive(update);
@@ -513,6 +559,9 @@ impl Model {
                     StopSignal::Kill => commands.into_iter().next().map(|id| self.killed(id)),
                 }
             }
+            Effect::Sweep(_) if !self.looking.is_empty() => {
+                panic!("a check's processes are counted as the task's")
+            }
             Effect::Sweep(Some(StopSignal::Kill)) => {
                 self.alive.retain(|process| *process != Process::Leftover);
                 match self.alive.first().copied() {
@@ -523,7 +572,7 @@ impl Model {
             Effect::Sweep(_) => Some(TaskEvent::Swept {
                 alive: self.alive.len(),
             }),
-            Effect::Say(Line::Completed(task, _)) => {
+            Effect::Say(Line::Completed(task, _), _) => {
                 assert_eq!(task.0, TASK, "of the task that was started");
                 assert_eq!(self.alive, [], "a process lives at the terminal update");
                 assert_eq!(self.reported_at, None, "two terminal updates");
@@ -552,10 +601,28 @@ impl Model {
                 self.ask_to_stop(plan);
                 None
             }
+            Effect::Probe(id, _) => {
+                self.check_look(id, plan);
+                self.looking.push(id);
+                None
+            }
+            Effect::AbandonProbe(id) => {
+                let before = self.looking.len();
+                self.looking.retain(|other| *other != id);
+                assert_eq!(self.looking.len() + 1, before, "{id:?} does not look");
+                // It has taken too long, unless it is the task that ends.
+                self.failures += u32::from(id.kind == Kind::Health);
+                None
+            }
+            Effect::Say(Line::Killing(..), _) if !self.asked_to_stop => {
+                assert!(self.failures >= MAX_FAILURES, "nobody wants it to end");
+                self.ask_to_stop(plan);
+                None
+            }
             Effect::ReapOrphans
             | Effect::Publish(_)
             | Effect::Track(_)
-            | Effect::Say(_)
+            | Effect::Say(..)
             | Effect::Note(_) => None,
         }
     }
@@ -572,7 +639,31 @@ impl Model {
     }
 }
 
-fn launch(task: &str, plan: &Plan) -> Event {
+/// A check and a health check of the same service.
+fn checks() -> CheckPlan {
+    let check = Check {
+        probe: Probe::Tcp(Address {
+            family: Family::V4,
+            port: NonZeroU16::MIN,
+        }),
+        times: Times {
+            delay: Span::ZERO,
+            interval: Interval::at_least_min(Span::saturating(Duration::from_secs(10))),
+            timeout: Some(Span::saturating(Duration::from_secs(20))),
+        },
+    };
+    CheckPlan {
+        check: Some(check.clone()),
+        health: Some(HealthCheck {
+            check,
+            statuses: Vec::new(),
+            grace: Span::ZERO,
+            failures: MAX_FAILURES,
+        }),
+    }
+}
+
+fn launch(task: &str, plan: &Plan, has_checks: bool) -> Event {
     Event::Launch(vec![LaunchedTask {
         identity: Identity {
             task: TaskId(task.into()),
@@ -585,7 +676,12 @@ fn launch(task: &str, plan: &Plan) -> Event {
             executor_environment: Vec::new(),
             kill_grace: None,
             maximum_run_time: None,
+            checks: match has_checks {
+                true => checks(),
+                false => CheckPlan::default(),
+            },
         }),
+        audience: Audience::Everybody,
     }])
 }
 

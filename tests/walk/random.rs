@@ -92,6 +92,8 @@ impl Start {
             echoes: some(10),
             launches: some(3),
             naps: some(8).saturating_sub(6),
+            // Half of the tasks have no checks.
+            findings: some(60).saturating_sub(30),
         };
         let checkpoint = !random.chance(5);
         Self {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::core::checks::{Probe, ProbeId};
 use crate::core::environment::Environment;
 use crate::core::event::Identity;
 use crate::core::outbox::{Item, Serial, TaskState, Update};
@@ -51,8 +52,13 @@ pub enum Effect {
     /// Read the task's files to their end;
     /// [`TaskEvent::TrackingEnded`](crate::core::event::TaskEvent) follows.
     FinishTracking,
-    /// Write a line to stdout and to the log.
-    Say(Line),
+    /// Look at the task for one of its checks; [`TaskEvent::Probed`](crate::core::event::TaskEvent) follows,
+    /// unless it is abandoned.
+    Probe(ProbeId, Box<Probe>),
+    /// Give up a look: whatever it started ends.
+    AbandonProbe(ProbeId),
+    /// Write a line for those who read it.
+    Say(Line, Audience),
     /// Write a line to the log.
     Note(Note),
     /// Leave.
@@ -83,9 +89,20 @@ pub enum ExitStatus {
     Test(u8),
 }
 
+/// Who reads a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Those who read the task's stdout, and those who read the log.
+    Everybody,
+    /// Those who read the log: the task's stdout is the task's own.
+    Log,
+}
+
 /// What people and scripts look for in a task's stdout; the stock executor and Cook's print the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Line {
+    /// Who speaks.
+    Version,
     /// The task was received.
     Starting(TaskId),
     /// The command runs.
@@ -115,6 +132,8 @@ pub enum Note {
     Stopping(Duration),
     /// The task is being stopped, and there is no time left for these after commands.
     NotRun(Vec<String>),
+    /// What a check found that does not count.
+    CheckIgnored(String),
     /// SIGTERM has had its time.
     KillingNow,
     /// There is no agent any more that would wait for the task.
@@ -141,7 +160,9 @@ impl Effect {
             Self::Publish(_) => "publish",
             Self::Track(_) => "track",
             Self::FinishTracking => "finish tracking",
-            Self::Say(_) => "say",
+            Self::Probe(..) => "probe",
+            Self::AbandonProbe(_) => "abandon probe",
+            Self::Say(..) => "say",
             Self::Note(_) => "note",
             Self::Exit(_) => "exit",
         }
@@ -155,7 +176,7 @@ impl Line {
     pub fn explains_the_end(&self) -> bool {
         match self {
             Self::Ended(..) | Self::Completed(..) => true,
-            Self::Starting(_) | Self::Forked(_) | Self::Killing(..) => false,
+            Self::Version | Self::Starting(_) | Self::Forked(_) | Self::Killing(..) => false,
         }
     }
 }
@@ -163,6 +184,9 @@ impl Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Version => {
+                f.write_str(concat!("Cook Executor version ", env!("CARGO_PKG_VERSION")))
+            }
             Self::Starting(TaskId(task)) => write!(f, "Starting task {task}"),
             Self::Forked(Pid(pid)) => write!(f, "Forked command at {pid}"),
             Self::Killing(TaskId(task), grace) => {
@@ -199,6 +223,7 @@ impl Note {
             | Self::GivingUp => true,
             Self::AcknowledgedUnknown
             | Self::HookEnded(..)
+            | Self::CheckIgnored(_)
             | Self::HookTimedOut(_)
             | Self::AskingAgain => false,
         }
@@ -219,6 +244,7 @@ impl fmt::Display for Note {
                 f.write_str("acknowledged an update that is not waited for")
             }
             Self::HookEnded(hook, outcome) => write!(f, "{hook} {outcome}"),
+            Self::CheckIgnored(what) => f.write_str(what),
             Self::HookTimedOut(hook) => write!(f, "{hook} has timed out"),
             Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),
             Self::NotRun(hooks) => {

@@ -148,6 +148,12 @@ impl Environment {
         );
     }
 
+    /// What [`Self::apply`] needs to set all of these in another environment.
+    pub fn into_changes(self) -> impl Iterator<Item = (Name, Option<Value>)> {
+        let variables = self.variables.into_iter();
+        variables.map(|(name, value)| (name, Some(value)))
+    }
+
     /// Removes one variable, if it is there.
     pub fn unset(&mut self, name: &Name) {
         if let Ok(at) = self.position(name.as_os_str()) {

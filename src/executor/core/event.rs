@@ -1,5 +1,7 @@
 //! Everything that can happen to the executor.
 
+use crate::core::checks::{CheckPlan, Finding, ProbeId};
+use crate::core::effect::Audience;
 use crate::core::environment::{Name, Value};
 use crate::core::outbox::{CallAnswer, Serial};
 use crate::core::plan::{CommandId, Plan, Refusal};
@@ -57,6 +59,8 @@ pub enum TaskEvent {
     Tracked(Reading),
     /// The task's files were read to their end.
     TrackingEnded,
+    /// A look of the task's checks found something.
+    Probed(ProbeId, Finding),
 }
 
 /// A task as the agent launched it.
@@ -66,6 +70,8 @@ pub struct LaunchedTask {
     pub identity: Identity,
     /// What is to be done, or why it cannot be.
     pub work: Result<Work, Refusal>,
+    /// Who reads our lines about it.
+    pub audience: Audience,
 }
 
 /// What a task is known by; the agent asks for all of it after a restart.
@@ -92,6 +98,8 @@ pub struct Work {
     pub kill_grace: Option<Span>,
     /// `TaskInfo.max_completion_time`.
     pub maximum_run_time: Option<Span>,
+    /// `TaskInfo.check` and `TaskInfo.health_check`.
+    pub checks: CheckPlan,
 }
 
 // === impl Event ===
@@ -125,6 +133,7 @@ impl TaskEvent {
             Self::Swept { .. } => "swept",
             Self::Tracked(_) => "tracked",
             Self::TrackingEnded => "tracking ended",
+            Self::Probed(..) => "probed",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! no I/O, no clock, no randomness, no async code and no logging; the world around carries events in
 //! and effects out, and decides nothing.
 
+pub mod checks;
 pub mod effect;
 pub mod environment;
 pub mod event;

@@ -4,6 +4,7 @@
 //! when the agent has acknowledged it: the 202 that answers a call means "received", not "stored"
 //! (`src/slave/http.cpp`). Framework messages have no acknowledgement in Mesos: theirs is the 202.
 
+use crate::core::checks::{Checked, Kind};
 use crate::core::progress::ProgressReport;
 use crate::core::request::{Results, View};
 use crate::words::units::{AgentId, TaskId, Uuid, WallTime};
@@ -34,6 +35,8 @@ pub enum Reason {
     TaskInvalid,
     /// `TaskInfo.max_completion_time` was over.
     MaxCompletionTimeReached,
+    /// A check of this kind has found something new.
+    Checked(Kind),
 }
 
 /// A status update. Nothing in it ever changes once it is recorded.
@@ -53,6 +56,8 @@ pub struct Update {
     pub message: Option<String>,
     /// What it says about the task's commands.
     pub data: UpdateData,
+    /// What it says about the task's checks.
+    pub checked: Checked,
     /// When it was recorded.
     pub at: WallTime,
 }
@@ -118,6 +123,8 @@ struct Entry {
     item: Item,
     /// Handed to the agent in the current subscription.
     sent: bool,
+    /// The agent may have it, or may get it yet: by a call, or with a subscription that it accepted.
+    may_be_there: bool,
 }
 
 // === impl TaskState ===
@@ -145,23 +152,47 @@ impl TaskState {
     }
 }
 
+// === impl Item ===
+
+impl Item {
+    /// Whether nobody needs `older` any more.
+    fn replaces(&self, older: &Self) -> bool {
+        match (self, older) {
+            (Self::Message(_, Message::Progress(_)), Self::Message(_, Message::Progress(_))) => {
+                true
+            }
+            // Each says all that is known of both checks.
+            (Self::Update(new), Self::Update(old)) => {
+                matches!(new.reason, Some(Reason::Checked(_)))
+                    && new.reason == old.reason
+                    && new.task == old.task
+            }
+            (Self::Update(_) | Self::Message(..), Self::Update(_) | Self::Message(..)) => false,
+        }
+    }
+}
+
 // === impl Outbox ===
 
 impl Outbox {
-    /// Adds an item at the end. A progress that was never sent gives way to a newer one: only the
-    /// newest is worth a call.
+    /// Adds an item at the end. A progress that was never sent gives way to a newer one, and so does what a
+    /// check found: only the newest is worth a call. What the agent may get yet stays, since it has to come
+    /// before all that is newer.
     pub fn put(&mut self, item: Item) {
-        let is_progress = |item: &Item| matches!(item, Item::Message(_, Message::Progress(_)));
-        if is_progress(&item) {
-            self.entries
-                .retain(|entry| entry.sent || !is_progress(&entry.item));
-        }
+        self.entries.retain(|entry| {
+            let is_replaced = match entry.item {
+                Item::Message(..) => !entry.sent,
+                Item::Update(_) => !entry.may_be_there,
+            };
+            !(is_replaced && item.replaces(&entry.item))
+        });
         let serial = Serial(self.next_serial);
         self.next_serial = self.next_serial.wrapping_add(1);
         self.entries.push(Entry {
             serial,
             item,
             sent: false,
+            may_be_there: false,
         });
     }
 
@@ -178,6 +209,7 @@ impl Outbox {
     pub fn sending(&mut self, serial: Serial) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.serial == serial) {
             entry.sent = true;
+            entry.may_be_there = true;
         }
     }
 
@@ -196,6 +228,13 @@ impl Outbox {
             // A refused update would be refused again. It stays, so that nobody takes it for
             // delivered, and a new subscription carries it.
             CallAnswer::Accepted | CallAnswer::Refused => {}
+        }
+    }
+
+    /// The agent has accepted the subscription with all that it carried.
+    pub fn subscribed(&mut self) {
+        for entry in &mut self.entries {
+            entry.may_be_there |= entry.sent;
         }
     }
 
@@ -271,15 +310,24 @@ mod tests {
         }
 
         fn update(&mut self, state: TaskState) -> Uuid {
+            self.put(state, None)
+        }
+
+        fn update_for(&mut self, reason: Option<Reason>) -> Uuid {
+            self.put(TaskState::Running, reason)
+        }
+
+        fn put(&mut self, state: TaskState, reason: Option<Reason>) -> Uuid {
             let uuid = self.uuids.issue();
             self.outbox.put(Item::Update(Update {
                 uuid,
                 task: TaskId("t".into()),
                 agent: AgentId("a".into()),
                 state,
-                reason: None,
+                reason,
                 message: None,
                 data: UpdateData::None,
+                checked: Checked::default(),
                 at: WallTime(0),
             }));
             uuid
@@ -357,6 +405,34 @@ mod tests {
         assert!(matches!(item, Item::Message(_, Message::Progress(p)) if p.sequence == 2));
         fixture.outbox.answered(serial, CallAnswer::Accepted);
         assert_eq!(fixture.outbox.next(true), None);
+    }
+
+    #[test]
+    fn what_a_check_found_gives_way_to_what_it_found_later_unless_the_agent_may_get_it_yet() {
+        let mut fixture = Fixture::new();
+        let [health, check] = [Kind::Health, Kind::Check].map(|kind| Some(Reason::Checked(kind)));
+        fixture.update(TaskState::Running);
+        let left = |fixture: &mut Fixture| {
+            let updates = fixture.outbox.updates().map(|update| update.uuid);
+            updates.skip(1).collect::<Vec<_>>()
+        };
+        // While the agent is away, subscriptions that carry it come to nothing.
+        fixture.update_for(health);
+        fixture.outbox.subscribing();
+        let first = fixture.update_for(check);
+        let second = fixture.update_for(health);
+        assert_eq!(left(&mut fixture), [first, second]);
+        fixture.outbox.subscribing();
+        fixture.outbox.subscribed();
+        let third = fixture.update_for(health);
+        assert_eq!(left(&mut fixture), [first, second, third]);
+        // The call with it may arrive although it was given up.
+        let (serial, _) = fixture.send().expect("the third");
+        fixture.outbox.answered(serial, CallAnswer::TryAgain);
+        let fourth = fixture.update_for(health);
+        assert_eq!(left(&mut fixture), [first, second, third, fourth]);
+        let fifth = fixture.update_for(health);
+        assert_eq!(left(&mut fixture), [first, second, third, fifth]);
     }
 
     #[test]

@@ -233,6 +233,7 @@ impl Session {
             since: now,
             call: call.map_or(ready, CallState::InFlight),
         };
+        self.outbox.subscribed();
         true
     }
 

@@ -1,10 +1,11 @@
 //! One step of the core: when it happens, what it tells the agent, and what it has led to so far. Everything
 //! that decides something is handed the step and fills it.
 
-use crate::core::effect::{Effect, Line, Note};
+use crate::core::checks::{Checked, Kind};
+use crate::core::effect::{Audience, Effect, Line, Note};
 use crate::core::event::Identity;
 use crate::core::lifecycle::Verdict;
-use crate::core::outbox::{Item, Message, TaskState, Update, UpdateData};
+use crate::core::outbox::{Item, Message, Reason, TaskState, Update, UpdateData};
 use crate::core::request::Results;
 use crate::core::session::Session;
 use crate::words::units::{Moment, Now, TaskId, UuidSource};
@@ -48,8 +49,8 @@ impl<'a> Step<'a> {
         self.effects.push(effect);
     }
 
-    pub(in crate::core) fn say(&mut self, line: Line) {
-        self.perform(Effect::Say(line));
+    pub(in crate::core) fn say(&mut self, line: Line, audience: Audience) {
+        self.perform(Effect::Say(line, audience));
     }
 
     pub(in crate::core) fn note(&mut self, note: Note) {
@@ -63,17 +64,54 @@ impl<'a> Step<'a> {
             .put(Item::Message(task.clone(), message));
     }
 
-    /// The task has a new state, about which there is nothing more to say.
-    pub(in crate::core) fn record(&mut self, identity: &Identity, state: TaskState) {
-        let update = self.update(identity, state);
+    /// The task was received.
+    pub(in crate::core) fn record_starting(&mut self, identity: &Identity, checked: Checked) {
+        let update = self.update(identity, TaskState::Starting, checked);
         self.put(update);
     }
 
     /// The command runs.
-    pub(in crate::core) fn record_running(&mut self, identity: &Identity, results: Results) {
+    pub(in crate::core) fn record_running(
+        &mut self,
+        identity: &Identity,
+        results: Results,
+        checked: Checked,
+    ) {
         let update = Update {
             data: UpdateData::Running(Box::new(results)),
-            ..self.update(identity, TaskState::Running)
+            ..self.update(identity, TaskState::Running, checked)
+        };
+        self.put(update);
+    }
+
+    /// A check of the running task has found something new, and what it is says the message.
+    pub(in crate::core) fn record_check(
+        &mut self,
+        identity: &Identity,
+        kind: Kind,
+        message: String,
+        results: Results,
+        checked: Checked,
+    ) {
+        let update = Update {
+            reason: Some(Reason::Checked(kind)),
+            message: Some(message),
+            data: UpdateData::Running(Box::new(results)),
+            ..self.update(identity, TaskState::Running, checked)
+        };
+        self.put(update);
+    }
+
+    /// The task is being killed; the message says why, if it was not somebody from outside.
+    pub(in crate::core) fn record_killing(
+        &mut self,
+        identity: &Identity,
+        message: Option<String>,
+        checked: Checked,
+    ) {
+        let update = Update {
+            message,
+            ..self.update(identity, TaskState::Killing, checked)
         };
         self.put(update);
     }
@@ -84,17 +122,18 @@ impl<'a> Step<'a> {
         identity: &Identity,
         verdict: Verdict,
         data: UpdateData,
+        checked: Checked,
     ) {
         let update = Update {
             reason: verdict.reason,
             message: Some(verdict.message),
             data,
-            ..self.update(identity, verdict.state)
+            ..self.update(identity, verdict.state, checked)
         };
         self.put(update);
     }
 
-    fn update(&mut self, identity: &Identity, state: TaskState) -> Update {
+    fn update(&mut self, identity: &Identity, state: TaskState, checked: Checked) -> Update {
         Update {
             uuid: self.uuids.issue(),
             task: identity.task.clone(),
@@ -103,6 +142,7 @@ impl<'a> Step<'a> {
             reason: None,
             message: None,
             data: UpdateData::None,
+            checked,
             at: self.now.wall,
         }
     }

@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 use crate::codec::api::request::TASK_PATH;
 use crate::codec::mesos::call::Caller;
 use crate::codec::mesos::event::{Meaning, Severity, Translator};
-use crate::core::effect::{Effect, ExitStatus, Line};
+use crate::core::effect::{Audience, Effect, ExitStatus, Line};
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, TaskEvent};
 use crate::core::executor::{Answered, Executor};
@@ -30,10 +30,11 @@ use crate::words::units::StopSignal;
 use crate::words::units::{Moment, Now, TaskId, WallTime};
 use crate::world::agent::Agent;
 use crate::world::api::{self, Api};
+use crate::world::checks::Prober;
 use crate::world::inbox::{self, Incoming};
 use crate::world::log::ENDING;
 use crate::world::memory;
-use crate::world::process::{Processes, descendants, signals};
+use crate::world::process::{Processes, descendants, signals, spawn};
 use crate::world::stdio;
 use crate::world::tracking::Tracker;
 use cook_http::alarm::Alarm;
@@ -50,6 +51,7 @@ struct Runtime {
     translator: Translator,
     agent: Agent,
     processes: Processes,
+    prober: Prober,
     tracker: Tracker,
     executor: Rc<LocalExecutor<'static>>,
     /// How often the log is told about our memory, until it is.
@@ -61,11 +63,6 @@ struct Runtime {
 
 /// Runs one executor to its end. The log must have been opened.
 pub fn run(config: Config, signals: signals::Caught, started: Instant) -> ExitStatus {
-    stdio::print(concat!(
-        "Cook Executor version ",
-        env!("CARGO_PKG_VERSION"),
-        "\n"
-    ));
     let executor = Rc::new(LocalExecutor::new());
     // Before the first spawn: otherwise async-process starts a thread for it.
     executor.spawn(async_process::driver()).detach();
@@ -126,10 +123,11 @@ async fn start(
         core: Executor::new(settings),
         started,
         caller: config.caller,
-        translator: Translator::new(config.hooks, config.arguments, endpoint),
+        translator: Translator::new(config.hooks, config.arguments, endpoint, find_curl),
         agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
         tracker: Tracker::new(config.tracking, Rc::clone(&executor), inbox.clone()),
-        processes: Processes::new(Rc::clone(&executor), inbox),
+        prober: Prober::new(Rc::clone(&executor), inbox.clone()),
+        processes: Processes::new(config.sandbox, Rc::clone(&executor), inbox),
         executor,
         memory_interval: Some(config.memory_interval),
         signals,
@@ -351,8 +349,16 @@ impl Runtime {
                 None
             }
             Effect::FinishTracking => self.tracker.finish(),
-            Effect::Say(line) => {
-                say(&line);
+            Effect::Probe(id, probe) => {
+                let event = self.prober.start(id, &probe, &self.processes);
+                event.map(Event::Task)
+            }
+            Effect::AbandonProbe(id) => {
+                self.prober.abandon(id, &self.processes);
+                None
+            }
+            Effect::Say(line, audience) => {
+                say(&line, audience);
                 None
             }
             Effect::Note(note) => {
@@ -368,12 +374,23 @@ impl Runtime {
     }
 }
 
-/// Writes a line to stdout and to the log. It begins on a line of its own, whatever the task has
-/// written before.
-fn say(line: &Line) {
+/// Where a program is that can ask HTTPS servers.
+fn find_curl() -> Option<Vec<u8>> {
+    let path = spawn::find("curl")?;
+    Some(path.into_os_string().into_vec())
+}
+
+/// Writes a line to the log, and to stdout if that is who reads it. There it begins on a line of its own,
+/// whatever the task has written before.
+fn say(line: &Line, audience: Audience) {
     match line.explains_the_end() {
         true => info!(target: ENDING, "{line}"),
         false => info!("{line}"),
     }
-    stdio::print(&format!("\n{line}\n"));
+    match (audience, line) {
+        (Audience::Log, _) => {}
+        // It is the first.
+        (Audience::Everybody, Line::Version) => stdio::print(&format!("{line}\n")),
+        (Audience::Everybody, _) => stdio::print(&format!("\n{line}\n")),
+    }
 }

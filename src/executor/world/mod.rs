@@ -3,6 +3,7 @@
 pub mod address;
 pub mod agent;
 pub mod api;
+pub mod checks;
 pub mod client;
 pub mod inbox;
 pub mod log;

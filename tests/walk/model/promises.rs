@@ -1,5 +1,6 @@
 //! What must hold in every state, and at every thing that the core does.
 
+use cook_executor::core::checks::{Checked, ProbeId};
 use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::outbox::{TaskState, Update, UpdateData};
 use cook_executor::core::plan::{CommandId, Part, Plan};
@@ -36,6 +37,7 @@ impl Model {
         if !self.seen.iter().any(|(uuid, _)| *uuid == update.uuid) {
             self.seen.push((update.uuid, update.state));
             self.check_order();
+            self.check_told(&update);
             if update.state.is_terminal() {
                 assert!(self.is_reported(), "told before it was recorded");
                 self.check_verdict(&update);
@@ -72,11 +74,38 @@ impl Model {
             TaskState::Finished | TaskState::Failed | TaskState::Killed | TaskState::Error => 3,
         };
         let ranks: Vec<_> = self.seen.iter().map(|(_, state)| rank(*state)).collect();
+        let running = rank(TaskState::Running);
+        let is_in_order =
+            |pair: &[i32]| pair[0] < pair[1] || self.has_checks && pair == [running; 2];
         assert!(
-            ranks.windows(2).all(|pair| pair[0] < pair[1]),
+            ranks.windows(2).all(is_in_order),
             "updates out of order: {:?}",
             self.seen
         );
+    }
+
+    /// Each update says all that is known of the checks, since it replaces the one before in the master.
+    fn check_told(&mut self, update: &Update) {
+        let Checked { healthy, status } = update.checked;
+        assert_eq!(status.is_some(), self.has_checks, "the check's status");
+        assert!(
+            healthy.is_some() || !self.health_is_known,
+            "health is erased"
+        );
+        self.health_is_known |= healthy.is_some();
+    }
+
+    pub(super) fn has_seen(&self, update: &Update) -> bool {
+        self.seen.iter().any(|(uuid, _)| *uuid == update.uuid)
+    }
+
+    /// Looks are for a command that runs, and one of each check at a time.
+    pub(super) fn check_look(&self, id: ProbeId, plan: &Plan) {
+        let main = Process::Command(plan.main());
+        assert!(self.alive.contains(&main), "a look without the command");
+        assert!(!self.asked_to_stop, "a look at what is to end");
+        let is_beside = self.looking.iter().any(|other| other.kind == id.kind);
+        assert!(!is_beside, "two looks at once");
     }
 
     pub(super) fn is_reported(&self) -> bool {

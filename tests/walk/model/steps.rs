@@ -40,6 +40,11 @@ impl Model {
         if self.mischief.patches > 0 && self.launched {
             steps.extend([Step::Patch, Step::Tracked]);
         }
+        if self.mischief.findings > 0 {
+            for id in &self.looking {
+                steps.extend([Step::Finds(*id, true), Step::Finds(*id, false)]);
+            }
+        }
         if self.is_draining {
             steps.push(Step::TrackingEnds);
         }

@@ -4,10 +4,12 @@ use prost::Message as _;
 
 use crate::codec::mesos::cook;
 use crate::codec::results;
+use crate::core::checks::{CheckStatus, Kind};
 use crate::core::event::Identity;
 use crate::core::outbox::{Item, Reason, TaskState, Update};
 use cook_mesos::messages::{
-    self, Call, CallMessage, CallType, Id, SOURCE_EXECUTOR, Subscribe, TaskInfo, TaskStatus,
+    self, Call, CallMessage, CallType, CheckStatusInfo, CheckType, CommandStatus, HttpStatus, Id,
+    SOURCE_EXECUTOR, Subscribe, TaskInfo, TaskStatus, TcpStatus,
 };
 
 /// Who calls.
@@ -77,11 +79,11 @@ impl Caller {
             agent_id: Some(Id::from(update.agent.0.as_str())),
             timestamp: Some(update.at.0 as f64 / 1000.0),
             executor_id: Some(Id::from(self.executor.as_str())),
-            healthy: None,
+            healthy: update.checked.healthy,
             source: Some(SOURCE_EXECUTOR),
             reason: update.reason.map(|reason| wire_reason(reason).into()),
             uuid: Some(update.uuid.0.to_vec()),
-            check_status: None,
+            check_status: update.checked.status.map(check_status),
         }
     }
 }
@@ -93,6 +95,32 @@ fn task_info(identity: &Identity) -> TaskInfo {
         task_id: Id::from(identity.task.0.as_str()),
         agent_id: Id::from(identity.agent.0.as_str()),
         ..TaskInfo::default()
+    }
+}
+
+/// The member of the type is always there: the agent refuses an update without it.
+fn check_status(status: CheckStatus) -> CheckStatusInfo {
+    let typed = |kind: CheckType| CheckStatusInfo {
+        kind: Some(kind.into()),
+        ..CheckStatusInfo::default()
+    };
+    match status {
+        CheckStatus::Command(exit_code) => CheckStatusInfo {
+            command: Some(CommandStatus {
+                exit_code: exit_code.map(i32::from),
+            }),
+            ..typed(CheckType::Command)
+        },
+        CheckStatus::Http(status_code) => CheckStatusInfo {
+            http: Some(HttpStatus {
+                status_code: status_code.map(u32::from),
+            }),
+            ..typed(CheckType::Http)
+        },
+        CheckStatus::Tcp(succeeded) => CheckStatusInfo {
+            tcp: Some(TcpStatus { succeeded }),
+            ..typed(CheckType::Tcp)
+        },
     }
 }
 
@@ -112,5 +140,7 @@ fn wire_reason(reason: Reason) -> messages::Reason {
     match reason {
         Reason::TaskInvalid => messages::Reason::TaskInvalid,
         Reason::MaxCompletionTimeReached => messages::Reason::MaxCompletionTimeReached,
+        Reason::Checked(Kind::Check) => messages::Reason::TaskCheckStatusUpdated,
+        Reason::Checked(Kind::Health) => messages::Reason::TaskHealthCheckStatusUpdated,
     }
 }

@@ -8,7 +8,9 @@ use prost::Message;
 
 use crate::codec::api::request::percent_encode_task_id;
 use crate::codec::mesos::arguments::Arguments;
+use crate::codec::mesos::checks::{FindCurl, read_checks};
 use crate::codec::mesos::job::{HookVariables, Sources, read_plan};
+use crate::core::effect::Audience;
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, Identity, LaunchedTask, Work};
 use crate::core::plan::Refusal;
@@ -27,6 +29,7 @@ pub struct Translator {
     arguments: Arguments,
     /// Where the task API is, up to and including the slash before the task's id; `None` if there is none.
     endpoint: Option<String>,
+    find_curl: FindCurl,
     executor_data: Option<Vec<u8>>,
     was_subscribed: bool,
 }
@@ -86,11 +89,17 @@ impl std::error::Error for EventError {}
 impl Translator {
     /// `hooks` and `arguments` are what the executor was started with; `endpoint` is the task API's address
     /// up to and including the slash before the task's id, if there is a task API.
-    pub fn new(hooks: HookVariables, arguments: Arguments, endpoint: Option<String>) -> Self {
+    pub fn new(
+        hooks: HookVariables,
+        arguments: Arguments,
+        endpoint: Option<String>,
+        find_curl: FindCurl,
+    ) -> Self {
         Self {
             hooks,
             arguments,
             endpoint,
+            find_curl,
             executor_data: None,
             was_subscribed: false,
         }
@@ -226,6 +235,20 @@ impl Translator {
         }
     }
 
+    /// Who reads our lines about a task. Cook's users and tools look for them in its stdout, and so do those of
+    /// hooks; other frameworks expect nothing there but the task's own bytes. Cook's scheduler puts a job's
+    /// command into `TaskInfo.data` and never into `TaskInfo.command`, and starts its executor without
+    /// arguments (`scheduler/src/cook/mesos/task.clj`); nobody else has a reason to.
+    fn audience(&self, command: Option<&CommandInfo>, work: Option<&Work>) -> Audience {
+        let is_alone = matches!(&self.arguments, Arguments::Command(words) if words.is_empty());
+        let is_of_cook = is_alone && command.is_none_or(|command| command.value.is_none());
+        let has_hooks = work.is_some_and(|work| work.plan.iter().count() > 1);
+        match is_of_cook || has_hooks {
+            true => Audience::Everybody,
+            false => Audience::Log,
+        }
+    }
+
     /// What the executor's own arguments give to its task.
     fn given(&self) -> Result<Given<'_>, Refusal> {
         let (arguments, environment) = match &self.arguments {
@@ -265,9 +288,9 @@ impl Translator {
             executor,
             data,
             command,
-            health_check: _,
+            health_check,
             kill_policy,
-            check: _,
+            check,
             max_completion_time,
         } = task;
         let name_for_people = String::from_utf8_lossy(&name);
@@ -282,7 +305,7 @@ impl Translator {
             executor.map_or((None, None), |executor| (executor.data, executor.command));
         let work = self.given().and_then(|given| {
             let mut environment = given.environment.to_vec();
-            environment.extend(variables_of(command.as_ref())?);
+            environment.extend(variables_of("the task's", command.as_ref())?);
             let hooks = self.hooks_with(&environment);
             for (name, _) in &environment {
                 if let Some(why) = idle(name) {
@@ -302,6 +325,9 @@ impl Translator {
                 variables: &hooks,
             };
             let plan = read_plan(sources, &mut |line| log(Severity::Info, line))?;
+            let remark = &mut |line| log(Severity::Warning, line);
+            let (check, health) = (check.as_ref(), health_check.as_ref());
+            let checks = read_checks(check, health, self.find_curl, remark)?;
             let role = resources
                 .first()
                 .and_then(|one| one.allocation_info.as_ref()?.role.clone());
@@ -333,11 +359,14 @@ impl Translator {
             Ok(Work {
                 plan,
                 environment,
-                executor_environment: variables_of(executor_command.as_ref()).unwrap_or_default(),
+                executor_environment: variables_of("the executor's", executor_command.as_ref())
+                    .unwrap_or_default(),
                 kill_grace: span("the task's grace period", grace),
                 maximum_run_time: span("the task's maximum run time", max_completion_time.as_ref()),
+                checks,
             })
         });
+        let audience = self.audience(command.as_ref(), work.as_ref().ok());
         LaunchedTask {
             identity: Identity {
                 task: TaskId(task_id.value),
@@ -345,12 +374,17 @@ impl Translator {
                 name,
             },
             work,
+            audience,
         }
     }
 }
 
 /// The variables that a task sets. A secret is resolved by the agent's isolator, never here.
-fn variables_of(command: Option<&CommandInfo>) -> Result<Vec<(Name, Value)>, Refusal> {
+/// `whose` is what a refusal calls its owner.
+pub(super) fn variables_of(
+    whose: &str,
+    command: Option<&CommandInfo>,
+) -> Result<Vec<(Name, Value)>, Refusal> {
     let environment = command.and_then(|command| command.environment.as_ref());
     let variables = environment.map_or(&[][..], |environment| &environment.variables);
     let plain = variables
@@ -364,7 +398,7 @@ fn variables_of(command: Option<&CommandInfo>) -> Result<Vec<(Name, Value)>, Ref
             checked.map_err(|invalid| {
                 let name = String::from_utf8_lossy(&variable.name);
                 Refusal(format!(
-                    "the task's environment variable {name:?} is invalid: {invalid}"
+                    "{whose} environment variable {name:?} is invalid: {invalid}"
                 ))
             })
         })

@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod call;
+pub mod checks;
 pub mod cook;
 pub mod event;
 pub mod job;

@@ -264,7 +264,10 @@ impl Active {
         if let Some(report) = self.lifecycle.progress.take_last(step.moment()) {
             step.tell(&identity.task, Message::Progress(report));
         }
-        step.say(Line::Completed(identity.task.clone(), verdict.state));
+        step.say(
+            Line::Completed(identity.task.clone(), verdict.state),
+            self.lifecycle.audience,
+        );
         let view = View {
             state: Some(verdict.state.name()),
             ..self.lifecycle.view()
@@ -273,6 +276,7 @@ impl Active {
             &identity,
             verdict,
             UpdateData::Terminal(Box::new(view.clone())),
+            self.lifecycle.checked(),
         );
         let ended = EndedTask {
             report_by: self.lifecycle.report_by(),

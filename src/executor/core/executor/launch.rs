@@ -2,9 +2,10 @@
 
 use super::assignment::{Active, Assignment, EarlyKill, State};
 use super::leaving::Leaving;
+use crate::core::checks::{Checked, Checks};
 use crate::core::effect::{Effect, Line};
 use crate::core::event::{Identity, LaunchedTask};
-use crate::core::lifecycle::{Lifecycle, Limits, StopOrder, Verdict};
+use crate::core::lifecycle::{Launch, Lifecycle, Limits, StopOrder, Verdict};
 use crate::core::outbox::{Message, Reason, TaskState, UpdateData};
 use crate::core::plan::Refusal;
 use crate::core::progress::Progress;
@@ -39,16 +40,25 @@ impl Assignment {
 
     /// The one task of this executor.
     fn accept(&mut self, task: LaunchedTask, killed: Vec<EarlyKill>, step: &mut Step<'_>) {
-        let LaunchedTask { identity, work } = task;
-        step.say(Line::Starting(identity.task.clone()));
-        step.record(&identity, TaskState::Starting);
+        let LaunchedTask {
+            identity,
+            work,
+            audience,
+        } = task;
+        step.say(Line::Version, audience);
+        step.say(Line::Starting(identity.task.clone()), audience);
+        let checked = work.as_ref().map(|work| work.checks.before_any_look());
+        step.record_starting(&identity, checked.unwrap_or_default());
         if let Some(directory) = self.settings.directory.clone() {
             step.tell(&identity.task, Message::Directory(directory));
         }
         let work = match work {
             Ok(work) => work,
             Err(Refusal(message)) => {
-                step.say(Line::Completed(identity.task.clone(), TaskState::Error));
+                step.say(
+                    Line::Completed(identity.task.clone(), TaskState::Error),
+                    audience,
+                );
                 self.leave(step);
                 return self.refuse(&identity, message, step);
             }
@@ -71,15 +81,16 @@ impl Assignment {
         let order = kill.map(|kill| StopOrder::Kill {
             grace: kill.grace.unwrap_or(limits.grace),
         });
-        let lifecycle = Lifecycle::launch(
+        let launch = Launch {
             identity,
-            work.plan,
+            plan: work.plan,
             environment,
             progress,
             limits,
-            order,
-            step,
-        );
+            checks: Checks::new(work.checks, self.settings.message_limit),
+            audience,
+        };
+        let lifecycle = Lifecycle::launch(launch, order, step);
         self.state = State::Active(Box::new(Active {
             lifecycle,
             is_acknowledged: false,
@@ -116,7 +127,7 @@ impl Assignment {
             reason: Some(Reason::TaskInvalid),
             message,
         };
-        step.record_verdict(identity, verdict, UpdateData::None);
+        step.record_verdict(identity, verdict, UpdateData::None, Checked::default());
     }
 
     /// The tasks that were refused; there are none before the LAUNCH.

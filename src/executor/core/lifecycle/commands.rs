@@ -89,11 +89,12 @@ impl Lifecycle {
         if !self.ledger.started(id, pid, step.now().wall, ends_at) || id != self.plan.main() {
             return;
         }
-        step.say(Line::Forked(pid));
+        step.say(Line::Forked(pid), self.audience);
         // A command that was still on its way when a kill came does not run for the framework.
         if self.last_state == TaskState::Starting {
             self.last_state = TaskState::Running;
-            step.record_running(&self.identity, self.results());
+            step.record_running(&self.identity, self.results(), self.checked());
+            self.begin_checks(step);
         }
     }
 
@@ -115,7 +116,8 @@ impl Lifecycle {
                 if let Some(code) = end.outcome.code() {
                     step.tell(&self.identity.task, Message::ExitCode(code));
                 }
-                step.say(Line::Ended(end.outcome, end.pid));
+                step.say(Line::Ended(end.outcome, end.pid), self.audience);
+                self.end_checks(step);
             }
             Part::Before(_) | Part::After(_) => {
                 step.note(Note::HookEnded(command.description.clone(), end.outcome));

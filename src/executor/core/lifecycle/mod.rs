@@ -22,6 +22,7 @@
 //! new event or phase does not compile until it is said what it means everywhere.
 
 mod budget;
+mod checking;
 mod commands;
 mod ledger;
 mod result;
@@ -33,7 +34,8 @@ pub use budget::{Budget, StopOrder};
 use ledger::Ledger;
 pub use result::Verdict;
 
-use crate::core::effect::{Effect, Line, Note};
+use crate::core::checks::Checks;
+use crate::core::effect::{Audience, Effect, Line, Note};
 use crate::core::environment::Environment;
 use crate::core::event::{Identity, TaskEvent};
 use crate::core::outbox::TaskState;
@@ -56,6 +58,17 @@ pub struct Limits {
     pub run_until: Option<Moment>,
 }
 
+/// A task to begin with.
+pub(super) struct Launch {
+    pub(super) identity: Identity,
+    pub(super) plan: Plan,
+    pub(super) environment: Environment,
+    pub(super) progress: Progress,
+    pub(super) limits: Limits,
+    pub(super) checks: Checks,
+    pub(super) audience: Audience,
+}
+
 /// The task at work.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
@@ -68,6 +81,9 @@ pub struct Lifecycle {
     plan: Plan,
     ledger: Ledger,
     limits: Limits,
+    checks: Checks,
+    /// Who reads our lines about it.
+    pub(in crate::core) audience: Audience,
     /// The state that was recorded last.
     last_state: TaskState,
     stopped: Option<Stopped>,
@@ -121,23 +137,17 @@ const DRAINING: Duration = Duration::from_secs(2);
 impl Lifecycle {
     /// The LAUNCH: the first command starts, unless the task was killed before. TASK_STARTING has been
     /// recorded.
-    pub(super) fn launch(
-        identity: Identity,
-        plan: Plan,
-        environment: Environment,
-        progress: Progress,
-        limits: Limits,
-        killed: Option<StopOrder>,
-        step: &mut Step<'_>,
-    ) -> Self {
+    pub(super) fn launch(task: Launch, killed: Option<StopOrder>, step: &mut Step<'_>) -> Self {
         let first = CommandId(0);
         let mut lifecycle = Self {
-            identity,
-            environment,
-            progress,
-            ledger: Ledger::new(&plan),
-            plan,
-            limits,
+            identity: task.identity,
+            environment: task.environment,
+            progress: task.progress,
+            ledger: Ledger::new(&task.plan),
+            plan: task.plan,
+            limits: task.limits,
+            checks: task.checks,
+            audience: task.audience,
             last_state: TaskState::Starting,
             stopped: None,
             failed_guard: None,
@@ -156,7 +166,7 @@ impl Lifecycle {
     /// Something happened to the task's processes or files.
     pub(super) fn handle(&mut self, event: TaskEvent, step: &mut Step<'_>) -> Flow {
         use TaskEvent::{
-            ChildrenChanged, CommandDelayed, CommandEnded, CommandStarted, Swept, Tracked,
+            ChildrenChanged, CommandDelayed, CommandEnded, CommandStarted, Probed, Swept, Tracked,
             TrackingEnded,
         };
         match (self.phase, event) {
@@ -235,6 +245,16 @@ impl Lifecycle {
                 | Phase::Draining { .. },
                 Tracked(reading),
             ) => self.progress.read(reading),
+
+            // The checks themselves know what they have given up.
+            (
+                Phase::Sequence { .. }
+                | Phase::After { .. }
+                | Phase::Stopping { .. }
+                | Phase::Clearing { .. }
+                | Phase::Draining { .. },
+                Probed(id, finding),
+            ) => self.probed(id, &finding, step),
 
             (Phase::Draining { .. }, TrackingEnded) => return ControlFlow::Break(self.verdict()),
             // Only Draining asks for the end of tracking, and is left only for good.
@@ -325,7 +345,11 @@ impl Lifecycle {
                 self.note_not_run(step);
                 self.clear(now, step);
             }
-            Phase::Sequence { .. } | Phase::After { .. } => self.tick_commands(step),
+            Phase::Sequence { .. } => {
+                self.tick_commands(step);
+                self.tick_checks(step);
+            }
+            Phase::After { .. } => self.tick_commands(step),
             Phase::Stopping { kill_at } => {
                 if kill_at <= now {
                     step.note(Note::KillingNow);
@@ -363,7 +387,8 @@ impl Lifecycle {
         match self.phase {
             Phase::Sequence { .. } => {
                 let run_until = self.limits.run_until.filter(|_| self.may_run_out_of_time());
-                let limits = [run_until, self.ledger.next_deadline()];
+                let commands = self.ledger.next_deadline();
+                let limits = [run_until, commands, self.checks.next_deadline()];
                 limits.into_iter().flatten().min()
             }
             Phase::After { kill_at, .. } => {
@@ -396,10 +421,11 @@ impl Lifecycle {
     /// People and, if it wants to know, the framework learn of an order from outside.
     fn announce(&mut self, order: StopOrder, step: &mut Step<'_>) {
         let task = self.identity.task.clone();
-        step.say(Line::Killing(task, order.grace()));
+        step.say(Line::Killing(task, order.grace()), self.audience);
         if step.session.knows_killing_state() && self.last_state != TaskState::Killing {
             self.last_state = TaskState::Killing;
-            step.record(&self.identity, TaskState::Killing);
+            let cause = self.checks.condemned().map(str::to_owned);
+            step.record_killing(&self.identity, cause, self.checked());
         }
     }
 
@@ -427,6 +453,7 @@ impl Lifecycle {
     /// A stop order came before the after commands did.
     fn interrupt(&mut self, budget: Budget, step: &mut Step<'_>) {
         let kill_at = budget.stop_by();
+        self.end_checks(step);
         if self.has_after() {
             step.note(Note::Stopping(kill_at.since(step.moment())));
             self.phase = Phase::Stopping { kill_at };
@@ -464,6 +491,7 @@ impl Lifecycle {
             true => (StopSignal::Kill, now.plus(KILL_AGAIN)),
             false => (StopSignal::Terminate, kill_at),
         };
+        self.end_checks(step);
         let after_since = match self.phase {
             Phase::After { since, .. } if self.failed_guard.is_none() => Some(since),
             Phase::Sequence { .. }

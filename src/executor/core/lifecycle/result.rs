@@ -94,10 +94,14 @@ impl Lifecycle {
             (None, None) => "Killed before its command started".to_owned(),
         };
         let own_message = self.progress.own_message().map(str::to_owned);
+        let message = own_message.unwrap_or_else(stock_message);
         Verdict {
             state,
             reason,
-            message: own_message.unwrap_or_else(stock_message),
+            message: match self.checks.condemned() {
+                Some(cause) => format!("{cause}. {message}"),
+                None => message,
+            },
         }
     }
 }

@@ -73,7 +73,22 @@ pub fn is_alone() -> bool {
 ///
 /// We cannot be looked at: there is no `/proc`, or no descriptor left for it.
 pub fn find() -> io::Result<Vec<Descendant>> {
-    let mut family = find_children()?;
+    with_descendants(find_children()?)
+}
+
+/// What is below those of our children that were started since then and are none of these.
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn find_since(since: u64, except: &[Pid]) -> io::Result<Vec<Descendant>> {
+    let mut children = children_of(SELF)?;
+    children.retain(|pid| !except.contains(pid));
+    let children = children.into_iter().filter_map(look_at);
+    with_descendants(children.filter(|one| one.started >= since).collect())
+}
+
+fn with_descendants(mut family: Vec<Descendant>) -> io::Result<Vec<Descendant>> {
     let mut next = 0;
     while let Some(parent) = family.get(next).copied() {
         next += 1;

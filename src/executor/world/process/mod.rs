@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 pub mod descendants;
+mod looks;
 pub mod proc;
 mod reserve;
 pub mod signals;
@@ -10,6 +11,7 @@ pub mod spawn;
 
 use std::cell::{OnceCell, RefCell};
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -29,6 +31,7 @@ use crate::words::units::{Pid, StopSignal};
 use crate::world::inbox::Incoming;
 use crate::world::process::cgroup::Cgroup;
 use crate::world::process::descendants::Descendant;
+use crate::world::process::looks::Looks;
 use crate::world::process::reserve::Reserve;
 use crate::world::process::spawn::SpawnError;
 
@@ -47,6 +50,8 @@ pub struct Processes {
     reserve: Reserve,
     /// Looked for when the first command starts: nothing waits for the agent then.
     cgroup: OnceCell<Option<Cgroup>>,
+    /// The commands of checks.
+    looks: Looks,
 }
 
 /// What a sweep has found alive.
@@ -65,13 +70,18 @@ const MAX_PASSES: usize = 32;
 
 impl Processes {
     /// The ends of commands go to `inbox`.
-    pub fn new(executor: Rc<LocalExecutor<'static>>, inbox: Sender<Incoming>) -> Self {
+    pub fn new(
+        sandbox: PathBuf,
+        executor: Rc<LocalExecutor<'static>>,
+        inbox: Sender<Incoming>,
+    ) -> Self {
         Self {
             executor,
             inbox,
             alive: Alive::default(),
             reserve: Reserve::new(),
             cgroup: OnceCell::new(),
+            looks: Looks::new(sandbox),
         }
     }
 
@@ -189,6 +199,10 @@ impl Processes {
             let strays: Vec<Descendant> = living.iter().filter(is_new).copied().collect();
             for stray in &strays {
                 signalled.push(stray.identity());
+                let signal = match self.looks.is_of_one(stray) {
+                    true => StopSignal::Kill,
+                    false => signal,
+                };
                 if signal_stray(stray, signal) == Err(Errno::PERM) {
                     left.beyond += 1;
                     left.in_reach = left.in_reach.saturating_sub(1);
@@ -212,9 +226,11 @@ impl Processes {
         }
     }
 
-    /// The process groups of the commands that live, which are also their pids.
+    /// The process groups of the commands that live, which are also their pids; also those of checks.
     fn groups(&self) -> Vec<RawPid> {
-        self.alive.borrow().iter().map(|(_, pid)| *pid).collect()
+        let alive = self.alive.borrow();
+        let commands = alive.iter().map(|(_, pid)| *pid);
+        commands.chain(self.looks.groups()).collect()
     }
 
     /// After a start that failed there may be a process all the same, which nobody waits for.

@@ -3,12 +3,17 @@
 //! The standard library starts it by `posix_spawn` as long as it is asked for nothing but a process
 //! group, an environment and a program with a path; anything else costs a fork.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::ExitStatus;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 
 use async_process::Child;
+use rustix::fs::Access;
 use rustix::io::Errno;
 
 use crate::core::environment::Environment;
@@ -27,6 +32,9 @@ pub struct SpawnError {
 /// What runs a shell command.
 const SHELL: &str = "/bin/sh";
 
+/// Where programs are if nobody says so.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// Starts a program in its own process group, with our stdin, stdout and stderr and exactly this
 /// environment. When it returns, `exec` has succeeded.
 ///
@@ -37,7 +45,36 @@ const SHELL: &str = "/bin/sh";
 ///
 /// What the kernel says against it, and whether it may change its mind.
 pub fn spawn(program: &Program, environment: &Environment) -> Result<Child, SpawnError> {
-    let text = |bytes| std::ffi::OsStr::from_bytes(bytes);
+    let command = command(program, environment);
+    let name = name_of(&command);
+    started(command.into(), &name)
+}
+
+/// The same for what has no part in the task: nothing to read, and what it writes goes to `output`, or
+/// nowhere.
+///
+/// # Errors
+///
+/// As [`spawn`].
+pub fn spawn_aside(
+    program: &Program,
+    environment: &Environment,
+    output: Option<OwnedFd>,
+) -> Result<Child, SpawnError> {
+    let command = command(program, environment);
+    let name = name_of(&command);
+    let mut command = async_process::Command::from(command);
+    let copy = output.as_ref().and_then(|output| output.try_clone().ok());
+    let stdio = |output: Option<OwnedFd>| output.map_or_else(Stdio::null, Stdio::from);
+    command
+        .stdin(Stdio::null())
+        .stdout(stdio(output))
+        .stderr(stdio(copy));
+    started(command, &name)
+}
+
+fn command(program: &Program, environment: &Environment) -> std::process::Command {
+    let text = |bytes| OsStr::from_bytes(bytes);
     let mut command = match program {
         Program::Shell(script) => {
             let mut command = std::process::Command::new(SHELL);
@@ -45,7 +82,7 @@ pub fn spawn(program: &Program, environment: &Environment) -> Result<Child, Spaw
             command
         }
         Program::Exec { file, arguments } => {
-            let mut command = std::process::Command::new(text(file));
+            let mut command = std::process::Command::new(&*located(text(file)));
             if let Some((name, rest)) = arguments.split_first() {
                 command
                     .arg0(text(name))
@@ -58,13 +95,39 @@ pub fn spawn(program: &Program, environment: &Environment) -> Result<Child, Spaw
         .process_group(0)
         .env_clear()
         .envs(environment.iter());
-    let name = command.get_program().to_string_lossy().into_owned();
-    async_process::Command::from(command)
-        .spawn()
-        .map_err(|error| SpawnError {
-            is_transient: is_transient(&error),
-            reason: reason(&name, &error),
-        })
+    command
+}
+
+fn name_of(command: &std::process::Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+fn started(mut command: async_process::Command, name: &str) -> Result<Child, SpawnError> {
+    command.spawn().map_err(|error| SpawnError {
+        is_transient: is_transient(&error),
+        reason: reason(name, &error),
+    })
+}
+
+/// A program without a slash in its name is looked for in the working directory first and then in `PATH`,
+/// as the Mesos command executor does (`src/slave/containerizer/mesos/launch.cpp`, 1173-1189).
+fn located(file: &OsStr) -> Cow<'_, OsStr> {
+    let here = Path::new(".").join(file);
+    match !file.as_bytes().contains(&b'/') && is_program(&here) {
+        true => Cow::Owned(here.into_os_string()),
+        false => Cow::Borrowed(file),
+    }
+}
+
+/// Where `PATH` has a program.
+pub fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join(name));
+    places.find(|place| is_program(place))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok()
 }
 
 /// Another try may find room: processes, memory or descriptors were short, or the program's file was

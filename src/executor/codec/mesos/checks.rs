@@ -1,0 +1,614 @@
+//! From `TaskInfo.health_check` and `TaskInfo.check` to a plan of checks.
+//!
+//! A real master has refused the worst already (`src/common/validation.cpp` of Mesos, 335-500), but lets
+//! pass ports above 65535 and times without an end. Whatever cannot be done is refused with the name of the
+//! field; what is merely of no use is remarked on.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use super::event::variables_of;
+use crate::core::checks::{
+    Address, Check, CheckPlan, Family, HealthCheck, HttpAddress, Interval, Probe, Times,
+};
+use crate::core::environment::Environment;
+use crate::core::plan::{Program, Refusal};
+use crate::words::units::Span;
+use cook_mesos::messages::{
+    self, CheckInfo, CheckType, CommandInfo, HttpCheckInfo, PROTOCOL_IPV4, PROTOCOL_IPV6,
+    TcpCheckInfo,
+};
+
+/// Says where a program is that can ask an HTTPS server: there is no TLS in this executor.
+pub type FindCurl = fn() -> Option<Vec<u8>>;
+
+/// The defaults of `mesos.proto`, in seconds.
+const DELAY: f64 = 15.0;
+const INTERVAL: f64 = 10.0;
+const TIMEOUT: f64 = 20.0;
+const GRACE: f64 = 10.0;
+
+/// The default of `HealthCheck.consecutive_failures`.
+const FAILURES: u32 = 3;
+
+/// Reads both. `remark` gets a line for each part that is of no use.
+///
+/// # Errors
+///
+/// The field that is wrong, and what would be right.
+pub fn read_checks(
+    check: Option<&CheckInfo>,
+    health: Option<&messages::HealthCheck>,
+    find_curl: FindCurl,
+    remark: &mut dyn FnMut(String),
+) -> Result<CheckPlan, Refusal> {
+    let mut reader = Reader { find_curl, remark };
+    Ok(CheckPlan {
+        check: check.map(|check| reader.check(check)).transpose()?,
+        health: health.map(|health| reader.health(health)).transpose()?,
+    })
+}
+
+struct Reader<'a> {
+    find_curl: FindCurl,
+    remark: &'a mut dyn FnMut(String),
+}
+
+/// What may stand in a check of either kind, under the name of its field.
+struct Members<'a> {
+    field: &'static str,
+    kind: Option<i32>,
+    command: Option<&'a CommandInfo>,
+    command_field: &'static str,
+    http: Option<&'a HttpCheckInfo>,
+    tcp: Option<&'a TcpCheckInfo>,
+}
+
+/// The times of either kind, in seconds.
+struct Seconds {
+    delay: Option<f64>,
+    interval: Option<f64>,
+    timeout: Option<f64>,
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    fn check(&mut self, info: &CheckInfo) -> Result<Check, Refusal> {
+        let members = Members {
+            field: "check",
+            kind: info.kind,
+            command: info.command.as_ref().map(|one| &one.command),
+            command_field: "check.command.command",
+            http: info.http.as_ref(),
+            tcp: info.tcp.as_ref(),
+        };
+        let seconds = Seconds {
+            delay: info.delay_seconds,
+            interval: info.interval_seconds,
+            timeout: info.timeout_seconds,
+        };
+        self.members(&members, &seconds)
+    }
+
+    fn health(&mut self, info: &messages::HealthCheck) -> Result<HealthCheck, Refusal> {
+        let members = Members {
+            field: "health_check",
+            kind: info.kind,
+            command: info.command.as_ref(),
+            command_field: "health_check.command",
+            http: info.http.as_ref(),
+            tcp: info.tcp.as_ref(),
+        };
+        let seconds = Seconds {
+            delay: info.delay_seconds,
+            interval: info.interval_seconds,
+            timeout: info.timeout_seconds,
+        };
+        let check = self.members(&members, &seconds)?;
+        let is_http = matches!(check.probe, Probe::Http(_) | Probe::Https { .. });
+        let statuses = info.http.as_ref().filter(|_| is_http);
+        let statuses = statuses.map_or(Ok(Vec::new()), statuses_of)?;
+        Ok(HealthCheck {
+            check,
+            statuses,
+            grace: span(
+                "health_check.grace_period_seconds",
+                info.grace_period_seconds,
+                GRACE,
+            )?,
+            failures: info.consecutive_failures.unwrap_or(FAILURES),
+        })
+    }
+
+    fn members(&mut self, members: &Members<'_>, seconds: &Seconds) -> Result<Check, Refusal> {
+        let kind = self.kind(members)?;
+        let probe = match (kind, members.command, members.http, members.tcp) {
+            (CheckType::Command, Some(command), _, _) => {
+                self.command(members.command_field, command)?
+            }
+            (CheckType::Http, _, Some(http), _) => self.http(members.field, http)?,
+            (CheckType::Tcp, _, _, Some(tcp)) => {
+                let field = format!("{}.tcp", members.field);
+                Probe::Tcp(address(&field, tcp.port, tcp.protocol)?)
+            }
+            (CheckType::Command, None, _, _) => return members.missing("command", "COMMAND"),
+            (CheckType::Http, _, None, _) => return members.missing("http", "HTTP"),
+            (CheckType::Tcp | CheckType::Unknown, _, _, _) => {
+                return members.missing("tcp", "TCP");
+            }
+        };
+        let named = |name: &str| format!("{}.{name}_seconds", members.field);
+        let interval = span(&named("interval"), seconds.interval, INTERVAL)?;
+        if interval.get() < Interval::MIN {
+            let (name, least) = (named("interval"), Interval::MIN);
+            (self.remark)(format!("{name} is below the minimum; using {least:?}"));
+        }
+        let timeout = span(&named("timeout"), seconds.timeout, TIMEOUT)?;
+        let times = Times {
+            delay: span(&named("delay"), seconds.delay, DELAY)?,
+            interval: Interval::at_least_min(interval),
+            timeout: (timeout > Span::ZERO).then_some(timeout),
+        };
+        Ok(Check { probe, times })
+    }
+
+    /// The type, or that of the only member: masters fill it in, but not for task groups and not for TCP.
+    fn kind(&mut self, members: &Members<'_>) -> Result<CheckType, Refusal> {
+        let present = [
+            (CheckType::Command, "command", members.command.is_some()),
+            (CheckType::Http, "http", members.http.is_some()),
+            (CheckType::Tcp, "tcp", members.tcp.is_some()),
+        ];
+        let mut present = present.iter().filter(|(.., is_there)| *is_there);
+        let field = members.field;
+        let kind = match members.kind {
+            None => match (present.next(), present.next()) {
+                (Some((kind, ..)), None) => return Ok(*kind),
+                (None, _) | (Some(_), Some(_)) => None,
+            },
+            Some(number) => CheckType::try_from(number).ok(),
+        };
+        let Some(kind @ (CheckType::Command | CheckType::Http | CheckType::Tcp)) = kind else {
+            let found = match members.kind {
+                None => "none".to_owned(),
+                Some(number) => number.to_string(),
+            };
+            return refuse(format!(
+                "{field}.type must be COMMAND (1), HTTP (2) or TCP (3), found {found}"
+            ));
+        };
+        for (_, name, _) in present.filter(|(other, ..)| *other != kind) {
+            (self.remark)(format!("{field}.{name} is ignored: its type is {kind:?}"));
+        }
+        Ok(kind)
+    }
+
+    fn command(&mut self, field: &str, command: &CommandInfo) -> Result<Probe, Refusal> {
+        let Some(value) = &command.value else {
+            return refuse(format!("{field}.value is missing"));
+        };
+        let mut texts = command.arguments.iter().chain([value]);
+        if texts.any(|text| text.contains(&0)) {
+            return refuse(format!("{field} must not contain a NUL byte"));
+        }
+        let program = match command.shell.unwrap_or(true) {
+            true => Program::Shell(value.clone()),
+            false if value.is_empty() => return refuse(format!("{field}.value must not be empty")),
+            false => Program::Exec {
+                file: value.clone(),
+                arguments: command.arguments.clone(),
+            },
+        };
+        let mut environment = Environment::default();
+        for (name, value) in variables_of(&format!("{field}'s"), Some(command))? {
+            environment.set(name, value);
+        }
+        Ok(Probe::Command {
+            program,
+            environment,
+        })
+    }
+
+    fn http(&mut self, check: &str, http: &HttpCheckInfo) -> Result<Probe, Refusal> {
+        let field = format!("{check}.http");
+        let address = HttpAddress {
+            at: address(&field, http.port, http.protocol)?,
+            path: path(&field, http.path.as_deref())?,
+        };
+        match http.scheme.as_deref() {
+            None | Some(b"http") => Ok(Probe::Http(address)),
+            Some(b"https") => match (self.find_curl)() {
+                Some(curl) => Ok(https(curl, address)),
+                None => refuse(format!(
+                    "{field}.scheme is https, for which curl is needed, and there is no curl in PATH"
+                )),
+            },
+            Some(other) => {
+                let found = String::from_utf8_lossy(other);
+                refuse(format!(
+                    "{field}.scheme must be http or https, found {found:?}"
+                ))
+            }
+        }
+    }
+}
+
+// === impl Members ===
+
+impl Members<'_> {
+    fn missing<T>(&self, member: &str, kind: &str) -> Result<T, Refusal> {
+        let field = self.field;
+        refuse(format!(
+            "{field}.{member} is missing, although its type is {kind}"
+        ))
+    }
+}
+
+/// As in the Mesos command executor, nobody asks who the server is; unlike there, neither a proxy nor the
+/// user's own settings come between.
+fn https(curl: Vec<u8>, address: HttpAddress) -> Probe {
+    const OPTIONS: [&str; 10] = [
+        "--disable",
+        "--silent",
+        "--show-error",
+        "--insecure",
+        "--globoff",
+        "--noproxy",
+        "*",
+        "--output",
+        "/dev/null",
+        "--write-out=%{http_code}",
+    ];
+    let url = format!("https://{}{}", address.at, address.path);
+    let texts = ["curl"].into_iter().chain(OPTIONS).chain([url.as_str()]);
+    Probe::Https {
+        client: Program::Exec {
+            file: curl,
+            arguments: texts.map(|text| text.as_bytes().to_vec()).collect(),
+        },
+        environment: Environment::default(),
+        address,
+    }
+}
+
+fn address(field: &str, port: u32, protocol: Option<i32>) -> Result<Address, Refusal> {
+    let number = u16::try_from(port).ok().and_then(NonZeroU16::new);
+    let Some(number) = number else {
+        return refuse(format!("{field}.port must be 1 to 65535, found {port}"));
+    };
+    let family = match protocol {
+        None | Some(PROTOCOL_IPV4) => Family::V4,
+        Some(PROTOCOL_IPV6) => Family::V6,
+        Some(other) => {
+            return refuse(format!(
+                "{field}.protocol must be IPv4 (1) or IPv6 (2), found {other}"
+            ));
+        }
+    };
+    let port = number;
+    Ok(Address { family, port })
+}
+
+/// The path as it stands in a request: what follows a `#` is no server's business, and bytes that are not
+/// ASCII are written with `%`.
+fn path(field: &str, path: Option<&[u8]>) -> Result<String, Refusal> {
+    let path = path.unwrap_or(b"/");
+    if !path.starts_with(b"/") {
+        let found = String::from_utf8_lossy(path);
+        return refuse(format!(
+            "{field}.path must begin with a slash, found {found:?}"
+        ));
+    }
+    let mut text = String::with_capacity(path.len());
+    for byte in path.iter().take_while(|byte| **byte != b'#') {
+        match byte {
+            b'!'..=b'~' => text.push(char::from(*byte)),
+            0x80.. => text += &format!("%{byte:02X}"),
+            0..=b' ' | 0x7f => {
+                return refuse(format!(
+                    "{field}.path must not contain blanks or control characters: write %{byte:02X}"
+                ));
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn statuses_of(http: &HttpCheckInfo) -> Result<Vec<u16>, Refusal> {
+    let checked = |(index, status): (usize, &u32)| {
+        let number = u16::try_from(*status).ok();
+        number
+            .filter(|number| (200..=999).contains(number))
+            .ok_or_else(|| {
+                let field = format!("health_check.http.statuses[{index}]");
+                Refusal(format!("{field} must be 200 to 999, found {status}"))
+            })
+    };
+    http.statuses.iter().enumerate().map(checked).collect()
+}
+
+/// More than can be counted, as well as infinity, is as long as it can be.
+fn span(field: &str, seconds: Option<f64>, default: f64) -> Result<Span, Refusal> {
+    let seconds = seconds.unwrap_or(default);
+    if seconds.is_nan() || seconds < 0.0 {
+        // The number itself would cost 10 kB of tables to print.
+        return refuse(format!("{field} must be a number of seconds, 0 or more"));
+    }
+    let length = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    Ok(Span::saturating(length))
+}
+
+fn refuse<T>(message: String) -> Result<T, Refusal> {
+    Err(Refusal(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cook_mesos::messages::{CheckCommand, Variable};
+
+    fn no_curl() -> Option<Vec<u8>> {
+        None
+    }
+
+    fn curl() -> Option<Vec<u8>> {
+        Some(b"/bin/curl".to_vec())
+    }
+
+    fn read(health: messages::HealthCheck) -> Result<HealthCheck, String> {
+        let plan = read_checks(None, Some(&health), no_curl, &mut |_| {});
+        let plan = plan.map_err(|Refusal(message)| message)?;
+        Ok(plan.health.expect("it was given"))
+    }
+
+    fn http(http: HttpCheckInfo) -> messages::HealthCheck {
+        messages::HealthCheck {
+            kind: Some(CheckType::Http as i32),
+            http: Some(http),
+            ..Default::default()
+        }
+    }
+
+    fn at(port: u32) -> HttpCheckInfo {
+        HttpCheckInfo {
+            port,
+            ..Default::default()
+        }
+    }
+
+    fn tcp(port: u32) -> messages::HealthCheck {
+        messages::HealthCheck {
+            tcp: Some(TcpCheckInfo {
+                port,
+                protocol: None,
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn command(value: Option<&str>) -> messages::HealthCheck {
+        messages::HealthCheck {
+            command: Some(CommandInfo {
+                value: value.map(Into::into),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_what_mesos_says() {
+        let found = read(tcp(80)).expect("valid");
+        let secs = |seconds| Span::saturating(Duration::from_secs(seconds));
+        assert_eq!(found.check.times.delay, secs(15));
+        assert_eq!(found.check.times.interval.get(), secs(10));
+        assert_eq!(found.check.times.timeout, Some(secs(20)));
+        assert_eq!((found.grace, found.failures), (secs(10), 3));
+        assert_eq!(found.check.probe.to_string(), "127.0.0.1:80");
+        let found = read(http(at(8080))).expect("valid");
+        assert_eq!(found.check.probe.to_string(), "127.0.0.1:8080/");
+    }
+
+    #[test]
+    fn a_path_is_what_a_request_can_carry() {
+        for (given, sent) in [("/a?b=c&d", "/a?b=c&d"), ("/a#b", "/a"), ("/ä", "/%C3%A4")] {
+            let path = Some(given.as_bytes().to_vec());
+            let found = read(http(HttpCheckInfo { path, ..at(1) })).expect("valid");
+            assert_eq!(found.check.probe.to_string(), format!("127.0.0.1:1{sent}"));
+        }
+    }
+
+    #[test]
+    fn times_without_an_end_are_long_and_none_is_too_short() {
+        let mut remarks = Vec::new();
+        let health = messages::HealthCheck {
+            delay_seconds: Some(f64::INFINITY),
+            interval_seconds: Some(0.0),
+            timeout_seconds: Some(0.0),
+            grace_period_seconds: Some(1e300),
+            consecutive_failures: Some(0),
+            ..tcp(1)
+        };
+        let remark = &mut |line| remarks.push(line);
+        let plan = read_checks(None, Some(&health), no_curl, remark);
+        let found = plan.expect("valid").health.expect("it was given");
+        assert_eq!(found.check.times.delay, Span::MAX);
+        assert_eq!(found.check.times.interval.get().get(), Interval::MIN);
+        assert_eq!(found.check.times.timeout, None);
+        assert_eq!((found.grace, found.failures), (Span::MAX, 0));
+        let wanted = "health_check.interval_seconds is below the minimum; using 100ms";
+        assert_eq!(remarks, [wanted]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let all = |change: fn(&mut messages::HealthCheck)| {
+            let mut health = tcp(1);
+            change(&mut health);
+            health
+        };
+        let path = |path: &str| HttpCheckInfo {
+            path: Some(path.into()),
+            ..at(1)
+        };
+        for (health, words) in [
+            (tcp(0), "health_check.tcp.port must be 1 to 65535, found 0"),
+            (
+                tcp(70_000),
+                "health_check.tcp.port must be 1 to 65535, found 70000",
+            ),
+            (
+                http(at(65_536)),
+                "health_check.http.port must be 1 to 65535",
+            ),
+            (
+                http(path("x")),
+                "health_check.http.path must begin with a slash, found \"x\"",
+            ),
+            (
+                http(path("")),
+                "health_check.http.path must begin with a slash",
+            ),
+            (
+                http(path("/a b")),
+                "health_check.http.path must not contain blanks",
+            ),
+            (
+                http(path("/\r\nX: y")),
+                "health_check.http.path must not contain blanks",
+            ),
+            (
+                http(HttpCheckInfo {
+                    scheme: Some(b"ftp".to_vec()),
+                    ..at(1)
+                }),
+                "health_check.http.scheme must be http or https, found \"ftp\"",
+            ),
+            (
+                http(HttpCheckInfo {
+                    scheme: Some(b"https".to_vec()),
+                    ..at(1)
+                }),
+                "health_check.http.scheme is https, for which curl is needed",
+            ),
+            (
+                http(HttpCheckInfo {
+                    protocol: Some(3),
+                    ..at(1)
+                }),
+                "health_check.http.protocol must be IPv4 (1) or IPv6 (2), found 3",
+            ),
+            (
+                http(HttpCheckInfo {
+                    statuses: vec![200, 99],
+                    ..at(1)
+                }),
+                "health_check.http.statuses[1] must be 200 to 999, found 99",
+            ),
+            (command(None), "health_check.command.value is missing"),
+            (
+                command(Some("a\0")),
+                "health_check.command must not contain a NUL byte",
+            ),
+            (
+                messages::HealthCheck::default(),
+                "health_check.type must be COMMAND (1), HTTP (2) or TCP (3), found none",
+            ),
+            (all(|it| it.kind = Some(0)), "health_check.type must be"),
+            (
+                all(|it| it.kind = Some(9)),
+                "health_check.type must be COMMAND (1), HTTP (2) or TCP (3), found 9",
+            ),
+            (all(|it| it.http = Some(at(1))), "health_check.type must be"),
+            (
+                all(|it| it.kind = Some(2)),
+                "health_check.http is missing, although its type is HTTP",
+            ),
+            (
+                all(|it| it.kind = Some(1)),
+                "health_check.command is missing, although its type is COMMAND",
+            ),
+            (
+                all(|it| it.delay_seconds = Some(-0.5)),
+                "health_check.delay_seconds must be",
+            ),
+            (
+                all(|it| it.interval_seconds = Some(f64::NAN)),
+                "health_check.interval_seconds must be",
+            ),
+            (
+                all(|it| it.timeout_seconds = Some(f64::NEG_INFINITY)),
+                "health_check.timeout_seconds must be",
+            ),
+            (
+                all(|it| it.grace_period_seconds = Some(-1.0)),
+                "health_check.grace_period_seconds must be",
+            ),
+        ] {
+            let message = read(health).expect_err(words);
+            assert!(message.starts_with(words), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_general_check_wraps_its_command_and_names_its_own_fields() {
+        let command = CommandInfo {
+            value: Some(b"test".to_vec()),
+            shell: Some(false),
+            arguments: vec![b"test".to_vec(), b"-f".to_vec()],
+            environment: Some(messages::Environment {
+                variables: vec![Variable {
+                    name: b"A".to_vec(),
+                    ..Default::default()
+                }],
+            }),
+        };
+        let mut check = CheckInfo {
+            kind: Some(CheckType::Command as i32),
+            command: Some(CheckCommand { command }),
+            ..Default::default()
+        };
+        let mut remarks = Vec::new();
+        check.tcp = Some(TcpCheckInfo::default());
+        let plan = read_checks(Some(&check), None, no_curl, &mut |line| remarks.push(line));
+        let found = plan.expect("valid").check.expect("it was given");
+        let Probe::Command {
+            program: Program::Exec { file, arguments },
+            environment,
+        } = found.probe
+        else {
+            panic!("another probe");
+        };
+        assert_eq!((file.as_slice(), arguments.len()), (&b"test"[..], 2));
+        assert_eq!(environment.iter().count(), 1);
+        assert_eq!(remarks, ["check.tcp is ignored: its type is Command"]);
+        check.kind = Some(CheckType::Tcp as i32);
+        let refused = read_checks(Some(&check), None, no_curl, &mut |_| {});
+        let Err(Refusal(message)) = refused else {
+            panic!("accepted");
+        };
+        assert_eq!(message, "check.tcp.port must be 1 to 65535, found 0");
+    }
+
+    #[test]
+    fn https_is_asked_by_curl() {
+        let health = http(HttpCheckInfo {
+            scheme: Some(b"https".to_vec()),
+            protocol: Some(PROTOCOL_IPV6),
+            ..at(8443)
+        });
+        let plan = read_checks(None, Some(&health), curl, &mut |_| {});
+        let probe = plan.expect("valid").health.expect("given").check.probe;
+        let Probe::Https { client, .. } = &probe else {
+            panic!("another probe");
+        };
+        let Program::Exec { file, arguments } = client else {
+            panic!("another program");
+        };
+        assert_eq!(file, b"/bin/curl");
+        let url = arguments.last().expect("the URL comes last");
+        assert_eq!(url, b"https://[::1]:8443/");
+        assert_eq!(probe.to_string(), "https://[::1]:8443/");
+    }
+}

@@ -1,0 +1,105 @@
+//! What a look finds, and what it comes to.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::plan::Probe;
+use crate::words::outcome::Outcome;
+
+/// What a look found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Finding {
+    /// The command ended, or never started.
+    Ended(Outcome),
+    /// The HTTP server answered with this status.
+    Answered(u16),
+    /// The TCP server accepted the connection.
+    Connected,
+    /// Nothing was found out, for this reason.
+    Failed(String),
+    /// The look has taken longer than it may: the core says so, nobody else.
+    TimedOut(Duration),
+}
+
+/// The result of a general check (`CheckStatusInfo`); nothing as long as there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CheckStatus {
+    /// The exit status of a command.
+    Command(Option<u8>),
+    /// The status of an HTTP server.
+    Http(Option<u16>),
+    /// Whether there was a connection.
+    Tcp(Option<bool>),
+}
+
+/// What an HTTP server answers in health, unless the check says otherwise: redirections are not followed.
+const HEALTHY: std::ops::RangeInclusive<u16> = 200..=399;
+
+// === impl Finding ===
+
+impl Finding {
+    /// Whether a task of which this was found is healthy. `statuses` are those of an HTTP server; none
+    /// are the usual ones.
+    pub(super) fn is_healthy(&self, statuses: &[u16]) -> bool {
+        match self {
+            Self::Ended(outcome) => outcome.succeeded(),
+            Self::Answered(status) if statuses.is_empty() => HEALTHY.contains(status),
+            Self::Answered(status) => statuses.contains(status),
+            Self::Connected => true,
+            Self::Failed(_) | Self::TimedOut(_) => false,
+        }
+    }
+}
+
+/// The cause of what is told, as a sentence's end.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(outcome) => outcome.fmt(f),
+            Self::Answered(status) => write!(f, "status {status}"),
+            Self::Connected => f.write_str("connected"),
+            Self::Failed(reason) => f.write_str(reason),
+            Self::TimedOut(timeout) => write!(f, "timed out after {timeout:?}"),
+        }
+    }
+}
+
+// === impl CheckStatus ===
+
+impl CheckStatus {
+    /// Before anything was found.
+    pub(super) fn unknown(probe: &Probe) -> Self {
+        match probe {
+            Probe::Command { .. } => Self::Command(None),
+            Probe::Http(_) | Probe::Https { .. } => Self::Http(None),
+            Probe::Tcp(_) => Self::Tcp(None),
+        }
+    }
+
+    /// The status that a finding is. What could not be found out is unknown; but a server that does not
+    /// accept a connection is an answer to the question of a TCP check.
+    pub(super) fn of(self, finding: &Finding) -> Self {
+        match self {
+            Self::Command(_) => Self::Command(match finding {
+                Finding::Ended(Outcome::Exited(status)) => Some(*status),
+                Finding::Ended(_)
+                | Finding::Answered(_)
+                | Finding::Connected
+                | Finding::Failed(_)
+                | Finding::TimedOut(_) => None,
+            }),
+            Self::Http(_) => Self::Http(match finding {
+                Finding::Answered(status) => Some(*status),
+                Finding::Ended(_)
+                | Finding::Connected
+                | Finding::Failed(_)
+                | Finding::TimedOut(_) => None,
+            }),
+            Self::Tcp(_) => Self::Tcp(match finding {
+                Finding::Connected => Some(true),
+                Finding::Failed(_) => Some(false),
+                Finding::Ended(_) | Finding::Answered(_) | Finding::TimedOut(_) => None,
+            }),
+        }
+    }
+}

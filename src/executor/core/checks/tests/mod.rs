@@ -1,0 +1,429 @@
+//! The rows of the tables of [`super`], each with a clock that the test sets.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use super::{
+    Address, Check, CheckOutput, CheckPlan, CheckStatus, Checks, Family, Finding, HealthCheck,
+    HttpAddress, Interval, Kind, Probe, ProbeId, Times,
+};
+use crate::core::environment::{Environment, Name, Value};
+use crate::core::plan::Program;
+use crate::words::outcome::Outcome;
+use crate::words::units::{Moment, Span};
+
+/// The longest message.
+const LIMIT: usize = 512;
+
+/// A task's checks and their clock, in milliseconds.
+struct Fixture {
+    checks: Checks,
+    now: u64,
+}
+
+impl Fixture {
+    fn begin(plan: CheckPlan) -> (Self, Vec<CheckOutput>) {
+        let mut fixture = Self {
+            checks: Checks::new(plan, LIMIT),
+            now: 0,
+        };
+        fixture.now = 1000;
+        let now = fixture.moment();
+        let outputs = fixture.checks.begin(&Environment::default(), now);
+        (fixture, outputs)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(Duration::from_millis(self.now))
+    }
+
+    fn act(&mut self, now: u64) -> Vec<CheckOutput> {
+        self.now = now;
+        let now = self.moment();
+        self.checks.tick(&Environment::default(), now)
+    }
+
+    /// Waits for the next look.
+    fn look(&mut self) -> ProbeId {
+        let due = self.checks.next_deadline().expect("something is due");
+        self.now = u64::try_from(due.0.as_millis()).expect("soon");
+        match self.act(self.now).pop() {
+            Some(CheckOutput::Start(id, _)) => id,
+            other => panic!("expected a look, found {other:?}"),
+        }
+    }
+
+    /// A look that finds something in the same moment.
+    fn find(&mut self, finding: &Finding) -> Vec<CheckOutput> {
+        let id = self.look();
+        self.checks.found(id, finding, self.moment())
+    }
+
+    fn due(&self) -> Option<u64> {
+        let due = self.checks.next_deadline()?;
+        u64::try_from(due.0.as_millis()).ok()
+    }
+}
+
+fn span(milliseconds: u64) -> Span {
+    Span::saturating(Duration::from_millis(milliseconds))
+}
+
+fn port(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).expect("not 0")
+}
+
+fn at(number: u16) -> Address {
+    Address {
+        family: Family::V4,
+        port: port(number),
+    }
+}
+
+fn tcp() -> Probe {
+    Probe::Tcp(at(80))
+}
+
+fn http() -> Probe {
+    Probe::Http(HttpAddress {
+        at: at(8080),
+        path: "/health".to_owned(),
+    })
+}
+
+fn command() -> Probe {
+    Probe::Command {
+        program: Program::Shell(b"true".to_vec()),
+        environment: Environment::default(),
+    }
+}
+
+fn times(delay: u64, interval: u64, timeout: Option<u64>) -> Times {
+    Times {
+        delay: span(delay),
+        interval: Interval::at_least_min(span(interval)),
+        timeout: timeout.map(span),
+    }
+}
+
+fn check(probe: Probe) -> CheckPlan {
+    CheckPlan {
+        check: Some(Check {
+            probe,
+            times: times(0, 1000, Some(500)),
+        }),
+        health: None,
+    }
+}
+
+fn health(probe: Probe, grace: u64, failures: u32) -> CheckPlan {
+    CheckPlan {
+        check: None,
+        health: Some(HealthCheck {
+            check: Check {
+                probe,
+                times: times(0, 1000, Some(500)),
+            },
+            statuses: Vec::new(),
+            grace: span(grace),
+            failures,
+        }),
+    }
+}
+
+fn refused() -> Finding {
+    Finding::Failed("connection refused".to_owned())
+}
+
+fn exited(status: u8) -> Finding {
+    Finding::Ended(Outcome::Exited(status))
+}
+
+fn signalled() -> Finding {
+    Finding::Ended(Outcome::Signalled {
+        signal: 9,
+        core_dumped: false,
+    })
+}
+
+fn report(kind: Kind, message: &str) -> CheckOutput {
+    CheckOutput::Report(kind, message.to_owned())
+}
+
+#[test]
+fn without_checks_there_is_nothing_to_do_ever() {
+    let (fixture, outputs) = Fixture::begin(CheckPlan::default());
+    assert_eq!((outputs, fixture.due()), (Vec::new(), None));
+    assert_eq!(fixture.checks.told().status, None);
+    assert_eq!(fixture.checks.told().healthy, None);
+}
+
+#[test]
+fn the_delay_counts_from_the_commands_start_and_the_interval_from_the_last_end() {
+    let plan = CheckPlan {
+        check: Some(Check {
+            probe: tcp(),
+            times: times(3000, 2000, None),
+        }),
+        health: None,
+    };
+    let mut checks = Checks::new(plan.clone(), LIMIT);
+    let late = Moment(Duration::from_secs(900));
+    assert_eq!(checks.tick(&Environment::default(), late), []);
+    assert_eq!(checks.next_deadline(), None);
+    let (mut fixture, outputs) = Fixture::begin(plan);
+    assert_eq!((outputs, fixture.due()), (Vec::new(), Some(4000)));
+    assert_eq!(fixture.act(3999), []);
+    let id = fixture.look();
+    assert_eq!(fixture.now, 4000);
+    // One look at a time, and no limit without a timeout.
+    assert_eq!((fixture.act(9000), fixture.due()), (Vec::new(), None));
+    fixture
+        .checks
+        .found(id, &Finding::Connected, fixture.moment());
+    assert_eq!(fixture.due(), Some(11_000));
+}
+
+#[test]
+fn a_look_that_takes_too_long_is_given_up_and_the_next_one_follows_its_interval() {
+    let (mut fixture, outputs) = Fixture::begin(health(http(), 0, 9));
+    let Some(CheckOutput::Start(id, _)) = outputs.first().cloned() else {
+        panic!("no look: {outputs:?}");
+    };
+    assert_eq!(fixture.due(), Some(1500));
+    let message = "HTTP health check failed: timed out after 500ms (127.0.0.1:8080/health)";
+    let wanted = [CheckOutput::Abandon(id), report(Kind::Health, message)];
+    assert_eq!(fixture.act(1500), wanted);
+    assert_eq!(fixture.due(), Some(2500));
+    // What it finds after all is not heard, and does not begin a second row of looks.
+    assert_eq!(
+        fixture
+            .checks
+            .found(id, &Finding::Answered(200), fixture.moment()),
+        []
+    );
+    assert_eq!(fixture.checks.told().healthy, Some(false));
+    assert_eq!(fixture.due(), Some(2500));
+}
+
+#[test]
+fn the_shortest_interval_is_a_tenth_of_a_second() {
+    assert_eq!(Interval::at_least_min(Span::ZERO).get(), span(100));
+    assert_eq!(Interval::at_least_min(span(101)).get(), span(101));
+}
+
+#[test]
+fn what_is_healthy() {
+    let unusual = [200, 503];
+    for (finding, usually, with_statuses) in [
+        (exited(0), true, true),
+        (exited(1), false, false),
+        (signalled(), false, false),
+        (Finding::Answered(199), false, false),
+        (Finding::Answered(200), true, true),
+        (Finding::Answered(399), true, false),
+        (Finding::Answered(400), false, false),
+        (Finding::Answered(503), false, true),
+        (Finding::Connected, true, true),
+        (refused(), false, false),
+        (Finding::TimedOut(Duration::ZERO), false, false),
+    ] {
+        assert_eq!(finding.is_healthy(&[]), usually, "{finding:?}");
+        assert_eq!(finding.is_healthy(&unusual), with_statuses, "{finding:?}");
+    }
+}
+
+#[test]
+fn failures_within_the_grace_period_do_not_count_until_the_first_success() {
+    let (mut fixture, outputs) = Fixture::begin(health(tcp(), 2000, 2));
+    let Some(CheckOutput::Start(id, _)) = outputs.first() else {
+        panic!("no look: {outputs:?}");
+    };
+    let note = "TCP health check failed in its grace period: connection refused (127.0.0.1:80)";
+    let noted = [CheckOutput::Note(note.to_owned())];
+    let first = fixture.checks.found(*id, &refused(), fixture.moment());
+    assert_eq!(first, noted);
+    assert_eq!(fixture.checks.told().healthy, None);
+    // Its very end is in it.
+    assert_eq!(fixture.find(&refused()), noted);
+    assert_eq!(fixture.find(&refused()), noted);
+    assert_eq!(fixture.now, 3000);
+    let failed = "TCP health check failed: connection refused (127.0.0.1:80)";
+    assert_eq!(fixture.find(&refused()), [report(Kind::Health, failed)]);
+    assert_eq!(fixture.checks.told().healthy, Some(false));
+}
+
+#[test]
+fn the_first_success_ends_the_grace_period() {
+    let (mut fixture, outputs) = Fixture::begin(health(tcp(), 60_000, 3));
+    let Some(CheckOutput::Start(id, _)) = outputs.first() else {
+        panic!("no look: {outputs:?}");
+    };
+    let succeeded = "TCP health check succeeded: connected (127.0.0.1:80)";
+    let first = fixture
+        .checks
+        .found(*id, &Finding::Connected, fixture.moment());
+    assert_eq!(first, [report(Kind::Health, succeeded)]);
+    let failed = "TCP health check failed: connection refused (127.0.0.1:80)";
+    assert_eq!(fixture.find(&refused()), [report(Kind::Health, failed)]);
+}
+
+#[test]
+fn each_failure_is_told_and_only_a_change_to_health() {
+    let (mut fixture, _) = Fixture::begin(health(http(), 0, 9));
+    fixture.act(1500);
+    let again = "HTTP health check failed 2 times in a row: status 500 (127.0.0.1:8080/health)";
+    let fifth = Finding::Answered(500);
+    assert_eq!(fixture.find(&fifth), [report(Kind::Health, again)]);
+    let good = "HTTP health check succeeded: status 200 (127.0.0.1:8080/health)";
+    let found = fixture.find(&Finding::Answered(200));
+    assert_eq!(found, [report(Kind::Health, good)]);
+    assert_eq!(fixture.find(&Finding::Answered(204)), []);
+    // It counts from the beginning.
+    let failed = "HTTP health check failed: status 500 (127.0.0.1:8080/health)";
+    assert_eq!(fixture.find(&fifth), [report(Kind::Health, failed)]);
+}
+
+#[test]
+fn the_last_of_too_many_failures_is_told_and_then_kills() {
+    for (failures, looks) in [(3, 3), (1, 1), (0, 1)] {
+        let (mut fixture, _) = Fixture::begin(health(command(), 0, failures));
+        let mut outputs = fixture.act(1500);
+        for _ in 1..looks {
+            assert!(!outputs.contains(&CheckOutput::Kill), "{failures}");
+            outputs = fixture.find(&signalled());
+        }
+        assert!(matches!(
+            outputs.as_slice(),
+            [.., CheckOutput::Report(Kind::Health, _), CheckOutput::Kill]
+        ));
+        let cause = fixture.checks.condemned().expect("killed");
+        let wanted = match looks {
+            1 => "Killed: COMMAND health check failed: timed out after 500ms (true)",
+            _ => {
+                "Killed: COMMAND health check failed 3 times in a row: \
+                 terminated with signal Killed (true)"
+            }
+        };
+        assert_eq!(cause, wanted);
+    }
+}
+
+#[test]
+fn a_checks_status_is_empty_until_something_is_found_out() {
+    for (probe, finding, empty, found) in [
+        (
+            command(),
+            exited(3),
+            CheckStatus::Command(None),
+            CheckStatus::Command(Some(3)),
+        ),
+        (
+            http(),
+            Finding::Answered(404),
+            CheckStatus::Http(None),
+            CheckStatus::Http(Some(404)),
+        ),
+        (
+            tcp(),
+            Finding::Connected,
+            CheckStatus::Tcp(None),
+            CheckStatus::Tcp(Some(true)),
+        ),
+    ] {
+        assert_eq!(
+            Checks::new(check(probe.clone()), LIMIT).told().status,
+            Some(empty)
+        );
+        let (mut fixture, _) = Fixture::begin(check(probe));
+        // A timeout before any result changes nothing.
+        assert!(matches!(fixture.act(1500)[..], [CheckOutput::Abandon(_)]));
+        let outputs = fixture.find(&finding);
+        assert!(matches!(outputs[..], [CheckOutput::Report(Kind::Check, _)]));
+        assert_eq!(fixture.checks.told().status, Some(found));
+        assert_eq!(fixture.find(&finding), []);
+        // One after a result does.
+        fixture.look();
+        let outputs = fixture.act(fixture.now + 500);
+        assert!(matches!(
+            outputs[..],
+            [CheckOutput::Abandon(_), CheckOutput::Report(Kind::Check, _)]
+        ));
+        assert_eq!(fixture.checks.told().status, Some(empty));
+        assert_eq!(fixture.checks.told().healthy, None);
+    }
+}
+
+#[test]
+fn what_cannot_be_found_out_is_empty_but_no_connection_is_an_answer() {
+    for (probe, finding, status) in [
+        (command(), signalled(), CheckStatus::Command(None)),
+        (
+            command(),
+            Finding::Ended(Outcome::NotStarted("no".to_owned())),
+            CheckStatus::Command(None),
+        ),
+        (http(), refused(), CheckStatus::Http(None)),
+        (tcp(), refused(), CheckStatus::Tcp(Some(false))),
+    ] {
+        let (mut fixture, _) = Fixture::begin(check(probe));
+        fixture.act(1500);
+        fixture.find(&finding);
+        assert_eq!(fixture.checks.told().status, Some(status), "{finding:?}");
+    }
+}
+
+#[test]
+fn the_end_of_the_command_abandons_what_looks_and_nothing_begins_again() {
+    let plan = CheckPlan {
+        health: health(tcp(), 0, 1).health,
+        ..check(http())
+    };
+    let (mut fixture, outputs) = Fixture::begin(plan);
+    let ids: Vec<_> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            CheckOutput::Start(id, _) => Some(*id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 2);
+    let outputs = fixture.checks.end();
+    assert_eq!(
+        outputs,
+        [CheckOutput::Abandon(ids[0]), CheckOutput::Abandon(ids[1])]
+    );
+    assert_eq!(
+        fixture.checks.found(ids[1], &refused(), fixture.moment()),
+        []
+    );
+    assert_eq!(fixture.checks.told().healthy, None);
+    assert_eq!((fixture.act(99_000), fixture.due()), (Vec::new(), None));
+}
+
+#[test]
+fn a_checks_command_gets_the_tasks_environment_and_its_own_variables_above() {
+    let variables = |pairs: &[(&str, &str)]| {
+        let mut environment = Environment::default();
+        for (name, value) in pairs {
+            let (name, value) = (Name::new(*name), Value::new(*value));
+            environment.set(name.expect("a name"), value.expect("a value"));
+        }
+        environment
+    };
+    let probe = Probe::Command {
+        program: Program::Shell(b"true".to_vec()),
+        environment: variables(&[("B", "check"), ("C", "check")]),
+    };
+    let task = variables(&[("A", "task"), ("B", "task"), ("EXECUTOR_PHASE", "command")]);
+    let Probe::Command { environment, .. } = probe.prepared(Kind::Health, &task) else {
+        panic!("another probe");
+    };
+    let wanted = [
+        ("A", "task"),
+        ("B", "check"),
+        ("C", "check"),
+        ("EXECUTOR_PHASE", "health_check"),
+    ];
+    assert_eq!(environment, variables(&wanted));
+}

@@ -1,0 +1,63 @@
+//! The task's checks in its life: they look while the command runs and nobody wants the task to end.
+
+use super::{Lifecycle, Phase, StopOrder};
+use crate::core::checks::{CheckOutput, Checked, Finding, ProbeId};
+use crate::core::effect::{Effect, Note};
+use crate::core::step::Step;
+
+impl Lifecycle {
+    /// What every update says of the checks.
+    pub(in crate::core) fn checked(&self) -> Checked {
+        self.checks.told()
+    }
+
+    /// The command runs.
+    pub(super) fn begin_checks(&mut self, step: &mut Step<'_>) {
+        match self.phase {
+            Phase::Sequence { .. } => {
+                let outputs = self.checks.begin(&self.environment, step.moment());
+                self.carry_out(outputs, step);
+            }
+            // It was still on its way when it was to end.
+            Phase::After { .. }
+            | Phase::Stopping { .. }
+            | Phase::Clearing { .. }
+            | Phase::Draining { .. } => {}
+        }
+    }
+
+    pub(super) fn tick_checks(&mut self, step: &mut Step<'_>) {
+        let outputs = self.checks.tick(&self.environment, step.moment());
+        self.carry_out(outputs, step);
+    }
+
+    pub(super) fn probed(&mut self, id: ProbeId, finding: &Finding, step: &mut Step<'_>) {
+        let outputs = self.checks.found(id, finding, step.moment());
+        self.carry_out(outputs, step);
+    }
+
+    /// Before anything that lives is counted: a check's processes are none of the task's.
+    pub(super) fn end_checks(&mut self, step: &mut Step<'_>) {
+        let outputs = self.checks.end();
+        self.carry_out(outputs, step);
+    }
+
+    fn carry_out(&mut self, outputs: Vec<CheckOutput>, step: &mut Step<'_>) {
+        for output in outputs {
+            match output {
+                CheckOutput::Start(id, probe) => step.perform(Effect::Probe(id, probe)),
+                CheckOutput::Abandon(id) => step.perform(Effect::AbandonProbe(id)),
+                CheckOutput::Report(kind, message) => {
+                    let (results, checked) = (self.results(), self.checked());
+                    step.record_check(&self.identity, kind, message, results, checked);
+                }
+                CheckOutput::Note(text) => step.note(Note::CheckIgnored(text)),
+                // As a KILL without a policy of its own.
+                CheckOutput::Kill => {
+                    let grace = self.limits.grace;
+                    self.stop(StopOrder::Kill { grace }, step);
+                }
+            }
+        }
+    }
+}

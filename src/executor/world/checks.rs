@@ -1,0 +1,235 @@
+//! Looks at the task for its checks: connects, asks over HTTP, or runs a command.
+//!
+//! A look that is given up ends at once: its socket is closed, or its processes are killed. How long one may
+//! take is not decided here.
+
+use std::fmt::Display;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+
+use cook_http::client::{Connection, Outgoing};
+use cook_http::message::Method;
+use cook_http::socket::connect_tcp;
+use smol::channel::Sender;
+use smol::{LocalExecutor, Task};
+
+use crate::core::checks::{Address, Family, Finding, HttpAddress, Probe, ProbeId};
+use crate::core::event::{Event, TaskEvent};
+use crate::world::inbox::Incoming;
+use crate::world::process::Processes;
+
+/// What checks say about themselves to HTTP servers.
+const USER_AGENT: &str = concat!("cook-executor/", env!("CARGO_PKG_VERSION"));
+
+/// Looks, at most one for each check of the task.
+pub struct Prober {
+    executor: Rc<LocalExecutor<'static>>,
+    inbox: Sender<Incoming>,
+    /// Connections that look. Commands that do are with the other processes.
+    looking: Vec<(ProbeId, Task<()>)>,
+}
+
+// === impl Prober ===
+
+impl Prober {
+    /// Findings go to `inbox`.
+    pub fn new(executor: Rc<LocalExecutor<'static>>, inbox: Sender<Incoming>) -> Self {
+        Self {
+            executor,
+            inbox,
+            looking: Vec::new(),
+        }
+    }
+
+    /// Begins a look; says at once what it found if there is nothing to wait for.
+    pub fn start(
+        &mut self,
+        id: ProbeId,
+        probe: &Probe,
+        processes: &Processes,
+    ) -> Option<TaskEvent> {
+        // What has ended by itself.
+        self.looking.retain(|(_, task)| !task.is_finished());
+        match probe {
+            Probe::Command {
+                program,
+                environment,
+            } => processes.look(id, program, environment),
+            Probe::Https {
+                client,
+                environment,
+                ..
+            } => processes.ask(id, client, environment),
+            Probe::Http(address) => {
+                let address = address.clone();
+                self.wait_for(id, async move { ask(&address).await });
+                None
+            }
+            Probe::Tcp(address) => {
+                let address = socket_address(*address);
+                self.wait_for(id, async move {
+                    connect(address).await.map(|_| Finding::Connected)
+                });
+                None
+            }
+        }
+    }
+
+    /// Gives up a look.
+    pub fn abandon(&mut self, id: ProbeId, processes: &Processes) {
+        // Its socket is closed with it.
+        self.looking.retain(|(other, _)| *other != id);
+        processes.abandon(id);
+    }
+
+    fn wait_for(
+        &mut self,
+        id: ProbeId,
+        look: impl Future<Output = Result<Finding, String>> + 'static,
+    ) {
+        let inbox = self.inbox.clone();
+        let task = self.executor.spawn(async move {
+            let finding = look.await.unwrap_or_else(Finding::Failed);
+            // The receiver lives as long as the runtime does.
+            let _ = inbox
+                .send(Incoming::Event(Event::Task(TaskEvent::Probed(id, finding))))
+                .await;
+        });
+        self.looking.push((id, task));
+    }
+}
+
+fn socket_address(Address { family, port }: Address) -> SocketAddr {
+    let host = match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Family::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    SocketAddr::new(host, port.get())
+}
+
+async fn connect(address: SocketAddr) -> Result<Connection, String> {
+    let connection = Connection::new(connect_tcp(address).map_err(|error| reason(&error))?);
+    let established = connection.established().await;
+    established.map_err(|error| reason(&error))?;
+    // Where nobody listens on a port that outgoing connections get too, a socket may by chance have
+    // connected to itself (simultaneous open, RFC 9293 3.5).
+    let own = rustix::net::getsockname(connection.socket().get_ref());
+    match own.ok().and_then(|own| SocketAddr::try_from(own).ok()) {
+        Some(own) if own == address => Err("connection refused".to_owned()),
+        Some(_) | None => Ok(connection),
+    }
+}
+
+/// Asks for the status, and for nothing more: a body is not waited for, and a redirection is an answer.
+async fn ask(HttpAddress { at, path }: &HttpAddress) -> Result<Finding, String> {
+    let mut connection = connect(socket_address(*at)).await?;
+    let request = Outgoing::new(Method::Get, format!("http://{at}{path}"))
+        .with_field("accept", "*/*")
+        .with_field("user-agent", USER_AGENT)
+        .with_field("connection", "close");
+    // A server may answer before it has read all, and the answer is worth more than the broken pipe.
+    let sent = connection.send(&request).await;
+    match (connection.receive().await, sent) {
+        (Ok(head), _) => Ok(Finding::Answered(head.status)),
+        (Err(_), Err(error)) | (Err(error), Ok(())) => Err(reason(&error)),
+    }
+}
+
+/// An error as a sentence's end: "connection refused".
+pub fn reason(error: &impl Display) -> String {
+    let text = error.to_string();
+    // The number behind it says nothing to a person.
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{self, Read, Write};
+    use std::net::TcpListener;
+    use std::num::NonZeroU16;
+    use std::thread;
+
+    use async_io::block_on;
+
+    /// A server that says this to whoever connects, and returns what it was asked.
+    fn server(host: &str, says: &'static [u8]) -> (Address, thread::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind((host, 0)).expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let serve = move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let mut asked = vec![0; 1000];
+            let length = client.read(&mut asked).unwrap_or_default();
+            asked.truncate(length);
+            client.write_all(says).expect("room");
+            asked
+        };
+        let family = if address.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        };
+        let port = NonZeroU16::new(address.port()).expect("not 0");
+        (Address { family, port }, thread::spawn(serve))
+    }
+
+    fn finding(says: &'static [u8]) -> Result<Finding, String> {
+        let (at, server) = server("127.0.0.1", says);
+        let path = "/health?a=b".to_owned();
+        let found = block_on(ask(&HttpAddress { at, path }));
+        let asked = server.join().expect("served");
+        let asked = String::from_utf8_lossy(&asked).to_ascii_lowercase();
+        assert!(asked.starts_with("get /health?a=b http/1.1\r\n"), "{asked}");
+        assert!(asked.contains(&format!("\r\nhost: {at}\r\n")), "{asked}");
+        found
+    }
+
+    #[test]
+    fn the_status_is_the_answer_whatever_comes_before_and_behind_it() {
+        for (says, status) in [
+            (
+                &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..],
+                200,
+            ),
+            (b"HTTP/1.0 404 no\r\n\r\n", 404),
+            (
+                b"HTTP/1.1 302 there\r\nlocation: http://example.com/\r\n\r\n",
+                302,
+            ),
+            (b"HTTP/1.1 100 go on\r\n\r\nHTTP/1.1 503 no\r\n\r\n", 503),
+            (
+                b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\nnot whole",
+                200,
+            ),
+        ] {
+            assert_eq!(finding(says), Ok(Finding::Answered(status)));
+        }
+        assert!(finding(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
+        assert!(finding(b"").is_err());
+    }
+
+    #[test]
+    fn both_loopback_addresses_are_reached() {
+        for host in ["127.0.0.1", "::1"] {
+            if host == "::1" && TcpListener::bind((host, 0)).is_err() {
+                eprintln!("SKIPPED: there is no IPv6 here");
+                continue;
+            }
+            let (at, server) = server(host, b"");
+            assert!(block_on(connect(socket_address(at))).is_ok(), "{host}");
+            server.join().expect("served");
+            let refused = block_on(connect(socket_address(at))).err();
+            assert_eq!(refused.as_deref(), Some("connection refused"), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_a_sentences_end() {
+        let error = io::Error::from(rustix::io::Errno::CONNREFUSED);
+        assert_eq!(reason(&error), "connection refused");
+    }
+}

@@ -1,0 +1,290 @@
+//! The commands of checks. Whatever one of them starts ends with it, and none of it is the task's: its
+//! process group, and what has left it, which `EXECUTOR_PHASE` tells from the task's processes.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::process::Pid as RawPid;
+use tracing::debug;
+
+use super::{MAX_PASSES, Processes, descendants, proc, signal_group, signal_stray, spawn};
+use crate::core::checks::{Finding, Kind, ProbeId};
+use crate::core::environment::Environment;
+use crate::core::event::{Event, TaskEvent};
+use crate::core::plan::Program;
+use crate::core::variables::PHASE;
+use crate::words::outcome::Outcome;
+use crate::words::units::StopSignal;
+use crate::world::inbox::Incoming;
+use crate::world::process::descendants::Descendant;
+use crate::world::process::spawn::SpawnError;
+use crate::world::regular;
+
+/// The commands of checks that live.
+pub(super) struct Looks {
+    /// Where a check's output goes, each look's in place of the one before: a file of its own, since the
+    /// task's own output is searched for progress.
+    sandbox: PathBuf,
+    alive: Rc<RefCell<Vec<Look>>>,
+    /// There may be processes of checks.
+    were_any: Cell<bool>,
+}
+
+/// An entry goes in the same moment as the process is reaped, as with the task's commands.
+#[derive(Clone, Copy)]
+struct Look {
+    id: ProbeId,
+    group: RawPid,
+    /// By [`descendants::clock`].
+    since: u64,
+    /// Nobody wants to know any more.
+    is_abandoned: bool,
+}
+
+/// Enough of what curl prints: a line about an error, and a status.
+const MAX_PRINTED: u64 = 512;
+
+// === impl Looks ===
+
+impl Looks {
+    pub(super) fn new(sandbox: PathBuf) -> Self {
+        Self {
+            sandbox,
+            alive: Rc::default(),
+            were_any: Cell::new(false),
+        }
+    }
+
+    /// The process groups of those that live.
+    pub(super) fn groups(&self) -> Vec<RawPid> {
+        self.alive.borrow().iter().map(|look| look.group).collect()
+    }
+
+    /// Whether this is a process that a check has left behind.
+    pub(super) fn is_of_one(&self, process: &Descendant) -> bool {
+        let is_marked = |kind| is_marked(process.pid, kind);
+        self.were_any.get() && [Kind::Check, Kind::Health].into_iter().any(is_marked)
+    }
+
+    /// A file for the output of a check's command.
+    fn output(&self, kind: Kind) -> io::Result<OwnedFd> {
+        let name = format!("executor.{}.log", kind.phase());
+        let file = regular::append(&self.sandbox.join(name))?;
+        ftruncate(&file, 0)?;
+        Ok(file)
+    }
+}
+
+// === impl Processes ===
+
+impl Processes {
+    /// Runs a check's command; says at once if it does not start.
+    pub fn look(
+        &self,
+        id: ProbeId,
+        program: &Program,
+        environment: &Environment,
+    ) -> Option<TaskEvent> {
+        let output = self.looks.output(id.kind);
+        let output = output.inspect_err(|error| debug!("a check's output is lost: {error}"));
+        self.run(id, program, environment, output.ok(), Finding::Ended)
+    }
+
+    /// Runs a client that prints the status of an HTTP server.
+    pub fn ask(
+        &self,
+        id: ProbeId,
+        client: &Program,
+        environment: &Environment,
+    ) -> Option<TaskEvent> {
+        let output = memfd_create("status", MemfdFlags::CLOEXEC);
+        let both = output.and_then(|output| Ok((rustix::io::dup(&output)?, output)));
+        match both {
+            Ok((reader, output)) => {
+                let understand = move |outcome| status(File::from(reader), &outcome);
+                self.run(id, client, environment, Some(output), understand)
+            }
+            Err(error) => {
+                let reason = format!("no room for the answer: {error}");
+                Some(TaskEvent::Probed(id, Finding::Failed(reason)))
+            }
+        }
+    }
+
+    /// Ends what a look runs, if it runs anything.
+    pub fn abandon(&self, id: ProbeId) {
+        let mut alive = self.looks.alive.borrow_mut();
+        let Some(look) = alive.iter_mut().find(|look| look.id == id) else {
+            return;
+        };
+        look.is_abandoned = true;
+        let look = *look;
+        drop(alive);
+        // It is not reaped, so its pid is still its own.
+        signal_group(look.group, StopSignal::Kill);
+        self.end_what_is_left_of(&look);
+    }
+
+    fn run(
+        &self,
+        id: ProbeId,
+        program: &Program,
+        environment: &Environment,
+        output: Option<OwnedFd>,
+        understand: impl FnOnce(Outcome) -> Finding + 'static,
+    ) -> Option<TaskEvent> {
+        let since = descendants::clock();
+        let spawned = self
+            .reserve
+            .with(|| spawn::spawn_aside(program, environment, output));
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(SpawnError { reason, .. }) => {
+                self.kill_unknown_since(since);
+                let finding = Finding::Ended(Outcome::NotStarted(reason));
+                return Some(TaskEvent::Probed(id, finding));
+            }
+        };
+        let pid = i32::try_from(child.id()).ok().and_then(RawPid::from_raw);
+        let Some(group) = pid else {
+            return Some(TaskEvent::Probed(id, Finding::Ended(Outcome::Unknown)));
+        };
+        self.looks.were_any.set(true);
+        self.looks.alive.borrow_mut().push(Look {
+            id,
+            group,
+            since,
+            is_abandoned: false,
+        });
+        let (alive, inbox) = (Rc::clone(&self.looks.alive), self.inbox.clone());
+        let left = LeftOvers {
+            commands: Rc::clone(&self.alive),
+        };
+        let wait = async move {
+            let status = child.status().await;
+            let position = alive.borrow().iter().position(|look| look.id == id);
+            let look = position.map(|position| alive.borrow_mut().swap_remove(position));
+            let outcome = status.map_or(Outcome::Unknown, spawn::outcome);
+            // Found or not: what it has left must not live on.
+            let is_wanted = look.is_some_and(|look| {
+                left.end(&look);
+                !look.is_abandoned
+            });
+            let event = match is_wanted {
+                true => TaskEvent::Probed(id, understand(outcome)),
+                // Whoever waits for the last process of the task has counted this one too.
+                false => TaskEvent::ChildrenChanged,
+            };
+            // The receiver lives as long as the runtime does.
+            let _ = inbox.send(Incoming::Event(Event::Task(event))).await;
+        };
+        self.executor.spawn(wait).detach();
+        None
+    }
+
+    fn end_what_is_left_of(&self, look: &Look) {
+        let left = LeftOvers {
+            commands: Rc::clone(&self.alive),
+        };
+        left.end(look);
+    }
+}
+
+/// Finds what a look has left.
+struct LeftOvers {
+    /// Below these there is nothing of it.
+    commands: super::Alive,
+}
+
+impl LeftOvers {
+    /// SIGKILL to all of it. There is nothing to clean up gracefully: it had its time.
+    fn end(&self, look: &Look) {
+        let commands = self.commands.borrow();
+        let commands: Vec<RawPid> = commands.iter().map(|(_, pid)| *pid).collect();
+        let mut signalled = Vec::new();
+        for _ in 0..MAX_PASSES {
+            let Ok(mut found) = descendants::find_since(look.since, &commands) else {
+                // They are found when the task ends.
+                return;
+            };
+            found.retain(|one| {
+                let is_its_own = one.group == look.group || is_marked(one.pid, look.id.kind);
+                !one.is_zombie && !signalled.contains(&one.identity()) && is_its_own
+            });
+            if found.is_empty() {
+                return;
+            }
+            for one in &found {
+                signalled.push(one.identity());
+                // It fails for what became another user, which nobody here can end.
+                let _ = signal_stray(one, StopSignal::Kill);
+            }
+        }
+    }
+}
+
+/// Whether a process was started, by whatever way, by the command of such a check.
+fn is_marked(process: RawPid, kind: Kind) -> bool {
+    let mark = format!("{PHASE}={}", kind.phase());
+    // Another user's cannot be read.
+    let variables = proc::read(&format!("/proc/{}/environ", process.as_raw_nonzero()));
+    let variables = variables.unwrap_or_default();
+    variables
+        .split(|byte| *byte == 0)
+        .any(|one| one == mark.as_bytes())
+}
+
+/// What curl printed: its error and no status, or a status alone.
+fn status(mut printed: File, outcome: &Outcome) -> Finding {
+    let mut text = String::new();
+    let read = printed.rewind().and_then(|()| {
+        let mut printed = printed.take(MAX_PRINTED);
+        printed.read_to_string(&mut text)
+    });
+    let first = text.lines().next().unwrap_or_default();
+    match (read, first.parse()) {
+        (Ok(_), Ok(status)) if outcome.succeeded() => Finding::Answered(status),
+        (Ok(_), Err(_)) if !first.is_empty() => Finding::Failed(first.to_owned()),
+        (Ok(_), _) | (Err(_), _) => Finding::Failed(format!("curl {outcome}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn printed(text: &str) -> File {
+        let file = memfd_create("status", MemfdFlags::CLOEXEC).expect("memory");
+        let mut file = File::from(file);
+        file.write_all(text.as_bytes()).expect("memory");
+        file
+    }
+
+    #[test]
+    fn curls_output_is_a_status_or_a_reason() {
+        let refused = "curl: (7) Failed to connect\n000";
+        let failed = |text: &str| Finding::Failed(text.to_owned());
+        for (text, outcome, finding) in [
+            ("200", Outcome::Exited(0), Finding::Answered(200)),
+            (
+                refused,
+                Outcome::Exited(7),
+                failed("curl: (7) Failed to connect"),
+            ),
+            (
+                "000",
+                Outcome::Exited(7),
+                failed("curl exited with status 7"),
+            ),
+            ("", Outcome::Exited(0), failed("curl exited with status 0")),
+        ] {
+            assert_eq!(status(printed(text), &outcome), finding, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! How HTTP and TCP checks look: natively, on loopback alone, and without waiting for more than they need.
+
+use cook_mesos::messages::{HealthCheck, HttpCheckInfo, PROTOCOL_IPV6, TcpCheckInfo};
+
+use crate::common::{
+    CHECK_UPDATED, end, health, http_check, http_health, run_with, run_with_check, run_with_health,
+    status_code, tcp_health, wait_for, wait_for_count,
+};
+use crate::server::{Answer, Server};
+use crate::support::{Setup, TASK};
+
+#[test]
+fn a_server_is_asked_for_the_path_with_its_address_and_without_a_proxy() {
+    let server = Server::start(Answer::Status(200));
+    let setup = Setup::new()
+        .variable("http_proxy", "http://127.0.0.1:1")
+        .variable("ALL_PROXY", "http://127.0.0.1:1");
+    let mut check = http_health(server.port());
+    if let Some(http) = &mut check.http {
+        http.path = Some(b"/a/b?c=d#e".to_vec());
+    }
+    let run = run_with(setup, None, Some(check));
+    wait_for(&run, "healthy", |told| told.healthy == Some(true));
+    end(&run);
+    let request = server.requests().remove(0).to_ascii_lowercase();
+    assert!(
+        request.starts_with("get /a/b?c=d http/1.1\r\n"),
+        "{request}"
+    );
+    let host = format!("\r\nhost: 127.0.0.1:{}\r\n", server.port());
+    for line in [
+        &host,
+        "\r\naccept: */*\r\n",
+        "\r\nuser-agent: cook-executor/",
+        "\r\nconnection: close\r\n",
+    ] {
+        assert!(request.contains(line), "{line:?} in {request}");
+    }
+}
+
+#[test]
+fn without_a_path_the_root_is_asked_for() {
+    let server = Server::start(Answer::Status(200));
+    let run = run_with_check(http_check(server.port()));
+    wait_for(&run, "a status", |told| {
+        told.status == Some(status_code(Some(200)))
+    });
+    end(&run);
+    let request = server.requests().remove(0);
+    assert!(request.starts_with("GET / HTTP/1.1\r\n"), "{request}");
+}
+
+#[test]
+fn the_head_is_enough_whatever_follows_and_interim_answers_are_none() {
+    let server = Server::start(Answer::Endless);
+    let run = run_with_check(http_check(server.port()));
+    wait_for(&run, "a status", |told| {
+        told.status == Some(status_code(Some(200)))
+    });
+    server.set(Answer::Bytes(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 No\r\nContent-Length: 9\r\n\r\n",
+    ));
+    wait_for(&run, "the real status", |told| {
+        told.status == Some(status_code(Some(503)))
+    });
+    server.set(Answer::Bytes("HTTP/1.0 404 No\r\n\r\n"));
+    wait_for(&run, "an old server's", |told| {
+        told.status == Some(status_code(Some(404)))
+    });
+    server.set(Answer::Bytes("SSH-2.0-OpenSSH\r\n\r\n"));
+    wait_for_count(&run, CHECK_UPDATED, 4);
+    end(&run);
+}
+
+#[test]
+fn a_redirection_is_healthy_and_nobody_goes_there() {
+    let server = Server::start(Answer::Bytes(
+        "HTTP/1.1 302 There\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
+    ));
+    let run = run_with_health(http_health(server.port()));
+    let healthy = wait_for(&run, "healthy", |told| told.healthy.is_some());
+    assert_eq!(healthy.healthy, Some(true));
+    assert!(
+        healthy.message.contains("status 302"),
+        "{}",
+        healthy.message
+    );
+    end(&run);
+}
+
+#[test]
+fn a_server_that_says_nothing_fails_by_the_timeout() {
+    let server = Server::start(Answer::Silence);
+    let check = HealthCheck {
+        timeout_seconds: Some(0.2),
+        consecutive_failures: Some(2),
+        ..http_health(server.port())
+    };
+    let run = run_with_health(check);
+    let message = run.finish().message;
+    let wanted =
+        "Killed: HTTP health check failed 2 times in a row: timed out after 200ms (127.0.0.1:";
+    assert!(message.starts_with(wanted), "{message}");
+}
+
+#[test]
+fn a_server_that_hangs_up_fails_with_that() {
+    let server = Server::start(Answer::Bytes(""));
+    let mut check = http_health(server.port());
+    check.consecutive_failures = Some(0);
+    let run = run_with_health(check);
+    let message = run.finish().message;
+    assert!(
+        message.contains("closed before the response was whole"),
+        "{message}"
+    );
+}
+
+#[test]
+fn ipv6_is_looked_at_where_it_is_asked_for_by_http_and_by_tcp() {
+    let Some(server) = Server::on("::1", Answer::Status(200)) else {
+        eprintln!("SKIPPED: there is no IPv6 here");
+        return;
+    };
+    let port = server.port();
+    let protocol = Some(PROTOCOL_IPV6);
+    let http = HttpCheckInfo {
+        port,
+        protocol,
+        ..HttpCheckInfo::default()
+    };
+    let by_http = HealthCheck {
+        kind: Some(2),
+        http: Some(http),
+        ..health()
+    };
+    let by_tcp = HealthCheck {
+        kind: Some(3),
+        tcp: Some(TcpCheckInfo { port, protocol }),
+        ..health()
+    };
+    for check in [by_http, by_tcp] {
+        let run = run_with_health(check);
+        let told = wait_for(&run, "healthy", |told| told.healthy == Some(true));
+        assert!(
+            told.message.contains(&format!("([::1]:{port}")),
+            "{}",
+            told.message
+        );
+        end(&run);
+    }
+    // Nobody listens there by IPv4.
+    let mut check = tcp_health(port);
+    check.consecutive_failures = Some(1);
+    let run = run_with_health(check);
+    let message = run.finish().message;
+    assert!(
+        message.contains(&format!("connection refused (127.0.0.1:{port})")),
+        "{message}"
+    );
+}
+
+#[test]
+fn https_is_asked_by_curl_where_there_is_one() {
+    let server = Server::start(Answer::Status(200));
+    let https = |port| HealthCheck {
+        http: Some(HttpCheckInfo {
+            port,
+            scheme: Some(b"https".to_vec()),
+            path: Some(b"/x".to_vec()),
+            ..HttpCheckInfo::default()
+        }),
+        ..http_health(port)
+    };
+    // A curl that notes what it is asked for, and is answered by nobody's server.
+    let prelude = "mkdir bin; printf '%s\\n' '#!/bin/sh' 'echo \"$@\" >> curled' 'cat curl.out; exit $(cat curl.code)' \
+         > bin/curl; chmod 755 bin/curl; export PATH=\"$PWD/bin:$PATH\"";
+    let run = Setup::new().prelude(prelude).start();
+    run.sandbox.write("curl.out", "200");
+    run.sandbox.write("curl.code", "0");
+    run.agent.launch(crate::common::task(
+        &run,
+        "sleep 600",
+        None,
+        Some(https(server.port())),
+    ));
+    wait_for(&run, "healthy", |told| told.healthy == Some(true));
+    let url = format!("https://127.0.0.1:{}/x", server.port());
+    let asked = run.lines("curled").remove(0);
+    assert!(asked.ends_with(&url), "{asked}");
+    assert!(
+        asked.contains("--insecure") && asked.contains("--noproxy *"),
+        "{asked}"
+    );
+    run.sandbox
+        .write("curl.out", "curl: (7) Failed to connect\n000");
+    run.sandbox.write("curl.code", "7");
+    let sick = wait_for(&run, "unhealthy", |told| told.healthy == Some(false));
+    let wanted = format!("HTTP health check failed: curl: (7) Failed to connect ({url})");
+    assert_eq!(sick.message, wanted);
+    end(&run);
+    // Without one, the task is not begun.
+    let run = Setup::new().variable("PATH", "/nonexistent").start();
+    run.agent
+        .launch(crate::common::task(&run, "sleep 600", None, Some(https(1))));
+    let ended = run.finish();
+    assert!(
+        ended
+            .message
+            .contains("health_check.http.scheme is https, for which curl is needed"),
+        "{}",
+        ended.message
+    );
+    assert_eq!(
+        run.agent.inspect(|journal| journal.states_of(TASK).len()),
+        2
+    );
+}
