@@ -1,3 +1,42 @@
 //! `cook-scheduler`: serves the Scheduler HTTP API.
 
-fn main() {}
+use std::process::ExitCode;
+
+use cook_scheduler::shell::options::{OptionError, Options, USAGE, Usage};
+use cook_scheduler::shell::serve::{Ending, StartError, Task, run};
+use cook_scheduler::shell::{prepare, version};
+
+/// The arguments or the configuration cannot be used.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    // Executors are started through this program itself.
+    cook_agent::helper::run_if_asked();
+    let (options, task) = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(Usage::Help) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(Usage::Version) => {
+            println!("cook-scheduler {}", version());
+            return ExitCode::SUCCESS;
+        }
+        Ok(Usage::Serve(options)) => (options, Task::Serve),
+        Ok(Usage::Drain(options)) => (options, Task::Drain),
+        Err(error) => return unusable(&OptionError::to_string(&error)),
+    };
+    let setup = match prepare(options) {
+        Ok(setup) => setup,
+        Err(text) => return unusable(&text),
+    };
+    match run(setup, task) {
+        Ok(Ending::Asked) => ExitCode::SUCCESS,
+        Ok(Ending::Failed) => ExitCode::FAILURE,
+        Err(StartError(text)) => unusable(&text),
+    }
+}
+
+fn unusable(text: &str) -> ExitCode {
+    eprintln!("cook-scheduler: {text}");
+    ExitCode::from(UNUSABLE)
+}

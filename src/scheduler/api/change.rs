@@ -50,6 +50,10 @@ impl Api {
         }
         batch.check_repeats()?;
         batch.check_limits(&self.limits)?;
+        for (index, job) in batch.jobs.iter().enumerate() {
+            let checked = self.fetching.check(&job.spec);
+            checked.map_err(|why| Response::error(400, &format!("jobs[{index}].uris: {why}")))?;
+        }
         let submission = Submission {
             user: caller.user.clone(),
             jobs: batch.jobs,

@@ -18,10 +18,12 @@ mod routes;
 mod tests;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::codec::config::Login;
 use crate::codec::job::JobLimits;
 use crate::codec::reply::Cluster;
+use crate::core::job::JobSpec;
 use crate::core::request::ApiRequest;
 use crate::core::words::{UserName, Wall};
 use browser::{Foreign, Names};
@@ -42,6 +44,8 @@ pub struct Api {
     pub admins: Vec<UserName>,
     /// What jobs may ask for.
     pub limits: JobLimits,
+    /// Which files can be fetched.
+    pub fetching: Fetching,
     /// The longest run of any job in milliseconds, if it is limited.
     pub max_runtime: Option<u64>,
     /// Failures that are not the job's own fault and cost no attempt, for each reason.
@@ -53,6 +57,10 @@ pub struct Api {
     /// When the program started.
     pub started: Wall,
 }
+
+/// Says which files of jobs can be fetched where they run.
+#[derive(Clone)]
+pub struct Fetching(Rc<dyn Fn(&JobSpec) -> Result<(), String>>);
 
 /// Who may ask.
 #[derive(Clone, Debug)]
@@ -131,6 +139,33 @@ pub enum Plan {
     Read(Reading),
     /// [`files::answer`], where waiting is no harm.
     File(FileRequest),
+}
+
+impl Fetching {
+    /// Whatever is asked for: it turns out later.
+    pub fn unchecked() -> Self {
+        Self::by(|_| Ok(()))
+    }
+
+    /// By this function.
+    pub fn by(check: impl Fn(&JobSpec) -> Result<(), String> + 'static) -> Self {
+        Self(Rc::new(check))
+    }
+
+    /// Whether the files of this job can be fetched.
+    ///
+    /// # Errors
+    ///
+    /// Which cannot, and why not.
+    pub fn check(&self, job: &JobSpec) -> Result<(), String> {
+        (self.0)(job)
+    }
+}
+
+impl std::fmt::Debug for Fetching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fetching")
+    }
 }
 
 impl Caller {

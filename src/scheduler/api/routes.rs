@@ -187,6 +187,7 @@ impl Api {
             authority,
             free_failures: self.free_failures,
             cluster: &self.cluster,
+            sandboxes: self.sandboxes.as_deref(),
         }
     }
 

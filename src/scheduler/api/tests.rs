@@ -58,6 +58,7 @@ impl World {
                 command_length: None,
                 place: RunsWhere::Here,
             },
+            fetching: Fetching::unchecked(),
             max_runtime: None,
             free_failures: 5,
             sandboxes: Some(PathBuf::from("/data/sandboxes")),

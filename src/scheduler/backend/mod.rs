@@ -10,3 +10,9 @@ pub trait Backend {
     /// Does this, in the order of the calls, without waiting for anything.
     fn call(&self, call: Call);
 }
+
+impl<B: Backend> Backend for std::rc::Rc<B> {
+    fn call(&self, call: Call) {
+        (**self).call(call);
+    }
+}

@@ -2,9 +2,12 @@
 
 pub mod alarm;
 pub mod clock;
+pub mod http;
+pub mod hub;
 pub mod log;
 pub mod machine;
 pub mod options;
+pub mod serve;
 pub mod setup;
 
 use std::path::Path;

@@ -1,13 +1,14 @@
 //! From arguments, configuration and machine to what the parts need to know.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::machine::Machine;
 use super::options::Options;
 use crate::api::browser::Names;
-use crate::api::{Access, Api};
-use crate::codec::config::{Authorization, Configuration, ExecutorSettings, MesosSettings};
+use crate::api::{Access, Api, Fetching};
+use crate::backend::embedded;
+use crate::codec::config::{Authorization, Configuration, MesosSettings};
 use crate::codec::job::{JobLimits, Place};
 use crate::codec::reply::Cluster;
 use crate::core::job::Runtime;
@@ -33,10 +34,6 @@ pub struct Setup {
     pub api: Api,
     /// What the core has to know.
     pub core: Settings,
-    /// How executors are started.
-    pub executor: ExecutorSettings,
-    /// `--executor`, absolute.
-    pub executor_file: Option<PathBuf>,
     /// What runs the jobs.
     pub runs_on: RunsOn,
     /// Lines to log: what the operator should know.
@@ -44,15 +41,10 @@ pub struct Setup {
 }
 
 /// What runs the jobs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum RunsOn {
-    /// This machine, with so much of it.
-    Here {
-        /// What jobs may use together.
-        room: Demand,
-        /// How long executors wait for a scheduler that is away.
-        recovery_timeout: std::time::Duration,
-    },
+    /// This machine.
+    Here(embedded::Settings),
     /// A Mesos cluster.
     Mesos(MesosSettings),
 }
@@ -89,9 +81,16 @@ impl Setup {
             )?,
         };
         let data = machine.absolute(data);
-        let runs_on = runs_on(options.masters, &configuration, machine)?;
+        let executor_file = options.executor.map(|file| machine.absolute(file));
+        let runs_on = runs_on(
+            options.masters,
+            executor_file,
+            &data,
+            &configuration,
+            machine,
+        );
         let (core, place, room) = match &runs_on {
-            RunsOn::Here { room, .. } => (Settings::embedded(id_seed), Place::Here, *room),
+            RunsOn::Here(here) => (Settings::embedded(id_seed), Place::Here, here.room),
             RunsOn::Mesos(_) => {
                 let cook = Demand {
                     cpus: Amount::from_f64(COOK_CPUS),
@@ -128,6 +127,7 @@ impl Setup {
                 place,
             },
             max_runtime,
+            fetching: Fetching::unchecked(),
             free_failures: limits.mea_culpa_failures,
             sandboxes: (place == Place::Here).then(|| data.join("sandboxes")),
             cluster: Cluster {
@@ -151,8 +151,6 @@ impl Setup {
             data,
             api,
             core,
-            executor: configuration.executor,
-            executor_file: options.executor.map(|file| machine.absolute(file)),
             runs_on,
             remarks,
         })
@@ -181,25 +179,34 @@ fn access(authorization: &Authorization, machine: &Machine, remarks: &mut Vec<St
 
 fn runs_on(
     masters: Vec<String>,
+    executor_file: Option<PathBuf>,
+    data: &Path,
     configuration: &Configuration,
     machine: &Machine,
-) -> Result<RunsOn, String> {
+) -> RunsOn {
     let mut mesos = configuration.mesos.clone().unwrap_or_default();
     if !masters.is_empty() {
         mesos.masters = masters;
     }
     if !mesos.masters.is_empty() {
-        return Ok(RunsOn::Mesos(mesos));
+        return RunsOn::Mesos(mesos);
     }
-    let embedded = &configuration.embedded;
-    let room = Demand {
-        cpus: embedded.cpus.unwrap_or(machine.cpus),
-        mem: embedded.mem.unwrap_or(machine.mem),
-        ports: 0,
-    };
-    Ok(RunsOn::Here {
-        room,
-        recovery_timeout: embedded.recovery_timeout,
+    let here = &configuration.embedded;
+    RunsOn::Here(embedded::Settings {
+        data: data.to_owned(),
+        room: Demand {
+            cpus: here.cpus.unwrap_or(machine.cpus),
+            mem: here.mem.unwrap_or(machine.mem),
+            ports: 0,
+        },
+        recovery_timeout: here.recovery_timeout,
+        max_runtime: configuration.limits.max_runtime,
+        executor: configuration.executor.clone(),
+        executor_file,
+        keep: embedded::Keep {
+            age: configuration.retention.sandbox_age,
+            bytes: configuration.retention.sandbox_bytes,
+        },
     })
 }
 

@@ -57,6 +57,8 @@ pub struct Settings {
     pub room: Demand,
     /// How long executors wait for a scheduler that is away.
     pub recovery_timeout: Duration,
+    /// How long any job may run, if that is limited.
+    pub max_runtime: Option<Duration>,
     /// How executors are started.
     pub executor: ExecutorSettings,
     /// `--executor`, absolute.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cook_agent::agent::Agent;
 use cook_agent::spec::{ContainerId, Program, Spec, Uri};
-use cook_mesos::messages::TaskInfo;
+use cook_mesos::messages::{DurationInfo, TaskInfo};
 
 use super::Settings;
 use crate::codec::config::ExecutorSettings;
@@ -32,6 +32,7 @@ pub struct Recipe {
     sandboxes: PathBuf,
     executor_data: Option<Vec<u8>>,
     recovery_timeout: Duration,
+    max_runtime: Option<Duration>,
 }
 
 // === impl Recipe ===
@@ -49,6 +50,7 @@ impl Recipe {
             sandboxes: settings.data.join("sandboxes"),
             executor_data: task::executor_data(&settings.executor),
             recovery_timeout: settings.recovery_timeout,
+            max_runtime: settings.max_runtime,
         }
     }
 
@@ -56,6 +58,8 @@ impl Recipe {
     pub fn spec(&self, it: &Task, container: ContainerId, tag: Vec<u8>) -> Spec {
         let id = it.instance.to_string();
         let spec = &it.job.spec;
+        let limits = [spec.max_runtime.map(|limit| limit.get()), self.max_runtime];
+        let limit = limits.into_iter().flatten().min();
         let mut environment = self.inherited.clone();
         let variables = task::environment(it, &self.settings).into_iter();
         environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
@@ -66,6 +70,10 @@ impl Recipe {
                 name: task::name(&it.job, it.instance).into_bytes(),
                 task_id: id.as_str().into(),
                 data: Some(task::data(&it.job)),
+                // The executor keeps to it exactly, and is there also when the scheduler is not.
+                max_completion_time: limit.map(|limit| DurationInfo {
+                    nanoseconds: i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX),
+                }),
                 ..TaskInfo::default()
             },
             program: self.program.clone(),

@@ -25,7 +25,11 @@ pub fn event(instance: InstanceId, what: &What, agent: &Agent) -> Option<Backend
                 ..Report::default()
             }),
         }))),
-        What::Message(data) => Some(BackendEvent::Messaged(instance, task::note(data)?)),
+        What::Message(data) => match task::note(data)? {
+            // It is where it always is: nothing to store.
+            Note::Sandbox(_) => None,
+            note => Some(BackendEvent::Messaged(instance, note)),
+        },
         What::Stuck(text) => {
             let note = Note::Stuck(text.as_str().into());
             Some(BackendEvent::Messaged(instance, note))

@@ -1,5 +1,7 @@
 //! One instance of a job.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::Context;
@@ -56,7 +58,7 @@ pub struct InstanceReply<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason_mea_culpa: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sandbox_directory: Option<&'a str>,
+    sandbox_directory: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_url: Option<String>,
 }
@@ -97,7 +99,14 @@ impl<'a> InstanceReply<'a> {
         let message = report.message.as_ref().map(|message| message.as_str());
         let failure = instance.failure();
         let authority = place.files_at.as_deref().unwrap_or(context.authority);
-        let sandbox = instance.sandbox.as_deref();
+        let sandbox = match (instance.sandbox.as_deref(), context.sandboxes) {
+            (Some(known), _) => Some(Cow::Borrowed(known)),
+            (None, Some(folder)) => {
+                let folder = folder.join(instance.id.to_string());
+                Some(Cow::Owned(folder.to_string_lossy().into_owned()))
+            }
+            (None, None) => None,
+        };
         let cluster = context.cluster;
         let (created, submitted) = (instance.created, job.submitted);
         Self {
@@ -141,11 +150,11 @@ impl<'a> InstanceReply<'a> {
             reason_code: failure.map(|reason| reason.code()),
             reason_string: failure.map(|reason| reason.text()),
             reason_mea_culpa: failure.map(|reason| reason.is_mea_culpa()),
-            sandbox_directory: sandbox,
-            output_url: sandbox.map(|sandbox| {
+            output_url: sandbox.as_deref().map(|sandbox| {
                 let path = encoded(sandbox);
                 format!("http://{authority}/files/read.json?path={path}")
             }),
+            sandbox_directory: sandbox,
         }
     }
 }

@@ -9,6 +9,8 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::core::job::{Group, Instance, Job, JobStatus, Verdict};
@@ -27,6 +29,8 @@ pub struct Context<'a> {
     pub free_failures: u32,
     /// What runs the jobs.
     pub cluster: &'a Cluster,
+    /// Where the sandboxes are, each under the name of its instance, if this machine has them.
+    pub sandboxes: Option<&'a Path>,
 }
 
 /// What runs the jobs, as clients see it.
