@@ -60,7 +60,10 @@ pub struct Api {
 
 /// Says which files of jobs can be fetched where they run.
 #[derive(Clone)]
-pub struct Fetching(Rc<dyn Fn(&JobSpec) -> Result<(), String>>);
+pub struct Fetching(Rc<Check>);
+
+/// What cannot be fetched, and why not.
+type Check = dyn Fn(&JobSpec) -> Result<(), String>;
 
 /// Who may ask.
 #[derive(Clone, Debug)]

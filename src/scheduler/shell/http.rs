@@ -1,6 +1,6 @@
 //! The API on the network: requests off cook-http's server, answers onto it.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,17 +10,14 @@ use cook_http::owner::{Owners, Unknown};
 use cook_http::server::{Admission, Handler, Limits};
 use cook_http::socket;
 use rustix::process::geteuid;
-use smol::Unblock;
-use smol::io::BufReader;
 
+use super::aside::Aside;
+use super::download::Download;
 use super::hub::{Hub, Unreadable};
 use super::{clock, log};
 use crate::api::files::{self, FileAnswer};
 use crate::api::response::Response as Answer;
 use crate::api::{self, Access, Api, Peer, Plan, browser};
-
-/// How much of a file is in memory while it is sent.
-const PIECE: usize = 64 << 10;
 
 /// What a client may send, and how long it may take: one request of Cook's client names 100 jobs in its target,
 /// one submission may have 10,000 jobs, and clients may be far away.
@@ -46,6 +43,8 @@ pub struct Served {
     api: Api,
     /// Asks the kernel whose connections are, where that decides.
     owners: Option<Owners>,
+    /// Reads files.
+    files: Aside,
 }
 
 impl Served {
@@ -53,13 +52,19 @@ impl Served {
     ///
     /// # Errors
     ///
-    /// The kernel cannot be asked whose connections are, and that is what decides.
+    /// The kernel cannot be asked whose connections are, and that is what decides; or there is no thread to be had.
     pub fn new(hub: Rc<Hub>, api: Api) -> io::Result<Self> {
         let owners = match api.access {
             Access::Local(_) => Some(Owners::open()?),
             Access::Logins(_) => None,
         };
-        Ok(Self { hub, api, owners })
+        let files = Aside::start("files")?;
+        Ok(Self {
+            hub,
+            api,
+            owners,
+            files,
+        })
     }
 
     async fn respond(&self, plan: Plan) -> Response {
@@ -82,17 +87,22 @@ impl Served {
                     response(Answer::error(503, text).with("Retry-After", "1"))
                 }
             },
-            Plan::File(request) => match smol::unblock(move || files::answer(&request)).await {
-                FileAnswer::Whole(answer) => response(answer),
-                FileAnswer::Stream { file, length, name } => {
-                    let file = Exactly { file, left: length };
-                    let reader =
-                        BufReader::with_capacity(PIECE, Unblock::with_capacity(PIECE, file));
-                    framed(StatusCode::Ok)
-                        .with_field("content-disposition", files::attachment(&name))
-                        .with_reader("application/octet-stream", reader, Some(length))
-                }
-            },
+            Plan::File(request) => self.file(request).await,
+        }
+    }
+
+    async fn file(&self, request: files::FileRequest) -> Response {
+        let answer = self.files.begin(move || files::answer(&request));
+        match answer.recv().await {
+            Ok(FileAnswer::Whole(answer)) => response(answer),
+            Ok(FileAnswer::Stream { file, length, name }) => {
+                let download = Download::new(self.files.clone(), file, length);
+                framed(StatusCode::Ok)
+                    .with_field("content-disposition", files::attachment(&name))
+                    .with_reader("application/octet-stream", download, Some(length))
+            }
+            // Its thread is gone, which has said why.
+            Err(_) => response(Answer::error(500, "files cannot be read any more")),
         }
     }
 }
@@ -212,26 +222,5 @@ fn response(answer: Answer) -> Response {
     match answer.body.is_empty() {
         true => response,
         false => response.with_body(answer.content.media_type(), answer.body),
-    }
-}
-
-/// A file of a known length: it may become shorter meanwhile, and then the client must see an end that is
-/// none.
-struct Exactly {
-    file: std::fs::File,
-    left: u64,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let length = self.file.read(&mut buffer[..most])?;
-        self.left -= length as u64;
-        match length == 0 && most > 0 {
-            true => Err(io::ErrorKind::UnexpectedEof.into()),
-            false => Ok(length),
-        }
     }
 }

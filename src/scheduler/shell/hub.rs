@@ -11,6 +11,7 @@ use std::sync::Arc;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
 use super::alarm::Alarm;
+use super::aside::Aside;
 use super::{clock, log};
 use crate::backend::Backend;
 use crate::core::effect::{Effect, LeaveReason};
@@ -29,6 +30,8 @@ pub struct Hub {
     clock: Clock,
     writer: Writer,
     archive: Arc<dyn Archive>,
+    /// Reads the archive.
+    aside: Aside,
     backend: Box<dyn Backend>,
     alarm: Alarm,
     /// Whoever waits for the core's decision.
@@ -74,6 +77,7 @@ impl Hub {
             clock,
             writer,
             archive,
+            aside: Aside::start("archive")?,
             backend,
             alarm: Alarm::new()?,
             waiting: RefCell::new(HashMap::new()),
@@ -136,7 +140,9 @@ impl Hub {
             false => {
                 let archive = Arc::clone(&self.archive);
                 let read = move || archived.iter().map(|key| archive.job(*key)).collect();
-                let read: Result<Vec<Option<Job>>, ReadError> = smol::unblock(read).await;
+                let read: Receiver<Result<Vec<Option<Job>>, ReadError>> = self.aside.begin(read);
+                let read = read.recv().await;
+                let read = read.map_err(|_| Unreadable("its thread is gone".to_owned()))?;
                 read.map_err(|error| Unreadable(error.to_string()))?
             }
         }
@@ -217,6 +223,6 @@ impl Hub {
             };
             drop(outbox.try_send(Told(Event::Loaded(key, answer), text)));
         };
-        smol::unblock(load).detach();
+        drop(self.aside.begin(load));
     }
 }

@@ -1,7 +1,9 @@
 //! The program around the core: arguments, the loop, signals, the log.
 
 pub mod alarm;
+pub mod aside;
 pub mod clock;
+pub mod download;
 pub mod http;
 pub mod hub;
 pub mod log;

@@ -1,0 +1,151 @@
+//! A file on its way to a client: read in pieces, each when the one before was sent.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use smol::channel::Receiver;
+use smol::io::{AsyncBufRead, AsyncRead};
+use smol::stream::Stream;
+
+use super::aside::Aside;
+
+/// How much of a file is in memory at once.
+const PIECE: u64 = 64 << 10;
+
+/// A file of a known length. If it becomes shorter meanwhile, it ends with an error, which the client sees as a
+/// connection that was cut: everything else would look like a whole file.
+pub struct Download {
+    aside: Aside,
+    file: Arc<File>,
+    offset: u64,
+    left: u64,
+    piece: Vec<u8>,
+    used: usize,
+    next: Option<Pin<Box<Asked>>>,
+}
+
+/// A piece that was asked for.
+type Asked = Receiver<io::Result<Vec<u8>>>;
+
+impl Download {
+    /// The first `length` bytes of a file.
+    pub fn new(aside: Aside, file: File, length: u64) -> Self {
+        Self {
+            aside,
+            file: Arc::new(file),
+            offset: 0,
+            left: length,
+            piece: Vec::new(),
+            used: 0,
+            next: None,
+        }
+    }
+
+    fn ask(&self) -> Asked {
+        let (file, offset) = (Arc::clone(&self.file), self.offset);
+        let length = usize::try_from(self.left.min(PIECE)).unwrap_or_default();
+        self.aside.begin(move || {
+            let mut piece = vec![0; length];
+            let read = file.read_at(&mut piece, offset)?;
+            piece.truncate(read);
+            Ok(piece)
+        })
+    }
+}
+
+impl AsyncBufRead for Download {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        while this.used == this.piece.len() && this.left > 0 {
+            let next = match &mut this.next {
+                Some(next) => next,
+                None => {
+                    let asked = Box::pin(this.ask());
+                    this.next.insert(asked)
+                }
+            };
+            let piece = ready!(next.as_mut().poll_next(cx));
+            this.next = None;
+            let piece = piece.unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into()))?;
+            if piece.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            this.offset += piece.len() as u64;
+            this.left = this.left.saturating_sub(piece.len() as u64);
+            this.piece = piece;
+            this.used = 0;
+        }
+        Poll::Ready(Ok(&this.piece[this.used..]))
+    }
+
+    fn consume(self: Pin<&mut Self>, amount: usize) {
+        let this = self.get_mut();
+        this.used = (this.used + amount).min(this.piece.len());
+    }
+}
+
+impl AsyncRead for Download {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let piece = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let length = piece.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&piece[..length]);
+        self.consume(length);
+        Poll::Ready(Ok(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smol::io::AsyncReadExt;
+    use std::io::{Seek, Write};
+
+    fn file(name: &str, size: usize) -> (File, Vec<u8>) {
+        let path =
+            std::env::temp_dir().join(format!("cook-download-{name}-{}", std::process::id()));
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path);
+        let file = file.as_mut().expect("a file");
+        let _ = std::fs::remove_file(&path);
+        let bytes: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
+        file.write_all(&bytes).expect("written");
+        file.rewind().expect("rewound");
+        (file.try_clone().expect("a descriptor"), bytes)
+    }
+
+    fn downloaded(file: File, length: u64) -> (io::Result<usize>, Vec<u8>) {
+        let aside = Aside::start("test").expect("a thread");
+        let mut got = Vec::new();
+        let mut download = Download::new(aside, file, length);
+        (smol::block_on(download.read_to_end(&mut got)), got)
+    }
+
+    #[test]
+    fn a_file_comes_whole_and_not_longer_than_it_was() {
+        let (file, bytes) = file("whole", 200_000);
+        let (ended, got) = downloaded(file.try_clone().expect("a descriptor"), 200_000);
+        assert!(ended.is_ok() && got == bytes);
+        let (ended, got) = downloaded(file, 70_000);
+        assert!(ended.is_ok() && got == bytes[..70_000]);
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_no_whole_file() {
+        let (file, bytes) = file("short", 70_000);
+        let (ended, got) = downloaded(file, 70_001);
+        assert!(ended.is_err() && got == bytes);
+    }
+}
