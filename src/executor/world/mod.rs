@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod log;
 pub mod memory;
 pub mod process;
+pub mod program;
 pub mod random;
 mod recognition;
 pub mod regular;
