@@ -214,7 +214,11 @@ pub fn plan(before: &[Hook], after: &[Hook]) -> Plan {
         before: before.to_vec(),
         after: after.to_vec(),
     };
-    Plan::new(Program::Shell(b"main".to_vec()), job, Hooks::default())
+    Plan::new(
+        Some(Program::Shell(b"main".to_vec())),
+        job,
+        Hooks::default(),
+    )
 }
 
 // === impl Model ===

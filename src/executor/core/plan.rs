@@ -83,11 +83,13 @@ pub struct Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub usize);
 
-/// Everything a task runs. There is exactly one main command.
+/// Everything a task runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     commands: Vec<Command>,
-    main: CommandId,
+    /// Absent if the task consists of hooks only.
+    main: Option<CommandId>,
+    first_after: CommandId,
 }
 
 /// A task that cannot be run, and why, in words for the author of the job.
@@ -115,7 +117,7 @@ impl Hook {
 
 impl Plan {
     /// Puts the commands in order.
-    pub fn new(main: Program, job: Hooks, operator: Hooks) -> Self {
+    pub fn new(main: Option<Program>, job: Hooks, operator: Hooks) -> Self {
         let mut commands = Vec::new();
         let mut add = |hooks: Vec<Hook>, part| {
             let numbered = hooks.into_iter().enumerate();
@@ -126,26 +128,34 @@ impl Plan {
         let at = add(job.before, Part::Before(Origin::Job));
         add(job.after, Part::After(Origin::Job));
         add(operator.after, Part::After(Origin::Operator));
-        commands.insert(
-            at,
-            Command {
-                part: Part::Main,
-                description: format!("{} ({:?})", Part::Main, main.quoted()),
-                program: main,
-                guard: false,
-                is_async: false,
-                timeout: None,
-            },
-        );
+        let main = main.map(|program| Command {
+            part: Part::Main,
+            description: format!("{} ({:?})", Part::Main, program.quoted()),
+            program,
+            guard: false,
+            is_async: false,
+            timeout: None,
+        });
+        let (main_at, first_after) = match main {
+            Some(_) => (Some(CommandId(at)), CommandId(at + 1)),
+            None => (None, CommandId(at)),
+        };
+        commands.splice(at..at, main);
         Self {
             commands,
-            main: CommandId(at),
+            main: main_at,
+            first_after,
         }
     }
 
-    /// The command itself, between the before and the after commands.
-    pub fn main(&self) -> CommandId {
+    /// The command itself, between the before and the after commands, if there is one.
+    pub fn main(&self) -> Option<CommandId> {
         self.main
+    }
+
+    /// The place behind the command, or where it would be: that of the first after command, if there is any.
+    pub fn first_after(&self) -> CommandId {
+        self.first_after
     }
 
     /// The command at `id`, unless the plan is over.
@@ -213,7 +223,7 @@ mod tests {
             after: vec![hook(after)],
         };
         let plan = Plan::new(
-            Program::Shell(b"main".to_vec()),
+            Some(Program::Shell(b"main".to_vec())),
             hooks("job before", "job after"),
             hooks("operator before", "operator after"),
         );
@@ -228,7 +238,8 @@ mod tests {
                 b"operator after"
             ]
         );
-        assert_eq!(plan.main(), CommandId(2));
+        assert_eq!(plan.main(), Some(CommandId(2)));
+        assert_eq!(plan.first_after(), CommandId(3));
         let descriptions: Vec<_> = plan.iter().map(|(_, c)| c.description.as_str()).collect();
         assert_eq!(descriptions[1], "before command 1 (\"job before\")");
         assert_eq!(descriptions[2], "the command (\"main\")");
@@ -236,5 +247,17 @@ mod tests {
             descriptions[4],
             "the operator's after command 1 (\"operator after\")"
         );
+    }
+
+    #[test]
+    fn hooks_alone_are_a_plan_too() {
+        let job = Hooks {
+            before: vec![hook("before")],
+            after: vec![hook("after")],
+        };
+        let plan = Plan::new(None, job, Hooks::default());
+        let texts: Vec<_> = plan.iter().map(|(_, c)| c.program.text()).collect();
+        assert_eq!(texts, [&b"before"[..], b"after"]);
+        assert_eq!((plan.main(), plan.first_after()), (None, CommandId(1)));
     }
 }

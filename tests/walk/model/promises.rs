@@ -13,7 +13,7 @@ impl Model {
     pub(super) fn ask_to_stop(&mut self, plan: &Plan) {
         if !self.asked_to_stop && !self.is_reported() {
             self.asked_to_stop = true;
-            self.cut_short = !self.started.iter().any(|id| *id > plan.main());
+            self.cut_short = !self.started.iter().any(|id| *id >= plan.first_after());
         }
     }
 
@@ -167,7 +167,7 @@ impl Model {
                     .alive
                     .iter()
                     .any(|p| matches!(p, Process::Command(other)
-                if *other <= plan.main())),
+                if *other < plan.first_after())),
             "an after command started while what was killed still ran"
         );
     }

@@ -84,10 +84,6 @@ pub fn read_plan(sources: Sources, remark: &mut dyn FnMut(String)) -> Result<Pla
     if main.is_none() && hooks == Hooks::default() {
         return refuse(NOTHING_TO_RUN);
     }
-    let Some(main) = main else {
-        return refuse(NOTHING_TO_RUN);
-    };
-
     let (before, after) = (&variables.default_before, &variables.default_after);
     let mut operator = Hooks {
         before: reader.variable("EXECUTOR_DEFAULT_BEFORE_COMMANDS", before)?,
@@ -537,6 +533,38 @@ mod tests {
     }
 
     #[test]
+    fn hooks_alone_are_a_job() {
+        for data in [
+            r#"{"after_commands": [{"value": "mail bob"}]}"#,
+            r#"{"command": null, "before_commands": null, "after_commands": [{"value": "mail bob"}]}"#,
+        ] {
+            let plan = read(data).expect("valid");
+            assert_eq!(
+                (texts(&plan), plan.main()),
+                (vec!["mail bob".to_owned()], None)
+            );
+        }
+        let variables = HookVariables {
+            before: br#"[{"value": "from outside"}]"#.to_vec(),
+            ..HookVariables::default()
+        };
+        let plan = read_with("{}", &variables, None).expect("valid");
+        assert_eq!(texts(&plan), ["from outside"]);
+        // The operator's hooks are no job, and broken data does not become one by hooks from elsewhere.
+        let operators = HookVariables {
+            default_before: variables.before.clone(),
+            ..HookVariables::default()
+        };
+        assert_eq!(
+            read_with("{}", &operators, None),
+            Err(Refusal(NOTHING_TO_RUN.to_owned()))
+        );
+        for broken in ["{", "[]", r#"{"comand": "a"}"#, r#"{"command": ""}"#] {
+            assert!(read_with(broken, &variables, None).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
     fn a_bad_variable_is_named() {
         let variables = HookVariables {
             default_after: b"{".to_vec(),
@@ -727,6 +755,10 @@ mod tests {
             variables: &HookVariables::default(),
         };
         let plan = read_plan(sources, &mut |_| {})?;
-        Ok(plan.get(plan.main()).expect("there").program.clone())
+        let main = plan
+            .main()
+            .and_then(|id| plan.get(id))
+            .expect("there is one");
+        Ok(main.program.clone())
     }
 }

@@ -25,7 +25,11 @@ impl Lifecycle {
     /// Starts the command at `id`, or begins the end if the plan is over. `kill_at` is the limit of after
     /// commands.
     pub(super) fn start(&mut self, id: CommandId, kill_at: Option<Moment>, step: &mut Step<'_>) {
-        if self.plan.get(id).is_none() {
+        let is_over = self.plan.get(id).is_none();
+        if id == self.plan.first_after() && self.plan.main().is_none() {
+            self.pass_by_no_command(step);
+        }
+        if is_over {
             return self.clear(self.rest_is_killed_at(step.moment()), step);
         }
         let since = match self.phase {
@@ -35,7 +39,7 @@ impl Lifecycle {
             | Phase::Clearing { .. }
             | Phase::Draining { .. } => step.moment(),
         };
-        self.phase = match id <= self.plan.main() {
+        self.phase = match id < self.plan.first_after() {
             true => Phase::Sequence { current: id },
             false => Phase::After {
                 current: id,
@@ -86,10 +90,22 @@ impl Lifecycle {
     pub(super) fn started(&mut self, id: CommandId, pid: Pid, step: &mut Step<'_>) {
         let timeout = self.plan.get(id).and_then(|command| command.timeout);
         let ends_at = timeout.map(|timeout| step.moment().plus(timeout));
-        if !self.ledger.started(id, pid, step.now().wall, ends_at) || id != self.plan.main() {
-            return;
+        let is_news = self.ledger.started(id, pid, step.now().wall, ends_at);
+        if is_news && self.plan.main() == Some(id) {
+            step.say(Line::Forked(pid), self.audience);
+            self.run(step);
         }
-        step.say(Line::Forked(pid), self.audience);
+    }
+
+    /// A task of hooks only runs from the moment when its command's turn would have come. One that is being
+    /// stopped has no such moment.
+    fn pass_by_no_command(&mut self, step: &mut Step<'_>) {
+        if self.stopped.is_none() {
+            self.run(step);
+        }
+    }
+
+    fn run(&mut self, step: &mut Step<'_>) {
         // A command that was still on its way when a kill came does not run for the framework.
         if self.last_state == TaskState::Starting {
             self.last_state = TaskState::Running;
@@ -139,11 +155,11 @@ impl Lifecycle {
     }
 
     pub(super) fn main_outcome(&self) -> Option<&Outcome> {
-        self.ledger.outcome(self.plan.main())
+        self.ledger.outcome(self.plan.main()?)
     }
 
     pub(super) fn first_after(&self) -> CommandId {
-        CommandId(self.plan.main().0 + 1)
+        self.plan.first_after()
     }
 
     pub(super) fn is_async(&self, id: CommandId) -> bool {

@@ -298,8 +298,8 @@ impl Lifecycle {
                     kill_at: Some(kill_at.map_or(limit, |old| old.min(limit))),
                 };
                 // What ran beside the command has no part in what comes after it.
-                let main = self.plan.main();
-                let commands = self.ledger.ask_to_stop(|id| id < main);
+                let first_after = self.plan.first_after();
+                let commands = self.ledger.ask_to_stop(|id| id < first_after);
                 let signal = StopSignal::Terminate;
                 step.perform(Effect::Signal { commands, signal });
             }

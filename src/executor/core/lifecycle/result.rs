@@ -33,9 +33,10 @@ impl Lifecycle {
 
     /// How the commands went so far.
     pub(super) fn results(&self) -> Results {
+        let main = self.plan.main();
         let results = |part| self.ledger.results(&self.plan, part);
         Results {
-            command: self.ledger.result(self.plan.main()),
+            command: main.map(|id| self.ledger.result(id)).unwrap_or_default(),
             before: results(Part::Before(Origin::Job)),
             after: results(Part::After(Origin::Job)),
             default_before: results(Part::Before(Origin::Operator)),
@@ -67,6 +68,11 @@ impl Lifecycle {
         }
     }
 
+    /// Whether the task has more than hooks.
+    fn has_command(&self) -> bool {
+        self.plan.main().is_some()
+    }
+
     /// How the task ends, as far as is known: final once nothing is left to run.
     pub(super) fn verdict(&self) -> Verdict {
         let main = self.main_outcome();
@@ -81,6 +87,7 @@ impl Lifecycle {
             (Some(_), _, _) => (TaskState::Killed, None),
             (None, Some(_), _) => (TaskState::Failed, None),
             (None, None, Some(outcome)) if outcome.succeeded() => (TaskState::Finished, None),
+            (None, None, None) if !self.has_command() => (TaskState::Finished, None),
             (None, None, Some(_) | None) => (TaskState::Failed, None),
         };
         let stock_message = || match (&self.failed_guard, main) {
@@ -88,10 +95,13 @@ impl Lifecycle {
                 format!("{guard} {outcome}; it is a guard, so nothing further was started")
             }
             (None, Some(outcome)) => format!("Command {outcome}"),
-            (None, None) if by_run_time => {
-                "Reached its maximum run time before its command started".to_owned()
-            }
-            (None, None) => "Killed before its command started".to_owned(),
+            (None, None) if self.has_command() => match by_run_time {
+                true => "Reached its maximum run time before its command started".to_owned(),
+                false => "Killed before its command started".to_owned(),
+            },
+            (None, None) if by_run_time => "Reached its maximum run time".to_owned(),
+            (None, None) if self.stopped.is_some() => "Killed".to_owned(),
+            (None, None) => "Its before and after commands have run; it has no other".to_owned(),
         };
         let own_message = self.progress.own_message().map(str::to_owned);
         let message = own_message.unwrap_or_else(stock_message);
