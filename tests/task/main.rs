@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod environment;
 mod hooks;
 mod kill;
 mod limits;
@@ -12,4 +13,5 @@ mod orphans;
 mod refusals;
 mod sequence;
 mod signals;
+mod sources;
 mod timeline;

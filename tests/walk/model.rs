@@ -180,6 +180,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn settings(checkpoint: bool, recovery_timeout: Duration) -> Settings {
     Settings {
         environment: Environment::default(),
+        for_commands: Vec::new(),
         shutdown_grace: Span::saturating(GRACE),
         progress_interval: Duration::from_secs(1),
         message_limit: 64,
@@ -474,7 +475,11 @@ impl Model {
                 assert!(!self.is_reported(), "a change that nobody will hear of");
                 self.newest_progress = Some(u32::from(self.mischief.patches));
             }
-            Reply::EnvironmentTooLarge | Reply::TaskEnded | Reply::View(_) => {}
+            Reply::EnvironmentTooLarge
+            | Reply::SetForCommands(_)
+            | Reply::ReadAtStart(_)
+            | Reply::TaskEnded
+            | Reply::View(_) => {}
         }
         self.perform_all(effects, plan);
     }
@@ -677,6 +682,7 @@ fn launch(task: &str, plan: &Plan, has_checks: bool) -> Event {
         work: Ok(Work {
             plan: plan.clone(),
             environment: Vec::new(),
+            for_commands: Vec::new(),
             executor_environment: Vec::new(),
             kill_grace: None,
             maximum_run_time: None,

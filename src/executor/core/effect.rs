@@ -118,6 +118,8 @@ pub enum Line {
 /// A transition, as the log tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
+    /// Variables that were set from outside, and that the executor sets for commands.
+    Overridden(Vec<&'static str>),
     /// A status update was recorded.
     Recorded(TaskState, Uuid, Option<String>),
     /// The agent has an update on disk.
@@ -221,7 +223,8 @@ impl Note {
             | Self::KillingNow
             | Self::AgentLost
             | Self::GivingUp => true,
-            Self::AcknowledgedUnknown
+            Self::Overridden(_)
+            | Self::AcknowledgedUnknown
             | Self::HookEnded(..)
             | Self::CheckIgnored(_)
             | Self::HookTimedOut(_)
@@ -240,6 +243,11 @@ impl fmt::Display for Note {
             Self::Acknowledged(state, uuid) => {
                 write!(f, "acknowledged {} uuid={uuid}", state.name())
             }
+            Self::Overridden(names) => write!(
+                f,
+                "overrode {}: the executor sets that for its commands",
+                names.join(", ")
+            ),
             Self::AcknowledgedUnknown => {
                 f.write_str("acknowledged an update that is not waited for")
             }

@@ -4,6 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
+use crate::core::variables::{self, Class};
+
 /// The name of an environment variable: not empty, without `=` and NUL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(OsString);
@@ -154,6 +156,28 @@ impl Environment {
         variables.map(|(name, value)| (name, Some(value)))
     }
 
+    /// Makes this the environment of a task's commands: what only the executor may know goes, and of what the
+    /// executor sets there is only `own`. Returns what was set from outside, and to something else.
+    pub fn take_over(&mut self, own: Vec<(Name, Value)>) -> Vec<&'static str> {
+        let mut changes = Vec::new();
+        let mut overridden = Vec::new();
+        let hidden = variables::names(Class::Hooks).chain(variables::names(Class::Secret));
+        for name in hidden.chain(variables::names(Class::ForCommands)) {
+            let own = own.iter().find(|(own, _)| own.as_os_str() == name);
+            let own = own.map(|(_, value)| value);
+            let given = self.get(name);
+            let is_ours = variables::class_of(name.as_ref()) == Some(Class::ForCommands);
+            if is_ours && given.is_some() && given != own.map(Value::as_os_str) {
+                overridden.push(name);
+            }
+            if let Ok(name) = Name::new(name) {
+                changes.push((name, own.cloned()));
+            }
+        }
+        self.apply(changes);
+        overridden
+    }
+
     /// Removes one variable, if it is there.
     pub fn unset(&mut self, name: &Name) {
         if let Ok(at) = self.position(name.as_os_str()) {
@@ -276,6 +300,38 @@ mod tests {
         environment.reset(&[name("MINE"), name("ANOTHER"), name("MISSING")], &given);
         let all: Vec<_> = environment.iter().collect();
         let wanted = [("MINE", "good"), ("OTHER", "bad")];
+        assert_eq!(all, wanted.map(|(n, v)| (n.as_ref(), v.as_ref())));
+    }
+
+    #[test]
+    fn commands_get_what_is_theirs_and_no_hooks_and_no_token() {
+        let before = [
+            "EXECUTOR_BEFORE_COMMANDS",
+            "EXECUTOR_DEFAULT_AFTER_COMMANDS",
+            "MESOS_EXECUTOR_AUTHENTICATION_TOKEN",
+            "EXECUTOR_ENDPOINT",
+            "EXECUTOR_PHASE",
+            "EXECUTOR_OF",
+            "EXECUTOR_LOG_LEVEL",
+            "MINE",
+        ];
+        let mut environment = Environment::inherited(before.map(|name| (name.into(), "x".into())));
+        let value = |text: &str| Value::new(text).expect("valid");
+        let own = vec![
+            (name("EXECUTOR_ENDPOINT"), value("here")),
+            (name("EXECUTOR_OF"), value("x")),
+            (name("EXECUTOR_BIN"), value("bin")),
+        ];
+        let overridden = environment.take_over(own);
+        assert_eq!(overridden, ["EXECUTOR_ENDPOINT", "EXECUTOR_PHASE"]);
+        let all: Vec<_> = environment.iter().collect();
+        let wanted = [
+            ("EXECUTOR_BIN", "bin"),
+            ("EXECUTOR_ENDPOINT", "here"),
+            ("EXECUTOR_LOG_LEVEL", "x"),
+            ("EXECUTOR_OF", "x"),
+            ("MINE", "x"),
+        ];
         assert_eq!(all, wanted.map(|(n, v)| (n.as_ref(), v.as_ref())));
     }
 

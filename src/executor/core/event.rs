@@ -92,6 +92,9 @@ pub struct Work {
     pub plan: Plan,
     /// Variables that the task adds to the executor's environment.
     pub environment: Vec<(Name, Value)>,
+    /// Variables that the executor sets for commands, and that only the LAUNCH tells
+    /// ([`Class::ForCommands`](crate::core::variables::Class)).
+    pub for_commands: Vec<(Name, Value)>,
     /// The executor's own variables as the framework gave them, before the agent added to them.
     pub executor_environment: Vec<(Name, Value)>,
     /// The task's own grace period (`TaskInfo.kill_policy`).

@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod outbox;
 pub mod plan;
 pub mod progress;
+pub mod proxies;
 pub mod request;
 pub mod session;
 mod step;

@@ -1,6 +1,7 @@
 //! What a command can ask of the executor over the task API, and what it is told.
 
-use crate::core::environment::{Name, Value};
+use crate::core::environment::{Environment, Name, Value};
+use crate::core::variables::{self, Class};
 use crate::words::units::{Percent, WallTime};
 
 /// A request that was understood; anything else is answered without troubling the core.
@@ -32,6 +33,10 @@ pub enum Reply {
     AppliedWithoutAgent,
     /// Nothing was applied: the environment would be too large to start a command with.
     EnvironmentTooLarge,
+    /// Nothing was applied: the executor sets this variable for commands.
+    SetForCommands(Name),
+    /// Nothing was applied: the executor has read this variable at its start, and does not read it again.
+    ReadAtStart(Name),
     /// There is no task any more that a patch could change: its terminal update is recorded.
     TaskEnded,
     /// What is known about the task.
@@ -76,4 +81,101 @@ pub struct CommandResult {
     pub started: Option<WallTime>,
     /// When it ended, if it ran.
     pub ended: Option<WallTime>,
+}
+
+// === impl Patch ===
+
+impl Patch {
+    /// Why nothing of this can be applied where this is the environment of commands, and `progress_file`
+    /// the variable that holds the progress file. A value that a variable has already is no change.
+    pub fn refusal(&self, environment: &Environment, progress_file: &Name) -> Option<Reply> {
+        let changed = self.environment.iter().filter(|(name, value)| {
+            environment.get(name.as_os_str()) != value.as_ref().map(Value::as_os_str)
+        });
+        for (name, _) in changed {
+            if name == progress_file {
+                return Some(Reply::SetForCommands(name.clone()));
+            }
+            match variables::class_of(name.as_os_str()) {
+                Some(Class::ForCommands) => return Some(Reply::SetForCommands(name.clone())),
+                Some(Class::Setting) => return Some(Reply::ReadAtStart(name.clone())),
+                Some(
+                    Class::ProgressFile
+                    | Class::Hooks
+                    | Class::Agents
+                    | Class::Secret
+                    | Class::Proxy
+                    | Class::NoProxy,
+                )
+                | None => {}
+            }
+        }
+        let has_room = environment.has_room_for(&self.environment);
+        (!has_room).then_some(Reply::EnvironmentTooLarge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("valid")
+    }
+
+    #[test]
+    fn what_others_own_can_be_named_but_not_changed() {
+        let given = [
+            ("EXECUTOR_PHASE", "command"),
+            ("PROGRESS_SAMPLE_INTERVAL_MS", "100"),
+            ("FILE", "f"),
+        ];
+        let environment = Environment::inherited(given.map(|(n, v)| (n.into(), v.into())));
+        let refusal = |changed: &str, value: Option<&str>| {
+            let value = value.map(|value| Value::new(value).expect("valid"));
+            let patch = Patch {
+                environment: vec![(name("FREE"), None), (name(changed), value)],
+                ..Patch::default()
+            };
+            patch.refusal(&environment, &name("FILE"))
+        };
+        for (changed, value, wanted) in [
+            ("EXECUTOR_PHASE", Some("command"), None),
+            (
+                "EXECUTOR_PHASE",
+                Some("after"),
+                Some(Reply::SetForCommands as fn(Name) -> Reply),
+            ),
+            ("EXECUTOR_PHASE", None, Some(Reply::SetForCommands)),
+            ("EXECUTOR_EXIT_CODE", None, None),
+            ("EXECUTOR_EXIT_CODE", Some("0"), Some(Reply::SetForCommands)),
+            (
+                "MESOS_ALLOCATION_ROLE",
+                Some(""),
+                Some(Reply::SetForCommands),
+            ),
+            ("FILE", Some("f"), None),
+            ("FILE", Some("g"), Some(Reply::SetForCommands)),
+            ("EXECUTOR_PROGRESS_OUTPUT_FILE", Some("g"), None),
+            ("PROGRESS_SAMPLE_INTERVAL_MS", Some("100"), None),
+            (
+                "PROGRESS_SAMPLE_INTERVAL_MS",
+                None,
+                Some(Reply::ReadAtStart),
+            ),
+            (
+                "EXECUTOR_LOG_LEVEL",
+                Some("DEBUG"),
+                Some(Reply::ReadAtStart),
+            ),
+            ("EXECUTOR_LOG_LEVEL", None, None),
+            ("EXECUTOR_BEFORE_COMMANDS", Some("[]"), None),
+            ("MESOS_SANDBOX", Some("/"), None),
+            ("no_proxy", Some("x"), None),
+            ("FREE", Some("x"), None),
+        ] {
+            let wanted = wanted.map(|wanted| wanted(name(changed)));
+            assert_eq!(refusal(changed, value), wanted, "{changed}={value:?}");
+        }
+    }
 }

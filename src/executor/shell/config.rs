@@ -153,7 +153,6 @@ impl Config {
         let memory_interval = reader.number(&MEMORY_INTERVAL);
         let of = variables::of(framework.as_ref(), executor.as_ref());
         let of = Value::new(of.into_vec()).expect("it is made of values of variables");
-        reader.environment.set(own_name(variables::OF), of);
         let sandbox = reader
             .path(variables::SANDBOX)
             .unwrap_or_else(|| PathBuf::from("."));
@@ -189,6 +188,7 @@ impl Config {
                 policy,
                 uuid_seed: seed,
                 environment: reader.environment,
+                for_commands: vec![(own_name(variables::OF), of)],
             },
             sandbox,
             warnings: reader.warnings,

@@ -35,6 +35,7 @@ use crate::world::inbox::{self, Incoming};
 use crate::world::log::ENDING;
 use crate::world::memory;
 use crate::world::process::{Processes, descendants, signals, spawn};
+use crate::world::program::OwnFile;
 use crate::world::stdio;
 use crate::world::tracking::Tracker;
 use cook_http::alarm::Alarm;
@@ -59,6 +60,7 @@ struct Runtime {
     /// A process has ended, and an event that says so is on its way.
     signals: signals::Received,
     served_task: Rc<OnceCell<TaskId>>,
+    program: OwnFile,
 }
 
 /// Runs one executor to its end. The log must have been opened.
@@ -111,14 +113,11 @@ async fn start(
                 "there is no task API, and {} is not set: {unavailable}",
                 variables::ENDPOINT
             );
-            let nothing = Name::new(variables::ENDPOINT)
-                .into_iter()
-                .map(|name| (name, None));
-            settings.environment.apply(nothing.collect());
             None
         }
     };
-    settings.environment.apply(own_path());
+    let mut program = OwnFile::new(&config.sandbox);
+    settings.for_commands.extend(own_path(&mut program));
     let mut runtime = Runtime {
         core: Executor::new(settings),
         started,
@@ -132,6 +131,7 @@ async fn start(
         memory_interval: Some(config.memory_interval),
         signals,
         served_task,
+        program,
     };
     let status = runtime.run(&events, &requests).await;
     // Without an API nobody else holds it, and the loop would take its end for news.
@@ -140,13 +140,9 @@ async fn start(
 }
 
 /// Where this program is, so that commands can use it as a client of the task API.
-fn own_path() -> Vec<(Name, Option<Value>)> {
-    let path = std::env::current_exe().map(|path| path.into_os_string().into_vec());
-    let value = path.ok().and_then(|path| Value::new(path).ok());
-    Name::new(variables::BIN)
-        .into_iter()
-        .map(|name| (name, value.clone()))
-        .collect()
+fn own_path(program: &mut OwnFile) -> Option<(Name, Value)> {
+    let path = Value::new(program.path().into_vec());
+    Name::new(variables::BIN).ok().zip(path.ok())
 }
 
 /// What the loop woke up for.
@@ -311,7 +307,11 @@ impl Runtime {
                 self.agent.abandon_call();
                 None
             }
-            Effect::Start(start) => {
+            Effect::Start(mut start) => {
+                // Its file may have gone since the last command started.
+                if let Some((name, path)) = own_path(&mut self.program) {
+                    start.environment.set(name, path);
+                }
                 let event = self.processes.start(&start);
                 if let TaskEvent::CommandStarted(_, pid) = &event {
                     info!(pid = pid.0, "started {}", start.description);

@@ -34,6 +34,21 @@ pub fn reply(reply: &Reply) -> Response {
             "\"env\": with these variables the environment would be over 1 MiB, too large to start a \
              command with; nothing was changed",
         ),
+        Reply::SetForCommands(name) => failure(
+            StatusCode::BadRequest,
+            &format!(
+                "\"env\": {:?}: the executor sets it for commands, and it cannot be changed; nothing was \
+                 changed",
+                name.as_os_str()
+            ),
+        ),
+        Reply::ReadAtStart(name) => failure(
+            StatusCode::BadRequest,
+            &format!(
+                "\"env\": {:?}: it is read at start only, and a change would do nothing; nothing was changed",
+                name.as_os_str()
+            ),
+        ),
         Reply::TaskEnded => failure(
             StatusCode::Conflict,
             "the task has ended, and its last status cannot be changed any more",

@@ -13,7 +13,7 @@ use crate::codec::mesos::job::{HookVariables, Sources, read_plan};
 use crate::core::effect::Audience;
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, Identity, LaunchedTask, Work};
-use crate::core::plan::Refusal;
+use crate::core::plan::{Command, Part, Refusal};
 use crate::core::session::{Generation, StreamEnd};
 use crate::core::variables::{self, Class};
 use crate::words::units::{AgentId, Span, TaskId};
@@ -64,11 +64,14 @@ pub enum EventError {
 }
 
 /// What the executor's own arguments give to its task.
+#[derive(Default)]
 struct Given<'a> {
     /// Its command, if it has no other.
     arguments: &'a [Vec<u8>],
     /// Variables that rank below those of its command.
     environment: &'a [(Name, Value)],
+    /// Variables without a value.
+    unresolved: &'a [String],
 }
 
 // === impl EventError ===
@@ -242,7 +245,8 @@ impl Translator {
     fn audience(&self, command: Option<&CommandInfo>, work: Option<&Work>) -> Audience {
         let is_alone = matches!(&self.arguments, Arguments::Command(words) if words.is_empty());
         let is_of_cook = is_alone && command.is_none_or(|command| command.value.is_none());
-        let has_hooks = work.is_some_and(|work| work.plan.iter().count() > 1);
+        let is_hook = |(_, command): (_, &Command)| command.part != Part::Main;
+        let has_hooks = work.is_some_and(|work| work.plan.iter().any(is_hook));
         match is_of_cook || has_hooks {
             true => Audience::Everybody,
             false => Audience::Log,
@@ -251,15 +255,18 @@ impl Translator {
 
     /// What the executor's own arguments give to its task.
     fn given(&self) -> Result<Given<'_>, Refusal> {
-        let (arguments, environment) = match &self.arguments {
-            Arguments::Command(words) => (&words[..], &[][..]),
-            Arguments::Flags(Ok(flags)) => (&[][..], &flags.environment[..]),
-            Arguments::Flags(Err(refusal)) => return Err(refusal.clone()),
-        };
-        Ok(Given {
-            arguments,
-            environment,
-        })
+        match &self.arguments {
+            Arguments::Command(words) => Ok(Given {
+                arguments: words,
+                ..Given::default()
+            }),
+            Arguments::Flags(Ok(flags)) => Ok(Given {
+                environment: &flags.environment,
+                unresolved: &flags.unresolved,
+                ..Given::default()
+            }),
+            Arguments::Flags(Err(refusal)) => Err(refusal.clone()),
+        }
     }
 
     /// The hooks from the environment; the job's own may also stand in that of its task, which ranks higher.
@@ -307,6 +314,12 @@ impl Translator {
             let mut environment = given.environment.to_vec();
             environment.extend(variables_of("the task's", command.as_ref())?);
             let hooks = self.hooks_with(&environment);
+            for name in given.unresolved {
+                log(
+                    Severity::Warning,
+                    format!("the agent has not resolved the secret {name:?}: it is left out"),
+                );
+            }
             for (name, _) in &environment {
                 if let Some(why) = idle(name) {
                     log(
@@ -334,19 +347,13 @@ impl Translator {
             let id = percent_encode_task_id(&TaskId(task_id.value.clone()));
             let endpoint = self.endpoint.as_ref();
             let endpoint = endpoint.map(|endpoint| format!("{endpoint}{id}"));
-            if endpoint.is_none() {
-                // Whatever it names, it is not this task's API.
-                environment.retain(|(name, _)| name.as_os_str() != variables::ENDPOINT);
-            }
             let own = [
                 (variables::ALLOCATION_ROLE, role),
                 (variables::ENDPOINT, endpoint),
             ];
-            for (name, value) in own {
-                if let (Ok(name), Some(Ok(value))) = (Name::new(name), value.map(Value::new)) {
-                    environment.push((name, value));
-                }
-            }
+            let for_commands = own.into_iter().filter_map(|(name, value)| {
+                Some((Name::new(name).ok()?, Value::new(value?).ok()?))
+            });
             let mut span = |what: &str, info: Option<&DurationInfo>| {
                 let (span, warning) = span(what, info?);
                 if let Some(warning) = warning {
@@ -359,6 +366,7 @@ impl Translator {
             Ok(Work {
                 plan,
                 environment,
+                for_commands: for_commands.collect(),
                 executor_environment: variables_of("the executor's", executor_command.as_ref())
                     .unwrap_or_default(),
                 kill_grace: span("the task's grace period", grace),

@@ -228,10 +228,11 @@ impl Assignment {
         let lifecycle = &mut active.lifecycle;
         match request {
             ApiRequest::View => Reply::View(lifecycle.view()),
-            ApiRequest::Patch(patch) if !lifecycle.environment.has_room_for(&patch.environment) => {
-                Reply::EnvironmentTooLarge
-            }
             ApiRequest::Patch(patch) => {
+                let progress_file = &self.settings.progress_file.variable;
+                if let Some(refusal) = patch.refusal(&lifecycle.environment, progress_file) {
+                    return refusal;
+                }
                 let Patch {
                     progress, message, ..
                 } = &patch;

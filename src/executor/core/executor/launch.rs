@@ -3,7 +3,7 @@
 use super::assignment::{Active, Assignment, EarlyKill, State};
 use super::leaving::Leaving;
 use crate::core::checks::{Checked, Checks};
-use crate::core::effect::{Effect, Line};
+use crate::core::effect::{Effect, Line, Note};
 use crate::core::event::{Identity, LaunchedTask};
 use crate::core::lifecycle::{Launch, Lifecycle, Limits, StopOrder, Verdict};
 use crate::core::outbox::{Message, Reason, TaskState, UpdateData};
@@ -68,6 +68,12 @@ impl Assignment {
         environment.reset(&self.settings.reset_variables, &work.executor_environment);
         for (name, value) in work.environment {
             environment.set(name, value);
+        }
+        let own = std::mem::take(&mut self.settings.for_commands);
+        let own = own.into_iter().chain(work.for_commands).collect();
+        let overridden = environment.take_over(own);
+        if !overridden.is_empty() {
+            step.note(Note::Overridden(overridden));
         }
         let progress_file = self.settings.progress_file.settle(&mut environment);
         let progress = Progress::new(self.settings.progress_interval, self.settings.message_limit);

@@ -8,7 +8,7 @@ mod launch;
 mod leaving;
 
 use crate::core::effect::Effect;
-use crate::core::environment::{Environment, Name};
+use crate::core::environment::{Environment, Name, Value};
 use crate::core::event::Event;
 use crate::core::progress::ProgressFile;
 use crate::core::request::{ApiRequest, Reply};
@@ -22,6 +22,8 @@ use assignment::Assignment;
 pub struct Settings {
     /// The environment that commands inherit.
     pub environment: Environment,
+    /// Variables that the executor sets for commands, and that are known from its start.
+    pub for_commands: Vec<(Name, Value)>,
     /// `MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD`.
     pub shutdown_grace: Span,
     /// The least time between two progress messages.

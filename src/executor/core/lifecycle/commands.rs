@@ -5,6 +5,7 @@ use super::{Lifecycle, Phase};
 use crate::core::effect::{Effect, Line, Note, Start};
 use crate::core::outbox::{Message, TaskState};
 use crate::core::plan::{CommandId, Part};
+use crate::core::proxies;
 use crate::core::step::Step;
 use crate::words::outcome::Outcome;
 use crate::words::units::{Moment, Pid};
@@ -55,10 +56,12 @@ impl Lifecycle {
     /// Asks for a process, with the environment as it is now.
     fn spawn(&mut self, id: CommandId, step: &mut Step<'_>) {
         if let Some(command) = self.plan.get(id) {
+            let mut environment = self.environment.clone();
+            proxies::bypass(&mut environment);
             step.perform(Effect::Start(Box::new(Start {
                 id,
                 program: command.program.clone(),
-                environment: self.environment.clone(),
+                environment,
                 description: command.description.clone(),
             })));
         }
