@@ -101,8 +101,9 @@ impl Model {
 
     /// Looks are for a command that runs, and one of each check at a time.
     pub(super) fn check_look(&self, id: ProbeId, plan: &Plan) {
-        let main = Process::Command(plan.main());
-        assert!(self.alive.contains(&main), "a look without the command");
+        let main = plan.main().map(Process::Command);
+        let is_alive = main.is_some_and(|main| self.alive.contains(&main));
+        assert!(is_alive, "a look without the command");
         assert!(!self.asked_to_stop, "a look at what is to end");
         let is_beside = self.looking.iter().any(|other| other.kind == id.kind);
         assert!(!is_beside, "two looks at once");

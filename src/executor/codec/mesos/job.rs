@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::codec::json::{self, Grammar, kind};
 use crate::codec::slip;
 use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
+use crate::core::variables;
 use crate::words::units::{NotASpan, Span, truncate};
 use cook_mesos::messages::CommandInfo;
 
@@ -76,18 +77,18 @@ pub fn read_plan(sources: Sources, remark: &mut dyn FnMut(String)) -> Result<Pla
         ),
         None => reader.job(sources.data, sources.arguments)?,
     };
-    let variables = sources.variables;
-    let before = reader.variable("EXECUTOR_BEFORE_COMMANDS", &variables.before)?;
-    let after = reader.variable("EXECUTOR_AFTER_COMMANDS", &variables.after)?;
+    let given = sources.variables;
+    let before = reader.variable(variables::BEFORE_COMMANDS, &given.before)?;
+    let after = reader.variable(variables::AFTER_COMMANDS, &given.after)?;
     hooks.before.extend(before);
     hooks.after.extend(after);
     if main.is_none() && hooks == Hooks::default() {
         return refuse(NOTHING_TO_RUN);
     }
-    let (before, after) = (&variables.default_before, &variables.default_after);
+    let (before, after) = (&given.default_before, &given.default_after);
     let mut operator = Hooks {
-        before: reader.variable("EXECUTOR_DEFAULT_BEFORE_COMMANDS", before)?,
-        after: reader.variable("EXECUTOR_DEFAULT_AFTER_COMMANDS", after)?,
+        before: reader.variable(variables::DEFAULT_BEFORE_COMMANDS, before)?,
+        after: reader.variable(variables::DEFAULT_AFTER_COMMANDS, after)?,
     };
     let more = reader.operators_hooks(sources.executor_data)?;
     operator.before.extend(more.before);

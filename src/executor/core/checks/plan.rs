@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::core::environment::{Environment, Name, Value};
 use crate::core::plan::Program;
+use crate::core::proxies;
 use crate::core::variables::PHASE;
 use crate::words::units::{Span, truncate};
 
@@ -161,6 +162,7 @@ impl Probe {
             };
             let mut environment = task.clone();
             environment.apply(own.chain(phase).collect());
+            proxies::bypass(&mut environment);
             environment
         };
         match self {
