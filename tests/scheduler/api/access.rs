@@ -1,0 +1,142 @@
+//! Who may ask: not other users, not web pages.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::server::{Folder, Server};
+
+#[test]
+fn a_page_of_another_origin_can_neither_submit_nor_read() {
+    let server = Server::start();
+    let foreign = "Origin: https://evil.example.org\r\nContent-Type: text/plain\r\n";
+    for (method, target) in [
+        ("POST", "/rawscheduler"),
+        ("GET", "/pools"),
+        ("GET", "/debug"),
+        ("DELETE", "/rawscheduler?job=x"),
+    ] {
+        let answer = server.ask(
+            method,
+            target,
+            foreign,
+            br#"{"command": "touch /tmp/hacked"}"#,
+        );
+        assert_eq!(answer.status, 403, "{method} {target}: {}", answer.text());
+        assert!(answer.text().contains("evil.example.org"));
+    }
+    for fields in [
+        "Origin: null\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Origin: https://evil.example.org\r\nOrigin: https://evil.example.org\r\n",
+        "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
+    ] {
+        assert_eq!(
+            server.ask("GET", "/pools", fields, b"").status,
+            403,
+            "{fields}"
+        );
+    }
+    for host in [
+        "evil.example.org",
+        "127.0.0.2",
+        "localhost.evil.example.org:1",
+    ] {
+        let answer = server.ask("GET", "/pools", &format!("Host: {host}\r\n"), b"");
+        assert_eq!(answer.status, 421, "{host}: {}", answer.text());
+    }
+    let port = server.address.port();
+    let own = format!(
+        "Host: localhost:{port}\r\nOrigin: http://localhost:{port}\r\nSec-Fetch-Site: same-origin\r\n"
+    );
+    assert_eq!(server.ask("GET", "/pools", &own, b"").status, 200);
+    let list = server.get("/list?user=root&state=waiting%2Brunning%2Bcompleted");
+    assert!(
+        list.status != 200 || list.json() == json!([]),
+        "nothing was submitted"
+    );
+}
+
+#[test]
+fn another_user_of_this_machine_is_not_served() {
+    let server = Server::start();
+    let ask = |arguments: &[&str], target: &str| {
+        let url = format!("http://{}{target}", server.address);
+        Command::new("setpriv")
+            .args([
+                "--reuid",
+                "65534",
+                "--clear-groups",
+                "curl",
+                "-s",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+            ])
+            .args(arguments)
+            .arg(url)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Some(first) = ask(&[], "/pools") else {
+        eprintln!("SKIPPED: becoming another user needs root, setpriv and curl");
+        return;
+    };
+    assert_eq!(first, "403");
+    for (arguments, target, status) in [
+        (
+            &["-d", "{\"command\": \"true\"}"][..],
+            "/rawscheduler",
+            "403",
+        ),
+        (&[], "/metrics", "403"),
+        (&[], "/nowhere", "403"),
+        (&[], "/files/read?path=/", "403"),
+        (&["-X", "DELETE"], "/rawscheduler?job=x", "403"),
+        (&[], "/debug", "200"),
+        (&[], "/info", "200"),
+    ] {
+        assert_eq!(ask(arguments, target).as_deref(), Some(status), "{target}");
+    }
+    assert_eq!(server.get("/pools").status, 200, "its own user is");
+}
+
+#[test]
+fn with_logins_a_password_is_needed_and_jobs_belong_to_users() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "config.edn",
+        r#"{:authorization {:http-basic {:validation :config-file :valid-logins #{["bob" "secret"] ["eve" "other"]}}}}"#,
+    );
+    let file = file.to_string_lossy().into_owned();
+    let server = Server::with(folder, &["--config", &file, "--listen=127.0.0.1:0"][..2]);
+    let bob = "Authorization: Basic Ym9iOnNlY3JldA==\r\n";
+    let eve = "Authorization: Basic ZXZlOm90aGVy\r\n";
+    let nobody = server.get("/pools");
+    assert_eq!(nobody.status, 401);
+    assert!(
+        nobody.has("www-authenticate: Basic realm=\"Cook\", charset=\"UTF-8\""),
+        "{}",
+        nobody.head
+    );
+    let wrong = server.ask("GET", "/pools", "Authorization: Basic Ym9iOng=\r\n", b"");
+    assert_eq!(wrong.status, 401);
+    assert_eq!(server.get("/debug").status, 200);
+    let submitted = server.ask("POST", "/jobs", bob, br#"{"jobs": [{"command": "true"}]}"#);
+    assert_eq!(submitted.status, 201);
+    let text = submitted.text();
+    let uuid = text.rsplit(' ').next().expect("a uuid");
+    let target = format!("/rawscheduler?job={uuid}");
+    assert_eq!(
+        server.ask("GET", &target, bob, b"").json()[0]["user"],
+        "bob"
+    );
+    assert_eq!(server.ask("GET", &target, eve, b"").status, 403);
+    assert_eq!(server.ask("DELETE", &target, eve, b"").status, 403);
+    assert!(server.log().contains("do not isolate"), "{}", server.log());
+    assert!(!server.log().contains("secret"));
+}

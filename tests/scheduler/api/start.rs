@@ -1,0 +1,115 @@
+//! Starts that cannot be: exit status 2, and a text that says what, where, and what would be right.
+
+use std::process::{Command, Stdio};
+
+use crate::server::{Folder, program};
+
+fn refused(arguments: &[&str], configuration: Option<&str>) -> String {
+    let folder = Folder::new();
+    let mut command = program();
+    command
+        .args(arguments)
+        .arg("--data")
+        .arg(folder.0.join("data"));
+    if let Some(text) = configuration {
+        command.arg("--config").arg(folder.file("config.edn", text));
+    }
+    let output = command.stdin(Stdio::null()).output().expect("run");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{arguments:?} {configuration:?}: {text}"
+    );
+    assert_eq!(output.stdout, b"", "it never serves");
+    text
+}
+
+#[test]
+fn arguments_that_make_no_sense() {
+    for (arguments, wanted) in [
+        (
+            &["--lisen", "x"][..],
+            "there is no option --lisen; see cook-scheduler --help",
+        ),
+        (&["--listen", "12321"], "--listen must be ADDRESS:PORT"),
+        (
+            &["--listen", "192.0.2.1:1"],
+            "can be reached from other machines",
+        ),
+        (&["--listen", "0.0.0.0:0"], ":valid-logins"),
+        (
+            &["--config", "/nowhere/at.edn"],
+            "the configuration /nowhere/at.edn cannot be read",
+        ),
+        (&["--master", "zk://a/b"], "list the masters"),
+    ] {
+        let text = refused(arguments, None);
+        assert!(text.contains(wanted), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn configurations_that_make_no_sense() {
+    for (configuration, wanted) in [
+        ("", "config.edn, line 1, column 1: there is no value here"),
+        ("{:port}", "line 1, column 2: :port has no value"),
+        (
+            "{:port 1\n :port 2}",
+            "line 2, column 2: :port stands in this map twice",
+        ),
+        (
+            "{:port \"x\"}",
+            ":port must be a whole number from 1 to 65535",
+        ),
+        (
+            "{:executor {:comand \"x\"}}",
+            ":executor :comand is not a known key (did you mean :command?)",
+        ),
+        (
+            "{:executor {:uris [{:value \"/nowhere/tool\"}]}}",
+            "/nowhere/tool",
+        ),
+        (
+            "{:authorization {:http-basic true}}",
+            "would take any password",
+        ),
+    ] {
+        let text = refused(&["--listen", "127.0.0.1:0"], Some(configuration));
+        assert!(text.contains(wanted), "{configuration}: {text}");
+    }
+}
+
+#[test]
+fn an_executor_that_is_not_there() {
+    let folder = Folder::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_cook-scheduler"))
+        .args([
+            "--executor",
+            "/nowhere/cook-executor",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+        ])
+        .arg(folder.0.join("data"))
+        .output()
+        .expect("run");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("/nowhere/cook-executor"), "{text}");
+}
+
+#[test]
+fn help_and_version() {
+    for (argument, wanted) in [
+        ("--help", "usage: cook-scheduler"),
+        ("--version", "cook-scheduler 0."),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_cook-scheduler"))
+            .arg(argument)
+            .output()
+            .expect("run");
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(wanted));
+    }
+}
