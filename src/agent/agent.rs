@@ -25,7 +25,8 @@ use tracing::{error, info, warn};
 
 use crate::cgroup::Cgroups;
 use crate::core::{
-    Core, Effect, Event, Identity, Known, Moment, Peer, Recovered, Reply, StreamNumber, Sweep,
+    Core, Effect, Event, Identity, Known, Moment, Peer, Recovered, Reply, StreamNumber, Survivor,
+    Sweep,
 };
 use crate::fetch::{FetchError, Tools};
 use crate::launch::{Launcher, Watched};
@@ -408,6 +409,7 @@ impl Inner {
             executor_id,
             container,
             sandbox,
+            found,
             session,
         } = it;
         let cgroups = self.launcher.cgroups.as_ref();
@@ -420,10 +422,22 @@ impl Inner {
             session: session.and_then(Pid::from_raw),
             sandbox: &sandbox,
             members: &members,
+            found: &found,
         });
+        let survivors = survivors.iter().map(|it| Survivor {
+            process: Some(it.process.to_record()),
+            text: it.to_string(),
+        });
+        let mut survivors: Vec<Survivor> = survivors.collect();
+        if survivors.is_empty() && cgroups.is_some_and(|it| it.is_populated(container)) {
+            survivors.push(Survivor {
+                process: None,
+                text: "a process that is about to leave its cgroup".to_owned(),
+            });
+        }
         self.queue.borrow_mut().push_back(Event::Swept {
             executor_id,
-            survivors: survivors.iter().map(ToString::to_string).collect(),
+            survivors,
             out_of_memory: cgroups.is_some_and(|it| it.was_out_of_memory(container)),
         });
     }

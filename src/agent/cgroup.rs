@@ -95,11 +95,19 @@ impl Cgroups {
 
     /// The processes of a container.
     pub fn members(&self, container: ContainerId) -> Vec<Pid> {
-        let list = fs::read_to_string(self.folder(container).join("cgroup.procs"));
-        let list = list.unwrap_or_default();
-        list.lines()
-            .filter_map(|line| Pid::from_raw(line.parse().ok()?))
-            .collect()
+        let mut members = Vec::new();
+        for folder in with_descendants(self.folder(container)) {
+            let list = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            let pids = list.lines().filter_map(|line| line.parse().ok());
+            members.extend(pids.filter_map(Pid::from_raw));
+        }
+        members
+    }
+
+    /// Whether there are processes in it, those too that have ended and are not yet taken out by the kernel.
+    pub fn is_populated(&self, container: ContainerId) -> bool {
+        let events = fs::read_to_string(self.folder(container).join("cgroup.events"));
+        events.is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
     }
 
     /// Whether the kernel has ended one of them because of the memory limit.
@@ -111,15 +119,33 @@ impl Cgroups {
             .any(|line| line.starts_with("oom_kill ") && !line.ends_with(" 0"))
     }
 
-    /// Removes a container's cgroup, which has to be empty.
+    /// Removes a container's cgroup, which has to be empty, with those that the executor has made in it.
     pub fn remove(&self, container: ContainerId) {
-        // Its zombies may still hold it; then it stays, empty, until the part itself goes.
-        let _ = fs::remove_dir(self.folder(container));
+        for folder in with_descendants(self.folder(container)).iter().rev() {
+            // It was seen to be empty; one that stays harms nobody, and goes with the part that is ours.
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     fn folder(&self, container: ContainerId) -> PathBuf {
         self.root.join(format!("container-{container}"))
     }
+}
+
+/// A cgroup and all below it, each before those that it has in it.
+fn with_descendants(folder: PathBuf) -> Vec<PathBuf> {
+    let mut all = vec![folder];
+    let mut index = 0;
+    while let Some(folder) = all.get(index) {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let children: Vec<PathBuf> = entries
+            .filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()))
+            .map(|entry| entry.path())
+            .collect();
+        all.extend(children);
+        index += 1;
+    }
+    all
 }
 
 fn is_delegated(folder: &Path) -> bool {

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid};
 
 use crate::process::{self, Process, Stat};
+use crate::record::RecordedProcess;
 use crate::spec::ContainerId;
 
 /// What marks the processes of a container.
@@ -27,13 +28,15 @@ pub struct Marks<'a> {
     pub sandbox: &'a Path,
     /// The ids in its cgroup.
     pub members: &'a [Pid],
+    /// What was found before.
+    pub found: &'a [RecordedProcess],
 }
 
 /// A process that was not there to stay, and is still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivor {
-    /// Its id.
-    pub pid: Pid,
+    /// The process.
+    pub process: Process,
     /// The program's name.
     pub name: String,
     /// Why SIGKILL could not be sent, if it could not.
@@ -48,15 +51,19 @@ pub fn find(marks: &Marks<'_>) -> Vec<Process> {
     let table: Vec<(Pid, Stat)> = process::all()
         .filter_map(|pid| Some((pid, process::stat(pid)?)))
         .collect();
+    let raw = |pid: Pid| pid.as_raw_nonzero().get();
     let is_marked = |pid: Pid, stat: &Stat| {
         marks.members.contains(&pid)
+            || marks.found.contains(&RecordedProcess {
+                pid: raw(pid),
+                started: stat.started,
+            })
             || marks
                 .session
-                .is_some_and(|session| session.as_raw_nonzero().get() == stat.session)
+                .is_some_and(|session| raw(session) == stat.session)
             || carries(pid, marks.container)
             || writes_into(pid, marks.sandbox)
     };
-    let raw = |pid: Pid| pid.as_raw_nonzero().get();
     let marked = table.iter().filter(|(pid, stat)| is_marked(*pid, stat));
     let mut found: BTreeSet<i32> = marked.map(|(pid, _)| raw(*pid)).collect();
     loop {
@@ -86,7 +93,7 @@ pub fn kill(marks: &Marks<'_>) -> Vec<Survivor> {
     let found = find(marks).into_iter();
     found
         .map(|process| Survivor {
-            pid: process.pid,
+            process,
             name: name(process.pid),
             refused: process.signal(Signal::KILL).err(),
         })
@@ -136,7 +143,7 @@ fn name(pid: Pid) -> String {
 
 impl fmt::Display for Survivor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.pid.as_raw_nonzero(), self.name)?;
+        write!(f, "{} ({})", self.process.pid.as_raw_nonzero(), self.name)?;
         match self.refused {
             Some(error) => write!(f, ", which cannot be signalled: {error}"),
             None => Ok(()),

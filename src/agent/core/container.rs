@@ -9,7 +9,9 @@ use cook_mesos::messages::{
     TaskInfo, TaskState, TaskStatus,
 };
 
-use super::event::{Effect, Known, Moment, Peer, Recovered, Reply, Standing, StreamNumber, Sweep};
+use super::event::{
+    Effect, Known, Moment, Peer, Recovered, Reply, Standing, StreamNumber, Survivor, Sweep,
+};
 use super::later;
 use crate::notice::{Cause, Notice, What};
 use crate::record::{Delivery, RecordedProcess};
@@ -71,6 +73,8 @@ enum Phase {
     Sweeping {
         cause: Cause,
         session: Option<i32>,
+        /// What the last sweep has found.
+        found: Vec<RecordedProcess>,
         since: Moment,
         next: Moment,
         interval: Duration,
@@ -221,8 +225,13 @@ impl Container {
                     self.sweep_now(Cause::NotSubscribed, now, effects);
                 }
             }
-            Phase::Sweeping { next, session, .. } if *next <= now => {
-                effects.push(self.sweep_effect(*session));
+            Phase::Sweeping {
+                next,
+                session,
+                found,
+                ..
+            } if *next <= now => {
+                effects.push(self.sweep_effect(*session, found.clone()));
             }
             Phase::Sweeping { .. } | Phase::Starting { .. } | Phase::Over { .. } => {}
         }
@@ -363,7 +372,7 @@ impl Container {
     /// A sweep has found these.
     pub fn swept(
         &mut self,
-        survivors: Vec<String>,
+        survivors: Vec<Survivor>,
         out_of_memory: bool,
         now: Moment,
         effects: &mut Vec<Effect>,
@@ -374,6 +383,7 @@ impl Container {
             next,
             interval,
             told,
+            found,
             ..
         } = &mut self.phase
         else {
@@ -390,7 +400,9 @@ impl Container {
         }
         *next = later(now, *interval);
         *interval = interval.saturating_mul(2).min(LAST_SWEEP);
-        let text = survivors.join("; ");
+        *found = survivors.iter().filter_map(|it| it.process).collect();
+        let texts: Vec<String> = survivors.into_iter().map(|it| it.text).collect();
+        let text = texts.join("; ");
         if later(*since, STUCK_AFTER) <= now && told.as_ref() != Some(&text) {
             *told = Some(text.clone());
             self.tell(What::Stuck(text), effects);
@@ -566,6 +578,7 @@ impl Container {
         self.phase = Phase::Sweeping {
             cause,
             session,
+            found: Vec::new(),
             since: now,
             next: now,
             interval: FIRST_SWEEP,
@@ -574,14 +587,15 @@ impl Container {
         effects.push(Effect::EndStream {
             executor_id: self.executor_id.clone(),
         });
-        effects.push(self.sweep_effect(session));
+        effects.push(self.sweep_effect(session, Vec::new()));
     }
 
-    fn sweep_effect(&self, session: Option<i32>) -> Effect {
+    fn sweep_effect(&self, session: Option<i32>, found: Vec<RecordedProcess>) -> Effect {
         Effect::Sweep(Sweep {
             executor_id: self.executor_id.clone(),
             container: self.id,
             sandbox: self.sandbox.clone(),
+            found,
             session,
         })
     }

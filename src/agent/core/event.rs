@@ -87,8 +87,8 @@ pub enum Event {
     Swept {
         /// Which executor.
         executor_id: String,
-        /// The processes that were there, for people. They were told to end.
-        survivors: Vec<String>,
+        /// The processes that were there. They were told to end.
+        survivors: Vec<Survivor>,
         /// The kernel ended one because of the memory limit.
         out_of_memory: bool,
     },
@@ -178,8 +178,19 @@ pub struct Sweep {
     pub container: ContainerId,
     /// Its sandbox.
     pub sandbox: PathBuf,
+    /// What an earlier sweep has found: a process that ends loses its marks before it is gone.
+    pub found: Vec<RecordedProcess>,
     /// The executor's session, if it is certain that no other one has its number by now.
     pub session: Option<i32>,
+}
+
+/// A process that a sweep has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// The process; `None` if it has no name any more.
+    pub process: Option<RecordedProcess>,
+    /// For people.
+    pub text: String,
 }
 
 /// What a call is answered with.

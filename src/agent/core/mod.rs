@@ -12,6 +12,8 @@
 
 mod container;
 mod event;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use cook_mesos::messages::{
 
 use self::container::Container;
 pub use self::event::{
-    Effect, Event, Known, Moment, Peer, Recovered, Reply, Standing, StreamNumber, Sweep,
+    Effect, Event, Known, Moment, Peer, Recovered, Reply, Standing, StreamNumber, Survivor, Sweep,
 };
 use crate::notice::{Notice, What};
 use crate::spec::Spec;
