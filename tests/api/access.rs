@@ -1,46 +1,13 @@
 //! Who gets into the task API: the task's own user and root, whatever the client does; and the binary as
 //! its own client. Other users can be had by root only: without, these tests say that they are skipped.
 
-use std::io::Write;
 use std::process::Command;
-use std::thread;
 
+use crate::support::users::{AS_TASK_USER, STRANGER, TASK_USER, as_user, is_root};
 use crate::support::{Answer, Run, Setup, Talk, Target, hook};
 use cook_mesos::messages::TaskState::Finished;
-use rustix::process::{Signal, Uid, geteuid};
-use rustix::thread::set_thread_res_uid;
+use rustix::process::Signal;
 use serde_json::{Value, json};
-
-/// Users without a name and without rights.
-const TASK_USER: u32 = 65_532;
-const STRANGER: u32 = 65_533;
-
-/// Starts the executor as the unprivileged user, in a sandbox that is everybody's.
-const AS_TASK_USER: &str = "cp \"$0\" cook-executor && chmod 777 . * && \
-     exec setpriv --reuid 65532 --regid 65532 --clear-groups ./cook-executor";
-
-/// Whether there can be other users; says so if not.
-fn is_root(test: &str) -> bool {
-    let is_root = geteuid().is_root();
-    if !is_root {
-        // Not by eprintln: the test harness keeps to itself what a passing test prints by that.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: only root can be several users"
-        );
-    }
-    is_root
-}
-
-/// Does something as another user: a socket belongs to the user of the thread that makes it.
-fn as_user<T: Send>(user: u32, task: impl FnOnce() -> T + Send) -> T {
-    let change = move || {
-        let user = Uid::from_raw(user);
-        set_thread_res_uid(user, user, user).expect("root may be anybody");
-        task()
-    };
-    thread::scope(|scope| scope.spawn(change).join().expect("no panic"))
-}
 
 /// What the executor answers to this request of this user.
 fn ask(target: &Target, user: u32, request: &str) -> Answer {
@@ -75,7 +42,7 @@ fn another_users_curl_is_told_403_in_json_and_changes_nothing() {
     let target = guarded(Setup::new());
     for arguments in [vec![], vec!["-X", "PATCH", "-d", THEFT]] {
         let output = Command::new("setpriv")
-            .args(["--reuid", "65533", "--regid", "65533", "--clear-groups"])
+            .args(["--reuid", "2002", "--regid", "2002", "--clear-groups"])
             .args(["curl", "-s", "-w", "\n%{http_code}"])
             .args(arguments)
             .arg(target.url())
@@ -94,7 +61,7 @@ fn another_users_curl_is_told_403_in_json_and_changes_nothing() {
     nothing_was_stolen(&target);
     let log = target.run.sandbox.read("executor.log");
     assert!(
-        log.contains("the connection belongs to uid 65533, not to the task's user or root"),
+        log.contains("the connection belongs to uid 2002, not to the task's user or root"),
         "{log}"
     );
 }

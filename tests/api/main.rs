@@ -6,5 +6,7 @@ mod support;
 mod access;
 mod bodies;
 mod hostile;
+mod owner;
+mod places;
 mod requests;
 mod storm;

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test program uses another part")]
 
 pub mod executor;
+pub mod flood;
 pub mod hostile;
 pub mod progress;
 pub mod raw;

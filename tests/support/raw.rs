@@ -116,7 +116,7 @@ impl Target {
         ended
     }
 
-    fn proc(&self, name: &str) -> String {
+    pub(super) fn proc(&self, name: &str) -> String {
         let pid = self.run.executor.pid().as_raw_nonzero();
         fs::read_to_string(format!("/proc/{pid}/{name}")).expect("the executor runs")
     }

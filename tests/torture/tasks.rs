@@ -4,20 +4,18 @@
 //! `cargo test` runs a few of them, `make torture` a thousand: `TORTURE_RUNS` says how many,
 //! `TORTURE_SEED` which, and `TORTURE_ONLY` runs one of them alone.
 
-mod support;
-
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::support::hostile::{STRAYS, Stray, prelude};
+use crate::support::{Run, Setup, TASK, say};
 use cook_mesos::messages::{DurationInfo, TaskInfo, TaskState};
 use cook_test_agent::journal::{Journal, What, is_terminal};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::hostile::{STRAYS, Stray, prelude};
-use support::{Run, Setup, TASK, say};
 
 /// What `cargo test` runs.
 const FEW: u64 = 20;

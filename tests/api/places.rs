@@ -1,0 +1,139 @@
+//! Where the task API listens when another user holds the ports: one whole machine's worth of them, in a
+//! network namespace of its own, that has few. Needs root.
+
+use std::process::{Command, Stdio};
+
+use crate::support::users::is_root;
+use crate::support::{Run, Setup};
+use cook_mesos::messages::TaskState::Finished;
+use serde_json::json;
+
+/// Ten ports to hand out, that is how few there are.
+const FEW: &str =
+    "ip link set lo up && echo '40000 40009' > /proc/sys/net/ipv4/ip_local_port_range";
+
+/// Holds each of them, as another user, at the address; says when it does.
+fn hold(address: &str, from: u16, to: u16) -> String {
+    format!(
+        "mkfifo held-{from}; setpriv --reuid 2002 --regid 2002 --clear-groups env -i \
+         perl -MSocket -e '\
+         for my $port ({from}..{to}) {{ \
+             socket(my $socket, PF_INET, SOCK_STREAM, 0) or die; \
+             bind($socket, pack_sockaddr_in($port, inet_aton(\"{address}\"))) or die $!; \
+             push @held, $socket; \
+         }} \
+         open(my $ready, \">\", \"/dev/stdout\"); print $ready \"held\\n\"; close $ready; \
+         close STDOUT; my $parent = getppid(); \
+         select(undef, undef, undef, 0.05) while getppid() == $parent' > held-{from} & read _ < held-{from}"
+    )
+}
+
+fn can_do(test: &str) -> bool {
+    let works = Command::new("unshare")
+        .args(["--net", "sh", "-c"])
+        .arg(format!("{FEW} && perl -MSocket -e 1"))
+        .stderr(Stdio::null())
+        .status();
+    let works = works.is_ok_and(|status| status.success());
+    if !works {
+        use std::io::Write;
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: it needs unshare --net, ip and perl"
+        );
+    }
+    works
+}
+
+/// Runs a task in such a namespace, after these commands; what it wrote to `endpoint`, the answer of the API,
+/// and the task's message.
+fn endpoint_after(commands: &[String], own_message: Option<&str>) -> (Run, String, String) {
+    let script = [&[FEW.to_owned()], commands, &["exec \"$EXE\"".to_owned()]].concat();
+    std::fs::create_dir_all(std::env::temp_dir()).expect("a folder");
+    let setup = Setup::new()
+        .agent(|config| config.socket = Some(socket_path()))
+        .prelude(format!(
+            "export EXE=\"$0\"; chmod 777 .; exec unshare --net sh -c '{}'",
+            script.join("; ").replace('\'', r"'\''")
+        ));
+    let mut job = json!({
+        "command": "echo ${EXECUTOR_ENDPOINT-unset} > endpoint; \
+             test -z \"$EXECUTOR_ENDPOINT\" || \"$EXECUTOR_BIN\" get > view",
+    });
+    if let Some(pattern) = own_message {
+        job["command"] = format!(
+            "echo 'progress: 50, {pattern}'; {}",
+            job["command"].as_str().unwrap_or_default()
+        )
+        .into();
+    }
+    let run = setup.launch(job);
+    let ended = run.finish();
+    assert_eq!(ended.state, Finished, "{}", run.transcript());
+    let endpoint = run.sandbox.read("endpoint").trim().to_owned();
+    (run, endpoint, ended.message)
+}
+
+fn socket_path() -> std::path::PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("cook-places-{}-{number}.sock", std::process::id()))
+}
+
+#[test]
+fn who_holds_all_ports_of_an_address_does_not_take_the_api_away() {
+    let test = "who_holds_all_ports_of_an_address_does_not_take_the_api_away";
+    if !is_root(test) || !can_do(test) {
+        return;
+    }
+    let (run, endpoint, _) = endpoint_after(&[hold("127.0.0.1", 40_000, 40_009)], None);
+    assert!(
+        endpoint.starts_with("http://127.") && !endpoint.starts_with("http://127.0.0.1:"),
+        "{endpoint}"
+    );
+    assert!(run.sandbox.read("view").contains("TASK_RUNNING"));
+}
+
+#[test]
+fn who_holds_all_ports_that_the_kernel_hands_out_does_not_take_the_api_away() {
+    let test = "who_holds_all_ports_that_the_kernel_hands_out_does_not_take_the_api_away";
+    if !is_root(test) || !can_do(test) {
+        return;
+    }
+    let (run, endpoint, _) = endpoint_after(&[hold("0.0.0.0", 40_000, 40_009)], None);
+    let port = endpoint.strip_prefix("http://127.0.0.1:");
+    let port = port
+        .and_then(|rest| rest.split_once('/'))
+        .map(|(port, _)| port);
+    let port: u16 = port.and_then(|port| port.parse().ok()).expect(&endpoint);
+    assert!((20_000..=30_999).contains(&port), "{endpoint}");
+    assert!(run.sandbox.read("view").contains("TASK_RUNNING"));
+}
+
+#[test]
+fn without_any_port_there_is_no_endpoint_and_the_log_and_the_message_say_so() {
+    let test = "without_any_port_there_is_no_endpoint_and_the_log_and_the_message_say_so";
+    if !is_root(test) || !can_do(test) {
+        return;
+    }
+    let all = [
+        "ulimit -n 20000".to_owned(),
+        hold("0.0.0.0", 40_000, 40_009),
+        hold("0.0.0.0", 20_000, 30_999),
+    ];
+    let (run, endpoint, message) = endpoint_after(&all, None);
+    assert_eq!(endpoint, "unset");
+    assert_eq!(
+        message,
+        "Command exited with status 0 (there was no task API: EXECUTOR_ENDPOINT was not set)"
+    );
+    let log = run.sandbox.read("executor.log");
+    assert!(
+        log.contains("EXECUTOR_ENDPOINT is not set: no port is free"),
+        "{log}"
+    );
+    // The job's own message stands alone.
+    let (_run, endpoint, message) = endpoint_after(&all, Some("half way"));
+    assert_eq!((endpoint.as_str(), message.as_str()), ("unset", "half way"));
+}

@@ -1,0 +1,54 @@
+//! Floods of connections, of every shape, by a stranger and by the task's own user: what they cost is
+//! printed, and bounded.
+
+use std::time::Duration;
+
+use crate::support::flood::{Cost, Order, SHAPES, Who, measure};
+use crate::support::users::is_root;
+
+/// Connections a second that the promises are made for, and some more.
+const RATE: u32 = 5_000;
+const OTHER_RATES: [u32; 3] = [250, 1_000, 20_000];
+
+/// How long each is measured.
+const TIME: Duration = Duration::from_secs(2);
+
+/// Orders and the task's own requests are late by no more than this.
+const LATE: Duration = Duration::from_millis(100);
+
+/// Of a processor, at that rate.
+const SHARE: f64 = 0.2;
+
+fn broken(cost: &Cost) -> bool {
+    let is_stranger = cost.who == Who::Stranger;
+    cost.end > LATE
+        || cost.own_request.is_some_and(|time| time > LATE)
+        || is_stranger && cost.share_at(RATE) > SHARE
+}
+
+#[test]
+#[ignore = "takes the whole machine: make torture"]
+fn under_5000_connections_a_second_orders_and_own_requests_are_handled_within_100_ms() {
+    if !is_root("under_5000_connections_a_second_orders_and_own_requests_are_handled_within_100_ms")
+    {
+        return;
+    }
+    let others = OTHER_RATES.map(|rate| (rate, Order::Kill));
+    let orders = [(RATE, Order::Kill), (RATE, Order::Shutdown)]
+        .into_iter()
+        .chain(others);
+    let mut over = Vec::new();
+    for (rate, order) in orders {
+        for who in [Who::Stranger, Who::TaskUser] {
+            for shape in SHAPES {
+                let cost = measure(shape, who, order, rate, TIME);
+                let share = cost.share_at(RATE) * 100.0;
+                println!("flood: {cost}, {share:.0} % of a processor at {RATE}/s");
+                if rate <= RATE && broken(&cost) {
+                    over.push(cost);
+                }
+            }
+        }
+    }
+    assert!(over.is_empty(), "over its bound: {over:#?}");
+}
