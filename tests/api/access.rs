@@ -159,6 +159,41 @@ fn strangers_do_not_keep_the_tasks_user_out() {
     nothing_was_stolen(&target);
 }
 
+#[test]
+fn a_web_page_of_another_origin_is_refused_and_our_own_is_not() {
+    let target = guarded(Setup::new());
+    let own = format!("http://127.0.0.1:{}", target.port);
+    let other_port = format!("http://127.0.0.1:{}", target.port ^ 1);
+    let localhost = format!("http://localhost:{}", target.port);
+    let status = |method: &str, origins: &[&str]| {
+        let fields: String = origins
+            .iter()
+            .map(|it| format!("Origin: {it}\r\n"))
+            .collect();
+        let body = if method == "PATCH" { THEFT } else { "" };
+        let length = format!("Content-Length: {}\r\n", body.len());
+        let mut talk = target.connect();
+        talk.say(&target.request(method, &(fields + &length), body));
+        talk.hear_head().status
+    };
+    for foreign in [
+        "http://evil.example",
+        "null",
+        "",
+        "https://127.0.0.1",
+        other_port.as_str(),
+        localhost.as_str(),
+    ] {
+        for method in ["GET", "HEAD", "PATCH", "OPTIONS", "POST", "BREW"] {
+            assert_eq!(status(method, &[foreign]), 403, "{method} {foreign:?}");
+        }
+    }
+    assert_eq!(status("PATCH", &[own.as_str(), "http://evil.example"]), 403);
+    assert_eq!(status("GET", &[own.as_str()]), 200);
+    assert_eq!(status("GET", &[]), 200);
+    nothing_was_stolen(&target);
+}
+
 /// Runs shell lines as a task's command, which must succeed.
 #[track_caller]
 fn run_lines(lines: &[&str]) -> Run {

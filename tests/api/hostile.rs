@@ -44,6 +44,33 @@ fn a_request_that_cannot_be_framed_is_told_why_and_ends_its_connection() {
         (with("A : b"), 400, "header field"),
         (with("A: \0"), 400, "header field"),
         (with("no colon"), 400, "header field"),
+        // Only space and tab are blanks: a proxy in between may see another value, or another field.
+        (patch_with("Content-Length: \x0c13"), 400, "header field"),
+        (patch_with("Content-Length: 13\x0b"), 400, "header field"),
+        (patch_with("Content-Length: 13\r"), 400, "header field"),
+        (patch_with("Content-Length:\r13"), 400, "header field"),
+        (
+            patch_with("Transfer-Encoding: chunked\x0c"),
+            400,
+            "header field",
+        ),
+        (
+            patch_with("Transfer-Encoding: \rchunked"),
+            400,
+            "header field",
+        ),
+        (with("Connection: keep-alive\x0c"), 400, "header field"),
+        (with("A: b\r"), 400, "header field"),
+        (
+            get.replace("HTTP/1.1\r\n", "HTTP/1.1\r\r\n"),
+            400,
+            "first line",
+        ),
+        (
+            patch_with("Transfer-Encoding: chunked\r\n\r\nd \x0c\r\n{progress: 1}\r\n0"),
+            400,
+            "control characters",
+        ),
         (patch_with("Content-Length: x"), 400, "Content-Length"),
         (patch_with("Content-Length: -1"), 400, "Content-Length"),
         (patch_with("Content-Length: +13"), 400, "Content-Length"),
@@ -479,4 +506,36 @@ fn a_body_over_the_limit_is_refused_while_it_comes_and_the_client_gets_to_see_it
     let view = target.view();
     assert_eq!(view["message"].as_str().map(str::len), Some(512));
     assert_eq!(target.let_go().data["message"], view["message"]);
+}
+
+#[test]
+fn sixty_bodies_at_once_share_one_budget_and_are_served_one_after_the_other() {
+    let target = Target::new();
+    target.view();
+    let before = target.anonymous_memory();
+    let body = format!("{{message: '{}'}}", "a".repeat(250_000));
+    let sized = target.patch(&body);
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let chunked = target.request("PATCH", "Transfer-Encoding: chunked\r\n", &chunks);
+    let mut talks: Vec<(Talk, &str)> = (0..30)
+        .flat_map(|_| [(target.connect(), &*sized), (target.connect(), &*chunked)])
+        .collect();
+    // All but the last byte: each wants all of its room now.
+    for (talk, text) in &mut talks {
+        talk.say(&text[..text.len() - 1]);
+    }
+    // What needs no room of the budget does not wait for it.
+    assert_eq!(target.patch_bytes(b"{progress: 1}").status, 204);
+    let held = target.anonymous_memory().saturating_sub(before);
+    assert!(held < 4 << 10, "{held} kB more for 60 bodies of 250 kB");
+    for (talk, text) in &mut talks {
+        talk.say(&text[text.len() - 1..]);
+    }
+    for (talk, _) in &mut talks {
+        assert_eq!(talk.hear().status, 204);
+    }
+    drop(talks);
+    let grown = target.anonymous_memory().saturating_sub(before);
+    assert!(grown < 4 << 10, "{grown} kB more");
+    target.let_go();
 }

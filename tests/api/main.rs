@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod bodies;
+mod flood;
 mod hostile;
 mod owner;
 mod places;

@@ -215,7 +215,7 @@ fn as_a_user_that_stands_for_others_there_is_no_api_and_the_log_and_the_message_
                 .and_then(|it| it.message.clone());
             let message = message.unwrap_or_default();
             assert!(message.contains("Command exited"), "{message}");
-            assert!(message.contains("no task API"), "{message}");
+            assert!(message.contains("there was no task API"), "{message}");
         });
     }
 }

@@ -218,9 +218,9 @@ impl Drop for Stopping<'_> {
 // === impl Cost ===
 
 impl Cost {
-    /// How much of a processor this many connections a second would take.
-    pub fn share_at(&self, rate: u32) -> f64 {
-        self.processor.as_secs_f64() * f64::from(rate)
+    /// How much of a processor the executor took.
+    pub fn share(&self) -> f64 {
+        self.processor.as_secs_f64() * self.rate
     }
 }
 
@@ -231,13 +231,15 @@ impl fmt::Display for Cost {
         });
         write!(
             f,
-            "{:>9} {:<7} {:>6.0}/s: own request {own:>9}, {:>8} handled in {:>7.1} ms, {:>5.1} us a connection",
+            "{:>9} {:<7} {:>6.0}/s: own request {own:>9}, {:>8} handled in {:>7.1} ms, {:>5.1} us a connection, \
+             {:>2.0} % of a processor",
             format!("{:?}", self.who),
             format!("{:?}", self.shape),
             self.rate,
             format!("{:?}", self.order),
             self.end.as_secs_f64() * 1e3,
             self.processor.as_secs_f64() * 1e6,
+            self.share() * 100.0,
         )
     }
 }

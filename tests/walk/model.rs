@@ -198,6 +198,7 @@ fn settings(checkpoint: bool, recovery_timeout: Duration) -> Settings {
             spread: 0,
         },
         uuid_seed: [0; 16],
+        has_api: true,
     }
 }
 

@@ -187,6 +187,8 @@ impl Config {
                 directory,
                 policy,
                 uuid_seed: seed,
+                // Until it cannot be opened.
+                has_api: true,
                 environment: reader.environment,
                 for_commands: vec![(own_name(variables::OF), of)],
             },

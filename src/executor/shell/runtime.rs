@@ -113,6 +113,7 @@ async fn start(
                 "there is no task API, and {} is not set: {unavailable}",
                 variables::ENDPOINT
             );
+            settings.has_api = false;
             None
         }
     };

@@ -95,6 +95,7 @@ impl Assignment {
             limits,
             checks: Checks::new(work.checks, self.settings.message_limit),
             audience,
+            has_api: self.settings.has_api,
         };
         let lifecycle = Lifecycle::launch(launch, order, step);
         self.state = State::Active(Box::new(Active {

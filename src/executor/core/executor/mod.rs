@@ -43,6 +43,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Makes this executor's UUIDs differ from all others.
     pub uuid_seed: [u8; 16],
+    /// Whether commands can reach the task API; else the task's end tells its user.
+    pub has_api: bool,
 }
 
 /// The whole of the executor's state.

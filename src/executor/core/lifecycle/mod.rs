@@ -67,6 +67,7 @@ pub(super) struct Launch {
     pub(super) limits: Limits,
     pub(super) checks: Checks,
     pub(super) audience: Audience,
+    pub(super) has_api: bool,
 }
 
 /// The task at work.
@@ -84,6 +85,8 @@ pub struct Lifecycle {
     checks: Checks,
     /// Who reads our lines about it.
     pub(in crate::core) audience: Audience,
+    /// Whether the commands can reach the task API.
+    has_api: bool,
     /// The state that was recorded last.
     last_state: TaskState,
     stopped: Option<Stopped>,
@@ -148,6 +151,7 @@ impl Lifecycle {
             limits: task.limits,
             checks: task.checks,
             audience: task.audience,
+            has_api: task.has_api,
             last_state: TaskState::Starting,
             stopped: None,
             failed_guard: None,

@@ -103,8 +103,15 @@ impl Lifecycle {
             (None, None) if self.stopped.is_some() => "Killed".to_owned(),
             (None, None) => "Its before and after commands have run; it has no other".to_owned(),
         };
-        let own_message = self.progress.own_message().map(str::to_owned);
-        let message = own_message.unwrap_or_else(stock_message);
+        let message = match self.progress.own_message() {
+            Some(own) => own.to_owned(),
+            None if self.has_api => stock_message(),
+            None => format!(
+                "{} (there was no task API: {} was not set)",
+                stock_message(),
+                variables::ENDPOINT
+            ),
+        };
         Verdict {
             state,
             reason,
