@@ -6,8 +6,10 @@ RELEASE = target/$(TARGET)/release
 EXECUTOR = $(RELEASE)/cook-executor
 # The executor as it ships: built alone, so that no feature that another package asks for is in it.
 TESTED = target/tested/cook-executor
+SCHEDULER = $(RELEASE)/cook-scheduler
 CARGO = cargo
 JOB ?=
+SERVE ?=
 FUZZ_SECONDS ?= 60
 SOAK ?=
 OTHERS ?=
@@ -37,11 +39,25 @@ reproduce: build ## Build the last commit again elsewhere: it must be the same f
 run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
 	$(CARGO) run --quiet --locked --target $(TARGET) --package cook-local -- --executor $(EXECUTOR) $(if $(JOB),"$(JOB)")
 
+.PHONY: scheduler
+scheduler: target-$(TARGET) ## Build the scheduler: one static file
+	$(CARGO) build --locked --profile scheduler --target $(TARGET) --package cook-scheduler
+	install -D target/$(TARGET)/scheduler/cook-scheduler $(SCHEDULER)
+	@ls -l $(SCHEDULER)
+
+.PHONY: serve
+serve: build scheduler ## Serve the Scheduler HTTP API with data below target/ (SERVE="--listen ...")
+	$(SCHEDULER) --data target/serve $(SERVE)
+
 .PHONY: test
 test: target-$(TARGET) ## Run all tests that need no Mesos
 	$(CARGO) build --locked --target $(TARGET) --package cook-executor
 	install -D target/$(TARGET)/debug/cook-executor $(TESTED)
 	COOK_TEST_EXECUTOR=$(abspath $(TESTED)) $(CARGO) test --locked --workspace --target $(TARGET)
+
+.PHONY: test-clients
+test-clients: build scheduler ## Run Cook's released clients against the scheduler (PyPI, python3 with venv)
+	tests/scheduler/clients/run.sh $(SCHEDULER)
 
 .PHONY: test-mesos
 test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)

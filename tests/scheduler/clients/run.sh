@@ -1,0 +1,17 @@
+#!/bin/sh
+# Cook's released clients, unmodified, against a scheduler: installed from PyPI below target/, once.
+#   tests/scheduler/clients/run.sh SCHEDULER
+set -eu
+cd "$(dirname "$0")/../../.."
+scheduler=$1
+venv=target/clients
+if ! [ -x $venv/bin/cs ]; then
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        # Debian has it in a package of its own.
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
+    fi
+    python3 -m venv --clear $venv
+    $venv/bin/pip install --quiet --requirement tests/scheduler/clients/requirements.txt
+fi
+exec $venv/bin/python tests/scheduler/clients/clients.py --scheduler "$scheduler" --cs $venv/bin/cs
