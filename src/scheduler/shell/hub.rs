@@ -139,7 +139,7 @@ impl Hub {
             true => Vec::new(),
             false => {
                 let archive = Arc::clone(&self.archive);
-                let read = move || archived.iter().map(|key| archive.job(*key)).collect();
+                let read = move || archive.jobs(&archived);
                 let read: Receiver<Result<Vec<Option<Job>>, ReadError>> = self.aside.begin(read);
                 let read = read.recv().await;
                 let read = read.map_err(|_| Unreadable("its thread is gone".to_owned()))?;

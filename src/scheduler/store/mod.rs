@@ -88,4 +88,12 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// It cannot be read now.
     fn job(&self, key: JobKey) -> Result<Option<Job>, ReadError>;
+
+    /// The same for many, as they are at one moment.
+    ///
+    /// # Errors
+    /// They cannot be read now.
+    fn jobs(&self, keys: &[JobKey]) -> Result<Vec<Option<Job>>, ReadError> {
+        keys.iter().map(|&key| self.job(key)).collect()
+    }
 }

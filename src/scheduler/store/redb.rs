@@ -145,6 +145,10 @@ impl Store for Redb {
 
 impl Archive for Shared {
     fn job(&self, key: JobKey) -> Result<Option<Job>, ReadError> {
+        Ok(self.jobs(&[key])?.pop().flatten())
+    }
+
+    fn jobs(&self, keys: &[JobKey]) -> Result<Vec<Option<Job>>, ReadError> {
         // While it is opened again the reader is told so: it must not wait for a disk that may hang.
         let guard = match self.0.try_read() {
             Ok(guard) => guard,
@@ -152,7 +156,7 @@ impl Archive for Shared {
             Err(TryLockError::WouldBlock) => return Err(ReadError::Closed),
         };
         let database = guard.as_ref().ok_or(ReadError::Closed)?;
-        read_job(database, key).map_err(|error| ReadError::Failed(error.to_string()))
+        read_jobs(database, keys).map_err(|error| ReadError::Failed(error.to_string()))
     }
 }
 
@@ -328,16 +332,20 @@ impl Tables {
     }
 }
 
-fn read_job(database: &Database, key: JobKey) -> Result<Option<Job>, Trouble> {
+fn read_jobs(database: &Database, keys: &[JobKey]) -> Result<Vec<Option<Job>>, Trouble> {
     let read = database.begin_read()?;
     let Some(tables) = Tables::open(&read)? else {
-        return Ok(None);
+        return Ok(vec![None; keys.len()]);
     };
-    let Some(bytes) = tables.heads.get(key.0)? else {
-        return Ok(None);
+    let read_one = |&key: &JobKey| {
+        let Some(bytes) = tables.heads.get(key.0)? else {
+            return Ok(None);
+        };
+        let head =
+            decode_any_head(key, bytes.value()).map_err(|wrong| Trouble::Wrong(key, wrong))?;
+        tables.job(key, head).map(Some)
     };
-    let head = decode_any_head(key, bytes.value()).map_err(|wrong| Trouble::Wrong(key, wrong))?;
-    tables.job(key, head).map(Some)
+    keys.iter().map(read_one).collect()
 }
 
 fn read_all(database: &Database) -> Result<(Start, Option<Anchor>), Trouble> {

@@ -168,3 +168,19 @@ fn tasks_that_nobody_wants_are_ended_on_sight() {
     desk.update(id, TaskState::Running);
     assert_eq!(desk.kills(), [id], "it was written off, and has come back");
 }
+
+#[test]
+fn what_is_lost_from_sight_is_not_gone() {
+    let mut desk = Desk::new();
+    desk.submit("alice", job_id(1), spec());
+    let id = desk.start();
+    desk.update(id, TaskState::Running);
+    // The master has lost sight of the agent, in the words of old masters.
+    desk.answer(id, TaskState::Lost);
+    assert!(!desk.job(job_id(1)).instances[0].is_ended());
+    // The agent itself says so.
+    desk.update(id, TaskState::Lost);
+    let job = desk.job(job_id(1));
+    assert_eq!(job.instances[0].failure(), Some(Reason::AgentRemoved));
+    assert_eq!(job.status, JobStatus::Waiting, "not the job's fault");
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use cook_scheduler::core::event::Room;
 use cook_scheduler::store::{Folder, OpenError, RESERVE, Redb, Store as _};
@@ -147,20 +148,32 @@ fn a_store_that_was_cut_or_changed_is_refused_or_whole() {
 #[test]
 fn the_reserve_is_room_for_ends_and_kills() {
     let path = folder("tmpfs");
-    let mount = |arguments: &[&str]| {
-        let status = std::process::Command::new(arguments[0])
-            .args(&arguments[1..])
-            .status();
-        status.is_ok_and(|status| status.success())
-    };
-    let text = path.to_str().expect("a name");
-    if !mount(&["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", text]) {
-        eprintln!("SKIPPED: needs root, to mount a small file system");
-        return;
+    match SmallDisk::mount(&path) {
+        Some(_mount) => fill_and_free(&path),
+        None => eprintln!("SKIPPED: needs root, to mount a small file system"),
     }
-    let result = std::panic::catch_unwind(|| fill_and_free(&path));
-    assert!(mount(&["umount", "-l", text]));
-    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+/// A file system of 40 MB, mounted while this lives.
+pub struct SmallDisk<'p>(&'p Path);
+
+impl<'p> SmallDisk<'p> {
+    /// `None` unless we may.
+    pub fn mount(path: &'p Path) -> Option<Self> {
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"])
+            .arg(path)
+            .status();
+        mount
+            .is_ok_and(|status| status.success())
+            .then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
 }
 
 fn fill_and_free(path: &Path) {

@@ -8,7 +8,7 @@ use cook_scheduler::store::{Redb, Store as _};
 use crate::script::{anchor, assert_same, batches, folder, image};
 
 const VICTIM: &str = "COOK_STORE_VICTIM";
-const BATCHES: usize = 2000;
+const BATCHES: usize = 1000;
 
 /// Not a test by itself: writes batches, and says which are stored, until it is killed.
 #[test]

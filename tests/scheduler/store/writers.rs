@@ -3,11 +3,13 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use cook_scheduler::core::effect::BatchNumber;
 use cook_scheduler::core::event::{Event, Room, StoreFault};
 use cook_scheduler::core::words::{BootId, Clock, Uptime, Wall};
-use cook_scheduler::store::{Fault, Memory, Writer};
+use cook_scheduler::store::{Fault, Folder, Memory, Writer};
 
-use crate::script::{batches, image};
+use crate::folders::SmallDisk;
+use crate::script::{batches, folder, image};
 
 fn start(store: &Memory) -> (Writer, Receiver<Event>) {
     let (tell, told) = channel();
@@ -78,4 +80,56 @@ fn after_a_failure_nothing_is_taken_until_it_is_opened_again() {
         writer.store(batches[written].clone());
         assert_eq!(next(&told), Event::Stored(batches[written].number));
     }
+}
+
+#[test]
+fn a_full_disk_is_told_and_so_is_room() {
+    let path = folder("writer tmpfs");
+    let Some(mount) = SmallDisk::mount(&path) else {
+        eprintln!("SKIPPED: needs root, to mount a small file system");
+        return;
+    };
+    let batches = batches(6, 2000);
+    let mut folder = Folder::open(&path).expect("it opens");
+    let (store, _, _) = cook_scheduler::store::open(&mut folder).expect("it opens");
+    let (tell, told) = channel();
+    let clock = Clock::resume(None, BootId([1; 16]), Uptime(Duration::ZERO), Wall(0));
+    let report = move |event, _text| {
+        let _ = tell.send(event);
+    };
+    let writer = Writer::start(store, Some(folder), clock, report).expect("a thread");
+    // A job fills the disk.
+    let big = path.join("big");
+    let mut filler = std::fs::File::create(&big).expect("it can be made");
+    while std::io::Write::write_all(&mut filler, &[1; 4096]).is_ok() {}
+    drop(filler);
+    let mut done = 0;
+    while done < batches.len() {
+        writer.store(batches[done].clone());
+        match next(&told) {
+            Event::Stored(_) => done += 1,
+            Event::StoreFailed(StoreFault::DiskFull) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(done < batches.len(), "the disk is full");
+    writer.reopen();
+    let last = BatchNumber(done as u64);
+    assert_eq!(
+        next(&told),
+        Event::StoreReopened {
+            last,
+            room: Room::ReserveOnly
+        }
+    );
+    writer.store(batches[done].clone());
+    assert_eq!(
+        next(&told),
+        Event::Stored(batches[done].number),
+        "the reserve is in use"
+    );
+    std::fs::remove_file(&big).expect("it can be removed");
+    assert_eq!(next(&told), Event::RoomChanged(Room::Ample));
+    drop(writer);
+    drop(mount);
 }

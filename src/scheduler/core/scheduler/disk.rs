@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::commits::Held;
 use super::live::{Repeat, Sent};
-use super::{Scheduler, Step};
+use super::{Archived, Scheduler, Step};
 use crate::core::effect::{BatchNumber, Effect, Note};
 use crate::core::event::{LoadAnswer, Room, StoreFault};
 use crate::core::face::{Call, Task, Update};
@@ -276,7 +276,11 @@ impl Scheduler {
     pub(super) fn loaded(&mut self, step: &mut Step, key: JobKey, answer: LoadAnswer) {
         match answer {
             LoadAnswer::Found(job) => {
-                if self.table.archived(key).is_some() && self.is_awaited(key) {
+                if let Some(archived) = self.table.archived(key).filter(|_| self.is_awaited(key)) {
+                    if Archived::of(&job).as_ref() != Some(archived) {
+                        // Read before the job was retried and completed once more: read it again.
+                        return step.perform(Effect::Load(key));
+                    }
                     self.table.load(*job);
                 }
             }
