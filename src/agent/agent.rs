@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -377,7 +377,14 @@ impl Inner {
                 };
                 self.watch(executor_id, watched, event);
             }
-            Err(text) => self.step(Event::NotStarted { executor_id, text }),
+            Err(text) => {
+                // Where the job's author looks first.
+                let stderr = fs::OpenOptions::new()
+                    .append(true)
+                    .open(spec.sandbox.join("stderr"));
+                let _ = stderr.and_then(|mut stderr| writeln!(stderr, "{text}"));
+                self.step(Event::NotStarted { executor_id, text });
+            }
         }
     }
 

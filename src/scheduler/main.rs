@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cook_scheduler::shell::options::{OptionError, Options, USAGE, Usage};
 use cook_scheduler::shell::serve::{Ending, StartError, Task, run};
-use cook_scheduler::shell::{prepare, version};
+use cook_scheduler::shell::{log, prepare, version};
 
 /// The arguments or the configuration cannot be used.
 const UNUSABLE: u8 = 2;
@@ -14,17 +14,16 @@ fn main() -> ExitCode {
     cook_agent::helper::run_if_asked();
     let (options, task) = match Options::parse(std::env::args_os().skip(1)) {
         Ok(Usage::Help) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
+            return say(USAGE);
         }
         Ok(Usage::Version) => {
-            println!("cook-scheduler {}", version());
-            return ExitCode::SUCCESS;
+            return say(&format!("cook-scheduler {}", version()));
         }
         Ok(Usage::Serve(options)) => (options, Task::Serve),
         Ok(Usage::Drain(options)) => (options, Task::Drain),
         Err(error) => return unusable(&OptionError::to_string(&error)),
     };
+    log::listen();
     let setup = match prepare(options) {
         Ok(setup) => setup,
         Err(text) => return unusable(&text),
@@ -34,6 +33,13 @@ fn main() -> ExitCode {
         Ok(Ending::Failed) => ExitCode::FAILURE,
         Err(StartError(text)) => unusable(&text),
     }
+}
+
+fn say(text: &str) -> ExitCode {
+    use std::io::Write;
+    // Whoever reads may have seen enough.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
 }
 
 fn unusable(text: &str) -> ExitCode {

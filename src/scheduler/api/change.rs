@@ -43,7 +43,8 @@ impl Api {
         caller: &Caller,
     ) -> Result<Plan, Response> {
         let batch = job::read(endpoint, request.body)?;
-        if let Some(pool) = batch.pool.as_deref().or(request.fields.pool) {
+        let header = request.fields.pool.filter(|pool| !pool.is_empty());
+        if let Some(pool) = batch.pool.as_deref().or(header) {
             let pool = crate::codec::query::shortened(pool);
             let text = format!("{pool} is not a valid pool name.");
             return Err(Response::error(400, &text));

@@ -1,6 +1,11 @@
 //! Lines for the operator, to stderr.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::clock::wall;
 use crate::codec::calendar;
@@ -25,4 +30,49 @@ pub fn line(text: impl std::fmt::Display) {
     shown.push('\n');
     // Where stderr is closed, nobody reads.
     let _ = std::io::stderr().write_all(shown.as_bytes());
+}
+
+/// Takes what the libraries below say of themselves from now on: warnings and errors.
+pub fn listen() {
+    // It fails only if somebody else listens already, and there is nobody.
+    let _ = tracing::subscriber::set_global_default(Listener);
+}
+
+struct Listener;
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        line(text.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// An event as a line: its message, then its fields.
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        // Writing to a String cannot fail.
+        let _ = match field.name() {
+            "message" => write!(self.0, "{value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
 }

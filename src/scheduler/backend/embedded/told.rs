@@ -5,8 +5,8 @@ use cook_mesos::messages::TaskStatus;
 
 use crate::codec::task;
 use crate::core::face::{BackendEvent, Note, TaskState, Token, Update};
-use crate::core::job::{Agent, Reason, Report};
-use crate::core::words::{InstanceId, Message};
+use crate::core::job::{Agent, Reason};
+use crate::core::words::InstanceId;
 
 /// What the core is told of a notice, if anything.
 pub fn event(instance: InstanceId, what: &What, agent: &Agent) -> Option<BackendEvent> {
@@ -20,10 +20,8 @@ pub fn event(instance: InstanceId, what: &What, agent: &Agent) -> Option<Backend
             state: lost_state(cause),
             reason: Some(lost_reason(cause)),
             token: Some(Token(uuid.to_vec().into())),
-            report: Some(Report {
-                message: Some(Message::cut(&cause.to_string())),
-                ..Report::default()
-            }),
+            // What a job says for itself is `message`; the cause is in its stderr and in the log.
+            report: None,
         }))),
         What::Message(data) => match task::note(data)? {
             // It is where it always is: nothing to store.
