@@ -156,3 +156,30 @@ fn nothing_that_a_job_writes_runs_in_a_browser() {
     let read = server.get(&format!("/files/read?path={path}%2Fa%22b.html&offset=0"));
     assert!(read.has("content-type: application/json"));
 }
+
+#[test]
+fn a_file_that_cannot_be_fetched_is_named_where_the_author_looks() {
+    let server = Server::start();
+    let uuid = server.submit_one(r#"{"command": "true", "uris": [{"value": "/nowhere/tool.sh"}]}"#);
+    // It is not the job's fault until it has happened often, so it may be tried some times.
+    let job = server.completed(&uuid);
+    assert_eq!(job["instances"][0]["reason_code"], 4003, "{job:#}");
+    assert_eq!(job.get("message"), None, "the job has said nothing");
+    let sandbox = job["instances"][0]["sandbox_directory"]
+        .as_str()
+        .expect("known");
+    let stderr = server
+        .get(&format!("/files/read?path={sandbox}/stderr&offset=0"))
+        .json();
+    assert!(
+        stderr["data"]
+            .as_str()
+            .is_some_and(|text| text.contains("cannot fetch /nowhere/tool.sh")),
+        "{stderr}"
+    );
+    assert!(
+        server.log().contains("/nowhere/tool.sh"),
+        "{}",
+        server.log()
+    );
+}
