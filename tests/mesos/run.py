@@ -20,7 +20,8 @@ from cook import Cook
 from framework import shown
 from lab import HERE, Lab, eventually, marked
 
-MODULES = ("results", "drop_in", "hooks", "kills", "hostile", "agents", "task_user")
+MODULES = ("results", "drop_in", "hooks", "kills", "hostile", "agents", "task_user", "neighbours",
+           "frameworks")
 
 
 def tests():

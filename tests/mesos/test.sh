@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(dirname "$0")
 [ $# -ge 1 ] || { echo "usage: $0 PATH_TO_EXECUTOR [arguments of run.py]" >&2; exit 2; }
 "$here/setup.sh"
+"$here/frameworks/setup.sh"
 python3 "$here/run.py" --executor "$@"
 [ $# = 1 ] || exit 0
 "$here/../bench/setup.sh"

@@ -1,0 +1,34 @@
+"""A program as users of Yelp's task_processing write it: with_task_processing.py MASTER COOKIE TASKS
+
+TASKS is JSON: a list of shell commands. Each is a task of the Mesos containerizer without an image, which the agent's
+own mesos-executor runs. One line of JSON for each event; it ends when all tasks have."""
+import json
+import sys
+
+from task_processing.plugins.mesos.mesos_task_executor import MesosTaskExecutor
+from task_processing.plugins.mesos.task_config import MesosTaskConfig
+
+
+def main():
+    master, cookie, commands = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    executor = MesosTaskExecutor(role="*", mesos_address=master, framework_name="task_processing test")
+    waiting = set()
+    for number, command in enumerate(commands):
+        config = MesosTaskConfig(name=f"task{number}", cmd=command, containerizer="MESOS", cpus=0.1, mem=32, disk=10,
+                                 environment={"COOK_TEST_COOKIE": cookie})
+        waiting.add(config.task_id)
+        executor.run(config)
+    events = executor.get_event_queue()
+    while waiting:
+        event = events.get(timeout=60)
+        if event.kind != "task":
+            continue
+        raw = event.raw if isinstance(event.raw, dict) else {}
+        print(json.dumps({"task": event.task_id.split(".")[0], "state": event.platform_type, "terminal": event.terminal,
+                          "success": event.success, "message": raw.get("message")}), flush=True)
+        if event.terminal:
+            waiting.discard(event.task_id)
+    executor.stop()
+
+
+main()

@@ -1,0 +1,66 @@
+"""Jobs as people write them beside other programs: what they hand on, what they leave behind, who else is there."""
+import json
+import subprocess
+
+
+def a_job_that_hands_its_environment_on_is_no_client(cook):
+    # A job that submits jobs passes on all that it has.
+    for name, value in (("EXECUTOR_PHASE", "command"), ("EXECUTOR_ENDPOINT", "http://127.0.0.1:1/task/other")):
+        task = cook.launch({"command": 'echo "$EXECUTOR_PHASE $EXECUTOR_ENDPOINT" >seen'}, environment={name: value})
+        task.ends("TASK_FINISHED")
+        phase, endpoint = task.read("seen").split()
+        assert phase == "command" and not endpoint.endswith("/other"), (phase, endpoint)
+
+
+def a_leftover_that_may_not_be_ended_does_not_hold_the_status_up(cook):
+    # A copy of sleep that becomes root: the task's user may not signal it.
+    helper = cook.file("suid", "helper", "")
+    subprocess.run(["install", "-m", "4755", "/bin/sleep", helper], check=True)
+    launch = cook.framework.launch
+
+    def launch_as(task, executor=None, **how):
+        executor["command"]["user"] = "nobody"
+        return launch(task, executor, **how)
+    cook.framework.launch = launch_as
+    task = cook.launch({"command": f"{helper} 20 & sleep 0.3; exit 4"})
+    task.wait(lambda: task.states()[-1:] == ["TASK_FAILED"], "the end of the task", 15)
+    assert task.updates[-1]["data"]["exit_code"] == 4, task.updates[-1]
+    task.left_behind = {}
+    log = task.read("executor.log")
+    assert log.count("SIGKILL") < 20, log
+    task.ends("TASK_FAILED")
+
+
+def a_kill_without_grace_still_runs_the_after_commands(cook):
+    task = cook.launch({"command": "touch ready; sleep 1000", "after_commands": [{"value": "sleep 0.3; touch unlocked"}]})
+    task.wait_file("ready")
+    task.wait_running()
+    task.kill(grace=0)
+    data = task.ends("TASK_KILLED")["data"]
+    assert task.has("unlocked") and data["after_codes"] == [0], data
+
+
+def data_that_is_the_frameworks_own_is_not_ours(cook):
+    launch = cook.framework.launch
+    for data in ("", "plain text", "\0\1\2", "[1]", json.dumps({"command": "touch wrong"})):
+        def launch_with(task, executor=None, **how):
+            from framework import encoded
+            return launch({**task, "data": encoded(data)}, executor, **how)
+        cook.framework.launch = launch_with
+        task = cook.launch("touch ran", through="LAUNCH_GROUP")
+        task.ends("TASK_FINISHED")
+        assert task.has("ran") and not task.has("wrong"), data
+
+
+def a_custom_executor_of_marathon_runs_its_arguments(cook):
+    # Marathon starts `exec './cook-executor' CMD` in the agent's shell, without command and data.
+    cook.command = "exec './cook-executor' sh -c 'echo \"$1\" >ran; exit 6' - 'of marathon'"
+    launch = cook.framework.launch
+
+    def launch_without(task, executor=None, **how):
+        del task["data"]
+        return launch(task, executor, **how)
+    cook.framework.launch = launch_without
+    task = cook.launch({})
+    status = task.ends("TASK_FAILED")
+    assert task.read("ran") == "of marathon\n" and status["data"]["exit_code"] == 6, status
