@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::outbox::CallAnswer;
-use cook_executor::core::plan::{CommandId, Plan};
+use cook_executor::core::plan::CommandId;
 use cook_executor::core::session::StreamEnd;
 use cook_executor::words::outcome::Outcome;
 
-use crate::model::{Mischief, Model, QUIET, Step, hook, plan};
+use crate::model::{Job, Mischief, Model, QUIET, Step, hook, plan};
 
 /// `MESOS_RECOVERY_TIMEOUT`, as agents set it.
 const RECOVERY: Duration = Duration::from_secs(15 * 60);
@@ -33,14 +33,14 @@ const PHASES: std::ops::RangeInclusive<usize> = 0..=5;
 /// A task with a before and an after command.
 struct Trial {
     model: Model,
-    plan: Plan,
+    job: Job,
 }
 
 impl Trial {
     fn at(phase: usize, checkpoint: bool) -> Self {
         let mut trial = Self {
             model: Model::with_patience(checkpoint, FAULTY, RECOVERY),
-            plan: plan(&[hook(false, false)], &[hook(false, false)]),
+            job: Job::new(plan(&[hook(false, false)], &[hook(false, false)])),
         };
         let ended = |id| Step::Ends(CommandId(id), Outcome::Exited(0));
         let steps = [Step::Subscribed, Step::Launch, ended(0), ended(1), ended(2)];
@@ -56,8 +56,8 @@ impl Trial {
 
     fn take(&mut self, step: &Step) {
         assert!(self.can(step), "{step:?} cannot happen now");
-        self.model.take(step, &self.plan);
-        self.model.check();
+        self.model.take(step, &self.job);
+        self.model.check(&self.job);
     }
 
     fn can(&self, step: &Step) -> bool {

@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
 
 use cook_executor::core::effect::ExitStatus;
-use cook_executor::core::plan::{Hook, Plan};
+use cook_executor::core::plan::{Hook, Hooks, Plan};
+use cook_executor::words::units::Span;
 
-use crate::model::{Mischief, Model, QUIET, Step, hook, plan};
+use crate::model::{Job, Mischief, Model, QUIET, Step, hook, hooks, plan, plan_with};
 
 /// Visits every state that can be reached, and says how many there are.
-fn walk(plan: &Plan, checkpoint: bool, mischief: Mischief) -> usize {
+fn walk(job: &Job, checkpoint: bool, mischief: Mischief) -> usize {
     let first = Model::new(checkpoint, mischief);
     let mut known = HashSet::from([digest(&first)]);
     let mut trail: Vec<(usize, Step)> = Vec::new();
@@ -18,7 +20,7 @@ fn walk(plan: &Plan, checkpoint: bool, mischief: Mischief) -> usize {
     while let Some((model, came_by)) = frontier.pop() {
         left_well |= model.exit == Some(ExitStatus::Done);
         for step in model.steps() {
-            let next = guarded(&model, &step, plan, || way(&trail, came_by));
+            let next = guarded(&model, &step, job, || way(&trail, came_by));
             if known.insert(digest(&next)) {
                 trail.push((came_by.map_or(usize::MAX, |index: usize| index), step));
                 frontier.push((next, Some(trail.len() - 1)));
@@ -45,11 +47,11 @@ fn way(trail: &[(usize, Step)], mut at: Option<usize>) -> Vec<Step> {
 }
 
 /// Takes a step; a broken promise is reported with the whole way that led to it.
-fn guarded(model: &Model, step: &Step, plan: &Plan, way: impl Fn() -> Vec<Step>) -> Model {
+fn guarded(model: &Model, step: &Step, job: &Job, way: impl Fn() -> Vec<Step>) -> Model {
     let mut next = model.clone();
     let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        next.take(step, plan);
-        next.check();
+        next.take(step, job);
+        next.check(job);
         next
     }));
     attempt.unwrap_or_else(|_| panic!("after {:#?}, {step:?}", way()))
@@ -68,39 +70,39 @@ fn all_hooks(count: usize) -> Vec<Vec<Hook>> {
     lists
 }
 
-/// Every plan with up to so many hooks in all.
-fn plans(most: usize) -> Vec<Plan> {
-    let mut plans = Vec::new();
+/// A job for every plan with up to so many hooks in all.
+fn jobs(most: usize) -> Vec<Job> {
+    let mut jobs = Vec::new();
     for count in 0..=most {
         for before in 0..=count {
             for before in &all_hooks(before) {
                 for after in &all_hooks(count - before.len()) {
-                    plans.push(plan(before, after));
+                    jobs.push(Job::new(plan(before, after)));
                 }
             }
         }
     }
-    plans
+    jobs
 }
 
-fn walk_all(plans: &[Plan], mischief: Mischief) {
-    walk_all_with(plans, true, mischief);
+fn walk_all(jobs: &[Job], mischief: Mischief) {
+    walk_all_with(jobs, true, mischief);
 }
 
-fn walk_all_with(plans: &[Plan], checkpoint: bool, mischief: Mischief) {
-    let walks = plans.iter().map(|plan| walk(plan, checkpoint, mischief));
-    println!("{} plans, {} states", plans.len(), walks.sum::<usize>());
+fn walk_all_with(jobs: &[Job], checkpoint: bool, mischief: Mischief) {
+    let walks = jobs.iter().map(|job| walk(job, checkpoint, mischief));
+    println!("{} jobs, {} states", jobs.len(), walks.sum::<usize>());
 }
 
 #[test]
 fn every_plan_of_up_to_three_hooks_keeps_its_promises() {
-    walk_all(&plans(3), QUIET);
+    walk_all(&jobs(3), QUIET);
 }
 
 #[test]
 fn every_plan_of_up_to_two_hooks_keeps_its_promises_when_it_is_killed_twice_at_any_moment() {
     let mischief = Mischief { kills: 2, ..QUIET };
-    walk_all(&plans(2), mischief);
+    walk_all(&jobs(2), mischief);
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn every_plan_of_one_hook_keeps_its_promises_when_it_is_killed_and_shut_down() {
         patches: 1,
         ..QUIET
     };
-    walk_all(&plans(1), mischief);
+    walk_all(&jobs(1), mischief);
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn nothing_is_lost_or_doubled_whatever_the_agent_and_the_network_do() {
         extra_acknowledgements: 1,
         ..QUIET
     };
-    walk_all(&plans(0), mischief);
+    walk_all(&jobs(0), mischief);
 }
 
 #[test]
@@ -134,14 +136,14 @@ fn nothing_is_lost_or_doubled_without_a_checkpoint_either() {
         lost_calls: 1,
         ..QUIET
     };
-    walk_all_with(&plans(0), false, mischief);
+    walk_all_with(&jobs(0), false, mischief);
 }
 
 #[test]
 fn without_a_checkpoint_every_plan_of_one_hook_is_stopped_when_its_agent_goes_away() {
     // The agent is prompt but for going away, once or more.
     let mischief = Mischief { losses: 2, ..QUIET };
-    walk_all_with(&plans(1), false, mischief);
+    walk_all_with(&jobs(1), false, mischief);
 }
 
 #[test]
@@ -153,7 +155,115 @@ fn launches_and_kills_may_come_in_any_order_and_number() {
         losses: 1,
         ..QUIET
     };
-    walk_all(&plans(0), mischief);
+    walk_all(&jobs(0), mischief);
+}
+
+/// Jobs of a before and an after command of every kind, each with a timeout.
+fn jobs_with_timeouts() -> Vec<Job> {
+    let timeout = Some(Span::saturating(Duration::from_secs(2)));
+    let with_timeout = |hooks: &Vec<Hook>| -> Vec<Hook> {
+        let hooks = hooks.iter().cloned();
+        hooks.map(|hook| Hook { timeout, ..hook }).collect()
+    };
+    let pairs = all_hooks(1).into_iter().flat_map(|before| {
+        let afters = all_hooks(1).into_iter();
+        afters.map(move |after| (before.clone(), after))
+    });
+    pairs
+        .map(|(before, after)| Job::new(plan(&with_timeout(&before), &with_timeout(&after))))
+        .collect()
+}
+
+#[test]
+fn commands_that_find_no_room_are_tried_again_and_given_up_in_the_end() {
+    let mischief = Mischief {
+        shortages: 2,
+        ..QUIET
+    };
+    walk_all(&jobs(1), mischief);
+    let killed = Mischief {
+        shortages: 1,
+        kills: 1,
+        shutdowns: 1,
+        ..QUIET
+    };
+    walk_all(&jobs(1), killed);
+}
+
+#[test]
+fn hooks_keep_to_their_timeouts_whatever_else_happens() {
+    walk_all(&jobs_with_timeouts(), Mischief { kills: 1, ..QUIET });
+    walk_all(&jobs_with_timeouts(), Mischief { naps: 1, ..QUIET });
+}
+
+#[test]
+fn the_maximum_run_time_ends_the_command_and_not_what_comes_after_it() {
+    let graces = [None, Some(Span::ZERO)];
+    let of = |kill_grace| {
+        jobs(1).into_iter().map(move |job| Job {
+            kill_grace,
+            maximum_run_time: Some(Span::saturating(Duration::from_secs(10))),
+            ..job
+        })
+    };
+    let jobs: Vec<_> = graces.into_iter().flat_map(of).collect();
+    let mischief = Mischief {
+        kills: 1,
+        shutdowns: 1,
+        naps: 1,
+        ..QUIET
+    };
+    walk_all(&jobs, mischief);
+}
+
+#[test]
+fn tasks_that_cannot_be_run_and_groups_are_refused_once_whatever_the_agent_does() {
+    let mischief = Mischief {
+        odd_launches: true,
+        kills: 1,
+        shutdowns: 1,
+        launches: 2,
+        losses: 1,
+        ..QUIET
+    };
+    walk_all(&jobs(0), mischief);
+}
+
+#[test]
+fn jobs_of_hooks_only_keep_the_same_promises() {
+    let mut jobs = Vec::new();
+    for before in all_hooks(1) {
+        for after in all_hooks(1) {
+            let whole = hooks(&before, &after);
+            let only_before = hooks(&before, &[]);
+            let only_after = hooks(&[], &after);
+            for job in [whole, only_before, only_after] {
+                let plan = Plan::new(None, job, Hooks::default());
+                jobs.push(Job {
+                    maximum_run_time: Some(Span::saturating(Duration::from_secs(10))),
+                    ..Job::new(plan)
+                });
+            }
+        }
+    }
+    let mischief = Mischief {
+        kills: 1,
+        shutdowns: 1,
+        ..QUIET
+    };
+    walk_all(&jobs, mischief);
+}
+
+#[test]
+fn the_operators_hooks_enclose_the_jobs_and_keep_the_same_promises() {
+    let of_job = hooks(&[hook(false, false)], &[hook(false, false)]);
+    let mut jobs = Vec::new();
+    for before in all_hooks(1) {
+        for after in all_hooks(1) {
+            jobs.push(Job::new(plan_with(of_job.clone(), hooks(&before, &after))));
+        }
+    }
+    walk_all(&jobs, Mischief { kills: 1, ..QUIET });
 }
 
 #[test]
@@ -162,7 +272,7 @@ fn every_plan_of_one_hook_keeps_its_promises_while_its_checks_look() {
         findings: 1,
         ..QUIET
     };
-    walk_all(&plans(1), mischief);
+    walk_all(&jobs(1), mischief);
 }
 
 #[test]
@@ -173,5 +283,5 @@ fn checks_find_what_they_like_while_the_task_is_killed_and_the_agent_goes_away()
         losses: 1,
         ..QUIET
     };
-    walk_all(&plans(0), mischief);
+    walk_all(&jobs(0), mischief);
 }

@@ -3,29 +3,28 @@
 //! reorders acknowledgements, launches again, kills at any moment. Time passes when nobody is waited
 //! for, by as much as the core asks for, or by an hour.
 
+mod checks;
+mod commands;
 mod promises;
 mod steps;
+mod world;
 
-use std::collections::VecDeque;
-use std::num::NonZeroU16;
 use std::time::Duration;
 
-use cook_executor::core::checks::{
-    Address, Check, CheckPlan, Family, Finding, HealthCheck, Interval, Kind, Probe, ProbeId, Times,
-};
-use cook_executor::core::effect::{Audience, Effect, ExitStatus, Line, Note};
+use cook_executor::core::checks::{CheckPlan, ProbeId};
+use cook_executor::core::effect::{Audience, ExitStatus};
 use cook_executor::core::environment::{Environment, Name, Value};
 use cook_executor::core::event::{Event, Identity, LaunchedTask, TaskEvent, Work};
-use cook_executor::core::executor::{Answered, Executor, Settings};
-use cook_executor::core::outbox::{CallAnswer, Item, Message, Reason, Serial, TaskState, Update};
-use cook_executor::core::plan::{CommandId, Hook, Hooks, Plan, Program};
+use cook_executor::core::executor::{Executor, Settings};
+use cook_executor::core::outbox::{CallAnswer, Item, Serial, TaskState, Update};
+use cook_executor::core::plan::{Command, CommandId, Hook, Hooks, Plan, Program, Refusal};
 use cook_executor::core::progress::{ProgressFile, Reading};
-use cook_executor::core::request::{ApiRequest, Patch, Reply};
+use cook_executor::core::request::{ApiRequest, Patch};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
 use cook_executor::words::outcome::Outcome;
-use cook_executor::words::units::{
-    AgentId, Moment, Now, Percent, Pid, Span, StopSignal, TaskId, Uuid, WallTime,
-};
+use cook_executor::words::units::{AgentId, Moment, Percent, Span, TaskId, Uuid};
+
+use commands::Commands;
 
 /// How often each kind of mischief may happen in one walk; this is what bounds the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +46,12 @@ pub struct Mischief {
     pub naps: u8,
     /// Findings of a task's checks; a task that may have none has no checks.
     pub findings: u8,
+    /// The system has no room for new processes.
+    pub shortages: u8,
+    /// What is launched may be a task that cannot be run, or a group.
+    pub odd_launches: bool,
+    /// Kills may have the longest grace period, and naps take as long.
+    pub extremes: bool,
 }
 
 /// No mischief at all.
@@ -62,7 +67,17 @@ pub const QUIET: Mischief = Mischief {
     launches: 0,
     naps: 0,
     findings: 0,
+    shortages: 0,
+    odd_launches: false,
+    extremes: false,
 };
+
+/// What is launched.
+pub struct Job {
+    pub plan: Plan,
+    pub kill_grace: Option<Span>,
+    pub maximum_run_time: Option<Span>,
+}
 
 /// A process of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,7 +97,7 @@ pub struct Model {
     subscribing: Option<Generation>,
     up: Option<Generation>,
     /// The agent refuses this executor: it need not be asked as often as one that is away.
-    refused: bool,
+    agent_refuses: bool,
     call: Option<(Serial, Item)>,
     /// An update whose call was given up: it may arrive all the same.
     stray: Option<Update>,
@@ -94,9 +109,14 @@ pub struct Model {
     refusals: Vec<(Uuid, TaskId)>,
     /// What was recorded of them, and is not acknowledged.
     unacknowledged_refusals: Vec<Uuid>,
-    launched: bool,
-    started: Vec<CommandId>,
-    ended: Vec<(CommandId, bool)>,
+    launched_at: Option<Moment>,
+    /// It was a task that cannot be run, or a group.
+    is_refused: bool,
+    /// It has hooks only.
+    has_no_command: bool,
+    /// There is room for new processes.
+    has_room: bool,
+    commands: Commands,
     terminal_acknowledged: bool,
     /// When the terminal update was recorded: since when only the acknowledgement is missing.
     reported_at: Option<Moment>,
@@ -115,6 +135,9 @@ pub struct Model {
     failures: u32,
     /// An update has said something about health.
     health_is_known: bool,
+    was_killed_early: bool,
+    /// The maximum run time was over while the command ran, or before.
+    is_over_time: bool,
     /// It was asked to stop before its after commands began.
     cut_short: bool,
     /// Nobody waits for the result any more, or not for long: SHUTDOWN, or no agent.
@@ -129,6 +152,10 @@ pub enum Step {
     StreamEnds(StreamEnd),
     OlderStreamEnds,
     Launch,
+    /// One task that cannot be run.
+    LaunchInvalid,
+    /// Two tasks at once.
+    LaunchGroup,
     LaunchAgain,
     LaunchAnother,
     CallArrives(CallAnswer),
@@ -137,7 +164,7 @@ pub enum Step {
     AbandonedCallArrives,
     Acknowledge(usize),
     AcknowledgeAgain,
-    Kill(Duration),
+    Kill(Span),
     KillAnother,
     Shutdown,
     Ends(CommandId, Outcome),
@@ -148,15 +175,16 @@ pub enum Step {
     TrackingEnds,
     /// A look finds what is healthy, or not.
     Finds(ProbeId, bool),
+    RoomRunsOut,
+    RoomIsBack,
     TimePasses,
     AnHourPasses,
+    AnAgePasses,
 }
-
-/// How many failures of the health check in a row end the task.
-const MAX_FAILURES: u32 = 3;
 
 const TASK: &str = "task";
 const OTHER: &str = "other";
+const IN_GROUP: &str = "in-group";
 
 const GRACE: Duration = Duration::from_secs(5);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -211,16 +239,20 @@ pub fn hook(guard: bool, is_async: bool) -> Hook {
     }
 }
 
+/// A job's hooks.
 pub fn plan(before: &[Hook], after: &[Hook]) -> Plan {
-    let job = Hooks {
+    plan_with(hooks(before, after), Hooks::default())
+}
+
+pub fn plan_with(job: Hooks, operator: Hooks) -> Plan {
+    Plan::new(Some(Program::Shell(b"main".to_vec())), job, operator)
+}
+
+pub fn hooks(before: &[Hook], after: &[Hook]) -> Hooks {
+    Hooks {
         before: before.to_vec(),
         after: after.to_vec(),
-    };
-    Plan::new(
-        Some(Program::Shell(b"main".to_vec())),
-        job,
-        Hooks::default(),
-    )
+    }
 }
 
 // === impl Model ===
@@ -237,7 +269,7 @@ impl Model {
             mischief,
             subscribing: None,
             up: None,
-            refused: false,
+            agent_refuses: false,
             call: None,
             stray: None,
             alive: Vec::new(),
@@ -245,9 +277,11 @@ impl Model {
             seen: Vec::new(),
             refusals: Vec::new(),
             unacknowledged_refusals: Vec::new(),
-            launched: false,
-            started: Vec::new(),
-            ended: Vec::new(),
+            launched_at: None,
+            is_refused: false,
+            has_no_command: false,
+            has_room: true,
+            commands: Commands::default(),
             terminal_acknowledged: false,
             reported_at: None,
             newest_progress: None,
@@ -259,11 +293,13 @@ impl Model {
             looking: Vec::new(),
             failures: 0,
             health_is_known: false,
+            was_killed_early: false,
+            is_over_time: false,
             cut_short: false,
             may_give_up: false,
             exit: None,
         };
-        model.tell(Event::Tick, &plan(&[], &[]));
+        model.tell(Event::Tick, &Job::new(plan(&[], &[])));
         model
     }
 
@@ -273,47 +309,60 @@ impl Model {
     }
 
     /// Lets one thing happen.
-    pub fn take(&mut self, step: &Step, plan: &Plan) {
+    pub fn take(&mut self, step: &Step, job: &Job) {
         match step {
             Step::Subscribed => {
                 let generation = self.subscribing.take().expect("a step of this state");
                 self.up = Some(generation);
-                self.refused = false;
+                self.agent_refuses = false;
                 self.tell(
                     Event::Subscribed {
                         generation,
                         killing_state: true,
                     },
-                    plan,
+                    job,
                 );
             }
             Step::StreamEnds(end) => {
                 self.mischief.losses -= 1;
                 let generation = self.subscribing.take().or(self.up.take());
                 self.give_call_up();
-                self.refused = *end == StreamEnd::Refused;
+                self.agent_refuses = *end == StreamEnd::Refused;
                 let generation = generation.expect("a step of this state");
-                self.tell(Event::StreamEnded(generation, *end), plan);
+                self.tell(Event::StreamEnded(generation, *end), job);
             }
             Step::OlderStreamEnds => {
                 self.mischief.echoes -= 1;
                 let newest = self.subscribing.or(self.up).expect("a step of this state");
                 let older = Generation(newest.0 - 1);
-                self.tell(Event::StreamEnded(older, StreamEnd::Unknown), plan);
+                self.tell(Event::StreamEnded(older, StreamEnd::Unknown), job);
             }
             Step::Launch => {
-                self.launched = true;
-                self.tell(launch(TASK, plan, self.has_checks), plan);
+                self.launched_at = Some(self.now);
+                self.has_no_command = job.plan.main().is_none();
+                self.tell(launch(&[TASK], job, self.has_checks), job);
+            }
+            Step::LaunchInvalid => {
+                self.launched_at = Some(self.now);
+                self.is_refused = true;
+                let refusal = Refusal("no command".to_owned());
+                self.tell(Event::Launch(vec![launched(TASK, Err(refusal))]), job);
+            }
+            Step::LaunchGroup => {
+                self.launched_at = Some(self.now);
+                self.is_refused = true;
+                self.reported_at = Some(self.now);
+                self.tell(launch(&[TASK, IN_GROUP], job, self.has_checks), job);
             }
             Step::LaunchAgain => {
                 self.mischief.launches -= 1;
-                self.tell(launch(TASK, plan, self.has_checks), plan);
+                self.tell(launch(&[TASK], job, self.has_checks), job);
             }
             Step::LaunchAnother => {
                 self.mischief.launches -= 1;
                 // A framework uses an id once.
                 let other = format!("{OTHER}-{}", self.mischief.launches);
-                self.tell(launch(&other, plan, false), plan);
+                self.tell(launch(&[&other], job, false), job);
             }
             Step::CallArrives(answer) => {
                 if *answer != CallAnswer::Accepted {
@@ -326,13 +375,13 @@ impl Model {
                 if *answer == CallAnswer::Accepted {
                     self.agent_gets(item);
                 }
-                self.tell(Event::CallAnswered(serial, *answer), plan);
+                self.tell(Event::CallAnswered(serial, *answer), job);
             }
             Step::CallIsLost => {
                 self.mischief.lost_calls -= 1;
                 let (serial, item) = self.call.take().expect("a step of this state");
                 self.agent_gets(item);
-                self.tell(Event::CallAnswered(serial, CallAnswer::TryAgain), plan);
+                self.tell(Event::CallAnswered(serial, CallAnswer::TryAgain), job);
             }
             Step::AbandonedCallArrives => {
                 self.mischief.echoes -= 1;
@@ -346,36 +395,33 @@ impl Model {
                     self.unacknowledged
                         .retain(|other| other.task != update.task);
                 }
-                self.acknowledge(update.uuid, plan);
+                self.acknowledge(update.uuid, job);
             }
             Step::AcknowledgeAgain => {
                 self.mischief.extra_acknowledgements -= 1;
                 let known = self.unacknowledged.iter().any(|u| u.uuid == self.seen[0].0);
                 let uuid = if known { Uuid([9; 16]) } else { self.seen[0].0 };
-                self.acknowledge(uuid, plan);
+                self.acknowledge(uuid, job);
             }
             Step::Kill(grace) => {
                 self.mischief.kills -= 1;
-                self.ask_to_stop(plan);
-                self.tell(
-                    Event::Kill(TaskId(TASK.into()), Some(Span::saturating(*grace))),
-                    plan,
-                );
+                self.ask_to_stop(job);
+                self.tell(Event::Kill(TaskId(TASK.into()), Some(*grace)), job);
             }
             Step::KillAnother => {
                 self.mischief.kills -= 1;
-                self.tell(Event::Kill(TaskId(OTHER.into()), None), plan);
+                self.tell(Event::Kill(TaskId(OTHER.into()), None), job);
             }
             Step::Shutdown => {
                 self.mischief.shutdowns -= 1;
                 self.may_give_up = true;
-                self.ask_to_stop(plan);
-                self.tell(Event::Shutdown, plan);
+                self.ask_to_stop(job);
+                self.tell(Event::Shutdown, job);
             }
-            Step::Ends(id, outcome) => self.end(*id, outcome.clone(), plan),
+            Step::Ends(id, outcome) => self.end(*id, outcome.clone(), job),
             Step::EndsLeavingAProcess(id) => {
                 self.alive.push(Process::Leftover);
-                self.end(*id, Outcome::Exited(0), plan);
+                self.end(*id, Outcome::Exited(0), job);
             }
             Step::Patch => {
                 self.mischief.patches -= 1;
@@ -384,7 +430,7 @@ impl Model {
                     progress: Percent::new(value),
                     ..Patch::default()
                 };
-                self.request(ApiRequest::Patch(patch), plan);
+                self.request(ApiRequest::Patch(patch), job);
             }
             Step::Tracked => {
                 self.mischief.patches -= 1;
@@ -395,27 +441,11 @@ impl Model {
                     self.newest_progress = Some(value);
                 }
                 let reading = Reading { percent, message };
-                self.tell(Event::Task(TaskEvent::Tracked(reading)), plan);
+                self.tell(Event::Task(TaskEvent::Tracked(reading)), job);
             }
             Step::TrackingEnds => {
                 self.is_draining = false;
-                self.tell(Event::Task(TaskEvent::TrackingEnded), plan);
-            }
-            Step::Finds(id, is_healthy) => {
-                self.mischief.findings -= 1;
-                self.looking.retain(|other| other != id);
-                let finding = match is_healthy {
-                    true => Finding::Connected,
-                    false => Finding::Failed("refused".into()),
-                };
-                if id.kind == Kind::Health {
-                    self.failures = if *is_healthy { 0 } else { self.failures + 1 };
-                }
-                self.tell(Event::Task(TaskEvent::Probed(*id, finding)), plan);
-                assert!(
-                    self.failures < MAX_FAILURES || self.asked_to_stop,
-                    "it is not killed"
-                );
+                self.tell(Event::Task(TaskEvent::TrackingEnded), job);
             }
             Step::TimePasses => {
                 match (self.subscribing, &self.call) {
@@ -424,15 +454,37 @@ impl Model {
                     (None, None) => {}
                 }
                 let deadline = self.core.next_deadline().expect("a step of this state");
-                self.now = self.now.max(deadline);
-                self.tell(Event::Tick, plan);
+                self.pass_time(self.now.max(deadline), job);
             }
             Step::AnHourPasses => {
                 self.mischief.naps -= 1;
-                self.now = self.now.plus(HOUR);
-                self.tell(Event::Tick, plan);
+                self.pass_time(self.now.plus(HOUR), job);
             }
+            Step::AnAgePasses => {
+                self.mischief.naps -= 1;
+                self.pass_time(self.now.plus(Span::MAX), job);
+            }
+            Step::Finds(id, is_healthy) => self.finds(*id, *is_healthy, job),
+            Step::RoomRunsOut => {
+                self.mischief.shortages -= 1;
+                self.has_room = false;
+            }
+            Step::RoomIsBack => self.has_room = true,
         }
+    }
+
+    fn pass_time(&mut self, now: Moment, job: &Job) {
+        self.now = now;
+        let limit = self.launched_at.zip(job.maximum_run_time);
+        let is_over = limit.is_some_and(|(since, limit)| since.plus(limit) <= now);
+        let commands = &self.commands;
+        let is_running =
+            commands.after_since.is_none() && commands.succeeded.is_none() && !commands.is_clearing;
+        if is_over && is_running && !self.is_refused && !self.asked_to_stop {
+            self.cut_short = true;
+            self.is_over_time = true;
+        }
+        self.tell(Event::Tick, job);
     }
 
     /// The call under way gets no answer, but may have been sent.
@@ -442,12 +494,12 @@ impl Model {
         }
     }
 
-    fn end(&mut self, id: CommandId, outcome: Outcome, plan: &Plan) {
+    fn end(&mut self, id: CommandId, outcome: Outcome, job: &Job) {
         self.alive
             .retain(|process| *process != Process::Command(id));
-        self.ended.push((id, outcome.succeeded()));
-        self.tell(Event::Task(TaskEvent::CommandEnded(id, outcome)), plan);
-        self.tell(Event::Task(TaskEvent::ChildrenChanged), plan);
+        self.has_ended(id);
+        self.tell(Event::Task(TaskEvent::CommandEnded(id, outcome)), job);
+        self.tell(Event::Task(TaskEvent::ChildrenChanged), job);
     }
 
     /// The agent has a call; it forgets nothing that it has.
@@ -457,246 +509,68 @@ impl Model {
         }
     }
 
-    fn acknowledge(&mut self, uuid: Uuid, plan: &Plan) {
+    fn acknowledge(&mut self, uuid: Uuid, job: &Job) {
         self.unacknowledged_refusals.retain(|other| *other != uuid);
-        self.tell(Event::Acknowledged(uuid.0.to_vec()), plan);
-    }
-
-    /// Gives the core an event, and everything that follows from it at once.
-    fn tell(&mut self, event: Event, plan: &Plan) {
-        let effects = self.core.step(event, self.clocks());
-        self.perform_all(effects, plan);
-    }
-
-    /// A command asks for something.
-    fn request(&mut self, request: ApiRequest, plan: &Plan) {
-        let Answered { reply, effects } = self.core.answer(request, self.clocks());
-        match reply {
-            Reply::Applied | Reply::AppliedWithoutAgent => {
-                assert!(!self.is_reported(), "a change that nobody will hear of");
-                self.newest_progress = Some(u32::from(self.mischief.patches));
-            }
-            Reply::EnvironmentTooLarge
-            | Reply::SetForCommands(_)
-            | Reply::ReadAtStart(_)
-            | Reply::TaskEnded
-            | Reply::View(_) => {}
-        }
-        self.perform_all(effects, plan);
-    }
-
-    fn clocks(&self) -> Now {
-        Now {
-            moment: self.now,
-            // It jumps back further than time goes on: nothing may depend on it.
-            wall: WallTime(u64::MAX - 1000 * self.now.0.as_millis() as u64),
-        }
-    }
-
-    fn perform_all(&mut self, effects: Vec<Effect>, plan: &Plan) {
-        let mut queue = VecDeque::new();
-        for effect in effects {
-            queue.extend(self.perform(effect, plan));
-        }
-        while let Some(event) = queue.pop_front() {
-            for effect in self.core.step(Event::Task(event), self.clocks()) {
-                queue.extend(self.perform(effect, plan));
-            }
-        }
-    }
-
-    fn perform(&mut self, effect: Effect, plan: &Plan) -> Option<TaskEvent> {
-        assert_eq!(self.exit, None, "{} after the exit", effect.name());
-        match effect {
-            Effect::Subscribe {
-                generation,
-                updates,
-                ..
-            } => {
-                self.subscribing = Some(generation);
-                self.up = None;
-                self.call = None;
-                // What a subscription carries, the agent has.
-                // Of what checks found, it may have any number that are not acknowledged, and two of each
-                // kind that it has not: an older one that it may get yet, and the newest.
-                let own = updates.iter().filter(|update| {
-                    let is_checks = matches!(update.reason, Some(Reason::Checked(_)));
-                    update.task.0 == TASK && !(is_checks && self.has_seen(update))
-                });
-                let most = if self.has_checks { 8 } else { 4 };
-                assert!(own.count() <= most, "{updates:?}");
-                for update in updates {
-                    self.check_sent(&update);
-                    self.receive(update);
-                }
-                None
-            }
-            Effect::Call(serial, item) => {
-                assert!(self.up.is_some(), "a call without a subscription");
-                assert_eq!(self.call, None, "two calls at once");
-                match &*item {
-                    Item::Update(update) => self.check_sent(update),
-                    Item::Message(_, Message::Progress(report)) => {
-                        assert!(report.sequence >= self.sent_sequence, "an older progress");
-                        self.sent_sequence = report.sequence;
-                    }
-                    Item::Message(_, Message::Directory(_) | Message::ExitCode(_)) => {}
-                }
-                self.call = Some((serial, *item));
-                None
-            }
-            Effect::AbandonCall => {
-                self.give_call_up();
-                None
-            }
-            Effect::Start(start) => {
-                let id = start.id;
-                self.check_start(id, plan);
-                self.started.push(id);
-                if is_broken(plan, id) {
-                    self.ended.push((id, false));
-                    let outcome = Outcome::NotStarted(BROKEN.to_owned());
-                    return Some(TaskEvent::CommandEnded(id, outcome));
-                }
-                self.alive.push(Process::Command(id));
-                Some(TaskEvent::CommandStarted(id, Pid(1)))
-            }
-            Effect::Signal { commands, signal } => {
-                let known = |id: &CommandId| self.alive.contains(&Process::Command(*id));
-                assert!(commands.iter().all(known), "a signal to what is not alive");
-                match signal {
-                    StopSignal::Terminate => None,
-                    StopSignal::Kill => commands.into_iter().next().map(|id| self.killed(id)),
-                }
-            }
-            Effect::Sweep(_) if !self.looking.is_empty() => {
-                panic!("a check's processes are counted as the task's")
-            }
-            Effect::Sweep(Some(StopSignal::Kill)) => {
-                self.alive.retain(|process| *process != Process::Leftover);
-                match self.alive.first().copied() {
-                    Some(Process::Command(id)) => Some(self.killed(id)),
-                    _ => Some(TaskEvent::Swept { alive: 0 }),
-                }
-            }
-            Effect::Sweep(_) => Some(TaskEvent::Swept {
-                alive: self.alive.len(),
-            }),
-            Effect::Say(Line::Completed(task, _), _) => {
-                assert_eq!(task.0, TASK, "of the task that was started");
-                assert_eq!(self.alive, [], "a process lives at the terminal update");
-                assert_eq!(self.reported_at, None, "two terminal updates");
-                self.check_draining();
-                self.reported_at = Some(self.now);
-                None
-            }
-            Effect::Note(Note::Recorded(TaskState::Error, uuid, _)) => {
-                self.unacknowledged_refusals.push(uuid);
-                None
-            }
-            Effect::FinishTracking => {
-                assert_eq!(self.alive, [], "the last look would not be the last");
-                assert_eq!(self.drained_since, None, "asked twice for the last look");
-                self.is_draining = true;
-                self.drained_since = Some(self.now);
-                None
-            }
-            Effect::Exit(status) => {
-                self.exit = Some(status);
-                self.check_exit(status);
-                None
-            }
-            Effect::Note(Note::AgentLost) => {
-                self.may_give_up = true;
-                self.ask_to_stop(plan);
-                None
-            }
-            Effect::Probe(id, _) => {
-                self.check_look(id, plan);
-                self.looking.push(id);
-                None
-            }
-            Effect::AbandonProbe(id) => {
-                let before = self.looking.len();
-                self.looking.retain(|other| *other != id);
-                assert_eq!(self.looking.len() + 1, before, "{id:?} does not look");
-                // It has taken too long, unless it is the task that ends.
-                self.failures += u32::from(id.kind == Kind::Health);
-                None
-            }
-            Effect::Say(Line::Killing(..), _) if !self.asked_to_stop => {
-                assert!(self.failures >= MAX_FAILURES, "nobody wants it to end");
-                self.ask_to_stop(plan);
-                None
-            }
-            Effect::ReapOrphans
-            | Effect::Publish(_)
-            | Effect::Track(_)
-            | Effect::Say(..)
-            | Effect::Note(_) => None,
-        }
-    }
-
-    fn killed(&mut self, id: CommandId) -> TaskEvent {
-        self.alive
-            .retain(|process| *process != Process::Command(id));
-        self.ended.push((id, false));
-        let outcome = Outcome::Signalled {
-            signal: 9,
-            core_dumped: false,
-        };
-        TaskEvent::CommandEnded(id, outcome)
+        self.tell(Event::Acknowledged(uuid.0.to_vec()), job);
     }
 }
 
-/// A check and a health check of the same service.
-fn checks() -> CheckPlan {
-    let check = Check {
-        probe: Probe::Tcp(Address {
-            family: Family::V4,
-            port: NonZeroU16::MIN,
-        }),
-        times: Times {
-            delay: Span::ZERO,
-            interval: Interval::at_least_min(Span::saturating(Duration::from_secs(10))),
-            timeout: Some(Span::saturating(Duration::from_secs(20))),
-        },
-    };
-    CheckPlan {
-        check: Some(check.clone()),
-        health: Some(HealthCheck {
-            check,
-            statuses: Vec::new(),
-            grace: Span::ZERO,
-            failures: MAX_FAILURES,
-        }),
-    }
+fn launch(tasks: &[&str], job: &Job, has_checks: bool) -> Event {
+    let of = |task: &&str| launched(task, Ok(job.work(has_checks)));
+    Event::Launch(tasks.iter().map(of).collect())
 }
 
-fn launch(task: &str, plan: &Plan, has_checks: bool) -> Event {
-    Event::Launch(vec![LaunchedTask {
+fn launched(task: &str, work: Result<Work, Refusal>) -> LaunchedTask {
+    LaunchedTask {
         identity: Identity {
             task: TaskId(task.into()),
             agent: AgentId("agent".into()),
             name: Vec::new(),
         },
-        work: Ok(Work {
-            plan: plan.clone(),
+        work,
+        audience: Audience::Everybody,
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    /// Without limits of its own.
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            kill_grace: None,
+            maximum_run_time: None,
+        }
+    }
+
+    fn work(&self, has_checks: bool) -> Work {
+        Work {
+            plan: self.plan.clone(),
             environment: Vec::new(),
             for_commands: Vec::new(),
             executor_environment: Vec::new(),
-            kill_grace: None,
-            maximum_run_time: None,
+            kill_grace: self.kill_grace,
+            maximum_run_time: self.maximum_run_time,
             checks: match has_checks {
-                true => checks(),
+                true => checks::checks(),
                 false => CheckPlan::default(),
             },
-        }),
-        audience: Audience::Everybody,
-    }])
-}
+        }
+    }
 
-fn is_broken(plan: &Plan, id: CommandId) -> bool {
-    let program = plan.get(id).map(|command| &command.program);
-    matches!(program, Some(Program::Shell(script)) if script == BROKEN.as_bytes())
+    fn find(&self, description: &str) -> (CommandId, &Command) {
+        let mut commands = self.plan.iter();
+        let found = commands.find(|(_, command)| command.description == description);
+        found.expect("each is told of by its own description")
+    }
+
+    fn is_broken(&self, id: CommandId) -> bool {
+        let program = self.plan.get(id).map(|command| &command.program);
+        matches!(program, Some(Program::Shell(script)) if script == BROKEN.as_bytes())
+    }
+
+    fn has_no_grace(&self) -> bool {
+        self.kill_grace == Some(Span::ZERO)
+    }
 }

@@ -4,11 +4,13 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
+use std::time::Duration;
 
 use cook_executor::core::effect::ExitStatus;
 use cook_executor::core::plan::{Hook, Plan};
+use cook_executor::words::units::Span;
 
-use crate::model::{BROKEN, Mischief, Model, QUIET, Step, hook, plan};
+use crate::model::{BROKEN, Job, Mischief, Model, QUIET, Step, hook, hooks, plan_with};
 
 /// Set to one seed, the test walks only that one.
 const SEED: &str = "COOK_WALK_SEED";
@@ -21,6 +23,8 @@ const STEPS: usize = 250;
 
 /// Steps in which every executor must have ended under a good agent.
 const LAST_STEPS: usize = 500;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// xorshift64*, which is random enough to choose steps.
 struct Random(u64);
@@ -53,7 +57,7 @@ impl Random {
 
 /// What a walk begins with. The rest of it are its steps.
 struct Start {
-    plan: Plan,
+    job: Job,
     checkpoint: bool,
     mischief: Mischief,
 }
@@ -63,11 +67,15 @@ type Promise = fn(&Model);
 
 impl Start {
     fn new(random: &mut Random) -> Self {
-        let mut hooks = || -> Vec<Hook> {
-            let count = random.below(5);
+        let mut some_hooks = |most: usize| -> Vec<Hook> {
+            let count = random.below(most + 1);
             (0..count)
                 .map(|_| {
-                    let one = hook(random.chance(4), random.chance(3));
+                    let timeouts = [None, None, Some(Span::saturating(SECOND)), Some(Span::MAX)];
+                    let one = Hook {
+                        timeout: timeouts[random.below(timeouts.len())],
+                        ..hook(random.chance(4), random.chance(3))
+                    };
                     match random.chance(8) {
                         true => Hook {
                             value: BROKEN.into(),
@@ -78,7 +86,22 @@ impl Start {
                 })
                 .collect()
         };
-        let plan = plan(&hooks(), &hooks());
+        let of_job = hooks(&some_hooks(4), &some_hooks(4));
+        let of_operator = hooks(&some_hooks(1), &some_hooks(1));
+        let plan = match random.chance(8) {
+            true => Plan::new(None, of_job, of_operator),
+            false => plan_with(of_job, of_operator),
+        };
+        let spans = [None, None, Some(Span::ZERO), Some(Span::MAX)];
+        let mut span = |some| match random.below(5) {
+            at if at < spans.len() => spans[at],
+            _ => Some(Span::saturating(some)),
+        };
+        let job = Job {
+            plan,
+            kill_grace: span(SECOND),
+            maximum_run_time: span(20 * SECOND),
+        };
         let mut some = |most: usize| random.below(most + 1) as u8;
         let mischief = Mischief {
             prompt_agent: false,
@@ -94,10 +117,13 @@ impl Start {
             naps: some(8).saturating_sub(6),
             // Half of the tasks have no checks.
             findings: some(60).saturating_sub(30),
+            shortages: some(8).saturating_sub(5),
+            odd_launches: random.chance(8),
+            extremes: random.chance(2),
         };
         let checkpoint = !random.chance(5);
         Self {
-            plan,
+            job,
             checkpoint,
             mischief,
         }
@@ -144,8 +170,8 @@ impl Start {
 
     fn holds(&self, model: &mut Model, step: &Step, promise: Promise) -> bool {
         quietly(|| {
-            model.take(step, &self.plan);
-            model.check();
+            model.take(step, &self.job);
+            model.check(&self.job);
             promise(model);
         })
     }
@@ -196,8 +222,11 @@ impl Start {
             "seed {seed}: {whole} steps, of which {} are enough:",
             steps.len()
         );
-        eprintln!("{steps:#?}\ncheckpoint: {}, plan:", self.checkpoint);
-        for (_, command) in self.plan.iter() {
+        eprintln!(
+            "{steps:#?}\ncheckpoint: {}, grace: {:?}, maximum run time: {:?}, plan:",
+            self.checkpoint, self.job.kill_grace, self.job.maximum_run_time
+        );
+        for (_, command) in self.job.plan.iter() {
             eprintln!("    {command:?}");
         }
         LOUD.set(true);
@@ -269,6 +298,11 @@ fn a_walk_that_fails_is_shrunk_to_what_it_needs() {
     let (start, steps) = found.expect("there are endless seeds");
     let shrunk = start.shrink(steps, promise);
     let still_fails = !start.replay(&shrunk, promise);
+    let needs_each = (0..shrunk.len()).all(|at| {
+        let mut without = shrunk.clone();
+        without.remove(at);
+        start.replay(&without, promise)
+    });
     LOUD.set(true);
-    assert!(still_fails && shrunk.len() <= 4, "{shrunk:?}");
+    assert!(still_fails && needs_each, "{shrunk:?}");
 }

@@ -1,19 +1,20 @@
 //! What must hold in every state, and at every thing that the core does.
 
-use cook_executor::core::checks::{Checked, ProbeId};
-use cook_executor::core::effect::ExitStatus;
-use cook_executor::core::outbox::{TaskState, Update, UpdateData};
-use cook_executor::core::plan::{CommandId, Part, Plan};
+use cook_executor::core::effect::{ExitStatus, Start};
+use cook_executor::core::outbox::{Reason, TaskState, Update, UpdateData};
+use cook_executor::core::plan::{CommandId, Part};
 use cook_executor::words::units::Percent;
 
-use super::{ACKNOWLEDGEMENT_TIMEOUT, DRAINING, Model, Process, REFUSED_RETRY, RETRY, TASK};
+use super::{ACKNOWLEDGEMENT_TIMEOUT, DRAINING, Job, Model, REFUSED_RETRY, RETRY, TASK};
 
 impl Model {
     /// The task has to stop; from here on it ends as killed.
-    pub(super) fn ask_to_stop(&mut self, plan: &Plan) {
+    pub(super) fn ask_to_stop(&mut self, job: &Job) {
         if !self.asked_to_stop && !self.is_reported() {
             self.asked_to_stop = true;
-            self.cut_short = !self.started.iter().any(|id| *id >= plan.first_after());
+            self.was_killed_early = self.launched_at.is_none();
+            let attempts = &self.commands.attempts;
+            self.cut_short |= !attempts.iter().any(|id| *id >= job.plan.first_after());
         }
     }
 
@@ -84,31 +85,6 @@ impl Model {
         );
     }
 
-    /// Each update says all that is known of the checks, since it replaces the one before in the master.
-    fn check_told(&mut self, update: &Update) {
-        let Checked { healthy, status } = update.checked;
-        assert_eq!(status.is_some(), self.has_checks, "the check's status");
-        assert!(
-            healthy.is_some() || !self.health_is_known,
-            "health is erased"
-        );
-        self.health_is_known |= healthy.is_some();
-    }
-
-    pub(super) fn has_seen(&self, update: &Update) -> bool {
-        self.seen.iter().any(|(uuid, _)| *uuid == update.uuid)
-    }
-
-    /// Looks are for a command that runs, and one of each check at a time.
-    pub(super) fn check_look(&self, id: ProbeId, plan: &Plan) {
-        let main = plan.main().map(Process::Command);
-        let is_alive = main.is_some_and(|main| self.alive.contains(&main));
-        assert!(is_alive, "a look without the command");
-        assert!(!self.asked_to_stop, "a look at what is to end");
-        let is_beside = self.looking.iter().any(|other| other.kind == id.kind);
-        assert!(!is_beside, "two looks at once");
-    }
-
     pub(super) fn is_reported(&self) -> bool {
         self.reported_at.is_some()
     }
@@ -126,8 +102,21 @@ impl Model {
 
     /// What the terminal update says.
     fn check_verdict(&self, update: &Update) {
-        if self.asked_to_stop {
-            assert_eq!(update.state, TaskState::Killed);
+        let succeeded = match self.commands.succeeded {
+            Some(succeeded) => succeeded,
+            None => self.has_no_command,
+        };
+        let succeeded = succeeded && !self.commands.guard_failed;
+        let (state, reason) = match (self.asked_to_stop, self.is_over_time, succeeded) {
+            _ if self.is_refused => (TaskState::Error, Some(Reason::TaskInvalid)),
+            (true, _, _) => (TaskState::Killed, None),
+            (false, true, _) => (TaskState::Failed, Some(Reason::MaxCompletionTimeReached)),
+            (false, false, true) => (TaskState::Finished, None),
+            (false, false, false) => (TaskState::Failed, None),
+        };
+        assert_eq!((update.state, update.reason), (state, reason));
+        if self.is_refused {
+            return assert_eq!(update.data, UpdateData::None);
         }
         let UpdateData::Terminal(view) = &update.data else {
             panic!("a task that ran has results");
@@ -136,39 +125,55 @@ impl Model {
         assert_eq!(view.progress.map(Percent::get), newest, "the last progress");
     }
 
+    /// A stop order, or the maximum run time, ends the task.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.asked_to_stop || self.is_over_time
+    }
+
     /// Order, guards, nothing twice, and what a kill leaves to start.
-    pub(super) fn check_start(&self, id: CommandId, plan: &Plan) {
-        let command = plan.get(id).expect("of this plan");
-        assert!(!self.started.contains(&id), "{id:?} started twice");
+    pub(super) fn check_start(&self, start: &Start, job: &Job) {
+        let id = start.id;
+        let command = job.plan.get(id).expect("of this plan");
+        assert_eq!(start.program, command.program);
+        assert_eq!(start.description, command.description);
+        let was_tried = |id: CommandId| self.commands.attempts.contains(&id);
+        let has_ended = |id: CommandId| self.commands.ended.contains(&id);
+        assert!(
+            !was_tried(id) || self.commands.delayed.contains(&id),
+            "{id:?} started twice"
+        );
+        assert!(!has_ended(id), "{id:?} started after it was given up");
         assert!(!self.is_reported(), "{id:?} started after the end");
-        let has_ended = |id: CommandId| self.ended.iter().any(|(other, _)| *other == id);
-        for (earlier, other) in plan.iter().take_while(|(other, _)| *other < id) {
-            let was_started = self.started.contains(&earlier);
-            if was_started && !other.is_async {
+        assert!(!self.is_refused, "{id:?} of a task that cannot be run");
+        assert!(
+            !self.commands.guard_failed && !self.commands.is_clearing,
+            "{id:?} started after a guard failed, or after all had ended"
+        );
+        for (earlier, other) in job.plan.iter().take_while(|(other, _)| *other < id) {
+            let was_tried = was_tried(earlier);
+            if was_tried && !other.is_async {
                 assert!(
                     has_ended(earlier),
                     "{id:?} started before {earlier:?} ended"
                 );
             }
             assert!(
-                was_started || self.asked_to_stop,
+                was_tried || self.is_stopped(),
                 "{id:?} started without {earlier:?}"
             );
         }
-        if self.asked_to_stop {
+        if self.is_stopped() {
             assert!(
                 matches!(command.part, Part::After(_)),
                 "{id:?} started after a kill"
             );
         }
         // What runs beside the after commands when they are interrupted, runs on beside the next ones.
+        let still_runs = self
+            .alive_commands()
+            .any(|other| other < job.plan.first_after());
         assert!(
-            !self.cut_short
-                || !self
-                    .alive
-                    .iter()
-                    .any(|p| matches!(p, Process::Command(other)
-                if *other < plan.first_after())),
+            !self.cut_short || !still_runs,
             "an after command started while what was killed still ran"
         );
     }
@@ -179,7 +184,7 @@ impl Model {
         match status {
             ExitStatus::Done => {
                 assert!(
-                    self.terminal_acknowledged || !self.launched,
+                    self.terminal_acknowledged || self.launched_at.is_none(),
                     "exit 0 without the acknowledgement"
                 );
                 assert_eq!(self.unacknowledged_refusals, [], "an update is lost");
@@ -200,10 +205,15 @@ impl Model {
     }
 
     /// What must hold in every state.
-    pub fn check(&self) {
+    pub fn check(&self, job: &Job) {
+        self.check_timeouts(job);
         if self.exit.is_none() && self.subscribing.is_none() && self.up.is_none() {
             let retry = self.core.next_deadline().map(|next| next.since(self.now));
-            let limit = if self.refused { REFUSED_RETRY } else { RETRY };
+            let limit = if self.agent_refuses {
+                REFUSED_RETRY
+            } else {
+                RETRY
+            };
             assert!(retry <= Some(limit), "the next try is {retry:?} away");
         }
         // Something is always left to happen.

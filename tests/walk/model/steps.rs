@@ -1,10 +1,9 @@
 //! What may happen next in a state.
 
-use std::time::Duration;
-
 use cook_executor::core::outbox::CallAnswer;
 use cook_executor::core::session::StreamEnd;
 use cook_executor::words::outcome::Outcome;
+use cook_executor::words::units::Span;
 
 use super::{GRACE, Model, Process, Step};
 
@@ -27,17 +26,18 @@ impl Model {
         if self.up.is_some() {
             self.agent_steps(&mut steps);
         }
-        for process in &self.alive {
-            if let Process::Command(id) = process {
-                for outcome in [Outcome::Exited(0), Outcome::Exited(1)] {
-                    steps.push(Step::Ends(*id, outcome));
-                }
-                if !self.alive.contains(&Process::Leftover) {
-                    steps.push(Step::EndsLeavingAProcess(*id));
-                }
+        if !self.has_room {
+            steps.push(Step::RoomIsBack);
+        }
+        for id in self.alive_commands() {
+            for outcome in [Outcome::Exited(0), Outcome::Exited(1)] {
+                steps.push(Step::Ends(id, outcome));
+            }
+            if !self.alive.contains(&Process::Leftover) {
+                steps.push(Step::EndsLeavingAProcess(id));
             }
         }
-        if self.mischief.patches > 0 && self.launched {
+        if self.mischief.patches > 0 && self.launched_at.is_some() {
             steps.extend([Step::Patch, Step::Tracked]);
         }
         if self.mischief.findings > 0 {
@@ -50,6 +50,12 @@ impl Model {
         }
         if self.mischief.naps > 0 {
             steps.push(Step::AnHourPasses);
+            if self.mischief.extremes {
+                steps.push(Step::AnAgePasses);
+            }
+        }
+        if self.has_room && self.mischief.shortages > 0 {
+            steps.push(Step::RoomRunsOut);
         }
         // An agent that is silent for long enough to be given up is one that is lost.
         let is_awaited = match (self.subscribing, &self.call) {
@@ -89,16 +95,23 @@ impl Model {
 
     /// What an agent can do that has a stream.
     fn agent_steps(&self, steps: &mut Vec<Step>) {
-        if !self.launched {
+        let was_launched = self.launched_at.is_some();
+        if !was_launched {
             steps.push(Step::Launch);
         }
-        if self.mischief.launches > 0 && self.launched {
+        if !was_launched && self.mischief.odd_launches {
+            steps.extend([Step::LaunchInvalid, Step::LaunchGroup]);
+        }
+        if self.mischief.launches > 0 && was_launched {
             steps.extend([Step::LaunchAgain, Step::LaunchAnother]);
         }
         if self.mischief.kills > 0 {
-            steps.push(Step::Kill(GRACE));
-            steps.push(Step::Kill(Duration::ZERO));
-            if self.launched {
+            steps.push(Step::Kill(Span::saturating(GRACE)));
+            steps.push(Step::Kill(Span::ZERO));
+            if self.mischief.extremes {
+                steps.push(Step::Kill(Span::MAX));
+            }
+            if was_launched {
                 steps.push(Step::KillAnother);
             }
         }
@@ -136,6 +149,7 @@ impl Model {
         if !self.unacknowledged.is_empty() {
             return Some(Step::Acknowledge(0));
         }
-        (!self.launched && self.mischief.kills == 0).then_some(Step::Launch)
+        let may_choose = self.mischief.kills > 0 || self.mischief.odd_launches;
+        (self.launched_at.is_none() && !may_choose).then_some(Step::Launch)
     }
 }

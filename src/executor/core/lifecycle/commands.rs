@@ -113,7 +113,10 @@ impl Lifecycle {
         if self.last_state == TaskState::Starting {
             self.last_state = TaskState::Running;
             step.record_running(&self.identity, self.results(), self.checked());
-            self.begin_checks(step);
+            // There is nothing to look at without a command.
+            if self.plan.main().is_some() {
+                self.begin_checks(step);
+            }
         }
     }
 
