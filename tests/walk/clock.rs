@@ -8,6 +8,7 @@ use cook_executor::core::outbox::CallAnswer;
 use cook_executor::core::plan::CommandId;
 use cook_executor::core::session::StreamEnd;
 use cook_executor::words::outcome::Outcome;
+use cook_executor::words::units::{Moment, Span};
 
 use crate::model::{Job, Mischief, Model, QUIET, Step, hook, plan};
 
@@ -207,4 +208,15 @@ fn an_agent_that_never_acknowledges_the_last_update_is_asked_again_and_given_up_
     assert_eq!(trial.model.exit, Some(ExitStatus::Unreported));
     // It was asked again after 20 seconds, by a new subscription.
     assert_eq!(trial.model.now.0, 80 * SECOND);
+}
+
+#[test]
+fn in_the_last_hour_of_the_clock_nothing_overflows() {
+    for phase in PHASES {
+        let mut trial = Trial::at(phase, true);
+        trial.job.kill_grace = Some(Span::MAX);
+        trial.model.now = Moment(Duration::MAX - 3600 * SECOND);
+        trial.fail_for(SECOND, Some(StreamEnd::NotReady));
+        assert!(trial.finish().is_some(), "phase {phase}");
+    }
 }

@@ -130,7 +130,10 @@ impl Start {
     }
 
     fn model(&self) -> Model {
-        Model::new(self.checkpoint, self.mischief)
+        match self.mischief.extremes {
+            true => Model::with_patience(self.checkpoint, self.mischief, Span::MAX.get()),
+            false => Model::new(self.checkpoint, self.mischief),
+        }
     }
 
     /// Walks at random; all steps that were taken, the failing one last.
