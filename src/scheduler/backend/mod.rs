@@ -9,10 +9,17 @@ use crate::core::face::Call;
 pub trait Backend {
     /// Does this, in the order of the calls, without waiting for anything.
     fn call(&self, call: Call);
+
+    /// Whether everything that ran under this program has ended and knows that it is over.
+    fn is_empty(&self) -> bool;
 }
 
 impl<B: Backend> Backend for std::rc::Rc<B> {
     fn call(&self, call: Call) {
         (**self).call(call);
+    }
+
+    fn is_empty(&self) -> bool {
+        (**self).is_empty()
     }
 }

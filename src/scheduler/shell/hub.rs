@@ -196,6 +196,11 @@ impl Hub {
         }
     }
 
+    /// Whether nothing of this program's jobs is left, executors included.
+    pub fn is_empty(&self) -> bool {
+        self.backend.is_empty()
+    }
+
     fn perform(&self, effect: Effect) {
         match effect {
             Effect::Store(batch) => self.writer.store(batch),

@@ -31,6 +31,10 @@ const SECOND_CTRL_C: Duration = Duration::from_secs(5);
 /// How long to wait before what could not be recorded is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How often and how long to look whether executors have gone, once their jobs have ended.
+const LOOK: Duration = Duration::from_millis(20);
+const MOST_LOOKS: u32 = 1500;
+
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -215,6 +219,17 @@ async fn drain(hub: &Hub) -> Result<Ending, StartError> {
     hub.until(|view| view.live() == 0).await;
     // What has ended is on disk: only then nobody has to ask again.
     hub.until(|view| view.is_settled()).await;
-    log::line(format!("{count} jobs have ended"));
+    // An executor that does not know that its end was noted would wait for it for days.
+    let mut looks = 0;
+    while !hub.is_empty() && looks < MOST_LOOKS {
+        Timer::after(LOOK).await;
+        looks += 1;
+    }
+    match hub.is_empty() {
+        true => log::line(format!("{count} jobs have ended")),
+        false => log::line(format!(
+            "{count} jobs have ended; some of their executors have not"
+        )),
+    }
     Ok(Ending::Asked)
 }

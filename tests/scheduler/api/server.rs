@@ -240,7 +240,25 @@ impl Drop for Server {
             .stderr(Stdio::null())
             .status();
         drop(drained);
+        if !std::thread::panicking() {
+            wait_for("the end of every process of its jobs", || {
+                processes(&self.folder.0).is_empty().then_some(())
+            });
+        }
     }
+}
+
+/// The processes whose current folder is below this one, by their ids.
+fn processes(folder: &Path) -> Vec<String> {
+    let all = fs::read_dir("/proc").expect("mounted").flatten();
+    let is_below = |process: &fs::DirEntry| {
+        let here = fs::read_link(process.path().join("cwd"));
+        here.is_ok_and(|here| here.starts_with(folder))
+    };
+    let names = all.filter(is_below).map(|process| process.file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
 }
 
 impl Answer {

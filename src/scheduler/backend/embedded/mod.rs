@@ -170,11 +170,6 @@ impl Embedded {
     pub fn check(&self, job: &JobSpec) -> Result<(), String> {
         self.inner.recipe.check(&self.inner.agent, job)
     }
-
-    /// How many executors live.
-    pub fn alive(&self) -> usize {
-        self.inner.agent.executors().len()
-    }
 }
 
 impl Backend for Embedded {
@@ -226,6 +221,10 @@ impl Backend for Embedded {
             }
         }
         inner.look_again();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.inner.agent.executors().is_empty()
     }
 }
 
