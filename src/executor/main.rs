@@ -83,6 +83,12 @@ fn ask(request: &Request) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let endpoint = &*endpoint.to_string_lossy();
+    if !client::is_endpoint(endpoint) {
+        complain(&format!(
+            "{name} is {endpoint:?}, not a task's endpoint such as http://127.0.0.1:31005/task/some-id"
+        ));
+        return ExitCode::FAILURE;
+    }
     match client::ask(endpoint, request) {
         Ok(answer) if (200..300).contains(&answer.status) => print(&answer.text()),
         Ok(answer) => {

@@ -11,3 +11,4 @@ mod owner;
 mod places;
 mod requests;
 mod storm;
+mod texts;

@@ -378,3 +378,37 @@ fn an_executor_that_is_stopped_for_a_second_is_late_and_does_nothing_twice() {
     order.sort();
     assert_eq!(order, ["TERM", "after", "hook-TERM", "main"]);
 }
+
+/// Starts its argument where the system call `getrandom` does not exist, by a filter of seccomp(2).
+const WITHOUT_GETRANDOM: &str = r#"
+import ctypes, os, platform, struct, sys
+number = {"x86_64": 318, "aarch64": 278}[platform.machine()]
+code = b"".join(struct.pack("HBBI", *line) for line in [
+    (0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 38), (0x06, 0, 0, 0x7fff0000)])
+buffer = ctypes.create_string_buffer(code)
+program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+
+#[test]
+fn without_getrandom_random_bytes_come_from_a_device() {
+    if !can("python3", &["-c", "import ctypes"]) {
+        return;
+    }
+    let run = Setup::new()
+        .prelude(format!("exec python3 -c '{WITHOUT_GETRANDOM}' \"$0\""))
+        .launch(json!({
+            "command": "exit 4",
+            "after_commands": [hook("curl -s -f $EXECUTOR_ENDPOINT")],
+        }));
+    let ended = run.finish();
+    assert_eq!(ended.exit_code(), Some(4), "{}", run.transcript());
+    assert_eq!(
+        ended.codes("after_codes"),
+        [Some(0)],
+        "{}",
+        run.transcript()
+    );
+}

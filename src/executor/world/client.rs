@@ -50,6 +50,11 @@ pub fn ask(endpoint: &str, request: &Request) -> Result<Answer, String> {
     answer.map_err(|error: Error| error.to_string())
 }
 
+/// Whether this is where a task API can be asked.
+pub fn is_endpoint(endpoint: &str) -> bool {
+    address(endpoint).is_some()
+}
+
 fn address(endpoint: &str) -> Option<SocketAddr> {
     let (host, _) = endpoint.strip_prefix("http://")?.split_once('/')?;
     host.parse().ok()

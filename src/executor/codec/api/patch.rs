@@ -36,13 +36,11 @@ const MAX_QUOTED: usize = 64;
 ///
 /// Says what is wrong with it; nothing of it may be applied then.
 pub fn read(body: &[u8]) -> Result<Patch, Refusal> {
-    if body.trim_ascii().is_empty() {
+    if json::without_mark(body).trim_ascii().is_empty() {
         return Err(Refusal::body(format!("the body is empty: {EXAMPLE}")));
     }
     let value = json::read(body, Grammar::Lenient).map_err(|error| {
-        Refusal::body(format!(
-            "failed to read the body as JSON: {error}; {EXAMPLE}"
-        ))
+        Refusal::body(format!("the body is not valid JSON: {error}; {EXAMPLE}"))
     })?;
     let Value::Object(members) = value else {
         let kind = kind(&value);
@@ -209,7 +207,7 @@ mod tests {
             (" \r\n", r#"the body is empty: write {"progress": 10}"#),
             (
                 "{progress = 10}",
-                r#"failed to read the body as JSON: key must be a string at line 1 column 2; write {"progress": 10}"#,
+                r#"the body is not valid JSON: key must be a string at line 1 column 2; write {"progress": 10}"#,
             ),
             (
                 "10",
@@ -249,7 +247,7 @@ mod tests {
             ),
             (
                 "{message: hello}",
-                r#"failed to read the body as JSON: expected value at line 1 column 11; write {"progress": 10}"#,
+                r#"the body is not valid JSON: expected value at line 1 column 11; write {"progress": 10}"#,
             ),
             (
                 r#"{"mesage": "x"}"#,
