@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Run, Setup, TASK, hook, say, wait_for_word};
 use cook_mesos::messages::{
-    DurationInfo, TASK_KILLING_STATE, TaskInfo,
+    DurationInfo, KillPolicy, TASK_KILLING_STATE, TaskInfo,
     TaskState::{Failed, Finished, Killed, Killing, Running, Starting},
 };
 use cook_test_agent::events;
@@ -557,5 +557,36 @@ fn a_shutdown_without_room_for_after_commands_names_them_in_the_log() {
         let wanted =
             "no time left, not run: after command 1 (\"echo one >> order\"), after command 2";
         assert!(log.contains(wanted), "{log}");
+    }
+}
+
+#[test]
+fn spans_of_centuries_from_job_framework_and_agent_end_a_task_as_any_other() {
+    let longest = || DurationInfo {
+        nanoseconds: i64::MAX,
+    };
+    for grace in ["15250weeks", "30000weeks"] {
+        let run = Setup::new()
+            .grace(grace)
+            .variable("MESOS_RECOVERY_TIMEOUT", "15250weeks")
+            .start();
+        let hooks = json!({
+            "before_commands": [{"value": say("before"), "timeout": 1_000_000_000}],
+            "command": forever("main"),
+            "after_commands": [{"value": say("after"), "timeout": 999_999_999.5}],
+        });
+        run.agent.launch(TaskInfo {
+            max_completion_time: Some(longest()),
+            kill_policy: Some(KillPolicy {
+                grace_period: Some(longest()),
+            }),
+            ..run.task(TASK, &hooks)
+        });
+        run.wait_for_word("main");
+        run.agent
+            .kill(TASK, Some(Duration::from_nanos(i64::MAX as u64)));
+        let ended = run.finish();
+        assert_eq!(ended.state, Killed);
+        assert_eq!(run.order(), ["before", "main", "after"]);
     }
 }
