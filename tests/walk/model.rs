@@ -17,7 +17,7 @@ use cook_executor::core::environment::{Environment, Name, Value};
 use cook_executor::core::event::{Event, Identity, LaunchedTask, TaskEvent, Work};
 use cook_executor::core::executor::{Executor, Settings};
 use cook_executor::core::outbox::{CallAnswer, Item, Serial, TaskState, Update};
-use cook_executor::core::plan::{Command, CommandId, Hook, Hooks, Plan, Program, Refusal};
+use cook_executor::core::plan::{Command, CommandId, Hook, Hooks, Plan, Program, TaskRefusal};
 use cook_executor::core::progress::{ProgressFile, Reading};
 use cook_executor::core::request::{ApiRequest, Patch};
 use cook_executor::core::session::{Generation, Policy, StreamEnd};
@@ -345,7 +345,7 @@ impl Model {
             Step::LaunchInvalid => {
                 self.launched_at = Some(self.now);
                 self.is_refused = true;
-                let refusal = Refusal("no command".to_owned());
+                let refusal = TaskRefusal("no command".to_owned());
                 self.tell(Event::Launch(vec![launched(TASK, Err(refusal))]), job);
             }
             Step::LaunchGroup => {
@@ -520,7 +520,7 @@ fn launch(tasks: &[&str], job: &Job, has_checks: bool) -> Event {
     Event::Launch(tasks.iter().map(of).collect())
 }
 
-fn launched(task: &str, work: Result<Work, Refusal>) -> LaunchedTask {
+fn launched(task: &str, work: Result<Work, TaskRefusal>) -> LaunchedTask {
     LaunchedTask {
         identity: Identity {
             task: TaskId(task.into()),

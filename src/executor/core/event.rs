@@ -4,7 +4,7 @@ use crate::core::checks::{CheckPlan, Finding, ProbeId};
 use crate::core::effect::Audience;
 use crate::core::environment::{Name, Value};
 use crate::core::outbox::{CallAnswer, Serial};
-use crate::core::plan::{CommandId, Plan, Refusal};
+use crate::core::plan::{CommandId, Plan, TaskRefusal};
 use crate::core::progress::Reading;
 use crate::core::session::{Generation, StreamEnd};
 use crate::words::outcome::Outcome;
@@ -69,7 +69,7 @@ pub struct LaunchedTask {
     /// What the agent knows it by.
     pub identity: Identity,
     /// What is to be done, or why it cannot be.
-    pub work: Result<Work, Refusal>,
+    pub work: Result<Work, TaskRefusal>,
     /// Who reads our lines about it.
     pub audience: Audience,
 }

@@ -94,7 +94,7 @@ pub struct Plan {
 
 /// A task that cannot be run, and why, in words for the author of the job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Refusal(pub String);
+pub struct TaskRefusal(pub String);
 
 // === impl Hook ===
 

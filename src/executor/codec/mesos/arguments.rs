@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::codec::json::{self, Grammar, kind};
 use crate::core::environment::{Name, Value};
-use crate::core::plan::Refusal;
+use crate::core::plan::TaskRefusal;
 use crate::words::units::truncate;
 
 /// What the program was started for.
@@ -34,7 +34,7 @@ pub enum Arguments {
     /// A command that is run if the task brings none; empty if there are no arguments.
     Command(Vec<Vec<u8>>),
     /// The agent's flags for its own command executor, or why a task cannot be run with them.
-    Flags(Result<Flags, Refusal>),
+    Flags(Result<Flags, TaskRefusal>),
 }
 
 /// What is obeyed of the agent's flags.
@@ -99,7 +99,7 @@ fn is_object(text: &[u8]) -> bool {
 
 impl Flags {
     /// Reads `--flag=value`, `--flag value`, `--flag` and `--no-flag`.
-    fn read(arguments: &[Vec<u8>]) -> Result<Self, Refusal> {
+    fn read(arguments: &[Vec<u8>]) -> Result<Self, TaskRefusal> {
         let mut flags = Self::default();
         let mut seen = BTreeSet::new();
         let mut unsupported = Vec::new();
@@ -110,7 +110,9 @@ impl Flags {
                 return Err(unknown(argument, &name));
             };
             if !seen.insert(name.clone()) {
-                return Err(Refusal(format!("the agent's flag --{name} is given twice")));
+                return Err(TaskRefusal(format!(
+                    "the agent's flag --{name} is given twice"
+                )));
             }
             let takes = match meaning {
                 Meaning::TaskEnvironment | Meaning::Unsupported => Takes::Value,
@@ -127,7 +129,9 @@ impl Flags {
             match (meaning, value) {
                 (Meaning::TaskEnvironment, Some(json)) => flags.read_environment(json)?,
                 (Meaning::TaskEnvironment, None) => {
-                    return Err(Refusal(format!("the agent's flag --{name} has no value")));
+                    return Err(TaskRefusal(format!(
+                        "the agent's flag --{name} has no value"
+                    )));
                 }
                 (Meaning::Unsupported, _) => unsupported.push(format!("--{name}")),
                 (Meaning::Harmless(_), _) => {}
@@ -135,7 +139,7 @@ impl Flags {
         }
         match unsupported.is_empty() {
             true => Ok(flags),
-            false => Err(Refusal(format!(
+            false => Err(TaskRefusal(format!(
                 "the agent asks for {}, which cook-executor does not support: {REMEDY}",
                 unsupported.join(", ")
             ))),
@@ -144,13 +148,13 @@ impl Flags {
 
     /// Reads `{"variables": [{"name": "...", "value": "..."}]}`. No text of a value stands in an error:
     /// it may be a secret.
-    fn read_environment(&mut self, text: &[u8]) -> Result<(), Refusal> {
+    fn read_environment(&mut self, text: &[u8]) -> Result<(), TaskRefusal> {
         const FLAG: &str = "--task_environment";
         let wrong = |what: &str, wanted: &str, found: &Json| {
-            Refusal(format!("{what} must be {wanted}, found {}", kind(found)))
+            TaskRefusal(format!("{what} must be {wanted}, found {}", kind(found)))
         };
         let value = json::read(text, Grammar::Strict)
-            .map_err(|error| Refusal(format!("{FLAG} is not valid JSON: {error}")))?;
+            .map_err(|error| TaskRefusal(format!("{FLAG} is not valid JSON: {error}")))?;
         let Json::Object(object) = &value else {
             return Err(wrong(FLAG, "a JSON object", &value));
         };
@@ -177,7 +181,7 @@ impl Flags {
             let checked = Name::new(name).and_then(|name| Ok((name, Value::new(value)?)));
             self.environment.push(checked.map_err(|invalid| {
                 let name = truncate(name, MAX_QUOTED);
-                Refusal(format!("{place} ({name:?}) is invalid: {invalid}"))
+                TaskRefusal(format!("{place} ({name:?}) is invalid: {invalid}"))
             })?);
         }
         Ok(())
@@ -189,11 +193,11 @@ fn text_of<'a>(
     object: &'a Map<String, Json>,
     key: &str,
     place: &str,
-) -> Result<Option<&'a str>, Refusal> {
+) -> Result<Option<&'a str>, TaskRefusal> {
     match object.get(key) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) => Ok(Some(text)),
-        Some(other) => Err(Refusal(format!(
+        Some(other) => Err(TaskRefusal(format!(
             "{place}.{key} must be a string, found {}",
             kind(other)
         ))),
@@ -239,12 +243,12 @@ fn meaning(name: &str) -> Option<Meaning> {
 }
 
 /// Names what is no flag that an agent is known to pass. Its value may be anything, and is left out.
-fn unknown(argument: &[u8], name: &str) -> Refusal {
+fn unknown(argument: &[u8], name: &str) -> TaskRefusal {
     let quoted = match argument.starts_with(b"--") {
         true => truncate(&format!("--{name}"), MAX_QUOTED),
         false => truncate(&String::from_utf8_lossy(argument), MAX_QUOTED),
     };
-    Refusal(format!(
+    TaskRefusal(format!(
         "the argument {quoted:?} is unknown: an agent's flag that is not understood could change what the \
          task runs"
     ))

@@ -12,7 +12,7 @@ use crate::core::checks::{
     Address, Check, CheckPlan, Family, HealthCheck, HttpAddress, Interval, Probe, Times,
 };
 use crate::core::environment::Environment;
-use crate::core::plan::{Program, Refusal};
+use crate::core::plan::{Program, TaskRefusal};
 use crate::words::units::Span;
 use cook_mesos::messages::{
     self, CheckInfo, CheckType, CommandInfo, HttpCheckInfo, PROTOCOL_IPV4, PROTOCOL_IPV6,
@@ -41,7 +41,7 @@ pub fn read_checks(
     health: Option<&messages::HealthCheck>,
     find_curl: FindCurl,
     remark: &mut dyn FnMut(String),
-) -> Result<CheckPlan, Refusal> {
+) -> Result<CheckPlan, TaskRefusal> {
     let mut reader = Reader { find_curl, remark };
     Ok(CheckPlan {
         check: check.map(|check| reader.check(check)).transpose()?,
@@ -74,7 +74,7 @@ struct Seconds {
 // === impl Reader ===
 
 impl Reader<'_> {
-    fn check(&mut self, info: &CheckInfo) -> Result<Check, Refusal> {
+    fn check(&mut self, info: &CheckInfo) -> Result<Check, TaskRefusal> {
         let members = Members {
             field: "check",
             kind: info.kind,
@@ -91,7 +91,7 @@ impl Reader<'_> {
         self.members(&members, &seconds)
     }
 
-    fn health(&mut self, info: &messages::HealthCheck) -> Result<HealthCheck, Refusal> {
+    fn health(&mut self, info: &messages::HealthCheck) -> Result<HealthCheck, TaskRefusal> {
         let members = Members {
             field: "health_check",
             kind: info.kind,
@@ -121,7 +121,7 @@ impl Reader<'_> {
         })
     }
 
-    fn members(&mut self, members: &Members<'_>, seconds: &Seconds) -> Result<Check, Refusal> {
+    fn members(&mut self, members: &Members<'_>, seconds: &Seconds) -> Result<Check, TaskRefusal> {
         let kind = self.kind(members)?;
         let probe = match (kind, members.command, members.http, members.tcp) {
             (CheckType::Command, Some(command), _, _) => {
@@ -154,7 +154,7 @@ impl Reader<'_> {
     }
 
     /// The type, or that of the only member: masters fill it in, but not for task groups and not for TCP.
-    fn kind(&mut self, members: &Members<'_>) -> Result<CheckType, Refusal> {
+    fn kind(&mut self, members: &Members<'_>) -> Result<CheckType, TaskRefusal> {
         let present = [
             (CheckType::Command, "command", members.command.is_some()),
             (CheckType::Http, "http", members.http.is_some()),
@@ -184,7 +184,7 @@ impl Reader<'_> {
         Ok(kind)
     }
 
-    fn command(&mut self, field: &str, command: &CommandInfo) -> Result<Probe, Refusal> {
+    fn command(&mut self, field: &str, command: &CommandInfo) -> Result<Probe, TaskRefusal> {
         let Some(value) = &command.value else {
             return refuse(format!("{field}.value is missing"));
         };
@@ -210,7 +210,7 @@ impl Reader<'_> {
         })
     }
 
-    fn http(&mut self, check: &str, http: &HttpCheckInfo) -> Result<Probe, Refusal> {
+    fn http(&mut self, check: &str, http: &HttpCheckInfo) -> Result<Probe, TaskRefusal> {
         let field = format!("{check}.http");
         let address = HttpAddress {
             at: address(&field, http.port, http.protocol)?,
@@ -237,7 +237,7 @@ impl Reader<'_> {
 // === impl Members ===
 
 impl Members<'_> {
-    fn missing<T>(&self, member: &str, kind: &str) -> Result<T, Refusal> {
+    fn missing<T>(&self, member: &str, kind: &str) -> Result<T, TaskRefusal> {
         let field = self.field;
         refuse(format!(
             "{field}.{member} is missing, although its type is {kind}"
@@ -272,7 +272,7 @@ fn https(curl: Vec<u8>, address: HttpAddress) -> Probe {
     }
 }
 
-fn address(field: &str, port: u32, protocol: Option<i32>) -> Result<Address, Refusal> {
+fn address(field: &str, port: u32, protocol: Option<i32>) -> Result<Address, TaskRefusal> {
     let number = u16::try_from(port).ok().and_then(NonZeroU16::new);
     let Some(number) = number else {
         return refuse(format!("{field}.port must be 1 to 65535, found {port}"));
@@ -292,7 +292,7 @@ fn address(field: &str, port: u32, protocol: Option<i32>) -> Result<Address, Ref
 
 /// The path as it stands in a request: what follows a `#` is no server's business, and bytes that are not
 /// ASCII are written with `%`.
-fn path(field: &str, path: Option<&[u8]>) -> Result<String, Refusal> {
+fn path(field: &str, path: Option<&[u8]>) -> Result<String, TaskRefusal> {
     let path = path.unwrap_or(b"/");
     if !path.starts_with(b"/") {
         let found = String::from_utf8_lossy(path);
@@ -315,21 +315,21 @@ fn path(field: &str, path: Option<&[u8]>) -> Result<String, Refusal> {
     Ok(text)
 }
 
-fn statuses_of(http: &HttpCheckInfo) -> Result<Vec<u16>, Refusal> {
+fn statuses_of(http: &HttpCheckInfo) -> Result<Vec<u16>, TaskRefusal> {
     let checked = |(index, status): (usize, &u32)| {
         let number = u16::try_from(*status).ok();
         number
             .filter(|number| (200..=999).contains(number))
             .ok_or_else(|| {
                 let field = format!("health_check.http.statuses[{index}]");
-                Refusal(format!("{field} must be 200 to 999, found {status}"))
+                TaskRefusal(format!("{field} must be 200 to 999, found {status}"))
             })
     };
     http.statuses.iter().enumerate().map(checked).collect()
 }
 
 /// More than can be counted, as well as infinity, is as long as it can be.
-fn span(field: &str, seconds: Option<f64>, default: f64) -> Result<Span, Refusal> {
+fn span(field: &str, seconds: Option<f64>, default: f64) -> Result<Span, TaskRefusal> {
     let seconds = seconds.unwrap_or(default);
     if seconds.is_nan() || seconds < 0.0 {
         // The number itself would cost 10 kB of tables to print.
@@ -339,8 +339,8 @@ fn span(field: &str, seconds: Option<f64>, default: f64) -> Result<Span, Refusal
     Ok(Span::saturating(length))
 }
 
-fn refuse<T>(message: String) -> Result<T, Refusal> {
-    Err(Refusal(message))
+fn refuse<T>(message: String) -> Result<T, TaskRefusal> {
+    Err(TaskRefusal(message))
 }
 
 #[cfg(test)]
@@ -358,7 +358,7 @@ mod tests {
 
     fn read(health: messages::HealthCheck) -> Result<HealthCheck, String> {
         let plan = read_checks(None, Some(&health), no_curl, &mut |_| {});
-        let plan = plan.map_err(|Refusal(message)| message)?;
+        let plan = plan.map_err(|TaskRefusal(message)| message)?;
         Ok(plan.health.expect("it was given"))
     }
 
@@ -585,7 +585,7 @@ mod tests {
         assert_eq!(remarks, ["check.tcp is ignored: its type is Command"]);
         check.kind = Some(CheckType::Tcp as i32);
         let refused = read_checks(Some(&check), None, no_curl, &mut |_| {});
-        let Err(Refusal(message)) = refused else {
+        let Err(TaskRefusal(message)) = refused else {
             panic!("accepted");
         };
         assert_eq!(message, "check.tcp.port must be 1 to 65535, found 0");

@@ -13,7 +13,7 @@ use crate::codec::mesos::job::{HookVariables, Sources, read_plan};
 use crate::core::effect::Audience;
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, Identity, LaunchedTask, Work};
-use crate::core::plan::{Command, Part, Refusal};
+use crate::core::plan::{Command, Part, TaskRefusal};
 use crate::core::session::{Generation, StreamEnd};
 use crate::core::variables::{self, Class};
 use crate::words::units::{AgentId, Span, TaskId};
@@ -254,7 +254,7 @@ impl Translator {
     }
 
     /// What the executor's own arguments give to its task.
-    fn given(&self) -> Result<Given<'_>, Refusal> {
+    fn given(&self) -> Result<Given<'_>, TaskRefusal> {
         match &self.arguments {
             Arguments::Command(words) => Ok(Given {
                 arguments: words,
@@ -392,7 +392,7 @@ impl Translator {
 pub(super) fn variables_of(
     whose: &str,
     command: Option<&CommandInfo>,
-) -> Result<Vec<(Name, Value)>, Refusal> {
+) -> Result<Vec<(Name, Value)>, TaskRefusal> {
     let environment = command.and_then(|command| command.environment.as_ref());
     let variables = environment.map_or(&[][..], |environment| &environment.variables);
     let plain = variables
@@ -405,7 +405,7 @@ pub(super) fn variables_of(
                 Name::new(variable.name.clone()).and_then(|name| Ok((name, Value::new(value)?)));
             checked.map_err(|invalid| {
                 let name = String::from_utf8_lossy(&variable.name);
-                Refusal(format!(
+                TaskRefusal(format!(
                     "{whose} environment variable {name:?} is invalid: {invalid}"
                 ))
             })

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::codec::json::{self, Grammar, kind};
 use crate::codec::slip;
-use crate::core::plan::{Hook, Hooks, Plan, Program, Refusal};
+use crate::core::plan::{Hook, Hooks, Plan, Program, TaskRefusal};
 use crate::core::variables;
 use crate::words::units::{NotASpan, Span, truncate};
 use cook_mesos::messages::CommandInfo;
@@ -66,7 +66,7 @@ const MAX_QUOTED: usize = 64;
 ///
 /// Nothing to run, bad JSON, a blank or non-string `value`, a flag that is not a boolean, a key that is
 /// probably misspelt: a refusal that names the place.
-pub fn read_plan(sources: Sources, remark: &mut dyn FnMut(String)) -> Result<Plan, Refusal> {
+pub fn read_plan(sources: Sources, remark: &mut dyn FnMut(String)) -> Result<Plan, TaskRefusal> {
     let mut reader = Reader { remark };
     // Without a value it brings variables at most.
     let command = sources.command.filter(|command| command.value.is_some());
@@ -109,12 +109,12 @@ impl Reader<'_> {
         &mut self,
         data: Option<&[u8]>,
         arguments: &[Vec<u8>],
-    ) -> Result<(Option<Program>, Hooks), Refusal> {
+    ) -> Result<(Option<Program>, Hooks), TaskRefusal> {
         let data = data.filter(|data| !is_blank(data));
         let object = match data.map(|data| object(TASK_DATA, data)).transpose() {
             Ok(object) => object.unwrap_or_default(),
             Err(refusal) if arguments.is_empty() => return Err(refusal),
-            Err(Refusal(why)) => {
+            Err(TaskRefusal(why)) => {
                 (self.remark)(format!("took no job from the task's data: {why}"));
                 Map::new()
             }
@@ -132,7 +132,7 @@ impl Reader<'_> {
     }
 
     /// Beside a command the task's data belongs to the framework, unless it has hooks.
-    fn hooks_beside_a_command(&mut self, data: Option<&[u8]>) -> Result<Hooks, Refusal> {
+    fn hooks_beside_a_command(&mut self, data: Option<&[u8]>) -> Result<Hooks, TaskRefusal> {
         match data.and_then(with_hooks) {
             Some(object) => self.hooks_in(&object, ""),
             None => Ok(Hooks::default()),
@@ -140,7 +140,7 @@ impl Reader<'_> {
     }
 
     /// An executor's data may hold something of its framework's own: only hooks are ours.
-    fn operators_hooks(&mut self, data: Option<&[u8]>) -> Result<Hooks, Refusal> {
+    fn operators_hooks(&mut self, data: Option<&[u8]>) -> Result<Hooks, TaskRefusal> {
         let Some(object) = data.and_then(with_hooks) else {
             return Ok(Hooks::default());
         };
@@ -155,7 +155,7 @@ impl Reader<'_> {
         what: &str,
         object: &Map<String, Value>,
         keys: &[&str],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), TaskRefusal> {
         for key in object.keys().filter(|key| !keys.contains(&key.as_str())) {
             let quoted = truncate(key, MAX_QUOTED);
             if let Some(meant) = slip::meant(key, keys) {
@@ -168,7 +168,11 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn hooks_in(&mut self, object: &Map<String, Value>, prefix: &str) -> Result<Hooks, Refusal> {
+    fn hooks_in(
+        &mut self,
+        object: &Map<String, Value>,
+        prefix: &str,
+    ) -> Result<Hooks, TaskRefusal> {
         let mut hooks = |key: &str| match object.get(key) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(value) => self.hooks(&format!("{prefix}{key}"), value),
@@ -179,7 +183,7 @@ impl Reader<'_> {
         })
     }
 
-    fn variable(&mut self, name: &str, json: &[u8]) -> Result<Vec<Hook>, Refusal> {
+    fn variable(&mut self, name: &str, json: &[u8]) -> Result<Vec<Hook>, TaskRefusal> {
         if is_blank(json) {
             return Ok(Vec::new());
         }
@@ -187,7 +191,7 @@ impl Reader<'_> {
         self.hooks(name, &value)
     }
 
-    fn hooks(&mut self, what: &str, value: &Value) -> Result<Vec<Hook>, Refusal> {
+    fn hooks(&mut self, what: &str, value: &Value) -> Result<Vec<Hook>, TaskRefusal> {
         let Value::Array(entries) = value else {
             return Err(wrong_type(what, "an array of commands", value));
         };
@@ -199,7 +203,7 @@ impl Reader<'_> {
 }
 
 /// Reads one hook. A key that is not known is refused: what is written next to a command is there for it.
-fn hook(what: &str, entry: &Value) -> Result<Hook, Refusal> {
+fn hook(what: &str, entry: &Value) -> Result<Hook, TaskRefusal> {
     let Value::Object(object) = entry else {
         let wanted = "an object such as {\"value\": \"...\"}";
         return Err(wrong_type(what, wanted, entry));
@@ -240,13 +244,13 @@ fn hook(what: &str, entry: &Value) -> Result<Hook, Refusal> {
 }
 
 /// Reads a number of seconds.
-fn span(what: &str, value: &Value) -> Result<Span, Refusal> {
+fn span(what: &str, value: &Value) -> Result<Span, TaskRefusal> {
     let (Value::Number(number), Some(seconds)) = (value, value.as_f64()) else {
         return Err(wrong_type(what, "a number of seconds", value));
     };
     Span::from_seconds(seconds).map_err(|error| {
         let most = Span::MAX.get().as_secs();
-        Refusal(match error {
+        TaskRefusal(match error {
             NotASpan::NotAboveZero => format!("{what} must be above 0 seconds, found {number}"),
             NotASpan::TooLarge => {
                 format!("{what} is too large: at most {most} seconds, found {number}")
@@ -255,7 +259,7 @@ fn span(what: &str, value: &Value) -> Result<Span, Refusal> {
     })
 }
 
-fn from_command_info(command: &CommandInfo) -> Result<Program, Refusal> {
+fn from_command_info(command: &CommandInfo) -> Result<Program, TaskRefusal> {
     let value = command.value.clone().unwrap_or_default();
     let arguments = &command.arguments;
     if value.contains(&0) || arguments.iter().any(|argument| argument.contains(&0)) {
@@ -271,7 +275,7 @@ fn from_command_info(command: &CommandInfo) -> Result<Program, Refusal> {
 }
 
 /// The command that stands behind the program's own name.
-fn from_arguments(arguments: &[Vec<u8>]) -> Result<Option<Program>, Refusal> {
+fn from_arguments(arguments: &[Vec<u8>]) -> Result<Option<Program>, TaskRefusal> {
     match arguments.first() {
         None => Ok(None),
         Some(file) if file.trim_ascii().is_empty() => {
@@ -285,7 +289,7 @@ fn from_arguments(arguments: &[Vec<u8>]) -> Result<Option<Program>, Refusal> {
 }
 
 /// The text of a command, unless no shell could run it.
-fn checked(what: &str, text: &str) -> Result<Vec<u8>, Refusal> {
+fn checked(what: &str, text: &str) -> Result<Vec<u8>, TaskRefusal> {
     if text.trim().is_empty() {
         return refuse(&format!("{what} must not be blank"));
     }
@@ -306,31 +310,31 @@ fn with_hooks(data: &[u8]) -> Option<Map<String, Value>> {
     has_hooks.then_some(object)
 }
 
-fn object(what: &str, text: &[u8]) -> Result<Map<String, Value>, Refusal> {
+fn object(what: &str, text: &[u8]) -> Result<Map<String, Value>, TaskRefusal> {
     match parse(what, text)? {
         Value::Object(object) => Ok(object),
         other => Err(wrong_type(what, "a JSON object", &other)),
     }
 }
 
-fn parse(what: &str, text: &[u8]) -> Result<Value, Refusal> {
+fn parse(what: &str, text: &[u8]) -> Result<Value, TaskRefusal> {
     json::read(text, Grammar::Strict)
-        .map_err(|error| Refusal(format!("{what} is not valid JSON: {error}")))
+        .map_err(|error| TaskRefusal(format!("{what} is not valid JSON: {error}")))
 }
 
-fn refuse<T>(message: &str) -> Result<T, Refusal> {
-    Err(Refusal(message.to_owned()))
+fn refuse<T>(message: &str) -> Result<T, TaskRefusal> {
+    Err(TaskRefusal(message.to_owned()))
 }
 
-fn wrong_type(what: &str, wanted: &str, found: &Value) -> Refusal {
-    Refusal(format!("{what} must be {wanted}, found {}", kind(found)))
+fn wrong_type(what: &str, wanted: &str, found: &Value) -> TaskRefusal {
+    TaskRefusal(format!("{what} must be {wanted}, found {}", kind(found)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(data: &str) -> Result<Plan, Refusal> {
+    fn read(data: &str) -> Result<Plan, TaskRefusal> {
         read_with(data, &HookVariables::default(), None)
     }
 
@@ -338,7 +342,7 @@ mod tests {
         data: &str,
         variables: &HookVariables,
         executor_data: Option<&str>,
-    ) -> Result<Plan, Refusal> {
+    ) -> Result<Plan, TaskRefusal> {
         let sources = Sources {
             command: None,
             data: Some(data.as_bytes()),
@@ -476,7 +480,7 @@ mod tests {
                 "after_commands[0].timeout must be a number of seconds, found a string",
             ),
         ] {
-            let Err(Refusal(message)) = read(data) else {
+            let Err(TaskRefusal(message)) = read(data) else {
                 panic!("accepted {data}");
             };
             assert!(message.starts_with(words), "{data}: {message}");
@@ -511,7 +515,7 @@ mod tests {
         ] {
             let wanted =
                 format!("before_commands[0].timeout must be above 0 seconds, found {found}");
-            assert_eq!(timeout(text), Err(Refusal(wanted)));
+            assert_eq!(timeout(text), Err(TaskRefusal(wanted)));
         }
         for (text, found) in [
             ("1000000001", "1000000001"),
@@ -521,9 +525,9 @@ mod tests {
             let wanted = format!(
                 "before_commands[0].timeout is too large: at most 1000000000 seconds, found {found}"
             );
-            assert_eq!(timeout(text), Err(Refusal(wanted)));
+            assert_eq!(timeout(text), Err(TaskRefusal(wanted)));
         }
-        let Err(Refusal(message)) = timeout("1e400") else {
+        let Err(TaskRefusal(message)) = timeout("1e400") else {
             panic!("no number is so large");
         };
         assert!(
@@ -558,7 +562,7 @@ mod tests {
         };
         assert_eq!(
             read_with("{}", &operators, None),
-            Err(Refusal(NOTHING_TO_RUN.to_owned()))
+            Err(TaskRefusal(NOTHING_TO_RUN.to_owned()))
         );
         for broken in ["{", "[]", r#"{"comand": "a"}"#, r#"{"command": ""}"#] {
             assert!(read_with(broken, &variables, None).is_err(), "{broken}");
@@ -571,7 +575,7 @@ mod tests {
             default_after: b"{".to_vec(),
             ..HookVariables::default()
         };
-        let Err(Refusal(message)) = read_with(r#"{"command": "a"}"#, &variables, None) else {
+        let Err(TaskRefusal(message)) = read_with(r#"{"command": "a"}"#, &variables, None) else {
             panic!("accepted");
         };
         assert!(
@@ -747,7 +751,7 @@ mod tests {
         command: Option<&CommandInfo>,
         data: Option<&str>,
         arguments: &[Vec<u8>],
-    ) -> Result<Program, Refusal> {
+    ) -> Result<Program, TaskRefusal> {
         let sources = Sources {
             command,
             data: data.map(str::as_bytes),

@@ -7,7 +7,7 @@ use crate::core::effect::{Effect, Line, Note};
 use crate::core::event::{Identity, LaunchedTask};
 use crate::core::lifecycle::{Launch, Lifecycle, Limits, StopOrder, Verdict};
 use crate::core::outbox::{Message, Reason, TaskState, UpdateData};
-use crate::core::plan::Refusal;
+use crate::core::plan::TaskRefusal;
 use crate::core::progress::Progress;
 use crate::core::step::Step;
 use crate::words::units::TaskId;
@@ -54,7 +54,7 @@ impl Assignment {
         }
         let work = match work {
             Ok(work) => work,
-            Err(Refusal(message)) => {
+            Err(TaskRefusal(message)) => {
                 step.say(
                     Line::Completed(identity.task.clone(), TaskState::Error),
                     audience,
