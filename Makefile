@@ -10,6 +10,7 @@ SCHEDULER = $(RELEASE)/cook-scheduler
 CARGO = cargo
 JOB ?=
 SERVE ?=
+CHAOS ?=
 FUZZ_SECONDS ?= 60
 SOAK ?=
 OTHERS ?=
@@ -58,6 +59,10 @@ test: target-$(TARGET) ## Run all tests that need no Mesos
 .PHONY: test-clients
 test-clients: build scheduler ## Run Cook's released clients against the scheduler (PyPI, python3 with venv)
 	tests/scheduler/clients/run.sh $(SCHEDULER)
+
+.PHONY: chaos-scheduler
+chaos-scheduler: build scheduler ## Kill the scheduler and executors 60 times while 300 jobs run (CHAOS="--jobs 300 ...")
+	tests/scheduler/chaos.py --scheduler $(SCHEDULER) $(CHAOS)
 
 .PHONY: test-mesos
 test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)

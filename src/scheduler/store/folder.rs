@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
@@ -24,6 +25,10 @@ pub const RESERVE: u64 = 16 * 1024 * 1024;
 
 /// How much more there has to be before the reserve is made again: the disk is not to be full at once.
 const SPARE: u64 = 16 * 1024 * 1024;
+
+/// How often to look for the lock of a process that is gone, and how long to wait in between.
+const MOST_LOOKS: u32 = 200;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Folder {
     /// Makes the folder if it is not there, for its owner alone, and takes it.
@@ -53,20 +58,24 @@ impl Folder {
             .truncate(false)
             .mode(0o600);
         let mut lock = options.open(&file).map_err(failed("open", &file))?;
-        match lock.try_lock() {
-            Ok(()) => (),
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let pid = lock
-                    .read_to_string(&mut text)
-                    .ok()
-                    .and_then(|_| text.trim().parse().ok());
-                return Err(OpenError::InUse {
-                    path: path.to_owned(),
-                    pid,
-                });
+        let mut looks = 0;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let pid = owner(&mut lock);
+                    // A child that a killed scheduler was about to start has the lock until it is started.
+                    if looks == MOST_LOOKS || pid.is_none_or(is_alive) {
+                        return Err(OpenError::InUse {
+                            path: path.to_owned(),
+                            pid,
+                        });
+                    }
+                    looks += 1;
+                    pause();
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock", &file)(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed("lock", &file)(error)),
         }
         // Only for people: on a full disk, the folder is locked without it.
         let _ = lock
@@ -141,6 +150,26 @@ impl Folder {
         }
         made
     }
+}
+
+/// The process that has written its number into the lock.
+fn owner(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.rewind().ok()?;
+    lock.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // A zombie holds nothing.
+    let state = stat.rsplit(") ").next().unwrap_or_default();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+#[allow(clippy::disallowed_methods, reason = "nothing is served yet")]
+fn pause() {
+    std::thread::sleep(LOOK_EVERY);
 }
 
 /// For file systems that cannot set room aside.

@@ -187,3 +187,25 @@ fn two_schedulers_do_not_share_a_folder() {
         "{text}"
     );
 }
+
+#[test]
+fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+    let folder = Folder::new();
+    let data = folder.0.join("data");
+    fs::create_dir(&data).expect("made");
+    // As a scheduler leaves it that was killed while it was starting something: the number is that of a process that
+    // is gone, and a child holds the lock.
+    let mut gone = Command::new("true").spawn().expect("started");
+    let number = gone.id().to_string();
+    gone.wait().expect("ended");
+    fs::write(data.join("lock"), format!("{number}\n")).expect("written");
+    let holder = fs::File::open(data.join("lock")).expect("there");
+    holder.try_lock().expect("free");
+    let release = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(holder);
+    });
+    let server = Server::with(folder, &[]);
+    release.join().expect("released");
+    assert_eq!(server.get("/debug").status, 200);
+}
