@@ -4,17 +4,23 @@
 //! # What a backend promises
 //!
 //! * It begins with [`BackendEvent::Subscribed`], and again whenever its other side may have forgotten
-//!   what was asked before. All earlier offers are void then.
+//!   what was asked before. All earlier offers are void from then on, and the core does not answer them.
 //! * A call that cannot be made at once, because nobody is connected, is dropped and **never made later,
-//!   under a new subscription**: the core repeats what still matters.
+//!   under a new subscription**: the core repeats what still matters. A launch that is made after the
+//!   question what became of it would run beside its successor.
 //! * Calls are made in the order in which they are asked for.
-//! * An update with a [`Token`] is repeated until it is acknowledged, at the latest after ten minutes.
-//!   Updates of one instance come in order; copies and late ones are no harm.
+//! * [`Call::Launch`] on an offer that has become void is answered by [`TaskState::Dropped`] for each of
+//!   its tasks, as a master does, or by nothing; then the core asks.
+//! * Every offer is answered, by [`Call::Launch`] or [`Call::Decline`]. What a launch leaves of it, or a
+//!   decline gives back, may be offered again when there is more room, or after `refuse_for`, or after [`Call::Revive`].
+//! * An update with a [`Token`] is repeated until it is acknowledged, at the latest after ten minutes;
+//!   while the store has failed it is not. Updates of one instance come in order; copies are no harm.
 //! * An instance is reported as ended only when nothing of it lives on. The embedded agent makes sure of
 //!   it; on Mesos the agent does, but for an agent that was lost, see [`TaskState::Unreachable`].
-//! * [`Call::Reconcile`] is answered by an update without token for each instance, or not at all if nothing can be
-//!   said yet; then it is asked again. "Never heard of it" is a terminal state like [`TaskState::Gone`].
-//! * Killing an instance that is not known is answered as its reconciliation is, and harms nothing.
+//! * [`Call::Reconcile`] is answered by an update without token for each instance, or not at all if nothing
+//!   can be said yet; then it is asked again. "Never heard of it" is a terminal state like [`TaskState::Gone`].
+//! * Killing an instance that is not known is answered as its reconciliation is, and harms nothing. A kill
+//!   is repeated, so a second one must not cut the first one short.
 
 use std::sync::Arc;
 use std::time::Duration;

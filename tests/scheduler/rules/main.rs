@@ -8,6 +8,7 @@ mod attempts;
 mod desk;
 mod limits;
 mod order;
+mod purity;
 mod reading;
 mod requests;
 mod scale;

@@ -128,9 +128,12 @@ impl World {
     fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Store(batch) => {
-                if !self.disk.has_failed {
-                    self.disk.flying.push_back(batch);
-                }
+                // It might be written by a store that was just opened, and be taken for lost here.
+                assert!(
+                    !self.disk.has_failed,
+                    "nothing is stored while the store has failed"
+                );
+                self.disk.flying.push_back(batch);
             }
             Effect::ReopenStore => self.disk.reopening = true,
             Effect::Load(key) => {

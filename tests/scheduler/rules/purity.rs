@@ -1,0 +1,101 @@
+//! The core is told everything, and the store knows only the core: read from the sources, so that a wrong
+//! import is red on the day that it is written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources are there") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Nothing in the folder names any of these, comments and unit tests aside.
+fn names_none(folder: &str, forbidden: &[&str]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    assert!(paths.len() > 5, "the sources of {folder} are there");
+    for path in paths {
+        let text = fs::read_to_string(&path).expect("readable");
+        let own = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in own
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
+            for name in forbidden {
+                assert!(
+                    !line.contains(name),
+                    "{} names {name}: {line}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_core_is_told_everything() {
+    names_none(
+        "core",
+        &[
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "std::thread",
+            "std::io",
+            "Instant",
+            "SystemTime",
+            ".await",
+            "rustix",
+            "redb",
+            "prost",
+            "serde",
+            "smol",
+            "crate::store",
+            "crate::codec",
+            "crate::api",
+            "crate::backend",
+            "crate::shell",
+            "HashMap",
+            "RandomState",
+        ],
+    );
+}
+
+#[test]
+fn the_store_knows_only_the_core() {
+    names_none(
+        "store",
+        &[
+            "crate::codec",
+            "crate::api",
+            "crate::backend",
+            "crate::shell",
+            "smol",
+        ],
+    );
+}
+
+#[test]
+fn matches_in_the_core_name_what_they_mean() {
+    // A new state, event or effect has to be thought about wherever it can come.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/scheduler");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    for path in paths {
+        let text = fs::read_to_string(&path).expect("readable");
+        for line in text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("_ =>"))
+        {
+            panic!("{}: {line}", path.display());
+        }
+    }
+}
