@@ -115,3 +115,28 @@ fn no_commit_is_half_there_on_a_full_disk() {
         "several operations were let fail"
     );
 }
+
+#[test]
+fn a_commit_waits_for_the_disk_once() {
+    let batches = batches(3, 60);
+    let syncs = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&syncs);
+    let hook = Hook(Arc::new(move |operation| {
+        count.fetch_add(usize::from(operation == Operation::Sync), Ordering::SeqCst);
+        Ok(())
+    }));
+    let path = folder("syncs").join("store.redb");
+    let (mut store, _, _) = Redb::open(&path, Some(hook)).expect("it opens");
+    store
+        .commit(&batches[..30], &anchor(&batches[29]))
+        .expect("it is written");
+    let before = syncs.load(Ordering::SeqCst);
+    for batch in &batches[30..] {
+        store
+            .commit(std::slice::from_ref(batch), &anchor(batch))
+            .expect("it is written");
+    }
+    // Once more now and then, when the file becomes longer or shorter.
+    let synced = syncs.load(Ordering::SeqCst) - before;
+    assert!((30..=33).contains(&synced), "{synced} for 30 commits");
+}
