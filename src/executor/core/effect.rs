@@ -47,7 +47,7 @@ pub enum Effect {
     ReapOrphans,
     /// The task API serves this task from now on.
     Publish(TaskId),
-    /// Follow what the task writes, its progress file at this path among it.
+    /// Follow the task's output and its progress file, which is at this path.
     Track(PathBuf),
     /// Read the task's files to their end;
     /// [`TaskEvent::TrackingEnded`](crate::core::event::TaskEvent) follows.
@@ -55,9 +55,9 @@ pub enum Effect {
     /// Look at the task for one of its checks; [`TaskEvent::Probed`](crate::core::event::TaskEvent) follows,
     /// unless it is abandoned.
     Probe(ProbeId, Box<Probe>),
-    /// Give up a look: whatever it started ends.
+    /// Give up a look and end the processes that it started.
     AbandonProbe(ProbeId),
-    /// Write a line for those who read it.
+    /// Write a line for this audience.
     Say(Line, Audience),
     /// Write a line to the log.
     Note(Note),
@@ -83,7 +83,7 @@ pub struct Start {
 pub enum ExitStatus {
     /// There was nothing to do, or the agent has acknowledged how it ended.
     Done,
-    /// The agent could not be told how the task ended.
+    /// How the task ended could not be reported to the agent.
     Unreported,
     /// The operator wants to see what happens when an executor fails.
     Test(u8),
@@ -115,7 +115,7 @@ pub enum Line {
     Completed(TaskId, TaskState),
 }
 
-/// A transition, as the log tells it.
+/// A transition, as it is written to the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
     /// Variables that were set from outside, and that the executor sets for commands.
@@ -124,7 +124,7 @@ pub enum Note {
     Recorded(TaskState, Uuid, Option<String>),
     /// The agent has an update on disk.
     Acknowledged(TaskState, Uuid),
-    /// An update that is not waited for (any more) was acknowledged.
+    /// An update that nobody is waiting for was acknowledged.
     AcknowledgedUnknown,
     /// A hook, by its description, ended.
     HookEnded(String, Outcome),
@@ -138,18 +138,18 @@ pub enum Note {
     CheckIgnored(String),
     /// SIGTERM has had its time.
     KillingNow,
-    /// There is no agent any more that would wait for the task.
+    /// The agent was away for too long: nobody waits for the task any more.
     AgentLost,
     /// Acknowledgements do not come: a new subscription asks for them.
     AskingAgain,
-    /// The executor leaves although not everything was told.
+    /// The executor leaves although an update was not acknowledged.
     GivingUp,
 }
 
 // === impl Effect ===
 
 impl Effect {
-    /// For the log: what is done, without what it is done with, which may be a task's secret.
+    /// For the log: the kind of the effect, without its contents, which may be secret.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Subscribe { .. } => "subscribe",

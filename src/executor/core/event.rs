@@ -108,7 +108,7 @@ pub struct Work {
 // === impl Event ===
 
 impl Event {
-    /// For the log: what happened, without what it brought, which may be a task's secret.
+    /// For the log: the kind of the event, without its contents, which may be secret.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Subscribed { .. } => "subscribed",

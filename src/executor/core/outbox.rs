@@ -1,4 +1,4 @@
-//! What the agent has to be told, in order, until it is known to have it.
+//! Everything that the agent has to receive, in order, until it is known to have it.
 //!
 //! A status update is recorded here before it is on any wire, keeps its UUID for ever, and leaves only
 //! when the agent has acknowledged it: the 202 that answers a call means "received", not "stored"
@@ -84,7 +84,7 @@ pub enum Message {
     ExitCode(i32),
 }
 
-/// Something the agent has to be told.
+/// Something that the agent has to receive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
     /// Reliable: until acknowledged.
@@ -196,8 +196,7 @@ impl Outbox {
         });
     }
 
-    /// The first item that the agent was not told in this subscription, messages left out if they
-    /// have to wait.
+    /// The first item that was not sent in this subscription; messages only if `with_messages`.
     pub fn next(&self, with_messages: bool) -> Option<(Serial, &Item)> {
         let may_go = |item: &Item| with_messages || matches!(item, Item::Update(_));
         let mut unsent = self.entries.iter().filter(|entry| !entry.sent);
@@ -225,7 +224,7 @@ impl Outbox {
             CallAnswer::Accepted | CallAnswer::Refused if is_message => {
                 drop(self.entries.remove(at))
             }
-            // A refused update would be refused again. It stays, so that nobody takes it for
+            // A refused update would be refused again. It stays, so that it does not count as
             // delivered, and a new subscription carries it.
             CallAnswer::Accepted | CallAnswer::Refused => {}
         }
@@ -266,7 +265,7 @@ impl Outbox {
         Some(update)
     }
 
-    /// Whether nothing is left to be told.
+    /// Whether nothing is left to send or to be acknowledged.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -274,12 +273,6 @@ impl Outbox {
     /// Whether every update was acknowledged.
     pub fn is_acknowledged(&self) -> bool {
         self.updates().next().is_none()
-    }
-
-    /// The item with this serial, if it is still to be told or acknowledged.
-    pub fn get(&self, serial: Serial) -> Option<&Item> {
-        let entry = self.entries.iter().find(|entry| entry.serial == serial)?;
-        Some(&entry.item)
     }
 
     /// Every update that was not acknowledged, in order.

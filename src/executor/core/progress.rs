@@ -28,7 +28,7 @@ pub struct Reading {
     pub message: Option<String>,
 }
 
-/// How a task's progress file is found. Its commands are told of it by the same variable.
+/// How a task's progress file is found. The same variable names it for the task's commands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProgressFile {
     /// The variable that may hold its path.
@@ -90,7 +90,7 @@ impl Progress {
         }
     }
 
-    /// Takes what the task API was told; what is absent stays as it was.
+    /// Takes what came by the task API; what is absent stays as it was.
     pub fn update(&mut self, percent: Option<Percent>, message: Option<String>) {
         if percent.is_none() && message.is_none() {
             return;
@@ -160,8 +160,8 @@ impl Progress {
         self.message.as_deref()
     }
 
-    /// The newest message that the task API was told, cut to the limit: how the job wants its end to be
-    /// told. What stands in a file is about its progress alone.
+    /// The newest message that came by the task API, cut to the limit: the job's text for its last update.
+    /// Messages in files are about progress only.
     pub fn own_message(&self) -> Option<&str> {
         self.own_message.as_deref()
     }

@@ -1,10 +1,10 @@
-//! What a command can ask of the executor over the task API, and what it is told.
+//! Requests of the task API, and the replies to them.
 
 use crate::core::environment::{Environment, Name, Value};
 use crate::core::variables::{self, Class};
 use crate::words::units::{Percent, WallTime};
 
-/// A request that was understood; anything else is answered without troubling the core.
+/// A valid request; anything else is answered without the core.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ApiRequest {
     /// `GET /task/:taskid`.

@@ -1,4 +1,4 @@
-//! The subscription to the agent, and what is told to it.
+//! The subscription to the agent, and the calls to it.
 //!
 //! ```text
 //!            +------- subscribe -------+
@@ -8,8 +8,8 @@
 //!            +--- subscribed --> Up ---+ ended, or the agent answers that we are not subscribed
 //! ```
 //!
-//! The session retries for as long as anybody may still wait for the task: it says once that the
-//! agent is lost, and goes on trying even then, since what the task leaves may still be told.
+//! The session never stops retrying. It reports once that the agent is lost; what is in the outbox may still
+//! be delivered after that.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::core::event::Identity;
 use crate::core::outbox::{CallAnswer, Outbox, Serial};
 use crate::words::units::{Moment, Span};
 
-/// Tells one subscription from the next: what an older one still says is not heard.
+/// Numbers the subscriptions: events of an older one are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u32);
 
-/// What the agent told about itself by the environment.
+/// How to keep the subscription, as the agent says in the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// `MESOS_CHECKPOINT`: a restarted agent will know this executor and its task.
@@ -32,7 +32,7 @@ pub struct Policy {
     /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`: a recovering agent waits only this long for us, so no two
     /// tries may be further apart.
     pub backoff_max: Span,
-    /// A random number, so that the executors of one host do not all knock at the same moment.
+    /// A random number, so that the executors of one host do not all connect at the same moment.
     pub spread: u32,
 }
 
@@ -107,7 +107,7 @@ struct Registration {
 /// The subscription and the outbox that it serves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
-    /// What the agent has to be told.
+    /// What the agent has to receive.
     pub outbox: Outbox,
     policy: Policy,
     link: Link,
@@ -118,15 +118,15 @@ pub struct Session {
     is_lost: bool,
 }
 
-/// An agent that accepts a connection and then says nothing is given up after this long. Nothing but
-/// the report waits for it.
+/// An agent that accepts a connection and then does not answer is given up after this long. Only the
+/// report waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A call is tried again this long after a 503, which a recovering agent answers for 2 seconds or more.
 const CALL_RETRY: Duration = Duration::from_millis(200);
 
 /// A restarted agent answers 202 to a message and drops it until it has registered with its master
-/// again (`Slave::executorMessage`). It begins to when its recovery is over, at the latest after
+/// again (`Slave::executorMessage`). It starts to register when its recovery is over, at the latest after
 /// [`Policy::backoff_max`]; on a loaded machine it has been seen to need 1.5 s more.
 const REGISTRATION_TIME: Duration = Duration::from_secs(3);
 
@@ -137,7 +137,7 @@ const MAX_RETRY: Duration = Duration::from_millis(200);
 /// Each further failure adds this much to the wait, up to [`MAX_RETRY`].
 const RETRY_STEP: Duration = Duration::from_millis(40);
 
-/// An agent that refuses our credentials is asked rarely: only an operator can change its mind.
+/// An agent that refuses our credentials is asked rarely: only an operator can change that.
 const REFUSED_RETRY: Duration = Duration::from_secs(1);
 
 /// An agent that has recovered without us will not remember us later: a few tries, then the end.
@@ -181,7 +181,7 @@ impl Session {
         }
     }
 
-    /// When messages that are waiting should have been told, unless something is wrong.
+    /// By when the waiting messages should have been sent, unless something is wrong.
     pub fn messages_end_at(&self, now: Moment) -> Moment {
         now.max(self.messages_not_before()).plus(ANSWER_TIMEOUT)
     }
@@ -218,7 +218,7 @@ impl Session {
             Link::Subscribing { outage, .. } => (outage.failures, None),
             Link::Up { call, .. } => (0, call.in_flight()),
         };
-        // It was away, and not only its connection: the failure to be up, and one to come back.
+        // The agent itself was away, and not only its connection, if a try to reconnect has failed too.
         let was_restarted = self.registration.is_some() && failures > 1;
         let messages_not_before = match was_restarted {
             true => now.plus(self.policy.backoff_max).plus(REGISTRATION_TIME),
@@ -268,7 +268,7 @@ impl Session {
             failures: before.failures.saturating_add(1),
             unknown_since: match end {
                 StreamEnd::Unknown => before.unknown_since.or(Some(now)),
-                // An agent that is starting may find out who we are.
+                // An agent that is starting may still remember us.
                 StreamEnd::NotReady | StreamEnd::Disconnected | StreamEnd::Refused => None,
             },
         };
@@ -279,8 +279,8 @@ impl Session {
         };
     }
 
-    /// Subscribes anew although the subscription stands: it may be one that only we believe in. Without
-    /// a checkpoint there would be no way back.
+    /// Subscribes anew although the subscription seems to stand: the agent may have closed it without our
+    /// noticing. Not without a checkpoint, where there would be no way back.
     pub fn renew(&mut self, now: Moment) {
         if self.up_since().is_some() && self.policy.checkpoint {
             self.ended(self.generation, StreamEnd::Disconnected, now);
@@ -306,7 +306,7 @@ impl Session {
         }
     }
 
-    /// Whether the agent was away for so long that nobody waits for the task any more.
+    /// Whether the agent was away for longer than anybody waits for the task.
     pub fn is_lost(&self) -> bool {
         self.is_lost
     }
@@ -318,8 +318,8 @@ impl Session {
         becomes
     }
 
-    /// Whatever is due: a try to subscribe, the next call, the end of waiting for an answer. `task` is what the
-    /// agent has to be told of with a subscription.
+    /// Whatever is due: a try to subscribe, the next call, the end of waiting for an answer. `task` is named
+    /// in a new subscription.
     pub fn act(&mut self, task: Option<&Identity>, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(call) = self.call_in_flight().filter(|call| call.give_up_at <= now) {
             self.call_is_over(now);
@@ -391,7 +391,7 @@ impl Session {
         [link, call, patience].into_iter().flatten().min()
     }
 
-    /// When the next item may be told, if no call may be made before.
+    /// When the next item may be sent, if no call may be made before `not_before`.
     fn next_call_at(&self, not_before: Moment) -> Option<Moment> {
         match (self.outbox.next(false), self.outbox.next(true)) {
             (Some(_), _) => Some(not_before),
@@ -442,7 +442,7 @@ impl Session {
         Some(unknown.map_or(absent, |unknown| unknown.min(absent)))
     }
 
-    /// Grows with each failure; up to a quarter of it is left to chance.
+    /// The wait grows with each failure; up to a quarter of it is random.
     fn backoff(&self, failures: u32) -> Duration {
         /// Any odd factor that spreads small numbers over 32 bits (Knuth's multiplicative hash).
         const SCATTER: u32 = 2_654_435_761;

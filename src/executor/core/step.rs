@@ -1,5 +1,5 @@
-//! One step of the core: when it happens, what it tells the agent, and what it has led to so far. Everything
-//! that decides something is handed the step and fills it.
+//! One step of the core: its time, the way to the agent, and the effects so far. Everything that decides
+//! something is handed the step and fills it.
 
 use crate::core::checks::{Checked, Kind};
 use crate::core::effect::{Audience, Effect, Line, Note};
@@ -58,7 +58,7 @@ impl<'a> Step<'a> {
     }
 
     /// A message for the framework.
-    pub(in crate::core) fn tell(&mut self, task: &TaskId, message: Message) {
+    pub(in crate::core) fn send(&mut self, task: &TaskId, message: Message) {
         self.session
             .outbox
             .put(Item::Message(task.clone(), message));
@@ -157,7 +157,7 @@ impl<'a> Step<'a> {
         self.session.outbox.put(Item::Update(update));
     }
 
-    /// The session does what is due. `task` is what the agent has to be told of with a subscription.
+    /// The session does what is due. `task` is named in a new subscription.
     pub(in crate::core) fn let_session_act(&mut self, task: Option<&Identity>) {
         self.session.act(task, self.now.moment, &mut self.effects);
     }

@@ -1,9 +1,10 @@
-//! The only loop: waits for whatever happens next, tells the core, does what the core says.
+//! The only loop: waits for the next event, hands it to the core, performs the effects.
 //!
-//! Nothing is decided here. One reactor, and one thread that does all the work: everything that waits is a
-//! task on one executor and sends what it has waited for into one of two inboxes, so that a storm of API
-//! requests never stands before the agent, the commands or a signal. The only other thread is one that
-//! async-io starts in any case, to wait for the reactor while this one is busy.
+//! Nothing is decided here. There is one reactor, and one thread that does all the work: everything that waits
+//! is a task of smol's on this thread, which sends its result to one of two inboxes. Requests of the task API
+//! have an inbox of their own, so that any number of them never delays the agent, the commands or a signal.
+//! The only other thread is one that async-io starts in any case, to wait for the reactor while this one is
+//! busy.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -40,8 +41,8 @@ use crate::world::stdio;
 use crate::world::tracking::Tracker;
 use cook_http::alarm::Alarm;
 
-/// So many steps of other tasks are taken before the loop has its turn, however many are ready: a
-/// client that never stops sending must not keep a kill waiting.
+/// Maximum number of other tasks' steps per turn of the loop: a client that never stops sending must not
+/// delay a kill.
 const TURNS: usize = 32;
 
 /// Everything around the core.
@@ -54,10 +55,10 @@ struct Runtime {
     processes: Processes,
     prober: Prober,
     tracker: Tracker,
-    executor: Rc<LocalExecutor<'static>>,
-    /// How often the log is told about our memory, until it is.
+    spawner: Rc<LocalExecutor<'static>>,
+    /// How often our memory is written to the log; taken when that begins.
     memory_interval: Option<Duration>,
-    /// A process has ended, and an event that says so is on its way.
+    /// Which signals have come.
     signals: signals::Received,
     served_task: Rc<OnceCell<TaskId>>,
     program: OwnFile,
@@ -65,14 +66,14 @@ struct Runtime {
 
 /// Runs one executor to its end. The log must have been opened.
 pub fn run(config: Config, signals: signals::Caught, started: Instant) -> ExitStatus {
-    let executor = Rc::new(LocalExecutor::new());
+    let spawner = Rc::new(LocalExecutor::new());
     // Before the first spawn: otherwise async-process starts a thread for it.
-    executor.spawn(async_process::driver()).detach();
-    let main = start(config, signals, started, Rc::clone(&executor));
+    spawner.spawn(async_process::driver()).detach();
+    let main = start(config, signals, started, Rc::clone(&spawner));
     let others = async {
         loop {
             for _ in 0..TURNS {
-                executor.tick().await;
+                spawner.tick().await;
             }
             yield_now().await;
         }
@@ -86,7 +87,7 @@ async fn start(
     config: Config,
     signals: signals::Caught,
     started: Instant,
-    executor: Rc<LocalExecutor<'static>>,
+    spawner: Rc<LocalExecutor<'static>>,
 ) -> ExitStatus {
     let (inbox, events) = bounded(inbox::SIZE);
     let (api_inbox, requests) = bounded(inbox::SIZE);
@@ -95,7 +96,7 @@ async fn start(
             "failed to become a subreaper, processes that lose their parent will not be found: {error}"
         );
     }
-    let signals = signals.announce(&executor, inbox.clone());
+    let signals = signals.announce(&spawner, inbox.clone());
     let served_task = Rc::new(OnceCell::new());
     let mut settings = config.settings;
     let chance = u64::from_le_bytes(std::array::from_fn(|at| settings.uuid_seed[at]));
@@ -103,9 +104,9 @@ async fn start(
         Ok(api) => {
             let endpoint = format!("http://{}{TASK_PATH}", api.address());
             info!("serving the task API at {endpoint}");
-            let (executor, task) = (Rc::clone(&executor), Rc::clone(&served_task));
-            let serve = api.serve(Rc::clone(&executor), task, api_inbox.clone());
-            executor.spawn(serve).detach();
+            let (spawner, task) = (Rc::clone(&spawner), Rc::clone(&served_task));
+            let serve = api.serve(Rc::clone(&spawner), task, api_inbox.clone());
+            spawner.spawn(serve).detach();
             Some(endpoint)
         }
         Err(unavailable) => {
@@ -124,11 +125,11 @@ async fn start(
         started,
         caller: config.caller,
         translator: Translator::new(config.hooks, config.arguments, endpoint, find_curl),
-        agent: Agent::new(config.target, Rc::clone(&executor), inbox.clone()),
-        tracker: Tracker::new(config.tracking, Rc::clone(&executor), inbox.clone()),
-        prober: Prober::new(Rc::clone(&executor), inbox.clone()),
-        processes: Processes::new(config.sandbox, Rc::clone(&executor), inbox),
-        executor,
+        agent: Agent::new(config.target, Rc::clone(&spawner), inbox.clone()),
+        tracker: Tracker::new(config.tracking, Rc::clone(&spawner), inbox.clone()),
+        prober: Prober::new(Rc::clone(&spawner), inbox.clone()),
+        processes: Processes::new(config.sandbox, Rc::clone(&spawner), inbox),
+        spawner,
         memory_interval: Some(config.memory_interval),
         signals,
         served_task,
@@ -283,7 +284,7 @@ impl Runtime {
     fn report_memory(&mut self) {
         if let Some(interval) = self.memory_interval.take() {
             let reports = memory::report_every(interval);
-            self.executor.spawn(reports).detach();
+            self.spawner.spawn(reports).detach();
         }
     }
 

@@ -19,7 +19,7 @@ pub enum Outcome {
     NotStarted(String),
     /// It took longer than its own timeout, and then ended so.
     TimedOut(Duration, Box<Outcome>),
-    /// It ended, and nobody knows how: its status was taken by somebody else.
+    /// It ended with an unknown status: another process has reaped it.
     Unknown,
 }
 

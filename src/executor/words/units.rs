@@ -16,7 +16,7 @@ pub struct AgentId(pub String);
 
 /// A point in time on the monotonic clock, counted from the executor's start.
 ///
-/// The core never reads a clock: it is told the moment with every event.
+/// The core never reads a clock: every event comes with the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(pub Duration);
 
@@ -95,7 +95,7 @@ impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(Duration::ZERO);
 
-    /// 10^9 seconds, more than 31 years: whoever asks for more means "without a limit", or is mistaken.
+    /// 10^9 seconds, more than 31 years: a longer one means "without a limit", or is a mistake.
     pub const MAX: Self = Self(Duration::from_secs(1_000_000_000));
 
     /// `None` if it is longer than [`Self::MAX`].

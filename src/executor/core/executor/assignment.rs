@@ -125,7 +125,7 @@ impl Assignment {
         }
     }
 
-    /// Nobody waits for the task any more: it stops as by SHUTDOWN.
+    /// The task stops as by SHUTDOWN, since nobody waits for it any more.
     fn agent_was_lost(&mut self, step: &mut Step<'_>) {
         let grace = self.settings.shutdown_grace;
         match &mut self.state {
@@ -213,7 +213,7 @@ impl Assignment {
             && let Some(report) = active.lifecycle.progress.take_due(step.moment())
         {
             let task = &active.lifecycle.identity.task;
-            step.tell(task, Message::Progress(report));
+            step.send(task, Message::Progress(report));
         }
     }
 
@@ -263,7 +263,7 @@ impl Active {
     fn end(&mut self, verdict: Verdict, step: &mut Step<'_>) -> Leaving {
         let identity = self.lifecycle.identity.clone();
         if let Some(report) = self.lifecycle.progress.take_last(step.moment()) {
-            step.tell(&identity.task, Message::Progress(report));
+            step.send(&identity.task, Message::Progress(report));
         }
         step.say(
             Line::Completed(identity.task.clone(), verdict.state),

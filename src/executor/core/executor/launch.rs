@@ -50,7 +50,7 @@ impl Assignment {
         let checked = work.as_ref().map(|work| work.checks.before_any_look());
         step.record_starting(&identity, checked.unwrap_or_default());
         if let Some(directory) = self.settings.directory.clone() {
-            step.tell(&identity.task, Message::Directory(directory));
+            step.send(&identity.task, Message::Directory(directory));
         }
         let work = match work {
             Ok(work) => work,

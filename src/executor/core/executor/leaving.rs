@@ -32,7 +32,7 @@ pub(super) struct EndedTask {
     pub(super) is_acknowledged: bool,
     /// The end of waiting for the terminal acknowledgement, if a SHUTDOWN has set one.
     pub(super) report_by: Option<Moment>,
-    /// For those who still ask.
+    /// For requests that still come.
     pub(super) view: View,
 }
 
@@ -50,7 +50,7 @@ const LOST_TIMEOUT: Duration = Duration::from_secs(1);
 // === impl ExitStatus ===
 
 impl ExitStatus {
-    /// Of an executor that leaves with this still to be told.
+    /// The status of an executor that leaves with this outbox.
     pub(super) fn of(outbox: &Outbox) -> Self {
         match outbox.is_acknowledged() {
             true => Self::Done,
@@ -113,7 +113,8 @@ impl Leaving {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Asks again for what is missing; says how to leave when everything is told, or it is too late.
+    /// Asks again for missing acknowledgements; returns the exit status once everything is acknowledged, or it
+    /// is too late.
     pub(super) fn settle(&mut self, step: &mut Step<'_>) -> Option<ExitStatus> {
         let now = step.moment();
         if self.renews_at(step.session).is_some_and(|at| at <= now) {
@@ -121,7 +122,7 @@ impl Leaving {
             step.note(Note::AskingAgain);
             step.session.renew(now);
         }
-        // An agent that goes away meanwhile takes nobody's time: the next one has its own.
+        // The time without an agent does not count: the next one has the whole time again.
         let is_acknowledged = step.session.outbox.is_acknowledged();
         self.messages_until = (is_acknowledged && step.session.up_since().is_some()).then(|| {
             self.messages_until
@@ -146,8 +147,8 @@ impl Leaving {
         Some(self.since.max(up_since).plus(RENEWAL_TIMEOUT))
     }
 
-    /// When what is still not told or not acknowledged is given up. An agent that is away is waited
-    /// for as long as the session hopes for it.
+    /// When to stop waiting for acknowledgements and messages. An agent that is away is waited for until the
+    /// session counts it as lost.
     fn ends_at(&self, session: &Session) -> Option<Moment> {
         let patience = match session.up_since() {
             Some(up_since) => Some(self.since.max(up_since).plus(ACKNOWLEDGEMENT_TIMEOUT)),

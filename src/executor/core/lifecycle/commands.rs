@@ -136,7 +136,7 @@ impl Lifecycle {
         match command.part {
             Part::Main => {
                 if let Some(code) = end.outcome.code() {
-                    step.tell(&self.identity.task, Message::ExitCode(code));
+                    step.send(&self.identity.task, Message::ExitCode(code));
                 }
                 step.say(Line::Ended(end.outcome, end.pid), self.audience);
                 self.end_checks(step);

@@ -1,4 +1,4 @@
-//! What has become of each command of a plan.
+//! The state of each command of a plan.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Ledger {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum CommandState {
     Planned,
-    /// The world was asked to start it, after so many times in vain.
+    /// The world was asked to start it; `failures` earlier attempts found no room.
     Starting {
         failures: u32,
     },
@@ -29,7 +29,7 @@ enum CommandState {
     Running {
         pid: Pid,
         started: WallTime,
-        /// We asked it to end: how it ends says nothing about its guard.
+        /// We asked it to end: its exit is not a guard failure.
         asked_to_stop: bool,
         time: Time,
     },
@@ -58,13 +58,13 @@ enum Time {
     },
 }
 
-/// A command's end, as far as it was awaited.
+/// The end of a command that was alive.
 pub(super) struct End {
     /// Absent if it never ran.
     pub(super) pid: Option<Pid>,
     /// It was stopped by us.
     pub(super) asked_to_stop: bool,
-    /// How it is told.
+    /// How it ended, with its timeout if that was the cause.
     pub(super) outcome: Outcome,
 }
 
@@ -76,8 +76,8 @@ pub(super) enum Due {
     Signal(StopSignal),
 }
 
-/// A command that finds no room is tried again so often: about three seconds in all, since what is
-/// short (processes, descriptors, memory) was short before it and may stay so.
+/// How often a command that finds no room is tried again: for about three seconds in all, since what is
+/// short (processes, descriptors, memory) may stay so.
 const MAX_FAILURES: u32 = 5;
 
 /// The first wait; each further one is twice as long.
@@ -109,7 +109,7 @@ impl Ledger {
         }
     }
 
-    /// False if the command was not on its way.
+    /// False if the command was not being started.
     pub(super) fn started(
         &mut self,
         id: CommandId,
@@ -130,7 +130,7 @@ impl Ledger {
         true
     }
 
-    /// `None` if the command was not alive. `timeout` is its own, for the telling.
+    /// `None` if the command was not alive. `timeout` is its own, for the outcome's text.
     pub(super) fn ended(
         &mut self,
         id: CommandId,

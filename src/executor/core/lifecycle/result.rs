@@ -1,5 +1,5 @@
-//! What is told of a task: to those who ask, to the framework at its end, and to the commands that
-//! start.
+//! The results of a task: for the task API, for the framework at its end, and for the environment of the
+//! commands that start.
 
 use super::Lifecycle;
 use crate::core::environment::{Name, Value};
@@ -9,7 +9,7 @@ use crate::core::request::{Results, View};
 use crate::core::variables;
 use crate::words::outcome::Outcome;
 
-/// How a task ends, as it is to be told.
+/// How a task ends, as it is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Verdict {
     /// A terminal state.
