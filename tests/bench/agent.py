@@ -35,10 +35,10 @@ class Agent:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    def session(self, job):
+    def session(self, job, checks=None):
         """What there is with one more executor, that has not been started yet. `job` is what its task's data will be:
-        `command`, and maybe hooks."""
-        session = Session(self, f"task-{len(self.sessions) + 1}", job)
+        `command`, and maybe hooks; `checks` are the TaskInfo's `check` and `health_check`."""
+        session = Session(self, f"task-{len(self.sessions) + 1}", job, checks or {})
         self.sessions[session.id] = session
         return session
 
@@ -131,8 +131,8 @@ class Connection:
 class Session:
     """One executor as the agent sees it. Its only task has the same id."""
 
-    def __init__(self, agent, identity, job):
-        self.agent, self.id, self.job, self.calls = agent, identity, job, []
+    def __init__(self, agent, identity, job, checks):
+        self.agent, self.id, self.job, self.checks, self.calls = agent, identity, job, checks, []
         self.subscription = self.form = None
         self.launched = None    # when LAUNCH was sent, just before its first byte
         self.sending = threading.Lock()
@@ -182,7 +182,8 @@ class Session:
             "agent_info": {"hostname": "localhost", "id": {"value": "agent-1"}}})
         data = base64.b64encode(json.dumps(self.job).encode()).decode()
         self.launched = self.send("LAUNCH", {"task": {
-            "name": "a job", "task_id": {"value": self.id}, "agent_id": {"value": "agent-1"}, "data": data}})
+            "name": "a job", "task_id": {"value": self.id}, "agent_id": {"value": "agent-1"}, "data": data,
+            **self.checks}})
 
     def kill(self):
         self.send("KILL", {"task_id": {"value": self.id}})

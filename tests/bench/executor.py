@@ -23,10 +23,10 @@ class SmallAgent(contextlib.AbstractContextManager):
         self.sessions = set()   # of the executors that were started
         keep_descriptors_to_ourselves()
 
-    def start(self, program, command, environment=None, **hooks):
+    def start(self, program, command, environment=None, checks=None, **hooks):
         """Start an executor, and a task in it as soon as it has subscribed. `program` is a list of arguments, the first
         of them a file."""
-        return Run(self, program, {"command": command, **hooks}, environment or {})
+        return Run(self, program, {"command": command, **hooks}, environment or {}, checks)
 
     def start_many(self, program, command, count):
         """Start so many of the same at once; the caller closes them by the stack that is given along."""
@@ -45,8 +45,8 @@ class Run(contextlib.AbstractContextManager):
     """One executor and its task. The executor has a session of its own and its output in files `stdout` and `stderr` of
     the sandbox, as agents have it. Whatever is left of it at the end of the `with` is killed."""
 
-    def __init__(self, place, program, job, environment):
-        self.events, self.session = place.events, place.agent.session(job)
+    def __init__(self, place, program, job, environment, checks=None):
+        self.events, self.session = place.events, place.agent.session(job, checks)
         self.sandbox = tempfile.mkdtemp(dir=place.folder)
         self.status = None
         files = [(os.devnull, os.O_RDONLY), *((os.path.join(self.sandbox, name), os.O_CREAT | os.O_WRONLY | os.O_APPEND)

@@ -10,12 +10,14 @@ and by a storm of PATCHes. All is counted and
 nothing timed, so that a busy machine gives the same figures. Exit status 1 if a figure is over its budget."""
 import argparse
 import contextlib
+import http.server
 import os
 import shutil
 import socket
 import statistics
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 
@@ -42,9 +44,13 @@ BUDGETS = {
     "threads after that": 2,
     "epoll instances after that": 1,
     "descriptors after that, with one command": 16 + 2,
+    "anonymous memory of a check and a health check, kB": 8,
+    "voluntary context switches per look": 2.5,
     "system calls, exec to SUBSCRIBE": 140,
     "system calls, command's exit to terminal update": 82,
 }
+# How often a task's checks look, and how many looks of each are watched.
+INTERVAL, LOOKS = 1.0, 20
 # Who has not been switched for so many seconds has done everything that the last event has set off: progress is sampled
 # each second, and a timer that nobody waits for any more goes off once, at most five seconds after the last call.
 QUIET = 6.5
@@ -111,6 +117,39 @@ def api_used(figures, run):
     figures.add("descriptors after that, with one command", [len(kernel.descriptors(run.pid))])
 
 
+class Service(http.server.BaseHTTPRequestHandler):
+    """Answers every look."""
+
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def checked(figures, place, program, plain):
+    """What a task with a check and a health check takes beside a `plain` one, and how often it wakes up to look."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service) as service:
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        port, times = {"port": service.server_port}, {"delay_seconds": 0, "interval_seconds": INTERVAL}
+        checks = {"check": {**times, "tcp": port}, "health_check": {**times, "http": port}}
+        with place.start([program], "sleep 1000", checks=checks) as run:
+            run.running()
+            # The first looks, and the timers of the calls that tell of them.
+            time.sleep(QUIET)
+            before = kernel.switches(run.pid, "voluntary")
+            time.sleep(INTERVAL * LOOKS)
+            switches = kernel.switches(run.pid, "voluntary") - before
+            anonymous = kernel.memory(run.pid)["Anonymous"]
+            run.kill()
+            run.terminal("TASK_KILLED")
+            run.ends()
+        service.shutdown()
+    figures.add("anonymous memory of a check and a health check, kB", [anonymous - plain])
+    figures.add("voluntary context switches per look", [switches / (2 * LOOKS)])
+
+
 def work(pids):
     """The context switches and the microseconds of CPU time of each so far."""
     return [(kernel.switches(pid), round(kernel.cpu(pid) * 1e6)) for pid in pids]
@@ -158,6 +197,8 @@ def measure(figures, program, folder, arguments):
             kernel.quiet(pids, QUIET)
             os.sync()  # pages of a freshly written file would count as dirty
             resting(figures, pids)
+            plain = statistics.median(kernel.memory(pid)["Anonymous"] for pid in pids)
+            checked(figures, place, program, plain)
             api_used(figures, runs[0])
 
             before, end = work(pids), time.monotonic() + arguments.idle

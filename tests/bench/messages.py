@@ -2,6 +2,7 @@
 same as protobuf. Field numbers are those of mesos/v1/mesos.proto and mesos/v1/executor/executor.proto of Mesos 1.11.0."""
 import base64
 import json
+import struct
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
@@ -11,7 +12,8 @@ STATE = {"TASK_STARTING": 0, "TASK_RUNNING": 1, "TASK_FINISHED": 2, "TASK_FAILED
          "TASK_STAGING": 6, "TASK_ERROR": 7, "TASK_KILLING": 8}
 TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR"}
 
-# Message -> field -> (number, type); a type is another message, "text", "bytes" (base64 in JSON) or an enumeration.
+# Message -> field -> (number, type); a type is another message, "text", "bytes" (base64 in JSON), "number", "double" or
+# an enumeration. Numbers and doubles are only written.
 # Fields that are not here are skipped.
 MESSAGES = {
     "Id": {"value": (1, "text")},
@@ -28,7 +30,11 @@ MESSAGES = {
     "AgentInfo": {"hostname": (1, "text"), "id": (6, "Id")},
     "Acknowledged": {"task_id": (1, "Id"), "uuid": (2, "bytes")},
     "Launch": {"task": (1, "TaskInfo")},
-    "TaskInfo": {"name": (1, "text"), "task_id": (2, "Id"), "agent_id": (3, "Id"), "data": (6, "bytes")},
+    "TaskInfo": {"name": (1, "text"), "task_id": (2, "Id"), "agent_id": (3, "Id"), "data": (6, "bytes"),
+                 "health_check": (8, "HealthCheck"), "check": (13, "CheckInfo")},
+    "Port": {"port": (1, "number")},
+    "HealthCheck": {"http": (1, "Port"), "delay_seconds": (2, "double"), "interval_seconds": (3, "double")},
+    "CheckInfo": {"delay_seconds": (4, "double"), "interval_seconds": (5, "double"), "tcp": (7, "Port")},
     "Kill": {"task_id": (1, "Id")},
 }
 
@@ -58,6 +64,12 @@ def _protobuf(message, fields):
         number, kind = MESSAGES[message][name]
         if isinstance(kind, dict):
             data += _varint(number << 3) + _varint(kind[value])
+            continue
+        if kind == "number":
+            data += _varint(number << 3) + _varint(value)
+            continue
+        if kind == "double":
+            data += _varint(number << 3 | 1) + struct.pack("<d", value)
             continue
         value = {"text": str.encode, "bytes": base64.b64decode}.get(kind, lambda inner: _protobuf(kind, inner))(value)
         data += _varint(number << 3 | 2) + _varint(len(value)) + value

@@ -36,7 +36,7 @@ class Cook:
                 yield other
 
     def launch(self, job, files=None, environment=None, executor_data=None, shutdown_grace=None, name=None,
-               through="LAUNCH"):
+               through="LAUNCH", checks=None):
         """Launch a job and return its Task.
 
         job             what TaskInfo.data carries: a dict (sent as JSON), or text that is sent as it is
@@ -46,12 +46,13 @@ class Cook:
         shutdown_grace  ExecutorInfo.shutdown_grace_period in seconds (the agent's own default is 5)
         name            the task's id (default: a fresh one)
         through         LAUNCH; or LAUNCH_GROUP, or COMMAND for the agent's own mesos-executor: there `job` is a shell
-                        command and travels in TaskInfo.command"""
+                        command and travels in TaskInfo.command
+        checks          what else TaskInfo has: `check`, `health_check`, `kill_policy`"""
         name = name or f"job-{len(self.launched) + 1}"
         cookie = f"{self.cookie}/{name}/"
         environment = {"variables": [{"name": key, "type": "VALUE", "value": value}
                                      for key, value in {COOKIE: cookie, **(environment or {})}.items()]}
-        task = {"task_id": {"value": name}, "name": "a test job"}
+        task = {"task_id": {"value": name}, "name": "a test job", **(checks or {})}
         if through == "LAUNCH":
             task["data"] = encoded(job if isinstance(job, str) else json.dumps(job))
         else:

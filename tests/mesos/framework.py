@@ -47,7 +47,8 @@ def duration(seconds):
 
 def shown(status):
     """A status in one line, without what only says where and when."""
-    return {key: status[key] for key in ("state", "source", "reason", "message", "data") if key in status}
+    keys = ("state", "source", "reason", "message", "healthy", "check_status", "data")
+    return {key: status[key] for key in keys if key in status}
 
 
 def a_little_of_each():

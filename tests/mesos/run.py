@@ -21,7 +21,7 @@ from framework import shown
 from lab import HERE, Lab, eventually, marked
 
 MODULES = ("results", "drop_in", "hooks", "kills", "hostile", "agents", "task_user", "neighbours",
-           "frameworks")
+           "frameworks", "checks")
 
 
 def tests():
