@@ -15,7 +15,12 @@ use smol::future::or;
 pub struct Alarm {
     timer: Timer,
     set_for: Option<Instant>,
+    /// An old setting that is at least so much too early is not left alone.
+    too_early: Duration,
 }
+
+/// A wait that follows another of the same length begins a little later: this much is no other kind of wait.
+const A_LITTLE: Duration = Duration::from_millis(500);
 
 // === impl Alarm ===
 
@@ -25,6 +30,16 @@ impl Alarm {
         Self {
             timer: Timer::never(),
             set_for: None,
+            too_early: Duration::MAX,
+        }
+    }
+
+    /// One that is not set, for a task that must not wake up in vain: where short waits and long ones take
+    /// turns, it is set anew for the long ones too.
+    pub fn punctual() -> Self {
+        Self {
+            too_early: A_LITTLE,
+            ..Self::new()
         }
     }
 
@@ -34,7 +49,8 @@ impl Alarm {
             return pending().await;
         };
         while Instant::now() < moment {
-            if self.set_for.is_none_or(|set_for| set_for > moment) {
+            let is_good = |set_for: Instant| set_for <= moment && moment - set_for < self.too_early;
+            if !self.set_for.is_some_and(is_good) {
                 self.timer.set_at(moment);
                 self.set_for = Some(moment);
             }

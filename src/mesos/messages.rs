@@ -53,10 +53,15 @@ pub struct Environment {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct CommandInfo {
+    /// Not looked into: whoever starts the command has fetched them, or will not.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub uris: Vec<Vec<u8>>,
     #[prost(message, optional, tag = "2")]
     pub environment: Option<Environment>,
     #[prost(bytes = "vec", optional, tag = "3")]
     pub value: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "5")]
+    pub user: Option<Vec<u8>>,
     /// Default true.
     #[prost(bool, optional, tag = "6")]
     pub shell: Option<bool>,

@@ -124,13 +124,14 @@ fn a_check_that_cannot_start_has_failed_and_says_why() {
 
 #[test]
 fn what_a_check_prints_is_no_progress_and_none_of_the_tasks_output() {
-    let value =
-        "echo 'progress: 50, from the check'; echo 'progress: 51, from the check' >&2; exit 3";
+    let value = "echo x >> looks; echo 'progress: 50, from the check'; \
+                 echo 'progress: 51, from the check' >&2; exit 3";
     let run = run_with_check(command_check(value));
     wait_for(&run, "a result", |told| {
         told.status == Some(exit_code(Some(3)))
     });
-    // The last look's output can be read.
+    run.wait_while("three looks", |run| run.lines("looks").len() < 3);
+    // The last look's output can be read, and no other's.
     run.wait_while("its output", |run| {
         run.lines("executor.check.log")
             != [

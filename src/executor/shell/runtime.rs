@@ -162,7 +162,7 @@ impl Runtime {
         events: &Receiver<Incoming>,
         requests: &Receiver<api::Incoming>,
     ) -> ExitStatus {
-        let mut alarm = Alarm::new();
+        let mut alarm = Alarm::punctual();
         loop {
             let next = self.core.next_deadline();
             let next = next.and_then(|deadline| self.started.checked_add(deadline.0));

@@ -3,15 +3,17 @@
 #![no_main]
 
 use cook_executor::core::session::Generation;
-use cook_executor::codec::mesos::arguments::Started;
+use cook_executor::codec::mesos::arguments::Arguments;
 use cook_executor::codec::mesos::event::Translator;
 use cook_executor::codec::mesos::job::{HookVariables, Sources, read_plan};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let endpoint = "http://127.0.0.1:1/task/".to_owned();
-    let mut translator = Translator::new(HookVariables::default(), Some(endpoint));
-    let mut log = |line: String| assert!(line.len() < 64 + 12 * input.len(), "a long line");
+    let find_curl = || Some(b"/usr/bin/curl".to_vec());
+    let arguments = Arguments::Command(Vec::new());
+    let mut translator = Translator::new(HookVariables::default(), arguments, Some(endpoint), find_curl);
+    let mut log = |_, line: String| assert!(line.len() < 64 + 12 * input.len(), "a long line");
     // SUBSCRIBED is remembered for what follows.
     for generation in 0..2 {
         let _ = translator.translate(Generation(generation), input, &mut log);

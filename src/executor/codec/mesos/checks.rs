@@ -192,6 +192,15 @@ impl Reader<'_> {
         if texts.any(|text| text.contains(&0)) {
             return refuse(format!("{field} must not contain a NUL byte"));
         }
+        let of_no_use = [
+            ("user", command.user.is_some(), "the task's user"),
+            ("uris", !command.uris.is_empty(), "the task's files"),
+        ];
+        for (name, is_there, instead) in of_no_use {
+            if is_there {
+                (self.remark)(format!("{field}.{name} is ignored: it runs with {instead}"));
+            }
+        }
         let program = match command.shell.unwrap_or(true) {
             true => Program::Shell(value.clone()),
             false if value.is_empty() => return refuse(format!("{field}.value must not be empty")),
@@ -563,6 +572,8 @@ mod tests {
                     ..Default::default()
                 }],
             }),
+            user: Some(b"nobody".to_vec()),
+            uris: vec![b"\n\x01x".to_vec()],
         };
         let mut check = CheckInfo {
             kind: Some(CheckType::Command as i32),
@@ -582,7 +593,12 @@ mod tests {
         };
         assert_eq!((file.as_slice(), arguments.len()), (&b"test"[..], 2));
         assert_eq!(environment.iter().count(), 1);
-        assert_eq!(remarks, ["check.tcp is ignored: its type is Command"]);
+        let wanted = [
+            "check.tcp is ignored: its type is Command",
+            "check.command.command.user is ignored: it runs with the task's user",
+            "check.command.command.uris is ignored: it runs with the task's files",
+        ];
+        assert_eq!(remarks, wanted);
         check.kind = Some(CheckType::Tcp as i32);
         let refused = read_checks(Some(&check), None, no_curl, &mut |_| {});
         let Err(TaskRefusal(message)) = refused else {
