@@ -78,8 +78,8 @@ fuzz: ## Run each fuzz target for a minute (needs a C++ compiler; FUZZ_SECONDS)
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: torture
-torture: target-$(TARGET) ## Run a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY)
-	$(CARGO) test --locked --release --target $(TARGET) --test torture -- --ignored --nocapture
+torture: target-$(TARGET) ## Run floods, guessed ports and a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY, GUESS_SECONDS)
+	$(CARGO) test --locked --release --target $(TARGET) --test torture -- --ignored --nocapture --test-threads=1
 
 .PHONY: lint
 lint: target-$(TARGET) ## Check the formatting and let clippy look
