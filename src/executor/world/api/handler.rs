@@ -68,6 +68,8 @@ impl TaskApi {
 }
 
 impl Handler for TaskApi {
+    const STREAMS: bool = false;
+
     /// Whoever gets in may do everything.
     type Guest = ();
 
