@@ -111,6 +111,10 @@ footprint: build ## Count what executors take at rest and for a short task, and 
 bench: build ## Compare it with the Python executor and OTHERS="name=command ...", and its parts with other programs
 	tests/bench/bench.py --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
 
+.PHONY: bench-scheduler
+bench-scheduler: build scheduler ## Measure what the scheduler takes for a job, for many, and for nothing
+	tests/bench/scheduler.py --scheduler $(SCHEDULER)
+
 .PHONY: bench-mesos
 bench-mesos: build ## The same under a real Mesos
 	tests/bench/bench.py --mesos --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
