@@ -45,12 +45,12 @@ BUDGETS = {
     "epoll instances after that": 1,
     "descriptors after that, with one command": 16 + 2,
     "anonymous memory of a check and a health check, kB": 8,
-    "voluntary context switches per look": 2.5,
+    "voluntary context switches per probe": 2.5,
     "system calls, exec to SUBSCRIBE": 140,
     "system calls, command's exit to terminal update": 82,
 }
-# How often a task's checks look, and how many looks of each are watched.
-INTERVAL, LOOKS = 1.0, 20
+# How often the checks run, and how many runs of each are watched.
+INTERVAL, PROBES = 1.0, 20
 # Who has not been switched for so many seconds has done everything that the last event has set off: progress is sampled
 # each second, and a timer that nobody waits for any more goes off once, at most five seconds after the last call.
 QUIET = 6.5
@@ -118,7 +118,7 @@ def api_used(figures, run):
 
 
 class Service(http.server.BaseHTTPRequestHandler):
-    """Answers every look."""
+    """Answers every probe."""
 
     def do_GET(self):
         self.send_response(204)
@@ -129,17 +129,17 @@ class Service(http.server.BaseHTTPRequestHandler):
 
 
 def checked(figures, place, program, plain):
-    """What a task with a check and a health check takes beside a `plain` one, and how often it wakes up to look."""
+    """What a task with a check and a health check takes beside a `plain` one, and how often it wakes up for a probe."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service) as service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
         port, times = {"port": service.server_port}, {"delay_seconds": 0, "interval_seconds": INTERVAL}
         checks = {"check": {**times, "tcp": port}, "health_check": {**times, "http": port}}
         with place.start([program], "sleep 1000", checks=checks) as run:
             run.running()
-            # The first looks, and the timers of the calls that tell of them.
+            # The first probes, and the timers of the calls that report them.
             time.sleep(QUIET)
             before = kernel.switches(run.pid, "voluntary")
-            time.sleep(INTERVAL * LOOKS)
+            time.sleep(INTERVAL * PROBES)
             switches = kernel.switches(run.pid, "voluntary") - before
             anonymous = kernel.memory(run.pid)["Anonymous"]
             run.kill()
@@ -147,7 +147,7 @@ def checked(figures, place, program, plain):
             run.ends()
         service.shutdown()
     figures.add("anonymous memory of a check and a health check, kB", [anonymous - plain])
-    figures.add("voluntary context switches per look", [switches / (2 * LOOKS)])
+    figures.add("voluntary context switches per probe", [switches / (2 * PROBES)])
 
 
 def work(pids):

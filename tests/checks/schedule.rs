@@ -67,7 +67,7 @@ fn the_clocks_begin_with_the_command_and_not_with_what_runs_before_it() {
 }
 
 #[test]
-fn the_first_look_comes_after_the_delay() {
+fn the_first_probe_comes_after_the_delay() {
     let check = HealthCheck {
         delay_seconds: Some(0.5),
         interval_seconds: Some(LONG),
@@ -82,7 +82,7 @@ fn the_first_look_comes_after_the_delay() {
 }
 
 #[test]
-fn the_interval_counts_from_the_end_of_a_look() {
+fn the_interval_counts_from_the_end_of_a_probe() {
     let check = CheckInfo {
         interval_seconds: Some(0.2),
         ..command_check(&format!("{NOTES_ITS_TIME}; sleep 0.3"))

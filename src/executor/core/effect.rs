@@ -52,10 +52,10 @@ pub enum Effect {
     /// Read the task's files to their end;
     /// [`TaskEvent::TrackingEnded`](crate::core::event::TaskEvent) follows.
     FinishTracking,
-    /// Look at the task for one of its checks; [`TaskEvent::Probed`](crate::core::event::TaskEvent) follows,
-    /// unless it is abandoned.
+    /// Probe the task for one of its checks; [`TaskEvent::Probed`](crate::core::event::TaskEvent) follows,
+    /// unless the probe is abandoned.
     Probe(ProbeId, Box<Probe>),
-    /// Give up a look and end the processes that it started.
+    /// Give up a probe and end the processes that it started.
     AbandonProbe(ProbeId),
     /// Write a line for this audience.
     Say(Line, Audience),
@@ -124,6 +124,10 @@ pub enum Note {
     Recorded(TaskState, Uuid, Option<String>),
     /// The agent has an update on disk.
     Acknowledged(TaskState, Uuid),
+    /// An update was recorded that says what a check has found.
+    CheckRecorded(Uuid, String),
+    /// The agent has such an update on disk.
+    CheckAcknowledged(Uuid),
     /// An update that nobody is waiting for was acknowledged.
     AcknowledgedUnknown,
     /// A hook, by its description, ended.
@@ -226,9 +230,30 @@ impl Note {
             Self::Overridden(_)
             | Self::AcknowledgedUnknown
             | Self::HookEnded(..)
+            | Self::CheckRecorded(..)
+            | Self::CheckAcknowledged(_)
             | Self::CheckIgnored(_)
             | Self::HookTimedOut(_)
             | Self::AskingAgain => false,
+        }
+    }
+
+    /// Whether it is about a check, which can cause any number of them.
+    pub fn is_of_a_check(&self) -> bool {
+        match self {
+            Self::CheckRecorded(..) | Self::CheckAcknowledged(_) | Self::CheckIgnored(_) => true,
+            Self::Recorded(..)
+            | Self::Acknowledged(..)
+            | Self::AcknowledgedUnknown
+            | Self::Overridden(_)
+            | Self::HookEnded(..)
+            | Self::HookTimedOut(_)
+            | Self::Stopping(_)
+            | Self::NotRun(_)
+            | Self::KillingNow
+            | Self::AgentLost
+            | Self::AskingAgain
+            | Self::GivingUp => false,
         }
     }
 }
@@ -252,6 +277,13 @@ impl fmt::Display for Note {
                 f.write_str("acknowledged an update that is not waited for")
             }
             Self::HookEnded(hook, outcome) => write!(f, "{hook} {outcome}"),
+            Self::CheckRecorded(uuid, message) => {
+                let state = TaskState::Running.name();
+                write!(f, "{state} uuid={uuid} message={message:?}")
+            }
+            Self::CheckAcknowledged(uuid) => {
+                write!(f, "acknowledged {} uuid={uuid}", TaskState::Running.name())
+            }
             Self::CheckIgnored(what) => f.write_str(what),
             Self::HookTimedOut(hook) => write!(f, "{hook} has timed out"),
             Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),

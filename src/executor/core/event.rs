@@ -59,7 +59,7 @@ pub enum TaskEvent {
     Tracked(Reading),
     /// The task's files were read to their end.
     TrackingEnded,
-    /// A look of the task's checks found something.
+    /// A probe of one of the task's checks has a result.
     Probed(ProbeId, Finding),
 }
 

@@ -149,11 +149,13 @@ impl<'a> Step<'a> {
 
     /// From here on the update exists, whatever becomes of connections and agents.
     fn put(&mut self, update: Update) {
-        self.note(Note::Recorded(
-            update.state,
-            update.uuid,
-            update.message.clone(),
-        ));
+        let (uuid, message) = (update.uuid, update.message.clone());
+        self.note(match update.reason {
+            Some(Reason::Checked(_)) => Note::CheckRecorded(uuid, message.unwrap_or_default()),
+            Some(Reason::TaskInvalid | Reason::MaxCompletionTimeReached) | None => {
+                Note::Recorded(update.state, uuid, message)
+            }
+        });
         self.session.outbox.put(Item::Update(update));
     }
 

@@ -33,7 +33,7 @@ use crate::world::agent::Agent;
 use crate::world::api::{self, Api};
 use crate::world::checks::Prober;
 use crate::world::inbox::{self, Incoming};
-use crate::world::log::ENDING;
+use crate::world::log::{CHECK, ENDING};
 use crate::world::memory;
 use crate::world::process::{Processes, descendants, signals, spawn};
 use crate::world::program::OwnFile;
@@ -364,9 +364,10 @@ impl Runtime {
                 None
             }
             Effect::Note(note) => {
-                match note.explains_the_end() {
-                    true => info!(target: ENDING, "{note}"),
-                    false => info!("{note}"),
+                match (note.explains_the_end(), note.is_of_a_check()) {
+                    (true, _) => info!(target: ENDING, "{note}"),
+                    (false, true) => info!(target: CHECK, "{note}"),
+                    (false, false) => info!("{note}"),
                 }
                 None
             }

@@ -1,7 +1,7 @@
-//! Looks at the task for its checks: connects, asks over HTTP, or runs a command.
+//! Probes of the task for its checks: a connection, an HTTP request, or a command.
 //!
-//! A look that is given up ends at once: its socket is closed, or its processes are killed. How long one may
-//! take is not decided here.
+//! A probe that is given up ends at once: its socket is closed, or its processes are killed. The core decides how
+//! long one may take.
 
 use std::fmt::Display;
 
@@ -19,48 +19,48 @@ use crate::core::event::{Event, TaskEvent};
 use crate::world::inbox::Incoming;
 use crate::world::process::Processes;
 
-/// What checks say about themselves to HTTP servers.
+/// The `User-Agent` of HTTP checks.
 const USER_AGENT: &str = concat!("cook-executor/", env!("CARGO_PKG_VERSION"));
 
-/// Looks, at most one for each check of the task.
+/// Starts and abandons probes; there is at most one for each check of the task.
 pub struct Prober {
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
-    /// Connections that look. Commands that do are with the other processes.
-    looking: Vec<(ProbeId, Task<()>)>,
+    /// Probes that are connections. Those that are commands are with the other processes.
+    connections: Vec<(ProbeId, Task<()>)>,
 }
 
 // === impl Prober ===
 
 impl Prober {
-    /// Findings go to `inbox`.
+    /// Results go to `inbox`.
     pub fn new(executor: Rc<LocalExecutor<'static>>, inbox: Sender<Incoming>) -> Self {
         Self {
             executor,
             inbox,
-            looking: Vec::new(),
+            connections: Vec::new(),
         }
     }
 
-    /// Begins a look; says at once what it found if there is nothing to wait for.
+    /// Starts a probe; returns the result if there is nothing to wait for.
     pub fn start(
         &mut self,
         id: ProbeId,
         probe: &Probe,
         processes: &Processes,
     ) -> Option<TaskEvent> {
-        // What has ended by itself.
-        self.looking.retain(|(_, task)| !task.is_finished());
+        // Those that have ended.
+        self.connections.retain(|(_, task)| !task.is_finished());
         match probe {
             Probe::Command {
                 program,
                 environment,
-            } => processes.look(id, program, environment),
+            } => processes.run_check(id, program, environment),
             Probe::Https {
                 client,
                 environment,
                 ..
-            } => processes.ask(id, client, environment),
+            } => processes.run_client(id, client, environment),
             Probe::Http(address) => {
                 let address = address.clone();
                 self.wait_for(id, async move { ask(&address).await });
@@ -76,27 +76,27 @@ impl Prober {
         }
     }
 
-    /// Gives up a look.
+    /// Gives up a probe.
     pub fn abandon(&mut self, id: ProbeId, processes: &Processes) {
         // Its socket is closed with it.
-        self.looking.retain(|(other, _)| *other != id);
-        processes.abandon(id);
+        self.connections.retain(|(other, _)| *other != id);
+        processes.abandon_check(id);
     }
 
     fn wait_for(
         &mut self,
         id: ProbeId,
-        look: impl Future<Output = Result<Finding, String>> + 'static,
+        probe: impl Future<Output = Result<Finding, String>> + 'static,
     ) {
         let inbox = self.inbox.clone();
         let task = self.executor.spawn(async move {
-            let finding = look.await.unwrap_or_else(Finding::Failed);
+            let finding = probe.await.unwrap_or_else(Finding::Failed);
             // The receiver lives as long as the runtime does.
             let _ = inbox
                 .send(Incoming::Event(Event::Task(TaskEvent::Probed(id, finding))))
                 .await;
         });
-        self.looking.push((id, task));
+        self.connections.push((id, task));
     }
 }
 
@@ -112,8 +112,8 @@ async fn connect(address: SocketAddr) -> Result<Connection, String> {
     let connection = Connection::new(connect_tcp(address).map_err(|error| reason(&error))?);
     let established = connection.established().await;
     established.map_err(|error| reason(&error))?;
-    // Where nobody listens on a port that outgoing connections get too, a socket may by chance have
-    // connected to itself (simultaneous open, RFC 9293 3.5).
+    // If nobody listens on a port of the ephemeral range, a socket can connect to itself by chance
+    // (simultaneous open, RFC 9293 3.5).
     let own = rustix::net::getsockname(connection.socket().get_ref());
     match own.ok().and_then(|own| SocketAddr::try_from(own).ok()) {
         Some(own) if own == address => Err("connection refused".to_owned()),
@@ -121,7 +121,7 @@ async fn connect(address: SocketAddr) -> Result<Connection, String> {
     }
 }
 
-/// Asks for the status, and for nothing more: a body is not waited for, and a redirection is an answer.
+/// Asks for the status only: the body is not read, and a redirection is not followed.
 async fn ask(HttpAddress { at, path }: &HttpAddress) -> Result<Finding, String> {
     let mut connection = connect(socket_address(*at)).await?;
     let request = Outgoing::new(Method::Get, format!("http://{at}{path}"))

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-pub use share::{ENDING, STRANGER};
+pub use share::{CHECK, ENDING, STRANGER};
 use share::{Kind, Shares};
 use timestamp::Timestamp;
 use tracing::field::{Field, Visit};

@@ -1,4 +1,4 @@
-//! The checks of a task: what looks for them, and what may be said of them.
+//! The checks of a task: their probes, and what updates say about them.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -41,10 +41,10 @@ pub(super) fn checks() -> CheckPlan {
 }
 
 impl Model {
-    /// A look finds what is healthy, or not.
+    /// A probe has a result.
     pub(super) fn finds(&mut self, id: ProbeId, is_healthy: bool, job: &Job) {
         self.mischief.findings -= 1;
-        self.looking.retain(|other| *other != id);
+        self.probes_in_flight.retain(|other| *other != id);
         let finding = match is_healthy {
             true => Finding::Connected,
             false => Finding::Failed("refused".into()),
@@ -59,22 +59,29 @@ impl Model {
         );
     }
 
-    /// Looks are for a command that runs, and one of each check at a time.
-    pub(super) fn look(&mut self, id: ProbeId, job: &Job) {
+    /// Probes are for a command that runs, one of each check at a time.
+    pub(super) fn probe(&mut self, id: ProbeId, job: &Job) {
         let main = job.plan.main().map(Process::Command);
         let is_alive = main.is_some_and(|main| self.alive.contains(&main));
-        assert!(is_alive, "a look without the command");
-        assert!(!self.is_stopped(), "a look at what is to end");
-        let is_beside = self.looking.iter().any(|other| other.kind == id.kind);
-        assert!(!is_beside, "two looks at once");
-        self.looking.push(id);
+        assert!(is_alive, "a probe without the command");
+        assert!(!self.is_stopped(), "a probe of what is to end");
+        let is_beside = self
+            .probes_in_flight
+            .iter()
+            .any(|other| other.kind == id.kind);
+        assert!(!is_beside, "two probes of one check at once");
+        self.probes_in_flight.push(id);
     }
 
-    pub(super) fn abandon_look(&mut self, id: ProbeId) {
-        let before = self.looking.len();
-        self.looking.retain(|other| *other != id);
-        assert_eq!(self.looking.len() + 1, before, "{id:?} does not look");
-        // It has taken too long, unless it is the task that ends.
+    pub(super) fn abandon_probe(&mut self, id: ProbeId) {
+        let before = self.probes_in_flight.len();
+        self.probes_in_flight.retain(|other| *other != id);
+        assert_eq!(
+            self.probes_in_flight.len() + 1,
+            before,
+            "{id:?} is not in flight"
+        );
+        // It has timed out, unless the task is to end.
         self.failures += u32::from(id.kind == Kind::Health);
     }
 

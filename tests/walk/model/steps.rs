@@ -41,7 +41,7 @@ impl Model {
             steps.extend([Step::Patch, Step::Tracked]);
         }
         if self.mischief.findings > 0 {
-            for id in &self.looking {
+            for id in &self.probes_in_flight {
                 steps.extend([Step::Finds(*id, true), Step::Finds(*id, false)]);
             }
         }

@@ -131,7 +131,7 @@ impl Model {
                     }
                 }
             }
-            Effect::Sweep(_) if !self.looking.is_empty() => {
+            Effect::Sweep(_) if !self.probes_in_flight.is_empty() => {
                 panic!("a check's processes are counted as the task's")
             }
             Effect::Sweep(Some(StopSignal::Kill)) => {
@@ -165,11 +165,11 @@ impl Model {
                 None
             }
             Effect::Probe(id, _) => {
-                self.look(id, job);
+                self.probe(id, job);
                 None
             }
             Effect::AbandonProbe(id) => {
-                self.abandon_look(id);
+                self.abandon_probe(id);
                 None
             }
             Effect::Say(line, _) => {
@@ -220,6 +220,8 @@ impl Model {
             Note::HookTimedOut(description) => self.hook_timed_out(description, job),
             Note::NotRun(descriptions) => self.not_run(descriptions),
             Note::Recorded(..)
+            | Note::CheckRecorded(..)
+            | Note::CheckAcknowledged(_)
             | Note::Acknowledged(..)
             | Note::AcknowledgedUnknown
             | Note::Overridden(_)

@@ -1,19 +1,19 @@
-//! When a check looks: after its delay, and then again an interval after the last look has ended. One look
-//! at a time, whatever happens.
+//! When a check probes the task: after its delay, and then an interval after the last probe has ended. There is
+//! never more than one probe of a check at a time.
 
 use super::plan::{Kind, Times};
 use crate::words::units::Moment;
 
-/// Tells one look of a task's checks from all others: what an older one still finds is not heard.
+/// Identifies one probe: the result of an older one is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProbeId {
-    /// The check that looks.
+    /// The check that it belongs to.
     pub kind: Kind,
-    /// Counts its looks.
+    /// Counts the probes of that check.
     pub round: u32,
 }
 
-/// The looks of one check.
+/// The probes of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cycle {
     kind: Kind,
@@ -25,14 +25,14 @@ pub(super) struct Cycle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
     Waiting { due: Moment },
-    Looking { give_up_at: Option<Moment> },
+    Probing { give_up_at: Option<Moment> },
 }
 
-/// What the time has made due.
+/// What is due.
 pub(super) enum Due {
-    /// A look begins.
-    Look(ProbeId),
-    /// A look has taken too long.
+    /// A probe starts.
+    Start(ProbeId),
+    /// A probe has timed out.
     GiveUp(ProbeId),
 }
 
@@ -49,28 +49,28 @@ impl Cycle {
         }
     }
 
-    /// Each thing once.
+    /// What is due now, if anything; each thing is returned once.
     pub(super) fn take_due(&mut self, now: Moment) -> Option<Due> {
         match self.state {
             State::Waiting { due } if due <= now => {
                 self.round = self.round.wrapping_add(1);
                 let give_up_at = self.times.timeout.map(|timeout| now.plus(timeout));
-                self.state = State::Looking { give_up_at };
-                Some(Due::Look(self.id()))
+                self.state = State::Probing { give_up_at };
+                Some(Due::Start(self.id()))
             }
-            State::Looking {
+            State::Probing {
                 give_up_at: Some(end),
             } if end <= now => {
                 let id = self.id();
                 self.ended(id, now).then_some(Due::GiveUp(id))
             }
-            State::Waiting { .. } | State::Looking { .. } => None,
+            State::Waiting { .. } | State::Probing { .. } => None,
         }
     }
 
-    /// A look has ended: the next one follows after the interval. False if it is none of this cycle's.
+    /// A probe has ended: the next one follows after the interval. False if it is not the current one.
     pub(super) fn ended(&mut self, id: ProbeId, now: Moment) -> bool {
-        let is_current = self.looking() == Some(id);
+        let is_current = self.in_flight() == Some(id);
         if is_current {
             let due = now.plus(self.times.interval.get());
             self.state = State::Waiting { due };
@@ -78,11 +78,11 @@ impl Cycle {
         is_current
     }
 
-    /// The look that is under way.
-    pub(super) fn looking(&self) -> Option<ProbeId> {
+    /// The probe in flight.
+    pub(super) fn in_flight(&self) -> Option<ProbeId> {
         match self.state {
             State::Waiting { .. } => None,
-            State::Looking { .. } => Some(self.id()),
+            State::Probing { .. } => Some(self.id()),
         }
     }
 
@@ -90,7 +90,7 @@ impl Cycle {
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         match self.state {
             State::Waiting { due } => Some(due),
-            State::Looking { give_up_at } => give_up_at,
+            State::Probing { give_up_at } => give_up_at,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a look finds, and what it comes to.
+//! The result of a probe, and what it means.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::plan::Probe;
 use crate::words::outcome::Outcome;
 
-/// What a look found.
+/// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Finding {
     /// The command ended, or never started.
@@ -15,9 +15,9 @@ pub enum Finding {
     Answered(u16),
     /// The TCP server accepted the connection.
     Connected,
-    /// Nothing was found out, for this reason.
+    /// The probe failed, for this reason.
     Failed(String),
-    /// The look has taken longer than it may: the core says so, nobody else.
+    /// The probe took longer than its timeout. Only the core sets this.
     TimedOut(Duration),
 }
 
@@ -32,14 +32,14 @@ pub enum CheckStatus {
     Tcp(Option<bool>),
 }
 
-/// What an HTTP server answers in health, unless the check says otherwise: redirections are not followed.
+/// The HTTP statuses of a healthy task, unless the check names others. Redirections are not followed.
 const HEALTHY: std::ops::RangeInclusive<u16> = 200..=399;
 
 // === impl Finding ===
 
 impl Finding {
-    /// Whether a task of which this was found is healthy. `statuses` are those of an HTTP server; none
-    /// are the usual ones.
+    /// Whether the task is healthy. `statuses` are the healthy statuses of an HTTP server; if there are none,
+    /// [`HEALTHY`] applies.
     pub(super) fn is_healthy(&self, statuses: &[u16]) -> bool {
         match self {
             Self::Ended(outcome) => outcome.succeeded(),
@@ -51,7 +51,7 @@ impl Finding {
     }
 }
 
-/// The cause of what is told, as a sentence's end.
+/// The end of a sentence that begins with the check: "status 503".
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for Finding {
 // === impl CheckStatus ===
 
 impl CheckStatus {
-    /// Before anything was found.
+    /// Before the first result.
     pub(super) fn unknown(probe: &Probe) -> Self {
         match probe {
             Probe::Command { .. } => Self::Command(None),
@@ -76,8 +76,8 @@ impl CheckStatus {
         }
     }
 
-    /// The status that a finding is. What could not be found out is unknown; but a server that does not
-    /// accept a connection is an answer to the question of a TCP check.
+    /// The status after this result. A probe that failed leaves it unknown, except that a refused connection is
+    /// the answer of a TCP check.
     pub(super) fn of(self, finding: &Finding) -> Self {
         match self {
             Self::Command(_) => Self::Command(match finding {

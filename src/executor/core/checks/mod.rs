@@ -1,4 +1,4 @@
-//! Checks and health checks: what is looked at when, and what the findings come to.
+//! Checks and health checks: when a task is probed, and what follows from the results.
 //!
 //! ```text
 //!              TASK_RUNNING            a kill, a shutdown, the command's end
@@ -10,9 +10,9 @@
 //!
 //! | | a general check | a health check |
 //! |---|---|---|
-//! | success | exit status, HTTP status, connected | exit status 0, HTTP 200 to 399 or one of its own, connected |
-//! | is told | each change, also to nothing | each failure that counts; a success after a failure, and the first one |
-//! | does not count | | failures within the grace period, until the first success |
+//! | result | exit status, HTTP status, connected | healthy: exit status 0, HTTP 200 to 399 or one of its own statuses, connected |
+//! | reported | each change, also to "unknown" | each failure that counts; the first success, and the first one after a failure |
+//! | ignored | | failures within the grace period, until the first success |
 //! | too many failures in a row | | the task is killed, with its own kill policy |
 
 mod cycle;
@@ -35,14 +35,14 @@ use crate::words::units::{Moment, Span, truncate};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Checks {
     plan: CheckPlan,
-    /// What the general check found last; `None` if there is no such check.
+    /// The last result of the general check; `None` if there is no such check.
     status: Option<CheckStatus>,
-    /// What the health check came to last; `None` before it has come to anything.
+    /// The last verdict of the health check; `None` before the first one.
     healthy: Option<bool>,
-    /// Failures in a row that counted.
+    /// Consecutive failures that counted.
     failures: u32,
-    /// Why the task is killed, once it is.
-    condemned: Option<String>,
+    /// Why a health check has asked for the task's end.
+    kill_cause: Option<String>,
     /// The longest message in characters.
     message_limit: usize,
     phase: Phase,
@@ -59,28 +59,28 @@ enum Phase {
     Over,
 }
 
-/// What a status update says of the checks. Each replaces the last one in the master, so that every update
-/// says all of it.
+/// What a status update says about the checks. The master keeps the last update only, so every update says all
+/// of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checked {
-    /// What the health check came to last; `None` before it has come to anything.
+    /// The last verdict of the health check; `None` before the first one.
     pub healthy: Option<bool>,
-    /// What the general check found last; `None` if there is no such check.
+    /// The last result of the general check; `None` if there is no such check.
     pub status: Option<CheckStatus>,
 }
 
 /// What follows from a step of the checks, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CheckOutput {
-    /// A look begins.
+    /// Start a probe.
     Start(ProbeId, Box<Probe>),
-    /// A look is given up: whatever it started ends.
+    /// Give up a probe, and end whatever it has started.
     Abandon(ProbeId),
-    /// The framework is told what has changed.
+    /// Send an update with this message.
     Report(Kind, String),
-    /// Only the log is told.
+    /// Write a line to the log only.
     Note(String),
-    /// The task is to be killed: it is not healthy.
+    /// Kill the task: it is unhealthy.
     Kill,
 }
 
@@ -90,19 +90,19 @@ impl Checks {
     /// The checks of a task whose command does not run yet. `message_limit` is the longest message in
     /// characters.
     pub fn new(plan: CheckPlan, message_limit: usize) -> Self {
-        let Checked { healthy, status } = plan.before_any_look();
+        let Checked { healthy, status } = plan.before_first_probe();
         Self {
             healthy,
             status,
             failures: 0,
-            condemned: None,
+            kill_cause: None,
             message_limit,
             phase: Phase::NotYet,
             plan,
         }
     }
 
-    /// What every update says of them.
+    /// What every update says about them.
     pub fn told(&self) -> Checked {
         Checked {
             healthy: self.healthy,
@@ -110,9 +110,9 @@ impl Checks {
         }
     }
 
-    /// Why the task was killed, if a health check has asked for it.
-    pub fn condemned(&self) -> Option<&str> {
-        self.condemned.as_deref()
+    /// Why the task is killed, if a health check has asked for it.
+    pub fn kill_cause(&self) -> Option<&str> {
+        self.kill_cause.as_deref()
     }
 
     /// The command runs. `environment` is what the task's commands get now.
@@ -135,7 +135,7 @@ impl Checks {
         let mut outputs = Vec::new();
         for kind in [Kind::Check, Kind::Health] {
             match self.cycle(kind).and_then(|cycle| cycle.take_due(now)) {
-                Some(Due::Look(id)) => {
+                Some(Due::Start(id)) => {
                     if let Some(check) = self.plan.get(kind) {
                         let probe = check.probe.prepared(kind, environment);
                         outputs.push(CheckOutput::Start(id, Box::new(probe)));
@@ -154,19 +154,19 @@ impl Checks {
         outputs
     }
 
-    /// The task is to end, or its command has ended: nothing looks any more.
+    /// The task is to end, or its command has ended: no further probes.
     pub fn end(&mut self) -> Vec<CheckOutput> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::NotYet | Phase::Over => Vec::new(),
             Phase::Checking { check, health, .. } => {
                 let cycles = [check, health].into_iter().flatten();
-                let looking = cycles.filter_map(|cycle| cycle.looking());
-                looking.map(CheckOutput::Abandon).collect()
+                let in_flight = cycles.filter_map(|cycle| cycle.in_flight());
+                in_flight.map(CheckOutput::Abandon).collect()
             }
         }
     }
 
-    /// A look found something. Nothing happens if it was given up meanwhile.
+    /// A probe has a result. It is ignored if the probe was given up meanwhile.
     pub fn found(&mut self, id: ProbeId, finding: &Finding, now: Moment) -> Vec<CheckOutput> {
         let mut outputs = Vec::new();
         if self
@@ -253,7 +253,7 @@ impl Checks {
         let message = truncate(&message, self.message_limit);
         let is_over = self.failures >= plan.failures;
         if is_over {
-            self.condemned = Some(format!("Killed: {message}"));
+            self.kill_cause = Some(format!("Killed: {message}"));
         }
         outputs.push(CheckOutput::Report(Kind::Health, message));
         outputs.extend(is_over.then_some(CheckOutput::Kill));
@@ -263,8 +263,8 @@ impl Checks {
 // === impl CheckPlan ===
 
 impl CheckPlan {
-    /// What an update says before anything was found.
-    pub fn before_any_look(&self) -> Checked {
+    /// What an update says before the first probe.
+    pub fn before_first_probe(&self) -> Checked {
         let check = self.check.as_ref();
         Checked {
             healthy: None,

@@ -10,7 +10,7 @@ use crate::core::proxies;
 use crate::core::variables::PHASE;
 use crate::words::units::{Span, truncate};
 
-/// What a task asks to have checked; both may be there, and do not know of each other.
+/// What a task asks to have checked. Both may be there; they are independent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CheckPlan {
     /// Its result is reported when it changes.
@@ -28,37 +28,37 @@ pub enum Kind {
     Health,
 }
 
-/// A look at the task, again and again.
+/// A probe that is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Check {
-    /// How to look.
+    /// What to do.
     pub probe: Probe,
-    /// When to look.
+    /// When to do it.
     pub times: Times,
 }
 
 /// A check that decides whether the task is healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthCheck {
-    /// How and when to look.
+    /// The probe and its times.
     pub check: Check,
-    /// The statuses that an HTTP server answers in health; if there are none, 200 to 399.
+    /// The HTTP statuses of a healthy task; if there are none, 200 to 399.
     pub statuses: Vec<u16>,
     /// Until the first success, failures up to this long after the start do not count.
     pub grace: Span,
-    /// So many failures in a row end the task. With 0 the first one does, as in the Mesos command
-    /// executor (`src/checks/health_checker.cpp`).
+    /// The number of consecutive failures that ends the task. With 0 the first failure does, as in the Mesos
+    /// command executor (`src/checks/health_checker.cpp`).
     pub failures: u32,
 }
 
-/// When to look.
+/// When to probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Times {
-    /// From the start of the command until the first look.
+    /// From the start of the command until the first probe.
     pub delay: Span,
-    /// From the end of one look until the next one.
+    /// From the end of one probe until the next one.
     pub interval: Interval,
-    /// A look that takes longer has failed.
+    /// A probe that takes longer has failed.
     pub timeout: Option<Span>,
 }
 
@@ -66,7 +66,7 @@ pub struct Times {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Interval(Span);
 
-/// How to look.
+/// One way to probe a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Probe {
     /// Run a command; its exit status is the answer.
@@ -121,7 +121,7 @@ pub enum Family {
 // === impl Interval ===
 
 impl Interval {
-    /// An interval of 0, which Mesos allows, would do nothing but check.
+    /// Mesos allows an interval of 0, which would be a busy loop.
     pub const MIN: Duration = Duration::from_millis(100);
 
     /// The span, or [`Self::MIN`] if it is shorter.
@@ -138,7 +138,7 @@ impl Interval {
 // === impl Kind ===
 
 impl Kind {
-    /// What `EXECUTOR_PHASE` is for a check's command; also how its processes are told from the task's.
+    /// The value of `EXECUTOR_PHASE` for a check's command; it also marks its processes.
     pub const fn phase(self) -> &'static str {
         match self {
             Self::Check => "check",
@@ -150,8 +150,8 @@ impl Kind {
 // === impl Probe ===
 
 impl Probe {
-    /// The probe with all that it needs: a command gets the task's environment as it is now, with the
-    /// check's own variables above it.
+    /// The probe with its complete environment: the task's as it is now, overridden by the check's own
+    /// variables.
     pub fn prepared(&self, kind: Kind, task: &Environment) -> Self {
         let whole = |own: &Environment| {
             let own = own.clone().into_changes();
@@ -196,7 +196,7 @@ impl Probe {
     }
 }
 
-/// Where it looks, for people: `127.0.0.1:8080/health`, or a command.
+/// The target, for messages: `127.0.0.1:8080/health`, or the command.
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// Enough to recognise a command or a path; messages have a limited length.

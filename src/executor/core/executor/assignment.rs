@@ -9,7 +9,7 @@ use super::leaving::{EndedTask, Leaving};
 use crate::core::effect::{Effect, ExitStatus, Line, Note};
 use crate::core::event::{Identity, TaskEvent};
 use crate::core::lifecycle::{Lifecycle, StopOrder, Verdict};
-use crate::core::outbox::{Message, UpdateData};
+use crate::core::outbox::{Message, Reason, UpdateData};
 use crate::core::request::{ApiRequest, Patch, Reply, View};
 use crate::core::session::Session;
 use crate::core::step::Step;
@@ -115,7 +115,12 @@ impl Assignment {
         let Some(update) = step.session.outbox.acknowledge(uuid) else {
             return step.note(Note::AcknowledgedUnknown);
         };
-        step.note(Note::Acknowledged(update.state, update.uuid));
+        step.note(match update.reason {
+            Some(Reason::Checked(_)) => Note::CheckAcknowledged(update.uuid),
+            Some(Reason::TaskInvalid | Reason::MaxCompletionTimeReached) | None => {
+                Note::Acknowledged(update.state, update.uuid)
+            }
+        });
         match &mut self.state {
             State::Active(active) if active.lifecycle.identity.task == update.task => {
                 active.is_acknowledged = true;

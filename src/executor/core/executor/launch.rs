@@ -47,7 +47,7 @@ impl Assignment {
         } = task;
         step.say(Line::Version, audience);
         step.say(Line::Starting(identity.task.clone()), audience);
-        let checked = work.as_ref().map(|work| work.checks.before_any_look());
+        let checked = work.as_ref().map(|work| work.checks.before_first_probe());
         step.record_starting(&identity, checked.unwrap_or_default());
         if let Some(directory) = self.settings.directory.clone() {
             step.send(&identity.task, Message::Directory(directory));

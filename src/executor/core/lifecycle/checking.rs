@@ -1,4 +1,4 @@
-//! The task's checks in its life: they look while the command runs and nobody wants the task to end.
+//! The task's checks: they run while its command runs and nobody wants the task to end.
 
 use super::{Lifecycle, Phase, StopOrder};
 use crate::core::checks::{CheckOutput, Checked, Finding, ProbeId};
@@ -6,7 +6,7 @@ use crate::core::effect::{Effect, Note};
 use crate::core::step::Step;
 
 impl Lifecycle {
-    /// What every update says of the checks.
+    /// What every update says about the checks.
     pub(in crate::core) fn checked(&self) -> Checked {
         self.checks.told()
     }
@@ -18,7 +18,7 @@ impl Lifecycle {
                 let outputs = self.checks.begin(&self.environment, step.moment());
                 self.carry_out(outputs, step);
             }
-            // It was still on its way when it was to end.
+            // It was asked to end before it had started.
             Phase::After { .. }
             | Phase::Stopping { .. }
             | Phase::Clearing { .. }
@@ -36,7 +36,7 @@ impl Lifecycle {
         self.carry_out(outputs, step);
     }
 
-    /// Before anything that lives is counted: a check's processes are none of the task's.
+    /// Called before a sweep counts processes: those of checks are not the task's.
     pub(super) fn end_checks(&mut self, step: &mut Step<'_>) {
         let outputs = self.checks.end();
         self.carry_out(outputs, step);

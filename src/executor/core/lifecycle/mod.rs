@@ -250,7 +250,7 @@ impl Lifecycle {
                 Tracked(reading),
             ) => self.progress.read(reading),
 
-            // The checks themselves know what they have given up.
+            // The checks ignore the result of a probe that they have given up.
             (
                 Phase::Sequence { .. }
                 | Phase::After { .. }
@@ -428,7 +428,7 @@ impl Lifecycle {
         step.say(Line::Killing(task, order.grace()), self.audience);
         if step.session.knows_killing_state() && self.last_state != TaskState::Killing {
             self.last_state = TaskState::Killing;
-            let cause = self.checks.condemned().map(str::to_owned);
+            let cause = self.checks.kill_cause().map(str::to_owned);
             step.record_killing(&self.identity, cause, self.checked());
         }
     }

@@ -115,7 +115,7 @@ impl Lifecycle {
         Verdict {
             state,
             reason,
-            message: match self.checks.condemned() {
+            message: match self.checks.kill_cause() {
                 Some(cause) => format!("{cause}. {message}"),
                 None => message,
             },

@@ -14,6 +14,9 @@ pub const STRANGER: &str = "stranger";
 /// The target of lines that explain how the task ended: there are few, and there is always room for them.
 pub const ENDING: &str = "ending";
 
+/// The target of lines about what the task's checks find, which they do for as long as the task runs.
+pub const CHECK: &str = "check";
+
 /// Kinds of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -21,17 +24,28 @@ pub enum Kind {
     Ending,
     /// What strangers cause, at any level.
     Stranger,
+    /// What checks find.
+    Check,
     /// DEBUG and below.
     Chatter,
     /// Everything else.
     Usual,
 }
 
+const ALL: [Kind; 5] = [
+    Kind::Ending,
+    Kind::Stranger,
+    Kind::Check,
+    Kind::Chatter,
+    Kind::Usual,
+];
+
 /// The shares, in bytes: 2 MiB together. A line has at most 2 kB, so there is room for 128 about the end.
 const ENDING_LIMIT: u64 = 256 << 10;
 const STRANGER_LIMIT: u64 = 128 << 10;
 const CHATTER_LIMIT: u64 = 1 << 20;
-const USUAL_LIMIT: u64 = 640 << 10;
+const CHECK_LIMIT: u64 = 128 << 10;
+const USUAL_LIMIT: u64 = 512 << 10;
 
 /// A few strangers are all named; a flood is told by a line a second, so that its share lasts.
 const STRANGER_BURST: u32 = 20;
@@ -41,6 +55,7 @@ const STRANGER_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Shares {
     ending: Share,
     stranger: Share,
+    check: Share,
     chatter: Share,
     usual: Share,
 }
@@ -69,6 +84,7 @@ impl Kind {
             STRANGER => Self::Stranger,
             _ if *metadata.level() > Level::INFO => Self::Chatter,
             ENDING => Self::Ending,
+            CHECK => Self::Check,
             _ => Self::Usual,
         }
     }
@@ -94,6 +110,7 @@ impl Shares {
                 rate: Some(rate),
                 ..share(STRANGER_LIMIT)
             },
+            check: share(CHECK_LIMIT),
             chatter: share(CHATTER_LIMIT),
             usual: share(USUAL_LIMIT),
         }
@@ -122,9 +139,11 @@ impl Shares {
     pub fn lost(&self, kind: Kind) -> u64 {
         match kind {
             Kind::Ending => {
-                self.ending.lost + self.stranger.lost + self.chatter.lost + self.usual.lost
+                let others = self.check.lost + self.chatter.lost + self.usual.lost;
+                self.ending.lost + self.stranger.lost + others
             }
             Kind::Stranger => self.stranger.lost,
+            Kind::Check => self.check.lost,
             Kind::Chatter => self.chatter.lost,
             Kind::Usual => self.usual.lost,
         }
@@ -133,8 +152,8 @@ impl Shares {
     /// What [`Self::lost`] says was told.
     pub fn told(&mut self, kind: Kind) {
         let kinds = match kind {
-            Kind::Ending => &[Kind::Ending, Kind::Stranger, Kind::Chatter, Kind::Usual][..],
-            Kind::Stranger | Kind::Chatter | Kind::Usual => &[kind],
+            Kind::Ending => &ALL[..],
+            Kind::Stranger | Kind::Check | Kind::Chatter | Kind::Usual => &[kind],
         };
         for kind in kinds {
             self.share(*kind).lost = 0;
@@ -145,6 +164,7 @@ impl Shares {
         match kind {
             Kind::Ending => &mut self.ending,
             Kind::Stranger => &mut self.stranger,
+            Kind::Check => &mut self.check,
             Kind::Chatter => &mut self.chatter,
             Kind::Usual => &mut self.usual,
         }
@@ -176,7 +196,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_kind_takes_no_room_of_another() {
         let now = Instant::now();
-        for flood in [Kind::Stranger, Kind::Chatter, Kind::Usual] {
+        for flood in [Kind::Stranger, Kind::Check, Kind::Chatter, Kind::Usual] {
             let mut shares = Shares::new(now);
             let mut later = now;
             for _ in 0..100_000 {
@@ -184,7 +204,7 @@ mod tests {
                 shares.take(flood, 100, later);
             }
             assert!(!shares.take(flood, 100, later), "{flood:?}");
-            for other in [Kind::Ending, Kind::Stranger, Kind::Chatter, Kind::Usual] {
+            for other in ALL {
                 assert_eq!(
                     shares.take(other, 2000, later),
                     other != flood,

@@ -2,8 +2,8 @@
 //! leave behind found and ended.
 
 pub mod cgroup;
+mod check_commands;
 pub mod descendants;
-mod looks;
 pub mod proc;
 mod reserve;
 pub mod signals;
@@ -30,8 +30,8 @@ use crate::words::outcome::Outcome;
 use crate::words::units::{Pid, StopSignal};
 use crate::world::inbox::Incoming;
 use crate::world::process::cgroup::Cgroup;
+use crate::world::process::check_commands::CheckCommands;
 use crate::world::process::descendants::Descendant;
-use crate::world::process::looks::Looks;
 use crate::world::process::reserve::Reserve;
 use crate::world::process::spawn::SpawnError;
 
@@ -51,7 +51,7 @@ pub struct Processes {
     /// Looked for when the first command starts: nothing waits for the agent then.
     cgroup: OnceCell<Option<Cgroup>>,
     /// The commands of checks.
-    looks: Looks,
+    check_commands: CheckCommands,
 }
 
 /// What a sweep has found alive.
@@ -81,7 +81,7 @@ impl Processes {
             alive: Alive::default(),
             reserve: Reserve::new(),
             cgroup: OnceCell::new(),
-            looks: Looks::new(sandbox),
+            check_commands: CheckCommands::new(sandbox),
         }
     }
 
@@ -199,7 +199,7 @@ impl Processes {
             let strays: Vec<Descendant> = living.iter().filter(is_new).copied().collect();
             for stray in &strays {
                 signalled.push(stray.identity());
-                let signal = match self.looks.is_of_one(stray) {
+                let signal = match self.check_commands.started(stray) {
                     true => StopSignal::Kill,
                     false => signal,
                 };
@@ -230,7 +230,7 @@ impl Processes {
     fn groups(&self) -> Vec<RawPid> {
         let alive = self.alive.borrow();
         let commands = alive.iter().map(|(_, pid)| *pid);
-        commands.chain(self.looks.groups()).collect()
+        commands.chain(self.check_commands.groups()).collect()
     }
 
     /// After a start that failed there may be a process all the same, which nobody waits for.

@@ -297,7 +297,7 @@ fn the_last_of_too_many_failures_is_told_and_then_kills() {
             outputs.as_slice(),
             [.., CheckOutput::Report(Kind::Health, _), CheckOutput::Kill]
         ));
-        let cause = fixture.checks.condemned().expect("killed");
+        let cause = fixture.checks.kill_cause().expect("killed");
         let wanted = match looks {
             1 => "Killed: COMMAND health check failed: timed out after 500ms (true)",
             _ => {

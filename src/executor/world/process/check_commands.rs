@@ -1,5 +1,5 @@
-//! The commands of checks. Whatever one of them starts ends with it, and none of it is the task's: its
-//! process group, and what has left it, which `EXECUTOR_PHASE` tells from the task's processes.
+//! The commands of checks. All processes of such a command end with it, and none of them counts as the task's.
+//! They are found by their process group and, if they have left it, by `EXECUTOR_PHASE` in their environment.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -25,48 +25,52 @@ use crate::world::process::descendants::Descendant;
 use crate::world::process::spawn::SpawnError;
 use crate::world::regular;
 
-/// The commands of checks that live.
-pub(super) struct Looks {
-    /// Where a check's output goes, each look's in place of the one before: a file of its own, since the
-    /// task's own output is searched for progress.
+/// The running commands of checks.
+pub(super) struct CheckCommands {
+    /// Where the output of each check goes, in a file of its own, since the task's output is searched for
+    /// progress. Each run replaces the output of the one before.
     sandbox: PathBuf,
-    alive: Rc<RefCell<Vec<Look>>>,
-    /// There may be processes of checks.
+    running: Rc<RefCell<Vec<CheckCommand>>>,
+    /// Set once there was one: its processes may still be around.
     were_any: Cell<bool>,
 }
 
 /// An entry goes in the same moment as the process is reaped, as with the task's commands.
 #[derive(Clone, Copy)]
-struct Look {
+struct CheckCommand {
     id: ProbeId,
     group: RawPid,
     /// By [`descendants::clock`].
     since: u64,
-    /// Nobody wants to know any more.
+    /// Nobody waits for its result any more.
     is_abandoned: bool,
 }
 
 /// Enough of what curl prints: a line about an error, and a status.
 const MAX_PRINTED: u64 = 512;
 
-// === impl Looks ===
+// === impl CheckCommands ===
 
-impl Looks {
+impl CheckCommands {
     pub(super) fn new(sandbox: PathBuf) -> Self {
         Self {
             sandbox,
-            alive: Rc::default(),
+            running: Rc::default(),
             were_any: Cell::new(false),
         }
     }
 
-    /// The process groups of those that live.
+    /// Their process groups.
     pub(super) fn groups(&self) -> Vec<RawPid> {
-        self.alive.borrow().iter().map(|look| look.group).collect()
+        self.running
+            .borrow()
+            .iter()
+            .map(|command| command.group)
+            .collect()
     }
 
-    /// Whether this is a process that a check has left behind.
-    pub(super) fn is_of_one(&self, process: &Descendant) -> bool {
+    /// Whether a check has started this process.
+    pub(super) fn started(&self, process: &Descendant) -> bool {
         let is_marked = |kind| is_marked(process.pid, kind);
         self.were_any.get() && [Kind::Check, Kind::Health].into_iter().any(is_marked)
     }
@@ -83,20 +87,20 @@ impl Looks {
 // === impl Processes ===
 
 impl Processes {
-    /// Runs a check's command; says at once if it does not start.
-    pub fn look(
+    /// Runs a check's command; returns the result at once if it does not start.
+    pub fn run_check(
         &self,
         id: ProbeId,
         program: &Program,
         environment: &Environment,
     ) -> Option<TaskEvent> {
-        let output = self.looks.output(id.kind);
+        let output = self.check_commands.output(id.kind);
         let output = output.inspect_err(|error| debug!("a check's output is lost: {error}"));
         self.run(id, program, environment, output.ok(), Finding::Ended)
     }
 
     /// Runs a client that prints the status of an HTTP server.
-    pub fn ask(
+    pub fn run_client(
         &self,
         id: ProbeId,
         client: &Program,
@@ -116,18 +120,18 @@ impl Processes {
         }
     }
 
-    /// Ends what a look runs, if it runs anything.
-    pub fn abandon(&self, id: ProbeId) {
-        let mut alive = self.looks.alive.borrow_mut();
-        let Some(look) = alive.iter_mut().find(|look| look.id == id) else {
+    /// Ends the command of this probe, if there is one.
+    pub fn abandon_check(&self, id: ProbeId) {
+        let mut running = self.check_commands.running.borrow_mut();
+        let Some(command) = running.iter_mut().find(|command| command.id == id) else {
             return;
         };
-        look.is_abandoned = true;
-        let look = *look;
-        drop(alive);
+        command.is_abandoned = true;
+        let command = *command;
+        drop(running);
         // It is not reaped, so its pid is still its own.
-        signal_group(look.group, StopSignal::Kill);
-        self.end_what_is_left_of(&look);
+        signal_group(command.group, StopSignal::Kill);
+        self.end_what_is_left_of(&command);
     }
 
     fn run(
@@ -154,30 +158,29 @@ impl Processes {
         let Some(group) = pid else {
             return Some(TaskEvent::Probed(id, Finding::Ended(Outcome::Unknown)));
         };
-        self.looks.were_any.set(true);
-        self.looks.alive.borrow_mut().push(Look {
+        self.check_commands.were_any.set(true);
+        self.check_commands.running.borrow_mut().push(CheckCommand {
             id,
             group,
             since,
             is_abandoned: false,
         });
-        let (alive, inbox) = (Rc::clone(&self.looks.alive), self.inbox.clone());
+        let (running, inbox) = (Rc::clone(&self.check_commands.running), self.inbox.clone());
         let left = LeftOvers {
             commands: Rc::clone(&self.alive),
         };
         let wait = async move {
             let status = child.status().await;
-            let position = alive.borrow().iter().position(|look| look.id == id);
-            let look = position.map(|position| alive.borrow_mut().swap_remove(position));
+            let position = running.borrow().iter().position(|one| one.id == id);
+            let command = position.map(|position| running.borrow_mut().swap_remove(position));
             let outcome = status.map_or(Outcome::Unknown, spawn::outcome);
-            // Found or not: what it has left must not live on.
-            let is_wanted = look.is_some_and(|look| {
-                left.end(&look);
-                !look.is_abandoned
+            let is_wanted = command.is_some_and(|command| {
+                left.end(&command);
+                !command.is_abandoned
             });
             let event = match is_wanted {
                 true => TaskEvent::Probed(id, understand(outcome)),
-                // Whoever waits for the last process of the task has counted this one too.
+                // A sweep that waits for the last process may have counted this one.
                 false => TaskEvent::ChildrenChanged,
             };
             // The receiver lives as long as the runtime does.
@@ -187,33 +190,33 @@ impl Processes {
         None
     }
 
-    fn end_what_is_left_of(&self, look: &Look) {
+    fn end_what_is_left_of(&self, command: &CheckCommand) {
         let left = LeftOvers {
             commands: Rc::clone(&self.alive),
         };
-        left.end(look);
+        left.end(command);
     }
 }
 
-/// Finds what a look has left.
+/// Finds the processes that a check's command has left behind.
 struct LeftOvers {
-    /// Below these there is nothing of it.
+    /// The task's commands: what is below them belongs to the task.
     commands: super::Alive,
 }
 
 impl LeftOvers {
-    /// SIGKILL to all of it. There is nothing to clean up gracefully: it had its time.
-    fn end(&self, look: &Look) {
+    /// SIGKILL to all of them, without a grace: the check has had its time.
+    fn end(&self, command: &CheckCommand) {
         let commands = self.commands.borrow();
         let commands: Vec<RawPid> = commands.iter().map(|(_, pid)| *pid).collect();
         let mut signalled = Vec::new();
         for _ in 0..MAX_PASSES {
-            let Ok(mut found) = descendants::find_since(look.since, &commands) else {
+            let Ok(mut found) = descendants::find_since(command.since, &commands) else {
                 // They are found when the task ends.
                 return;
             };
             found.retain(|one| {
-                let is_its_own = one.group == look.group || is_marked(one.pid, look.id.kind);
+                let is_its_own = one.group == command.group || is_marked(one.pid, command.id.kind);
                 !one.is_zombie && !signalled.contains(&one.identity()) && is_its_own
             });
             if found.is_empty() {
@@ -228,10 +231,10 @@ impl LeftOvers {
     }
 }
 
-/// Whether a process was started, by whatever way, by the command of such a check.
+/// Whether the command of such a check has started this process, directly or not.
 fn is_marked(process: RawPid, kind: Kind) -> bool {
     let mark = format!("{PHASE}={}", kind.phase());
-    // Another user's cannot be read.
+    // Another user's environment cannot be read.
     let variables = proc::read(&format!("/proc/{}/environ", process.as_raw_nonzero()));
     let variables = variables.unwrap_or_default();
     variables
