@@ -78,8 +78,8 @@ fuzz: ## Run each fuzz target for a minute (needs a C++ compiler; FUZZ_SECONDS)
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: torture
-torture: target-$(TARGET) ## Run a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY)
-	$(CARGO) test --locked --release --target $(TARGET) --test torture -- --ignored --nocapture
+torture: target-$(TARGET) ## Run floods, guessed ports and a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY, GUESS_SECONDS)
+	$(CARGO) test --locked --release --target $(TARGET) --test torture -- --ignored --nocapture --test-threads=1
 
 .PHONY: lint
 lint: target-$(TARGET) ## Check the formatting and let clippy look
@@ -110,6 +110,10 @@ footprint: build ## Count what executors take at rest and for a short task, and 
 .PHONY: bench
 bench: build ## Compare it with the Python executor and OTHERS="name=command ...", and its parts with other programs
 	tests/bench/bench.py --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
+
+.PHONY: bench-scheduler
+bench-scheduler: build scheduler ## Measure what the scheduler takes for a job, for many, and for nothing
+	tests/bench/scheduler.py --scheduler $(SCHEDULER)
 
 .PHONY: bench-mesos
 bench-mesos: build ## The same under a real Mesos

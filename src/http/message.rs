@@ -186,8 +186,32 @@ impl Response {
         matches!(self.body, Body::Live(_))
     }
 
-    /// A reader of the bytes of the response to a request with this method.
-    pub(super) fn encoder(self, method: Method) -> server::Encoder {
+    /// The bytes of the response to a request with this method. The body is not in it if it is not in memory.
+    pub fn encode(self, method: Method) -> Vec<u8> {
+        let (mut response, body) = self.split();
+        if let Body::Whole(bytes) = body
+            && !bytes.is_empty()
+        {
+            response.set_body(bytes);
+        }
+        read_whole(server::Encoder::new(response, method))
+    }
+
+    /// A reader of the response's bytes, for a body that is not in memory.
+    pub(super) fn stream(self, method: Method) -> server::Encoder {
+        let (mut response, body) = self.split();
+        response.set_body(match body {
+            Body::Whole(bytes) => http_types::Body::from_bytes(bytes),
+            Body::Read(reader, length) => {
+                let length = length.and_then(|length| usize::try_from(length).ok());
+                http_types::Body::from_reader(reader, length)
+            }
+            Body::Live(stream) => http_types::Body::from_reader(Pieces::new(stream), None),
+        });
+        server::Encoder::new(response, method)
+    }
+
+    fn split(self) -> (http_types::Response, Body) {
         let mut response = http_types::Response::new(self.status);
         for (name, value) in self.fields {
             // Both are ASCII: http-types would panic otherwise.
@@ -196,24 +220,7 @@ impl Response {
         if self.ends_connection {
             response.insert_header("connection", "close");
         }
-        match self.body {
-            Body::Whole(bytes) if bytes.is_empty() => {}
-            Body::Whole(bytes) => response.set_body(bytes),
-            Body::Read(reader, length) => {
-                let length = length.and_then(|length| usize::try_from(length).ok());
-                response.set_body(http_types::Body::from_reader(reader, length));
-            }
-            Body::Live(stream) => {
-                let pieces = Pieces::new(stream);
-                response.set_body(http_types::Body::from_reader(pieces, None));
-            }
-        }
-        server::Encoder::new(response, method)
-    }
-
-    /// The bytes of the response to a request with this method, if its body is in memory.
-    pub fn encode(self, method: Method) -> Vec<u8> {
-        read_whole(self.encoder(method))
+        (response, self.body)
     }
 }
 

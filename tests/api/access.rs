@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::users::{AS_TASK_USER, STRANGER, TASK_USER, as_user, is_root};
 use crate::support::{Answer, Run, Setup, Talk, Target, hook};
-use cook_mesos::messages::TaskState::Finished;
+use cook_mesos::messages::TaskState::{Finished, Running};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -149,6 +149,9 @@ fn strangers_do_not_keep_the_tasks_user_out() {
         return;
     }
     let target = guarded(Setup::new());
+    // Warm: everything that an executor opens once is open.
+    target.run.wait_for(Running);
+    target.view();
     let descriptors = target.descriptors();
     let held = as_user(STRANGER, || {
         (0..200).map(|_| target.connect()).collect::<Vec<_>>()

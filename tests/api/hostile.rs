@@ -524,17 +524,23 @@ fn sixty_bodies_at_once_share_one_budget_and_are_served_one_after_the_other() {
     for (talk, text) in &mut talks {
         talk.say(&text[..text.len() - 1]);
     }
-    // What needs no room of the budget does not wait for it.
-    assert_eq!(target.patch_bytes(b"{progress: 1}").status, 204);
-    let held = target.anonymous_memory().saturating_sub(before);
-    assert!(held < 4 << 10, "{held} kB more for 60 bodies of 250 kB");
+    // What needs no room of the budget does not wait for it. Each of these gives all others a turn, so that in
+    // the end they have read what they want to.
+    let mut small = target.connect();
+    let mut most = 0;
+    for _ in 0..300 {
+        small.say(&target.patch("{progress: 1}"));
+        assert_eq!(small.hear().status, 204);
+        most = most.max(target.anonymous_memory().saturating_sub(before));
+    }
+    assert!(most < 4 << 10, "{most} kB more for 60 bodies of 250 kB");
     for (talk, text) in &mut talks {
         talk.say(&text[text.len() - 1..]);
     }
     for (talk, _) in &mut talks {
         assert_eq!(talk.hear().status, 204);
     }
-    drop(talks);
+    drop((talks, small));
     let grown = target.anonymous_memory().saturating_sub(before);
     assert!(grown < 4 << 10, "{grown} kB more");
     target.let_go();

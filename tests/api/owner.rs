@@ -201,6 +201,10 @@ fn as_a_user_that_stands_for_others_there_is_no_api_and_the_log_and_the_message_
     if has_namespaces(test, "--user") {
         preludes.push(unmapped);
     }
+    // Mapped, and still what all others look like.
+    if has_namespaces(test, "--user --map-user=65534") {
+        preludes.push("chmod 777 . * ; exec unshare --user --map-user=65534 \"$0\"");
+    }
     for prelude in preludes {
         let (run, endpoint) = endpoint_of(prelude, json!({}));
         assert_eq!(endpoint, "unset", "{prelude}");

@@ -5,26 +5,28 @@
 
 mod checks;
 mod commands;
+mod job;
 mod promises;
 mod steps;
 mod world;
 
 use std::time::Duration;
 
-use cook_executor::core::checks::{CheckPlan, ProbeId};
-use cook_executor::core::effect::{Audience, ExitStatus};
-use cook_executor::core::environment::{Environment, Name, Value};
-use cook_executor::core::event::{Event, Identity, LaunchedTask, TaskEvent, Work};
-use cook_executor::core::executor::{Executor, Settings};
+use cook_executor::core::checks::ProbeId;
+use cook_executor::core::effect::ExitStatus;
+use cook_executor::core::event::{Event, TaskEvent};
+use cook_executor::core::executor::Executor;
 use cook_executor::core::outbox::{CallAnswer, Item, Serial, TaskState, Update};
-use cook_executor::core::plan::{Command, CommandId, Hook, Hooks, Plan, Program, TaskRefusal};
-use cook_executor::core::progress::{ProgressFile, Reading};
+use cook_executor::core::plan::{CommandId, TaskRefusal};
+use cook_executor::core::progress::Reading;
 use cook_executor::core::request::{ApiRequest, Patch};
-use cook_executor::core::session::{Generation, Policy, StreamEnd};
+use cook_executor::core::session::{Generation, StreamEnd};
 use cook_executor::words::outcome::Outcome;
-use cook_executor::words::units::{AgentId, Moment, Percent, Span, TaskId, Uuid};
+use cook_executor::words::units::{Moment, Percent, Span, TaskId, Uuid};
 
 use commands::Commands;
+pub use job::{Job, hook, hooks, plan, plan_with};
+use job::{launch, launched, settings};
 
 /// How often each kind of mischief may happen in one walk; this is what bounds the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,13 +73,6 @@ pub const QUIET: Mischief = Mischief {
     odd_launches: false,
     extremes: false,
 };
-
-/// What is launched.
-pub struct Job {
-    pub plan: Plan,
-    pub kill_grace: Option<Span>,
-    pub maximum_run_time: Option<Span>,
-}
 
 /// A process of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -204,56 +199,6 @@ const DRAINING: Duration = Duration::from_secs(2);
 
 /// How long the executor waits for an agent that is away, unless a walk says otherwise.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn settings(checkpoint: bool, recovery_timeout: Duration) -> Settings {
-    Settings {
-        environment: Environment::default(),
-        for_commands: Vec::new(),
-        shutdown_grace: Span::saturating(GRACE),
-        progress_interval: Duration::from_secs(1),
-        message_limit: 64,
-        progress_file: ProgressFile {
-            variable: Name::new("PROGRESS_FILE").expect("valid"),
-            default: Value::new("progress").expect("valid"),
-        },
-        reset_variables: Vec::new(),
-        test_exit: None,
-        directory: Some("/sandbox".into()),
-        policy: Policy {
-            checkpoint,
-            recovery_timeout: Span::saturating(recovery_timeout),
-            backoff_max: Span::saturating(Duration::from_secs(2)),
-            spread: 0,
-        },
-        uuid_seed: [0; 16],
-        has_api: true,
-    }
-}
-
-pub fn hook(guard: bool, is_async: bool) -> Hook {
-    Hook {
-        value: "hook".into(),
-        guard,
-        is_async,
-        timeout: None,
-    }
-}
-
-/// A job's hooks.
-pub fn plan(before: &[Hook], after: &[Hook]) -> Plan {
-    plan_with(hooks(before, after), Hooks::default())
-}
-
-pub fn plan_with(job: Hooks, operator: Hooks) -> Plan {
-    Plan::new(Some(Program::Shell(b"main".to_vec())), job, operator)
-}
-
-pub fn hooks(before: &[Hook], after: &[Hook]) -> Hooks {
-    Hooks {
-        before: before.to_vec(),
-        after: after.to_vec(),
-    }
-}
 
 // === impl Model ===
 
@@ -512,65 +457,5 @@ impl Model {
     fn acknowledge(&mut self, uuid: Uuid, job: &Job) {
         self.unacknowledged_refusals.retain(|other| *other != uuid);
         self.tell(Event::Acknowledged(uuid.0.to_vec()), job);
-    }
-}
-
-fn launch(tasks: &[&str], job: &Job, has_checks: bool) -> Event {
-    let of = |task: &&str| launched(task, Ok(job.work(has_checks)));
-    Event::Launch(tasks.iter().map(of).collect())
-}
-
-fn launched(task: &str, work: Result<Work, TaskRefusal>) -> LaunchedTask {
-    LaunchedTask {
-        identity: Identity {
-            task: TaskId(task.into()),
-            agent: AgentId("agent".into()),
-            name: Vec::new(),
-        },
-        work,
-        audience: Audience::Everybody,
-    }
-}
-
-// === impl Job ===
-
-impl Job {
-    /// Without limits of its own.
-    pub fn new(plan: Plan) -> Self {
-        Self {
-            plan,
-            kill_grace: None,
-            maximum_run_time: None,
-        }
-    }
-
-    fn work(&self, has_checks: bool) -> Work {
-        Work {
-            plan: self.plan.clone(),
-            environment: Vec::new(),
-            for_commands: Vec::new(),
-            executor_environment: Vec::new(),
-            kill_grace: self.kill_grace,
-            maximum_run_time: self.maximum_run_time,
-            checks: match has_checks {
-                true => checks::checks(),
-                false => CheckPlan::default(),
-            },
-        }
-    }
-
-    fn find(&self, description: &str) -> (CommandId, &Command) {
-        let mut commands = self.plan.iter();
-        let found = commands.find(|(_, command)| command.description == description);
-        found.expect("each is told of by its own description")
-    }
-
-    fn is_broken(&self, id: CommandId) -> bool {
-        let program = self.plan.get(id).map(|command| &command.program);
-        matches!(program, Some(Program::Shell(script)) if script == BROKEN.as_bytes())
-    }
-
-    fn has_no_grace(&self) -> bool {
-        self.kill_grace == Some(Span::ZERO)
     }
 }

@@ -343,9 +343,12 @@ impl<H: Handler> Connection<H> {
             let limit = limit + Duration::from_secs((size / SLOWEST) as u64);
             return matches!(alarm.within(limit, self.write(&bytes)).await, Some(Ok(())));
         }
+        if !H::STREAMS {
+            return false;
+        }
         let is_live = response.is_live();
         let (socket, buffer) = (&self.socket, &mut self.buffer);
-        let mut encoder = response.encoder(method);
+        let mut encoder = response.stream(method);
         let parts = async {
             let mut part = vec![0; PART];
             loop {

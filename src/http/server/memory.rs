@@ -7,9 +7,9 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
-
-use smol::channel::{Sender, bounded};
+use std::task::{Poll, Waker};
 
 /// What is left for bodies.
 #[derive(Clone)]
@@ -25,7 +25,15 @@ struct State {
     /// Below 0 when responses, which are not asked for, have taken more than there is.
     free: isize,
     /// First come, first served: a large body is not passed by small ones for ever.
-    waiting: VecDeque<(usize, Sender<Lease>)>,
+    waiting: VecDeque<(u64, Waker)>,
+    /// Counts those who came to wait.
+    tickets: u64,
+}
+
+/// A place in the queue, left when it is dropped.
+struct Place {
+    pool: Pool,
+    ticket: u64,
 }
 
 // === impl Pool ===
@@ -35,19 +43,28 @@ impl Pool {
         Self(Rc::new(RefCell::new(State {
             free: signed(size),
             waiting: VecDeque::new(),
+            tickets: 0,
         })))
     }
 
     /// Waits for a part; it must not be more than the whole pool, or it would wait for ever.
     pub(super) async fn take(&self, amount: usize) -> Lease {
-        let (sender, receiver) = bounded(1);
-        self.0.borrow_mut().waiting.push_back((amount, sender));
-        self.serve_waiting();
-        match receiver.recv().await {
-            Ok(lease) => lease,
-            // The sender is kept until it has sent.
-            Err(_) => self.owe(amount),
-        }
+        let place = self.queue_up();
+        poll_fn(|context| {
+            let mut state = self.0.borrow_mut();
+            let is_first = state.waiting.front().is_some_and(|it| it.0 == place.ticket);
+            if is_first && signed(amount) <= state.free {
+                return Poll::Ready(());
+            }
+            let own = state.waiting.iter_mut().find(|it| it.0 == place.ticket);
+            if let Some((_, waker)) = own {
+                waker.clone_from(context.waker());
+            }
+            Poll::Pending
+        })
+        .await;
+        // Before the place is left, which lets the next one look.
+        self.owe(amount)
     }
 
     /// Takes a part that may not be there: what has been made already can only be counted.
@@ -57,31 +74,37 @@ impl Pool {
         Lease { pool, amount }
     }
 
-    fn serve_waiting(&self) {
-        loop {
-            let sender = {
-                let mut state = self.0.borrow_mut();
-                let free = state.free;
-                match state.waiting.front() {
-                    // Who has given up takes nothing.
-                    Some((amount, sender)) if sender.is_closed() || signed(*amount) <= free => {
-                        state.waiting.pop_front()
-                    }
-                    Some(_) | None => return,
-                }
-            };
-            if let Some((amount, sender)) = sender {
-                // Dropped here if nobody takes it any more, which gives it back.
-                let _ = sender.try_send(self.owe(amount));
-            }
+    fn queue_up(&self) -> Place {
+        let mut state = self.0.borrow_mut();
+        state.tickets += 1;
+        let ticket = state.tickets;
+        state.waiting.push_back((ticket, Waker::noop().clone()));
+        let pool = self.clone();
+        Place { pool, ticket }
+    }
+
+    fn wake_first(&self) {
+        if let Some((_, waker)) = self.0.borrow().waiting.front() {
+            waker.wake_by_ref();
         }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.pool
+            .0
+            .borrow_mut()
+            .waiting
+            .retain(|it| it.0 != self.ticket);
+        self.pool.wake_first();
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         self.pool.0.borrow_mut().free += signed(self.amount);
-        self.pool.serve_waiting();
+        self.pool.wake_first();
     }
 }
 

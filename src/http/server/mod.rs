@@ -72,6 +72,10 @@ use crate::socket::{Peer, Socket};
 
 /// What a program makes of connections and requests.
 pub trait Handler: 'static {
+    /// Whether it has responses whose bodies are read or made while they are sent. A program that has none
+    /// does not carry the code for them; such a response would end its connection unsent.
+    const STREAMS: bool = true;
+
     /// What it has found out about a connection, for as long as that lasts.
     type Guest: 'static;
 

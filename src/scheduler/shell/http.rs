@@ -19,6 +19,10 @@ use crate::api::files::{self, FileAnswer};
 use crate::api::response::Response as Answer;
 use crate::api::{self, Access, Api, Peer, Plan, browser};
 
+/// Strangers may ask whether it lives. More connections of them at once are refused: the others are for those who
+/// may do something.
+const MAX_STRANGERS: usize = 16;
+
 /// What a client may send, and how long it may take: one request of Cook's client names 100 jobs in its target,
 /// one submission may have 10,000 jobs, and clients may be far away.
 pub fn limits() -> Limits {
@@ -45,6 +49,8 @@ pub struct Served {
     owners: Option<Owners>,
     /// Reads files.
     files: Aside,
+    /// Counts the connections of strangers.
+    strangers: Rc<()>,
 }
 
 impl Served {
@@ -64,6 +70,7 @@ impl Served {
             api,
             owners,
             files,
+            strangers: Rc::new(()),
         })
     }
 
@@ -107,20 +114,40 @@ impl Served {
     }
 }
 
-impl Handler for Served {
-    type Guest = Peer;
+/// Who is at the other end of a connection, for as long as it lasts.
+pub struct Guest {
+    peer: Peer,
+    /// One of the places that strangers have.
+    _place: Option<Rc<()>>,
+}
 
-    fn admit(&self, peer: &socket::Peer, socket: BorrowedFd<'_>) -> Admission<Peer> {
+impl Guest {
+    fn new(peer: Peer) -> Admission<Self> {
+        let _place = None;
+        Admission::Serve(Self { peer, _place })
+    }
+}
+
+impl Handler for Served {
+    type Guest = Guest;
+
+    fn admit(&self, peer: &socket::Peer, socket: BorrowedFd<'_>) -> Admission<Guest> {
         let Some(owners) = &self.owners else {
-            return Admission::Serve(Peer::Stranger(String::new()));
+            return Guest::new(Peer::Stranger(String::new()));
         };
-        let stranger = |why: String| Admission::Serve(Peer::Stranger(why));
+        let stranger = |why: String| match Rc::strong_count(&self.strangers) <= MAX_STRANGERS {
+            true => Admission::Serve(Guest {
+                peer: Peer::Stranger(why),
+                _place: Some(Rc::clone(&self.strangers)),
+            }),
+            false => Admission::Refuse(response(Answer::error(403, &why))),
+        };
         let own = geteuid().as_raw();
         let socket::Peer::Tcp { client, server } = peer else {
             return stranger("the connection is not one of TCP".to_owned());
         };
         match owners.of_client(*client, *server, socket) {
-            Ok(user) if user == own || user == 0 => Admission::Serve(Peer::Own),
+            Ok(user) if user == own || user == 0 => Guest::new(Peer::Own),
             Ok(user) => stranger(format!(
                 "the connection belongs to uid {user}, not to the scheduler's user (uid {own}) or root; \
                  others need :http-basic logins in the configuration"
@@ -132,17 +159,17 @@ impl Handler for Served {
         }
     }
 
-    fn screen(&self, guest: &Peer, head: &Head) -> Result<(), Response> {
+    fn screen(&self, guest: &Guest, head: &Head) -> Result<(), Response> {
         let method = method(head);
         let target = target(head);
-        let request = request(head, guest, &method, &target, &[]);
+        let request = request(head, &guest.peer, &method, &target, &[]);
         self.api.screen(&request).map_err(response)
     }
 
-    async fn answer(&self, guest: &Peer, asked: Request) -> Response {
+    async fn answer(&self, guest: &Guest, asked: Request) -> Response {
         let method = method(&asked.head);
         let target = target(&asked.head);
-        let request = request(&asked.head, guest, &method, &target, &asked.body);
+        let request = request(&asked.head, &guest.peer, &method, &target, &asked.body);
         let plan = self.hub.read(|view| self.api.plan(&request, view));
         self.respond(plan).await
     }

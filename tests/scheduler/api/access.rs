@@ -106,6 +106,45 @@ fn another_user_of_this_machine_is_not_served() {
 }
 
 #[test]
+fn another_user_cannot_take_all_connections() {
+    let server = Server::start();
+    // Many connections, each with the beginning of a request.
+    let flood = format!(
+        "import socket, sys\nkept = []\nfor _ in range(400):\n  try:\n    s = socket.create_connection(('127.0.0.1', {}))\n    s.send(b'GET /debug HTTP/1.1\\r\\n')\n    kept.append(s)\n  except OSError:\n    pass\nprint('there', flush=True)\nsys.stdin.read()",
+        server.address.port()
+    );
+    let child = Command::new("setpriv")
+        .args([
+            "--reuid",
+            "65534",
+            "--clear-groups",
+            "python3",
+            "-c",
+            &flood,
+        ])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let mut line = String::new();
+    if let Ok(mut child) = child {
+        use std::io::BufRead;
+        let stdout = child.stdout.take().expect("piped");
+        let _ = std::io::BufReader::new(stdout).read_line(&mut line);
+        if line == "there\n" {
+            for _ in 0..20 {
+                assert_eq!(server.get("/pools").status, 200);
+            }
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    if line != "there\n" {
+        eprintln!("SKIPPED: becoming another user needs root, setpriv and python3");
+    }
+}
+
+#[test]
 fn with_logins_a_password_is_needed_and_jobs_belong_to_users() {
     let folder = Folder::new();
     let file = folder.file(

@@ -144,7 +144,6 @@ fn progress_and_a_custom_failure_message() {
 }
 
 #[test]
-#[ignore = "the executor does not take jobs of hooks only yet"]
 fn sending_an_email_on_completion() {
     let folder = Folder::new();
     let sent = folder.0.join("sent");

@@ -18,13 +18,11 @@ use crate::codec::api::request::{self, Asked};
 use crate::codec::api::response;
 use crate::core::request::ApiRequest;
 use crate::words::units::TaskId;
+use crate::world::log::STRANGER;
 use cook_http::message::{Head, Method, Request, Response, StatusCode};
 use cook_http::owner::{Owners, Unknown};
 use cook_http::server::{Admission, Handler};
 use cook_http::socket::Peer;
-
-/// Lines that others than the task's user can cause have this target, and a share of the log of their own.
-const STRANGER: &str = "stranger";
 
 /// What all connections share.
 pub(super) struct TaskApi {
@@ -68,6 +66,8 @@ impl TaskApi {
 }
 
 impl Handler for TaskApi {
+    const STREAMS: bool = false;
+
     /// Whoever gets in may do everything.
     type Guest = ();
 

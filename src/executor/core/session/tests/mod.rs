@@ -1,0 +1,167 @@
+//! The session by itself, against the clock.
+
+use super::*;
+use crate::core::outbox::{Item, Message};
+use crate::words::units::TaskId;
+
+fn at(milliseconds: u64) -> Moment {
+    Moment(Duration::from_millis(milliseconds))
+}
+
+fn session(checkpoint: bool) -> Session {
+    Session::new(Policy {
+        checkpoint,
+        recovery_timeout: Span::saturating(Duration::from_secs(900)),
+        backoff_max: Span::saturating(Duration::from_secs(2)),
+        spread: 4711,
+    })
+}
+
+fn effects(session: &mut Session, now: u64) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    session.act(None, at(now), &mut effects);
+    effects
+}
+
+fn subscribe(session: &mut Session, now: u64) -> Generation {
+    match effects(session, now).pop() {
+        Some(Effect::Subscribe { generation, .. }) => generation,
+        other => panic!("expected a subscription, found {other:?}"),
+    }
+}
+
+#[test]
+fn it_subscribes_at_once_and_only_once() {
+    let mut session = session(true);
+    let generation = subscribe(&mut session, 0);
+    assert_eq!(effects(&mut session, 0), []);
+    assert!(session.subscribed(generation, false, at(1)));
+    assert!(session.up_since().is_some());
+    assert_eq!(session.next_deadline(), None);
+}
+
+#[test]
+fn a_broken_stream_is_subscribed_again_at_once_and_then_within_200_milliseconds() {
+    let mut session = session(true);
+    let generation = subscribe(&mut session, 0);
+    session.subscribed(generation, false, at(1));
+    session.ended(generation, StreamEnd::Disconnected, at(1000));
+    let mut now = 1000;
+    for _ in 0..100 {
+        let generation = subscribe(&mut session, now);
+        session.ended(generation, StreamEnd::Disconnected, at(now));
+        let next = session.next_deadline().expect("another try");
+        let wait = next.since(at(now)).as_millis();
+        assert!((30..=200).contains(&wait), "{wait} ms");
+        now += wait as u64 + 1;
+    }
+}
+
+#[test]
+fn the_end_of_an_older_stream_is_not_heard() {
+    let mut session = session(true);
+    let old = subscribe(&mut session, 0);
+    session.subscribed(old, false, at(1));
+    session.ended(old, StreamEnd::Disconnected, at(500));
+    let new = subscribe(&mut session, 500);
+    session.subscribed(new, false, at(501));
+    session.ended(old, StreamEnd::Disconnected, at(502));
+    assert!(session.up_since().is_some());
+    assert!(!session.subscribed(old, false, at(503)));
+}
+
+#[test]
+fn a_silent_agent_is_given_up_and_tried_again() {
+    let mut session = session(true);
+    let first = subscribe(&mut session, 0);
+    let deadline = session.next_deadline().expect("a limit");
+    assert_eq!(deadline, Moment(ANSWER_TIMEOUT));
+    assert_eq!(effects(&mut session, 5000), [], "too early");
+    let retry = session.next_deadline().expect("a retry");
+    let second = subscribe(&mut session, retry.0.as_millis() as u64 + 1);
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_stream_that_breaks_as_soon_as_it_stands_is_not_asked_for_in_a_tight_loop() {
+    let mut session = session(true);
+    let mut now = 0;
+    for _ in 0..100 {
+        let generation = subscribe(&mut session, now);
+        session.subscribed(generation, false, at(now));
+        session.ended(generation, StreamEnd::Disconnected, at(now));
+        let next = session.next_deadline().expect("another try");
+        let wait = next.since(at(now)).as_millis() as u64;
+        assert!((20..=200).contains(&wait), "{wait} ms");
+        now += wait + 1;
+    }
+}
+
+#[test]
+fn the_agent_is_lost_after_the_recovery_timeout_but_the_tries_go_on() {
+    let mut session = session(true);
+    let generation = subscribe(&mut session, 0);
+    session.subscribed(generation, false, at(0));
+    session.ended(generation, StreamEnd::Disconnected, at(1000));
+    assert!(!session.becomes_lost(at(900_999)));
+    assert!(session.becomes_lost(at(901_000)));
+    subscribe(&mut session, 901_000);
+    assert!(session.is_lost());
+    assert!(!session.becomes_lost(at(901_001)), "it is said once");
+}
+
+#[test]
+fn without_a_checkpoint_the_end_of_the_stream_is_the_end() {
+    let mut session = session(false);
+    let generation = subscribe(&mut session, 0);
+    assert!(!session.becomes_lost(at(59_000)));
+    session.subscribed(generation, false, at(59_000));
+    assert!(!session.becomes_lost(at(99_000)));
+    session.ended(generation, StreamEnd::Disconnected, at(99_000));
+    assert!(session.becomes_lost(at(99_000)));
+}
+
+#[test]
+fn messages_wait_until_a_restarted_agent_has_registered_again() {
+    let mut session = session(true);
+    let generation = subscribe(&mut session, 0);
+    session.subscribed(generation, false, at(0));
+    session.ended(generation, StreamEnd::Disconnected, at(1000));
+    let generation = subscribe(&mut session, 1000);
+    session.ended(generation, StreamEnd::NotReady, at(1000));
+    let generation = subscribe(&mut session, 1500);
+    session.subscribed(generation, false, at(1500));
+    let message = Message::ExitCode(0);
+    session
+        .outbox
+        .put(Item::Message(TaskId("t".into()), message));
+    assert_eq!(effects(&mut session, 1500), []);
+    assert_eq!(session.next_deadline(), Some(at(6500)));
+    assert!(matches!(
+        effects(&mut session, 6500)[..],
+        [Effect::Call(..)]
+    ));
+}
+
+#[test]
+fn an_agent_that_forgot_us_and_restarts_may_remember_us_again() {
+    let mut session = session(true);
+    let generation = subscribe(&mut session, 0);
+    session.ended(generation, StreamEnd::Unknown, at(0));
+    let generation = subscribe(&mut session, 9000);
+    session.ended(generation, StreamEnd::NotReady, at(9000));
+    assert!(!session.becomes_lost(at(12_000)));
+    let generation = subscribe(&mut session, 12_000);
+    session.ended(generation, StreamEnd::Unknown, at(12_000));
+    assert!(!session.becomes_lost(at(21_999)));
+    assert!(session.becomes_lost(at(22_000)));
+}
+
+#[test]
+fn an_agent_that_forgot_us_is_asked_for_ten_seconds() {
+    let mut session = session(true);
+    let generation = subscribe(&mut session, 0);
+    session.ended(generation, StreamEnd::Unknown, at(0));
+    assert!(!session.becomes_lost(at(9_999)));
+    assert!(session.becomes_lost(at(10_000)));
+}
