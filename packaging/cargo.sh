@@ -15,5 +15,7 @@ flags="\"--remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rustc/$commit\""
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
     flags="$flags, \"--remap-path-prefix=$registry=\""
 done
+# Where each byte of the file comes from, for size.sh. It is written beside the build and does not change it.
+flags="$flags, \"-Clink-arg=--Map=target/$target.map\""
 exec cargo --config "target.$target.rustflags = [$flags]" \
     "$subcommand" --locked --release --target "$target" --package cook-executor --bin cook-executor "$@"

@@ -1,17 +1,27 @@
 #!/bin/sh
 # Prints where the bytes of an executor go, by crate and by function, and fails over budget.
 #   packaging/size.sh TARGET
-# The figures by crate come from a twin with symbols; what is shipped has none.
+# The figures come from the linker's map of the file that is shipped, which has no symbols itself.
 set -eu
 target=$1
 budget=700000
 binary=target/$target/release/cook-executor
-packaging/cargo.sh "$target" rustc --quiet -- -C strip=none
-symbols=$(nm --demangle --print-size --radix=d "$binary" |
-    awk 'NF > 3 { size = $2; sub(/^[^ ]+ [^ ]+ [^ ]+ /, ""); print size + 0, $0 }' | sort -rn)
 packaging/cargo.sh "$target" build --quiet
+# Size and name of each symbol: the third column, which is hexadecimal, and what follows 16 blanks after the fourth.
+symbols=$(python3 - "target/$target.map" <<'END'
+import re, sys
+line = re.compile(r" *[0-9a-f]+ +[0-9a-f]+ +([0-9a-f]+) +[0-9]+ {17}(\S.*)")
+found = {}
+for text in open(sys.argv[1], errors="replace"):
+    match = line.fullmatch(text.rstrip("\n"))
+    if match and int(match[1], 16):
+        found[match[2]] = found.get(match[2], 0) + int(match[1], 16)
+for name, size in sorted(found.items(), key=lambda it: -it[1]):
+    print(size, re.sub(r"::h[0-9a-f]{16}$", "", name))
+END
+)
 
-echo "bytes by crate (symbols only)"
+echo "bytes by crate"
 echo "$symbols" | awk '{
     size = $1; name = $0; sub(/^[^ ]+ /, "", name); gsub(/[<&*]|mut |dyn /, "", name)
     crate = "(C and unnamed)"

@@ -68,13 +68,18 @@ impl Fixture {
     /// shows.
     #[track_caller]
     fn start(&self, word: &str) -> (Child, impl Read) {
+        self.start_until(&[word])
+    }
+
+    /// The same with several words, in any order.
+    #[track_caller]
+    fn start_until(&self, words: &[&str]) -> (Child, impl Read) {
         let mut child = self.command().spawn().expect("cook-local runs");
         let mut shown = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        while !line.contains(word) {
-            line.clear();
-            let length = shown.read_line(&mut line).expect("it shows text");
-            assert!(length > 0, "it ended without showing {word:?}");
+        let mut text = String::new();
+        while !words.iter().all(|word| text.contains(word)) {
+            let length = shown.read_line(&mut text).expect("it shows text");
+            assert!(length > 0, "it ended without showing {words:?}: {text}");
         }
         (child, shown)
     }
@@ -198,8 +203,8 @@ fn an_output_that_nobody_reads_any_more_is_an_interrupt() {
         "after_commands": [hook(say("after"))],
     });
     let fixture = Fixture::new(&job.to_string());
-    let (mut child, shown) = fixture.start("stdout    ready");
-    // As `cook-local job.json | head` does. The job says nothing more, so that no write could fail.
+    // As `cook-local job.json | head` does. There is nothing more to show, so that no write could fail.
+    let (mut child, shown) = fixture.start_until(&["stdout    ready", "TASK_RUNNING"]);
     drop(shown);
     let mut stderr = String::new();
     let mut errors = child.stderr.take().expect("it is piped");

@@ -205,6 +205,16 @@ impl Drop for Host {
     }
 }
 
+/// A process that has nothing to do with any of this. It ends with the test.
+struct Innocent(Child);
+
+impl Drop for Innocent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[track_caller]
 fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -336,8 +346,8 @@ fn a_process_that_has_the_id_of_a_former_executor_is_left_alone() {
         kill_process(pid, Signal::KILL).unwrap();
         wait("the executor's end", || !is_alive(pid));
     }
-    let mut innocent = Command::new("sleep").arg("600").spawn().unwrap();
-    let process = cook_agent::process::Process::find(Pid::from_child(&innocent)).unwrap();
+    let innocent = Innocent(Command::new("sleep").arg("600").spawn().unwrap());
+    let process = cook_agent::process::Process::find(Pid::from_child(&innocent.0)).unwrap();
     // As after a restart of the machine: another boot, and the id of one executor is somebody else's. And as after
     // a wrap-around of the ids in the same boot.
     let records = Records::open(&fixture.folder.path().join("containers")).unwrap();
@@ -357,8 +367,6 @@ fn a_process_that_has_the_id_of_a_former_executor_is_left_alone() {
     assert_eq!(host.lose("a"), "Terminated");
     assert_eq!(host.lose("b"), "Terminated");
     assert!(is_alive(process.pid));
-    innocent.kill().unwrap();
-    innocent.wait().unwrap();
 }
 
 #[test]
