@@ -67,13 +67,13 @@ impl Fixture {
     /// Starts the job and waits until the program shows this word; then gives the rest of what it
     /// shows.
     #[track_caller]
-    fn start(&self, word: &str) -> (Child, impl Read) {
+    fn start(&self, word: &str) -> (Child, impl Read + use<>) {
         self.start_until(&[word])
     }
 
     /// The same with several words, in any order.
     #[track_caller]
-    fn start_until(&self, words: &[&str]) -> (Child, impl Read) {
+    fn start_until(&self, words: &[&str]) -> (Child, impl Read + use<>) {
         let mut child = self.command().spawn().expect("cook-local runs");
         let mut shown = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut text = String::new();
@@ -204,7 +204,7 @@ fn an_output_that_nobody_reads_any_more_is_an_interrupt() {
     });
     let fixture = Fixture::new(&job.to_string());
     // As `cook-local job.json | head` does. There is nothing more to show, so that no write could fail.
-    let (mut child, shown) = fixture.start_until(&["stdout    ready", "TASK_RUNNING"]);
+    let (mut child, shown) = fixture.start_until(&["stdout    ready", "TASK_RUNNING", "Forked command", "  data  "]);
     drop(shown);
     let mut stderr = String::new();
     let mut errors = child.stderr.take().expect("it is piped");
