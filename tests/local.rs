@@ -204,7 +204,12 @@ fn an_output_that_nobody_reads_any_more_is_an_interrupt() {
     });
     let fixture = Fixture::new(&job.to_string());
     // As `cook-local job.json | head` does. There is nothing more to show, so that no write could fail.
-    let (mut child, shown) = fixture.start_until(&["stdout    ready", "TASK_RUNNING", "Forked command", "  data  "]);
+    let (mut child, shown) = fixture.start_until(&[
+        "stdout    ready",
+        "TASK_RUNNING",
+        "Forked command",
+        "  data  ",
+    ]);
     drop(shown);
     let mut stderr = String::new();
     let mut errors = child.stderr.take().expect("it is piped");
