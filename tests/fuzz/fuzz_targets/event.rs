@@ -1,12 +1,17 @@
-//! Events: whatever a record holds, it means something or is skipped; and a job is read in time, as the
-//! data of a task too.
+//! Events: whatever a record holds, it means something or is skipped, and the core takes it with every number
+//! in it, now and when its deadlines have come; and a job is read in time, as the data of a task too.
 #![no_main]
 
-use cook_executor::core::session::Generation;
 use cook_executor::codec::mesos::arguments::Arguments;
-use cook_executor::codec::mesos::event::Translator;
+use cook_executor::codec::mesos::event::{Meaning, Translator};
 use cook_executor::codec::mesos::job::{HookVariables, Sources, read_plan};
+use cook_executor::core::event::Event;
+use cook_executor::core::executor::{Executor, Settings};
+use cook_executor::core::session::Generation;
+use cook_executor::shell::config::Config;
+use cook_executor::words::units::{Moment, Now, WallTime};
 use libfuzzer_sys::fuzz_target;
+use std::sync::LazyLock;
 
 fuzz_target!(|input: &[u8]| {
     let endpoint = "http://127.0.0.1:1/task/".to_owned();
@@ -15,8 +20,14 @@ fuzz_target!(|input: &[u8]| {
     let mut translator = Translator::new(HookVariables::default(), arguments, Some(endpoint), find_curl);
     let mut log = |_, line: String| assert!(line.len() < 64 + 12 * input.len(), "a long line");
     // SUBSCRIBED is remembered for what follows.
+    let mut events = Vec::new();
     for generation in 0..2 {
-        let _ = translator.translate(Generation(generation), input, &mut log);
+        if let Ok(Meaning::Event(event)) = translator.translate(Generation(generation), input, &mut log) {
+            events.push(event);
+        }
+    }
+    for killing_state in [false, true] {
+        run(events.clone(), killing_state);
     }
     let variables = HookVariables {
         after: input.to_vec(),
@@ -36,3 +47,43 @@ fuzz_target!(|input: &[u8]| {
         let _ = read_plan(sources, &mut |_| {});
     }
 });
+
+/// Read once: it takes longer than a run.
+static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
+    let variables = [
+        ("MESOS_FRAMEWORK_ID", "f"),
+        ("MESOS_EXECUTOR_ID", "e"),
+        ("MESOS_SLAVE_PID", "slave(1)@127.0.0.1:5051"),
+        ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "15250weeks"),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let config = Config::read(variables, Arguments::Command(Vec::new()), [7; 16]);
+    config.expect("nothing is missing").settings
+});
+
+/// An executor takes these events, and then the time of its own deadlines.
+fn run(events: Vec<Event>, killing_state: bool) {
+    let mut core = Executor::new(SETTINGS.clone());
+    let mut moment = Moment::default();
+    let take = |core: &mut Executor, event, at| {
+        let wall = WallTime(u64::MAX);
+        core.step(event, Now { moment: at, wall });
+    };
+    take(&mut core, Event::Tick, moment);
+    let generation = Generation(1);
+    let subscribed = Event::Subscribed {
+        generation,
+        killing_state,
+    };
+    take(&mut core, subscribed, moment);
+    for event in events {
+        take(&mut core, event, moment);
+        for _ in 0..8 {
+            let Some(next) = core.next_deadline() else {
+                break;
+            };
+            moment = moment.max(next);
+            take(&mut core, Event::Tick, moment);
+        }
+    }
+}
