@@ -266,6 +266,16 @@ impl Run {
         found.iter().map(ToString::to_string).collect()
     }
 
+    /// Waits until no process of this run lives, the executor's own end included.
+    #[track_caller]
+    pub fn wait_until_alone(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.processes().is_empty() {
+            assert!(Instant::now() < deadline, "{:?}", self.processes());
+            std::thread::yield_now();
+        }
+    }
+
     /// The children of the executor, also those that have ended and are not reaped.
     pub fn children(&self) -> Vec<i32> {
         let pid = self.executor.pid().as_raw_nonzero();

@@ -171,6 +171,8 @@ fn end_with_descriptors(free: usize) {
         "after_commands": [hook(say("after"))],
     }));
     run.wait_for_word("stray");
+    // The connection for calls is among those that it needs.
+    run.wait_until("a message", |journal| !journal.messages().is_empty());
     limit(&run, &[], "nofile", count(&run, "fd") + RESERVE + free);
     run.say("limited");
     run.wait_for_word("next");

@@ -7,6 +7,7 @@ mod support;
 mod environment;
 mod hooks;
 mod kill;
+mod leftovers;
 mod limits;
 mod log;
 mod orphans;

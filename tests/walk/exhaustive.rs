@@ -117,6 +117,21 @@ fn every_plan_of_one_hook_keeps_its_promises_when_it_is_killed_and_shut_down() {
 }
 
 #[test]
+fn readers_have_their_time_and_whom_nobody_can_end_is_waited_for_no_longer() {
+    let mischief = Mischief {
+        odd_leftovers: true,
+        ..QUIET
+    };
+    walk_all(&jobs(1), mischief);
+    let mischief = Mischief {
+        kills: 1,
+        shutdowns: 1,
+        ..mischief
+    };
+    walk_all(&jobs(0), mischief);
+}
+
+#[test]
 fn nothing_is_lost_or_doubled_whatever_the_agent_and_the_network_do() {
     let mischief = Mischief {
         prompt_agent: false,

@@ -6,6 +6,7 @@
 mod checks;
 mod commands;
 mod job;
+mod leftovers;
 mod promises;
 mod steps;
 mod world;
@@ -27,6 +28,8 @@ use cook_executor::words::units::{Moment, Percent, Span, TaskId, Uuid};
 use commands::Commands;
 pub use job::{Job, hook, hooks, plan, plan_with};
 use job::{launch, launched, settings};
+pub use leftovers::Leftover;
+use leftovers::Sweeps;
 
 /// How often each kind of mischief may happen in one walk; this is what bounds the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +57,8 @@ pub struct Mischief {
     pub odd_launches: bool,
     /// Kills may have the longest grace period, and naps take as long.
     pub extremes: bool,
+    /// Commands leave readers and processes of other users behind, too.
+    pub odd_leftovers: bool,
 }
 
 /// No mischief at all.
@@ -72,6 +77,7 @@ pub const QUIET: Mischief = Mischief {
     shortages: 0,
     odd_launches: false,
     extremes: false,
+    odd_leftovers: false,
 };
 
 /// A process of the model.
@@ -80,6 +86,10 @@ enum Process {
     Command(CommandId),
     /// Something a command left behind; the most stubborn kind, which ignores SIGTERM.
     Leftover,
+    /// The same, but it reads what a command has written, and ends by itself or not.
+    Reader,
+    /// Another user's: nobody can end it.
+    Beyond,
 }
 
 /// The core, and all that the world and its observers know.
@@ -97,6 +107,7 @@ pub struct Model {
     /// An update whose call was given up: it may arrive all the same.
     stray: Option<Update>,
     alive: Vec<Process>,
+    sweeps: Sweeps,
     /// Updates that the agent has, in the order in which it got them, and has not acknowledged.
     unacknowledged: Vec<Update>,
     seen: Vec<(Uuid, TaskState)>,
@@ -163,7 +174,9 @@ pub enum Step {
     KillAnother,
     Shutdown,
     Ends(CommandId, Outcome),
-    EndsLeavingAProcess(CommandId),
+    EndsLeaving(CommandId, Leftover),
+    /// A reader has read everything, or another user's process has ended.
+    LeftoverEnds(Leftover),
     Patch,
     /// The task has written its progress into a file, and it was read.
     Tracked,
@@ -218,6 +231,7 @@ impl Model {
             call: None,
             stray: None,
             alive: Vec::new(),
+            sweeps: Sweeps::default(),
             unacknowledged: Vec::new(),
             seen: Vec::new(),
             refusals: Vec::new(),
@@ -364,9 +378,13 @@ impl Model {
                 self.tell(Event::Shutdown, job);
             }
             Step::Ends(id, outcome) => self.end(*id, outcome.clone(), job),
-            Step::EndsLeavingAProcess(id) => {
-                self.alive.push(Process::Leftover);
+            Step::EndsLeaving(id, leftover) => {
+                self.alive.push(leftover.process());
                 self.end(*id, Outcome::Exited(0), job);
+            }
+            Step::LeftoverEnds(leftover) => {
+                self.alive.retain(|process| *process != leftover.process());
+                self.tell(Event::Task(TaskEvent::ChildrenChanged), job);
             }
             Step::Patch => {
                 self.mischief.patches -= 1;
@@ -403,10 +421,12 @@ impl Model {
             }
             Step::AnHourPasses => {
                 self.mischief.naps -= 1;
+                self.sweeps.has_napped = true;
                 self.pass_time(self.now.plus(HOUR), job);
             }
             Step::AnAgePasses => {
                 self.mischief.naps -= 1;
+                self.sweeps.has_napped = true;
                 self.pass_time(self.now.plus(Span::MAX), job);
             }
             Step::Finds(id, is_healthy) => self.finds(*id, *is_healthy, job),

@@ -120,6 +120,7 @@ impl Start {
             shortages: some(8).saturating_sub(5),
             odd_launches: random.chance(8),
             extremes: random.chance(2),
+            odd_leftovers: true,
         };
         let checkpoint = !random.chance(5);
         Self {
@@ -147,7 +148,7 @@ impl Start {
             }
             let mut step = steps[random.below(steps.len())].clone();
             // Commands take their time, so that there is something to make mischief about.
-            if matches!(step, Step::Ends(..) | Step::EndsLeavingAProcess(_)) && !random.chance(8) {
+            if matches!(step, Step::Ends(..) | Step::EndsLeaving(..)) && !random.chance(8) {
                 step = steps[random.below(steps.len())].clone();
             }
             taken.push(step.clone());

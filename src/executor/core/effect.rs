@@ -11,6 +11,7 @@ use crate::core::outbox::{Item, Serial, TaskState, Update};
 use crate::core::plan::{CommandId, Program};
 use crate::core::session::Generation;
 use crate::words::outcome::Outcome;
+use crate::words::sweep::Sweep;
 use crate::words::units::{Pid, StopSignal};
 use crate::words::units::{Span, TaskId, Uuid};
 
@@ -33,16 +34,17 @@ pub enum Effect {
     AbandonCall,
     /// Start a command; an event that says whether its program runs follows at once.
     Start(Box<Start>),
-    /// Send a signal to the process groups of these commands.
+    /// Send a signal to the process groups of these commands. Those that cannot be killed, since they run as
+    /// another user, are said to have ended, at once.
     Signal {
         /// Commands that run.
         commands: Vec<CommandId>,
         /// The signal.
         signal: StopSignal,
     },
-    /// Reap what has ended, send the signal to everything below us, and count what lives;
+    /// Reap what has ended, do this to everything below us, and count what lives;
     /// [`TaskEvent::Swept`](crate::core::event::TaskEvent) follows at once.
-    Sweep(Option<StopSignal>),
+    Sweep(Sweep),
     /// Reap what has ended and is no command of ours.
     ReapOrphans,
     /// The task API serves this task from now on.

@@ -8,6 +8,7 @@ use crate::core::plan::{CommandId, Plan, TaskRefusal};
 use crate::core::progress::Reading;
 use crate::core::session::{Generation, StreamEnd};
 use crate::words::outcome::Outcome;
+use crate::words::sweep::Left;
 use crate::words::units::Pid;
 use crate::words::units::{AgentId, Span, TaskId};
 
@@ -51,10 +52,7 @@ pub enum TaskEvent {
     /// A process below us may have ended: a signal came, and SIGCHLD does not say how many it stands for.
     ChildrenChanged,
     /// The sweep that was asked for last is done.
-    Swept {
-        /// How many processes below us are alive, zombies not counted.
-        alive: usize,
-    },
+    Swept(Left),
     /// The task has written its progress into a file.
     Tracked(Reading),
     /// The task's files were read to their end.
@@ -133,7 +131,7 @@ impl TaskEvent {
             Self::CommandEnded(..) => "command ended",
             Self::CommandDelayed(..) => "command delayed",
             Self::ChildrenChanged => "children changed",
-            Self::Swept { .. } => "swept",
+            Self::Swept(_) => "swept",
             Self::Tracked(_) => "tracked",
             Self::TrackingEnded => "tracking ended",
             Self::Probed(..) => "probed",

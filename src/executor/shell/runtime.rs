@@ -27,7 +27,7 @@ use crate::core::event::{Event, TaskEvent};
 use crate::core::executor::{Answered, Executor};
 use crate::core::variables;
 use crate::shell::config::Config;
-use crate::words::units::StopSignal;
+use crate::words::outcome::Outcome;
 use crate::words::units::{Moment, Now, TaskId, WallTime};
 use crate::world::agent::Agent;
 use crate::world::api::{self, Api};
@@ -289,7 +289,7 @@ impl Runtime {
     }
 
     /// Does one thing; returns what is known of it at once.
-    fn perform(&mut self, effect: Effect) -> Option<Event> {
+    fn perform(&mut self, effect: Effect) -> Vec<Event> {
         match effect {
             Effect::Subscribe {
                 generation,
@@ -298,16 +298,16 @@ impl Runtime {
             } => {
                 let call = self.caller.subscribe(task.as_ref(), &updates);
                 self.agent.subscribe(generation, call);
-                None
+                Vec::new()
             }
             Effect::Call(serial, item) => {
                 self.agent.call(serial, self.caller.tell(&item));
-                None
+                Vec::new()
             }
             Effect::AbandonCall => {
                 info!("gave up waiting for the agent's answer");
                 self.agent.abandon_call();
-                None
+                Vec::new()
             }
             Effect::Start(mut start) => {
                 // Its file may have gone since the last command started.
@@ -318,50 +318,42 @@ impl Runtime {
                 if let TaskEvent::CommandStarted(_, pid) = &event {
                     info!(pid = pid.0, "started {}", start.description);
                 }
-                Some(Event::Task(event))
+                vec![Event::Task(event)]
             }
             Effect::Signal { commands, signal } => {
-                self.processes.signal(&commands, signal);
-                None
+                let beyond = self.processes.signal(&commands, signal);
+                let ended = |id| Event::Task(TaskEvent::CommandEnded(id, Outcome::OutOfReach));
+                beyond.into_iter().map(ended).collect()
             }
-            Effect::Sweep(signal) => {
-                let alive = self.processes.sweep(signal);
-                match signal {
-                    Some(StopSignal::Terminate) if alive > 0 => {
-                        info!("sent SIGTERM to what is left of the task: {alive} processes");
-                    }
-                    Some(StopSignal::Kill) if alive > 0 => {
-                        info!("sent SIGKILL to what is left of the task: {alive} processes");
-                    }
-                    _ => {}
-                }
-                Some(Event::Task(TaskEvent::Swept { alive }))
+            Effect::Sweep(sweep) => {
+                let left = self.processes.sweep(sweep);
+                vec![Event::Task(TaskEvent::Swept(left))]
             }
             Effect::ReapOrphans => {
                 self.processes.reap_orphans();
-                None
+                Vec::new()
             }
             Effect::Publish(task) => {
                 // The core publishes one task, once.
                 let _ = self.served_task.set(task);
-                None
+                Vec::new()
             }
             Effect::Track(progress_file) => {
                 self.tracker.start(&progress_file);
-                None
+                Vec::new()
             }
-            Effect::FinishTracking => self.tracker.finish(),
+            Effect::FinishTracking => self.tracker.finish().into_iter().collect(),
             Effect::Probe(id, probe) => {
                 let event = self.prober.start(id, &probe, &self.processes);
-                event.map(Event::Task)
+                event.into_iter().map(Event::Task).collect()
             }
             Effect::AbandonProbe(id) => {
                 self.prober.abandon(id, &self.processes);
-                None
+                Vec::new()
             }
             Effect::Say(line, audience) => {
                 say(&line, audience);
-                None
+                Vec::new()
             }
             Effect::Note(note) => {
                 match (note.explains_the_end(), note.is_of_a_check()) {
@@ -369,10 +361,10 @@ impl Runtime {
                     (false, true) => info!(target: CHECK, "{note}"),
                     (false, false) => info!("{note}"),
                 }
-                None
+                Vec::new()
             }
             // Ends the loop in `handle`.
-            Effect::Exit(_) => None,
+            Effect::Exit(_) => Vec::new(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Outcome {
     TimedOut(Duration, Box<Outcome>),
     /// It ended with an unknown status: another process has reaped it.
     Unknown,
+    /// It lives on as another user, whose processes the kernel does not let us end, and is not waited for.
+    OutOfReach,
 }
 
 /// The code of a command that timed out and then claimed success, as timeout(1) reports it.
@@ -38,7 +40,7 @@ impl Outcome {
                 Some(0) => Some(TIMED_OUT),
                 code => code,
             },
-            Self::NotStarted(_) | Self::Unknown => None,
+            Self::NotStarted(_) | Self::Unknown | Self::OutOfReach => None,
         }
     }
 
@@ -63,6 +65,7 @@ impl fmt::Display for Outcome {
             Self::NotStarted(reason) => write!(f, "failed to start: {reason}"),
             Self::TimedOut(timeout, then) => write!(f, "timed out after {timeout:?} and {then}"),
             Self::Unknown => f.write_str("ended with an unknown status"),
+            Self::OutOfReach => f.write_str("could not be ended: it runs as another user"),
         }
     }
 }

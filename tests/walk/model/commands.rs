@@ -121,7 +121,7 @@ impl Model {
     pub(super) fn alive_commands(&self) -> impl Iterator<Item = CommandId> {
         self.alive.iter().filter_map(|process| match process {
             Process::Command(id) => Some(*id),
-            Process::Leftover => None,
+            Process::Leftover | Process::Reader | Process::Beyond => None,
         })
     }
 

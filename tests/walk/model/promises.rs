@@ -180,7 +180,7 @@ impl Model {
 
     /// Who leaves with success has told everything, and nobody leaves a process behind.
     pub(super) fn check_exit(&self, status: ExitStatus) {
-        assert_eq!(self.alive, [], "left alive at the exit");
+        self.check_alone();
         match status {
             ExitStatus::Done => {
                 assert!(

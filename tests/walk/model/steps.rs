@@ -5,7 +5,7 @@ use cook_executor::core::session::StreamEnd;
 use cook_executor::words::outcome::Outcome;
 use cook_executor::words::units::Span;
 
-use super::{GRACE, Model, Process, Step};
+use super::{GRACE, Leftover, Model, Step};
 
 impl Model {
     /// Everything that may happen next.
@@ -33,8 +33,17 @@ impl Model {
             for outcome in [Outcome::Exited(0), Outcome::Exited(1)] {
                 steps.push(Step::Ends(id, outcome));
             }
-            if !self.alive.contains(&Process::Leftover) {
-                steps.push(Step::EndsLeavingAProcess(id));
+            let kinds = match self.mischief.odd_leftovers {
+                true => &Leftover::ALL[..],
+                false => &[Leftover::Stubborn],
+            };
+            let is_new = |kind: &Leftover| !self.alive.contains(&kind.process());
+            let kinds = kinds.iter().copied().filter(is_new);
+            steps.extend(kinds.map(|kind| Step::EndsLeaving(id, kind)));
+        }
+        for kind in [Leftover::Reader, Leftover::Beyond] {
+            if self.alive.contains(&kind.process()) {
+                steps.push(Step::LeftoverEnds(kind));
             }
         }
         if self.mischief.patches > 0 && self.launched_at.is_some() {

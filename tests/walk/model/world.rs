@@ -134,26 +134,10 @@ impl Model {
             Effect::Sweep(_) if !self.probes_in_flight.is_empty() => {
                 panic!("a check's processes are counted as the task's")
             }
-            Effect::Sweep(Some(StopSignal::Kill)) => {
-                self.commands.is_clearing = true;
-                self.swept(StopSignal::Kill, job);
-                self.alive.retain(|process| *process != Process::Leftover);
-                match self.alive.first().copied() {
-                    Some(Process::Command(id)) => Some(self.killed(id)),
-                    _ => Some(TaskEvent::Swept { alive: 0 }),
-                }
-            }
-            Effect::Sweep(signal) => {
-                self.commands.is_clearing = true;
-                if let Some(signal) = signal {
-                    self.swept(signal, job);
-                }
-                Some(TaskEvent::Swept {
-                    alive: self.alive.len(),
-                })
-            }
+            Effect::Sweep(sweep) => Some(self.sweep(sweep, job)),
             Effect::FinishTracking => {
-                assert_eq!(self.alive, [], "the last look would not be the last");
+                self.check_alone();
+                self.check_patience(job);
                 assert_eq!(self.drained_since, None, "asked twice for the last look");
                 self.is_draining = true;
                 self.drained_since = Some(self.now);
@@ -189,7 +173,7 @@ impl Model {
         match line {
             Line::Completed(task, state) => {
                 assert_eq!(task.0, TASK, "of the task that was started");
-                assert_eq!(self.alive, [], "a process lives at the terminal update");
+                self.check_alone();
                 assert_eq!(self.reported_at, None, "two terminal updates");
                 assert_eq!(*state == TaskState::Error, self.is_refused);
                 self.check_draining();
@@ -233,7 +217,7 @@ impl Model {
         }
     }
 
-    fn killed(&mut self, id: CommandId) -> TaskEvent {
+    pub(super) fn killed(&mut self, id: CommandId) -> TaskEvent {
         self.alive
             .retain(|process| *process != Process::Command(id));
         self.has_ended(id);

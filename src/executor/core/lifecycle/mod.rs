@@ -23,6 +23,7 @@
 
 mod budget;
 mod checking;
+mod clearing;
 mod commands;
 mod ledger;
 mod result;
@@ -31,6 +32,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 pub use budget::{Budget, StopOrder};
+use clearing::{Clearing, Ending};
 use ledger::Ledger;
 pub use result::Verdict;
 
@@ -107,15 +109,10 @@ enum Phase {
         since: Moment,
         kill_at: Option<Moment>,
     },
-    /// A stop order came: what was running has been asked to end. After commands follow.
-    Stopping { kill_at: Moment },
+    /// A stop order came: what was running has been sent this signal. After commands follow.
+    Stopping { kill_at: Moment, signal: StopSignal },
     /// Nothing starts any more: whatever still lives is being stopped.
-    Clearing {
-        kill_at: Moment,
-        signal: StopSignal,
-        /// When the first after command was started, if some may still be at work.
-        after_since: Option<Moment>,
-    },
+    Clearing(Clearing),
     /// No process of the task lives. What it wrote last may be its progress, and is waited for.
     Draining { until: Moment },
 }
@@ -204,7 +201,7 @@ impl Lifecycle {
                 self.started(id, pid, step);
                 self.signal_running(StopSignal::Terminate, step);
             }
-            (Phase::Stopping { kill_at }, CommandEnded(id, outcome)) => {
+            (Phase::Stopping { kill_at, .. }, CommandEnded(id, outcome)) => {
                 self.ended(id, outcome, step);
                 self.go_on_if_stopped(kill_at, step);
             }
@@ -213,33 +210,25 @@ impl Lifecycle {
                 return self.handle(CommandEnded(id, Outcome::NotStarted(reason)), step);
             }
 
-            (Phase::Clearing { signal, .. }, CommandStarted(id, pid)) => {
+            (Phase::Clearing(Clearing { ending, .. }), CommandStarted(id, pid)) => {
                 self.started(id, pid, step);
-                step.perform(Effect::Sweep(Some(signal)));
+                step.perform(Effect::Sweep(ending.sweep()));
             }
-            (Phase::Clearing { signal, .. }, CommandEnded(id, outcome)) => {
+            (Phase::Clearing(Clearing { ending, .. }), CommandEnded(id, outcome)) => {
                 self.ended(id, outcome, step);
-                sweep_again(signal, step);
+                step.perform(Effect::Sweep(ending.sweep_again()));
             }
-            (Phase::Clearing { .. }, Swept { alive }) => {
-                if alive == 0 && !self.ledger.is_any_alive() {
-                    self.phase = Phase::Draining {
-                        until: self.drained_by(step.moment()),
-                    };
-                    step.perform(Effect::FinishTracking);
-                }
-            }
+            (Phase::Clearing(clearing), Swept(left)) => self.swept(left, clearing, step),
             // Only Clearing asks for a sweep, and its result follows at once.
-            (
-                Phase::Sequence { .. } | Phase::After { .. } | Phase::Stopping { .. },
-                Swept { .. },
-            ) => {}
+            (Phase::Sequence { .. } | Phase::After { .. } | Phase::Stopping { .. }, Swept(_)) => {}
 
             (
                 Phase::Sequence { .. } | Phase::After { .. } | Phase::Stopping { .. },
                 ChildrenChanged,
             ) => step.perform(Effect::ReapOrphans),
-            (Phase::Clearing { signal, .. }, ChildrenChanged) => sweep_again(signal, step),
+            (Phase::Clearing(Clearing { ending, .. }), ChildrenChanged) => {
+                step.perform(Effect::Sweep(ending.sweep_again()));
+            }
 
             (
                 Phase::Sequence { .. }
@@ -273,11 +262,8 @@ impl Lifecycle {
             // Nothing lives, and nothing starts any more.
             (
                 Phase::Draining { .. },
-                CommandStarted(..)
-                | CommandEnded(..)
-                | CommandDelayed(..)
-                | ChildrenChanged
-                | Swept { .. },
+                CommandStarted(..) | CommandEnded(..) | CommandDelayed(..) | ChildrenChanged
+                | Swept(_),
             ) => {}
         }
         ControlFlow::Continue(())
@@ -307,24 +293,26 @@ impl Lifecycle {
                 let signal = StopSignal::Terminate;
                 step.perform(Effect::Signal { commands, signal });
             }
-            Phase::Stopping { kill_at } => {
+            Phase::Stopping { kill_at, signal } => {
                 let kill_at = kill_at.min(budget.stop_by());
-                self.phase = Phase::Stopping { kill_at };
+                self.phase = Phase::Stopping { kill_at, signal };
             }
-            Phase::Clearing {
-                kill_at,
-                signal,
-                after_since,
-            } => {
-                let limit = match after_since {
+            Phase::Clearing(clearing) => {
+                let limit = match clearing.after_since {
                     Some(since) => budget.after_by(since),
                     None => budget.stop_by(),
                 };
-                self.phase = Phase::Clearing {
-                    kill_at: kill_at.min(limit),
-                    signal,
-                    after_since,
+                let kill_at = clearing.kill_at.min(limit);
+                let clearing = Clearing {
+                    kill_at,
+                    ..clearing
                 };
+                match clearing.ending {
+                    Ending::Reading { .. } => self.stop_reading(clearing, step),
+                    Ending::Terminated | Ending::Killed => {
+                        self.phase = Phase::Clearing(clearing);
+                    }
+                }
             }
             Phase::Draining { until } => {
                 let until = until.min(self.drained_by(step.moment()));
@@ -354,29 +342,19 @@ impl Lifecycle {
                 self.tick_checks(step);
             }
             Phase::After { .. } => self.tick_commands(step),
-            Phase::Stopping { kill_at } => {
+            Phase::Stopping { kill_at, signal } => {
                 if kill_at <= now {
-                    step.note(Note::KillingNow);
-                    self.signal_running(StopSignal::Kill, step);
-                    let kill_at = now.plus(KILL_AGAIN);
-                    self.phase = Phase::Stopping { kill_at };
-                }
-            }
-            Phase::Clearing {
-                kill_at,
-                after_since,
-                ..
-            } => {
-                if kill_at <= now {
-                    step.note(Note::KillingNow);
-                    self.phase = Phase::Clearing {
+                    if signal == StopSignal::Terminate {
+                        step.note(Note::KillingNow);
+                    }
+                    self.phase = Phase::Stopping {
                         kill_at: now.plus(KILL_AGAIN),
                         signal: StopSignal::Kill,
-                        after_since,
                     };
-                    step.perform(Effect::Sweep(Some(StopSignal::Kill)));
+                    self.signal_running(StopSignal::Kill, step);
                 }
             }
+            Phase::Clearing(clearing) => self.tick_clearing(clearing, step),
             Phase::Draining { until } => {
                 if until <= now {
                     return ControlFlow::Break(self.verdict());
@@ -399,7 +377,8 @@ impl Lifecycle {
                 let limits = [kill_at, self.ledger.next_deadline()];
                 limits.into_iter().flatten().min()
             }
-            Phase::Stopping { kill_at } | Phase::Clearing { kill_at, .. } => Some(kill_at),
+            Phase::Stopping { kill_at, .. } => Some(kill_at),
+            Phase::Clearing(clearing) => Some(clearing.next_deadline()),
             Phase::Draining { until } => Some(until),
         }
     }
@@ -460,7 +439,8 @@ impl Lifecycle {
         self.end_checks(step);
         if self.has_after() {
             step.note(Note::Stopping(kill_at.since(step.moment())));
-            self.phase = Phase::Stopping { kill_at };
+            let signal = StopSignal::Terminate;
+            self.phase = Phase::Stopping { kill_at, signal };
             self.give_up_delayed(step);
             self.signal_running(StopSignal::Terminate, step);
             self.go_on_if_stopped(kill_at, step);
@@ -486,32 +466,6 @@ impl Lifecycle {
             }
             self.clear(kill_at, step);
         }
-    }
-
-    /// Nothing starts any more; what lives is asked to end, and killed at `kill_at`.
-    fn clear(&mut self, kill_at: Moment, step: &mut Step<'_>) {
-        let now = step.moment();
-        let (signal, kill_at) = match kill_at <= now {
-            true => (StopSignal::Kill, now.plus(KILL_AGAIN)),
-            false => (StopSignal::Terminate, kill_at),
-        };
-        self.end_checks(step);
-        let after_since = match self.phase {
-            Phase::After { since, .. } if self.failed_guard.is_none() => Some(since),
-            Phase::Sequence { .. }
-            | Phase::After { .. }
-            | Phase::Stopping { .. }
-            | Phase::Clearing { .. }
-            | Phase::Draining { .. } => None,
-        };
-        self.phase = Phase::Clearing {
-            kill_at,
-            signal,
-            after_since,
-        };
-        self.give_up_delayed(step);
-        self.ledger.ask_to_stop(|_| true);
-        step.perform(Effect::Sweep(Some(signal)));
     }
 
     /// When what outlives the last command is killed, if its stopping begins now.
@@ -553,13 +507,4 @@ impl Lifecycle {
     fn may_run_out_of_time(&self) -> bool {
         self.stopped.is_none() && self.main_outcome().is_none()
     }
-}
-
-/// Something ended: SIGKILL goes to whatever appeared since the last sweep, SIGTERM is not repeated to those
-/// who had it.
-fn sweep_again(signal: StopSignal, step: &mut Step<'_>) {
-    step.perform(Effect::Sweep(match signal {
-        StopSignal::Kill => Some(signal),
-        StopSignal::Terminate => None,
-    }));
 }

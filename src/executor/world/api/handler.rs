@@ -122,7 +122,7 @@ impl Handler for TaskApi {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        tracing::warn!(%error, "failed to accept a connection");
+        tracing::warn!(target: STRANGER, %error, "failed to accept a connection");
     }
 }
 

@@ -225,7 +225,7 @@ impl LeftOvers {
             for one in &found {
                 signalled.push(one.identity());
                 // It fails for what became another user, which nobody here can end.
-                let _ = signal_stray(one, StopSignal::Kill);
+                signal_stray(one, StopSignal::Kill);
             }
         }
     }

@@ -6,9 +6,12 @@
 
 use std::{fs, io};
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
-use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use rustix::process::{
+    Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, test_kill_process, waitid,
+};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::proc;
@@ -18,10 +21,16 @@ use super::proc;
 pub struct Descendant {
     /// Its process id.
     pub pid: Pid,
+    /// Its parent's.
+    pub parent: Pid,
     /// Its process group.
     pub group: Pid,
     /// It has ended; its parent did not reap it yet.
     pub is_zombie: bool,
+    /// It runs, or would if there was a processor for it.
+    pub is_running: bool,
+    /// It was forked, and no program was executed yet.
+    pub is_forked: bool,
     /// When it started, by [`clock`]; with its pid this identifies it.
     pub started: u64,
 }
@@ -34,11 +43,66 @@ impl Descendant {
         (self.pid, self.started)
     }
 
+    /// Whether the kernel does not let us end it: it runs as another user.
+    pub fn is_beyond_reach(&self) -> bool {
+        is_beyond_reach(self.pid)
+    }
+
+    /// Which pipe or FIFO is its stdin, if one is.
+    pub fn pipe(&self) -> Option<Pipe> {
+        Pipe::at(&format!("/proc/{}/fd/0", self.pid.as_raw_nonzero()))
+    }
+
+    /// Whether it has just been forked, by a shell say, and may be about to become what it was forked for.
+    pub fn is_unfinished(&self) -> bool {
+        let age = clock().saturating_sub(self.started);
+        let is_young = age < YOUNG * clock_ticks_per_second() / 1000;
+        // Who has waited for long, for the other end of a FIFO say, and goes on just now, runs.
+        self.is_forked && (is_young || self.is_running)
+    }
+
     /// Whether its pid still means this process, and it has not ended.
     pub fn is_still_there(&self) -> bool {
         let now = look_at(self.pid);
         now.is_some_and(|now| now.identity() == self.identity() && !now.is_zombie)
     }
+}
+
+/// Milliseconds in which a forked process becomes what it was forked for.
+const YOUNG: u64 = 200;
+
+/// Of the flags of a process in `/proc/PID/stat`: it was forked, and no program was executed yet.
+const PF_FORKNOEXEC: u64 = 0x40;
+
+/// A pipe, a FIFO or a socket: what its other end has written can be read from it to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pipe {
+    device: u64,
+    inode: u64,
+}
+
+// === impl Pipe ===
+
+impl Pipe {
+    /// Our own stdin, which a command's processes inherit without being readers of anything.
+    pub fn ours() -> Option<Self> {
+        Self::at("/proc/self/fd/0")
+    }
+
+    fn at(path: &str) -> Option<Self> {
+        let stat = rustix::fs::stat(path).ok()?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        // Some shells make their pipes of sockets.
+        matches!(kind, FileType::Fifo | FileType::Socket).then_some(Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+}
+
+/// Whether a process with this identity lives.
+pub fn is_alive(pid: Pid, started: u64) -> bool {
+    look_at(pid).is_some_and(|now| now.started == started && !now.is_zombie)
 }
 
 /// The time since boot in the unit of `/proc/PID/stat`, rounded down.
@@ -64,6 +128,11 @@ pub fn become_subreaper() -> rustix::io::Result<()> {
 pub fn is_alone() -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
+}
+
+/// Whether the kernel does not let us send a signal to a process.
+pub fn is_beyond_reach(pid: Pid) -> bool {
+    test_kill_process(pid) == Err(Errno::PERM)
 }
 
 /// All descendants, parents before their children. A process that forks meanwhile may hide its
@@ -156,22 +225,43 @@ fn children_of(process: &str) -> io::Result<Vec<Pid>> {
     Ok(children)
 }
 
+/// What is known of a process; one of another user may be hidden (`hidepid` of the mounted /proc), and is
+/// there all the same.
+fn look_at(pid: Pid) -> Option<Descendant> {
+    read_stat(pid).or_else(|| {
+        is_beyond_reach(pid).then_some(Descendant {
+            pid,
+            parent: getpid(),
+            group: pid,
+            is_zombie: false,
+            is_running: false,
+            is_forked: false,
+            started: 0,
+        })
+    })
+}
+
 /// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`, where the name may hold anything, also
 /// parentheses and line feeds.
-fn look_at(pid: Pid) -> Option<Descendant> {
+fn read_stat(pid: Pid) -> Option<Descendant> {
     let stat = proc::read(&format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let rest = std::str::from_utf8(&stat[behind_name..]).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    let is_zombie = matches!(fields.next()?, "Z" | "X");
-    let group = fields.nth(1)?.parse().ok()?;
-    // From the fifth field to the twenty-second, starttime.
-    let started = fields.nth(16)?.parse().ok()?;
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    // From the fifth field to the ninth, flags, and to the twenty-second, starttime.
+    let flags: u64 = fields.nth(3)?.parse().ok()?;
+    let started = fields.nth(12)?.parse().ok()?;
     Some(Descendant {
         pid,
+        parent: Pid::from_raw(parent).unwrap_or(pid),
         // A group of 0 is outside our pid namespace.
         group: Pid::from_raw(group).unwrap_or(pid),
-        is_zombie,
+        is_zombie: matches!(state, "Z" | "X"),
+        is_running: state == "R",
+        is_forked: flags & PF_FORKNOEXEC != 0,
         started,
     })
 }

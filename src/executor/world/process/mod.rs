@@ -8,17 +8,15 @@ pub mod proc;
 mod reserve;
 pub mod signals;
 pub mod spawn;
+mod strangers;
+mod sweep;
 
 use std::cell::{OnceCell, RefCell};
-use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use rustix::io::Errno;
-use rustix::process::{
-    Pid as RawPid, PidfdFlags, Signal, getpgid, kill_process, kill_process_group, pidfd_open,
-    pidfd_send_signal,
-};
+use rustix::process::{Pid as RawPid, Signal, getpgid, kill_process, kill_process_group};
 use smol::LocalExecutor;
 use smol::channel::Sender;
 use tracing::{debug, warn};
@@ -34,6 +32,8 @@ use crate::world::process::check_commands::CheckCommands;
 use crate::world::process::descendants::Descendant;
 use crate::world::process::reserve::Reserve;
 use crate::world::process::spawn::SpawnError;
+use crate::world::process::strangers::Strangers;
+use crate::world::process::sweep::{MAX_PASSES, Sweeps, signal_stray};
 
 /// The commands that live. An entry goes in the same moment as the process is reaped, so its pid,
 /// which is also its process group, cannot mean another process.
@@ -52,19 +52,12 @@ pub struct Processes {
     cgroup: OnceCell<Option<Cgroup>>,
     /// The commands of checks.
     check_commands: CheckCommands,
+    /// Who was here before the first command.
+    strangers: Strangers,
+    /// Groups of commands that have had SIGTERM: a trap must not run twice.
+    terminated: RefCell<Vec<RawPid>>,
+    sweeps: Sweeps,
 }
-
-/// What a sweep has found alive.
-#[derive(Default)]
-struct Left {
-    in_reach: usize,
-    /// What became another user, by setuid.
-    beyond: usize,
-}
-
-/// A sweep that kills looks again until it finds nobody new, but not for ever: those who fork faster
-/// than this are found by the next sweep.
-const MAX_PASSES: usize = 32;
 
 // === impl Processes ===
 
@@ -82,13 +75,17 @@ impl Processes {
             reserve: Reserve::new(),
             cgroup: OnceCell::new(),
             check_commands: CheckCommands::new(sandbox),
+            strangers: Strangers::default(),
+            terminated: RefCell::default(),
+            sweeps: Sweeps::default(),
         }
     }
 
     /// Starts a command; says at once whether its program runs.
     pub fn start(&self, start: &Start) -> TaskEvent {
         let id = start.id;
-        // Before there is a child: it must hold nobody else yet.
+        // Before there is a child of ours: whoever is there is somebody else's.
+        self.reserve.with(|| self.strangers.look());
         let cgroup = self.cgroup.get_or_init(Cgroup::create).as_ref();
         let before = descendants::clock();
         let spawned = self
@@ -132,90 +129,35 @@ impl Processes {
         TaskEvent::CommandStarted(id, Pid(pid))
     }
 
-    /// Sends a signal to the process groups of commands that still live.
-    pub fn signal(&self, commands: &[CommandId], signal: StopSignal) {
+    /// Sends a signal to the process groups of commands that still live. Returns those of them that could not
+    /// be killed, since they run as another user: they are not waited for.
+    pub fn signal(&self, commands: &[CommandId], signal: StopSignal) -> Vec<CommandId> {
+        let mut beyond = Vec::new();
         for (id, group) in self.alive.borrow().iter() {
             if commands.contains(id) {
-                signal_group(*group, signal);
+                self.signal_command(*group, signal);
+                if signal == StopSignal::Kill && descendants::is_beyond_reach(*group) {
+                    self.sweeps.tell_of_beyond(&[*group]);
+                    beyond.push(*id);
+                }
                 // It may have left its own group. It is not reaped, so its pid is still its own.
                 if getpgid(Some(*group)) != Ok(*group) {
                     let _ = each_of(signal, |raw| kill_process(*group, raw));
                 }
             }
         }
+        beyond
     }
 
-    /// Reaps what ended, sends the signal to everything below us, and counts what lives: 0 is a proof
-    /// that nothing does that we could end, and any other number an estimate.
-    pub fn sweep(&self, signal: Option<StopSignal>) -> usize {
-        if descendants::is_alone() {
-            return 0;
+    fn signal_command(&self, group: RawPid, signal: StopSignal) {
+        if signal == StopSignal::Terminate {
+            let mut terminated = self.terminated.borrow_mut();
+            if terminated.contains(&group) {
+                return;
+            }
+            terminated.push(group);
         }
-        let seen = self.reserve.with(|| self.pass_over(signal));
-        match seen {
-            _ if descendants::is_alone() => 0,
-            Ok(Left {
-                in_reach: 0,
-                beyond,
-            }) if beyond > 0 => {
-                warn!("{beyond} processes run as another user now: only the agent can end them");
-                0
-            }
-            Ok(Left { in_reach, .. }) => in_reach.max(1),
-            // What cannot be seen here cannot be waited for either.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => 0,
-            Err(error) => {
-                warn!("failed to look for what is left of the task: {error}");
-                1
-            }
-        }
-    }
-
-    fn pass_over(&self, signal: Option<StopSignal>) -> io::Result<Left> {
-        let groups = self.groups();
-        if signal == Some(StopSignal::Kill)
-            && let Some(Some(cgroup)) = self.cgroup.get()
-            && let Err(error) = cgroup.kill()
-        {
-            warn!("failed to kill the commands' cgroup: {error}");
-        }
-        let mut signalled = Vec::new();
-        let mut left = Left::default();
-        for _ in 0..MAX_PASSES {
-            if let Some(signal) = signal {
-                groups.iter().for_each(|group| signal_group(*group, signal));
-            }
-            let reaped = descendants::reap(&groups)?;
-            let mut living = descendants::find()?;
-            living.retain(|one| !one.is_zombie);
-            left.in_reach = living.len().saturating_sub(left.beyond);
-            let Some(signal) = signal else {
-                break;
-            };
-            // The members of the groups have had theirs: a trap must not run twice.
-            let is_new = |one: &&Descendant| {
-                !groups.contains(&one.group) && !signalled.contains(&one.identity())
-            };
-            let strays: Vec<Descendant> = living.iter().filter(is_new).copied().collect();
-            for stray in &strays {
-                signalled.push(stray.identity());
-                let signal = match self.check_commands.started(stray) {
-                    true => StopSignal::Kill,
-                    false => signal,
-                };
-                if signal_stray(stray, signal) == Err(Errno::PERM) {
-                    left.beyond += 1;
-                    left.in_reach = left.in_reach.saturating_sub(1);
-                }
-            }
-            // What a trap starts to clean up is not asked to end in its turn. And while there are
-            // some to reap, others may have become our children after we looked.
-            let is_settled = strays.is_empty() && reaped == 0;
-            if is_settled || signal == StopSignal::Terminate {
-                break;
-            }
-        }
-        Ok(left)
+        signal_group(group, signal);
     }
 
     /// Reaps what ended and is no command of ours.
@@ -240,7 +182,9 @@ impl Processes {
             one.started >= before && one.group == one.pid && !groups.contains(&one.pid)
         };
         let children = self.reserve.with(descendants::find_children);
-        for child in children.unwrap_or_default().iter().filter(is_unknown) {
+        let mut children = children.unwrap_or_default();
+        self.strangers.leave_out(&mut children);
+        for child in children.iter().filter(is_unknown) {
             warn!(
                 pid = child.pid.as_raw_nonzero().get(),
                 "killed a process that could not be waited for"
@@ -253,21 +197,6 @@ impl Processes {
 fn signal_group(group: RawPid, signal: StopSignal) {
     // What became another user has left for itself; the rest of the group has been signalled.
     let _ = each_of(signal, |raw| kill_process_group(group, raw));
-}
-
-/// Its pid may be another's by now: what is signalled is a pidfd that was found to be the same process.
-fn signal_stray(stray: &Descendant, signal: StopSignal) -> Result<(), Errno> {
-    let pid = stray.pid.as_raw_nonzero();
-    let handle = pidfd_open(stray.pid, PidfdFlags::empty());
-    if !stray.is_still_there() {
-        return Ok(());
-    }
-    debug!(pid, ?signal, "signalling a left-over process");
-    match handle {
-        Ok(handle) => each_of(signal, |raw| pidfd_send_signal(&handle, raw)),
-        // No descriptor, or a kernel before 5.3: the moment since the look has to be short enough.
-        Err(_) => each_of(signal, |raw| kill_process(stray.pid, raw)),
-    }
 }
 
 /// Sends what a stop signal stands for.
@@ -283,6 +212,8 @@ fn each_of(
         match send(*raw) {
             // It ended by itself in the meantime.
             Ok(()) | Err(Errno::SRCH) => {}
+            // Another user's: that is told when it is not waited for any more.
+            Err(Errno::PERM) => return Err(Errno::PERM),
             Err(error) => {
                 warn!(signal = raw.as_raw(), %error, "failed to send a signal");
                 return Err(error);
