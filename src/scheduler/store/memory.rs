@@ -97,6 +97,10 @@ impl Store for Memory {
         Ok(inside.image.last())
     }
 
+    fn claim(&mut self, _bytes: u64) {}
+
+    fn unclaim(&mut self) {}
+
     fn archive(&self) -> Arc<dyn Archive> {
         Arc::new(self.clone())
     }

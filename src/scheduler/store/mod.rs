@@ -13,7 +13,7 @@
 //! | .. while a new file is made | an empty file, or one without a format: both are taken for new |
 //! | a commit fails (`ENOSPC`, `EIO`, a short write) | redb takes nothing more; the file is opened again, and its own last batch number says what it has |
 //! | the file cannot be opened again | nothing is accepted or acknowledged until it can; what was accepted is in the file |
-//! | the disk is full | a reserve of [`RESERVE`] bytes beside the store is released: room for ends and kills, while jobs are refused; it is made again when there is room |
+//! | the disk is full | a reserve of [`RESERVE`] bytes beside the store becomes the store's: room for ends and kills, while jobs are refused; it is made again when there is room |
 //! | the file is damaged | found by its checksums at the next start, which reads all of it: a text and exit, never half of it |
 //!
 //! # Formats
@@ -60,11 +60,18 @@ pub trait Store: Send {
     /// It cannot be opened now.
     fn reopen(&mut self) -> Result<BatchNumber, OpenError>;
 
+    /// Takes so many bytes of the disk for itself, ahead of need, as far as they are there: whoever has
+    /// filled the disk would take them as soon as they are free. A store without a disk needs none.
+    fn claim(&mut self, bytes: u64);
+
+    /// Gives back what it has claimed and not used.
+    fn unclaim(&mut self);
+
     /// Reads from the same store, on any thread, also while it is written.
     fn archive(&self) -> Arc<dyn Archive>;
 }
 
-/// Opens the store in a folder, or makes a new one. On a full disk, the reserve is released for that.
+/// Opens the store in a folder, or makes a new one. On a full disk, it gets the reserve for that.
 ///
 /// # Errors
 /// A text for the operator.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, TryLockError};
 
 use redb::backends::FileBackend;
@@ -13,6 +14,8 @@ use redb::{
     BackendError, Builder, Database, ReadOnlyTable, ReadableDatabase as _, StorageBackend,
     StorageError, Table, TableDefinition,
 };
+
+use rustix::fs::{FallocateFlags, fallocate};
 
 use super::error::is_full;
 use super::records::{
@@ -43,11 +46,19 @@ const FRAMEWORK: &str = "framework";
 /// does a listing of recent jobs.
 const CACHE: usize = 4 * 1024 * 1024;
 
+/// What the kernel counts blocks of files in.
+const BLOCK: u64 = 512;
+
+/// Less room than a page is not worth a try.
+const SMALLEST_CLAIM: u64 = 4096;
+
 /// The store on a disk.
 #[derive(Debug)]
 pub struct Redb {
     path: PathBuf,
     hook: Option<Hook>,
+    /// How much room is taken behind the end of the file.
+    claimed: Arc<AtomicU64>,
     shared: Arc<Shared>,
 }
 
@@ -87,11 +98,13 @@ impl Redb {
         path: &Path,
         hook: Option<Hook>,
     ) -> Result<(Self, Start, Option<Anchor>), OpenError> {
-        let database = open(path, hook.as_ref())?;
+        let claimed = Arc::new(AtomicU64::new(0));
+        let database = open(path, hook.as_ref(), &claimed)?;
         let (start, anchor) = read_all(&database).map_err(|error| error.of(path))?;
         let shared = Arc::new(Shared(RwLock::new(Some(database))));
         Ok((
             Self {
+                claimed,
                 path: path.to_owned(),
                 hook,
                 shared,
@@ -132,10 +145,30 @@ impl Store for Redb {
             .unwrap_or_else(PoisonError::into_inner);
         // The file has to be closed before it is opened: its lock belongs to the old one.
         drop(guard.take());
-        let database = open(&self.path, self.hook.as_ref())?;
+        let database = open(&self.path, self.hook.as_ref(), &self.claimed)?;
         let last = read_last(&database).map_err(|error| redb_error(&self.path, error))?;
         *guard = Some(database);
         Ok(last)
+    }
+
+    fn claim(&mut self, bytes: u64) {
+        self.claimed.store(bytes, Ordering::SeqCst);
+        if let Ok(file) = OpenOptions::new().write(true).open(&self.path) {
+            claim(&file, bytes);
+        }
+    }
+
+    fn unclaim(&mut self) {
+        self.claimed.store(0, Ordering::SeqCst);
+        // If that fails, the file is longer on the disk than it says, which is no harm. Only the thread
+        // that writes changes the length, and that is this one.
+        let _ = OpenOptions::new()
+            .write(true)
+            .open(&self.path)
+            .and_then(|file| {
+                let length = file.metadata()?.len();
+                file.set_len(length)
+            });
     }
 
     fn archive(&self) -> Arc<dyn Archive> {
@@ -162,7 +195,7 @@ impl Archive for Shared {
 
 // --- opening ---
 
-fn open(path: &Path, hook: Option<&Hook>) -> Result<Database, OpenError> {
+fn open(path: &Path, hook: Option<&Hook>, claimed: &Arc<AtomicU64>) -> Result<Database, OpenError> {
     let mut options = OpenOptions::new();
     options
         .read(true)
@@ -178,6 +211,9 @@ fn open(path: &Path, hook: Option<&Hook>) -> Result<Database, OpenError> {
         .map_err(|error| io_error(path, "open", error))?
         .len()
         == 0;
+    let beside = file
+        .try_clone()
+        .map_err(|error| io_error(path, "open", error))?;
     let file = FileBackend::new(file).map_err(|error| redb_error(path, error.into()))?;
     let mut builder = Builder::new();
     builder
@@ -186,7 +222,9 @@ fn open(path: &Path, hook: Option<&Hook>) -> Result<Database, OpenError> {
     let database = builder
         .create_with_backend(Hooked {
             file,
+            beside,
             hook: hook.cloned(),
+            claimed: Arc::clone(claimed),
         })
         .map_err(|error| redb_error(path, error.into()))?;
     if is_new {
@@ -500,11 +538,37 @@ impl Writing<'_> {
 
 // --- the file ---
 
-/// A file that asks a hook before each operation.
+/// A file that asks a hook before each operation, and keeps the room that was claimed for it.
 #[derive(Debug)]
 struct Hooked {
     file: FileBackend,
+    /// The same open file.
+    beside: File,
     hook: Option<Hook>,
+    claimed: Arc<AtomicU64>,
+}
+
+/// Takes room for the holes of a file and behind its end, which belongs to it then; as much as there is.
+fn claim(file: &File, bytes: u64) {
+    let Ok(data) = file.metadata() else { return };
+    let length = data.len();
+    if data.blocks() * BLOCK < length {
+        claim_range(file, 0, length);
+    }
+    let Ok(data) = file.metadata() else { return };
+    claim_range(file, length.max(data.blocks() * BLOCK), length + bytes);
+}
+
+/// Piece by piece: some file systems (tmpfs) give back all of a piece that does not fit.
+fn claim_range(file: &File, mut from: u64, end: u64) {
+    let mut piece = end.saturating_sub(from);
+    while from < end && piece >= SMALLEST_CLAIM {
+        let size = piece.min(end - from);
+        match fallocate(file, FallocateFlags::KEEP_SIZE, from, size) {
+            Ok(()) => from += size,
+            Err(_) => piece /= 2,
+        }
+    }
 }
 
 impl Hooked {
@@ -525,7 +589,13 @@ impl StorageBackend for Hooked {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.ask(Operation::SetLength)?;
-        self.file.set_len(len)
+        self.file.set_len(len)?;
+        // A file that is cut loses what it had behind its end.
+        match self.claimed.load(Ordering::SeqCst) {
+            0 => (),
+            bytes => claim(&self.beside, bytes),
+        }
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::{Folder, Store};
-use crate::core::effect::{Batch, BatchNumber};
+use super::{Folder, RESERVE, Store};
+use crate::core::effect::Batch;
 use crate::core::event::{Event, Room, StoreFault};
 use crate::core::words::Clock;
 
@@ -108,6 +108,7 @@ impl Drop for Writer {
 impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
     fn run(&mut self, inbox: &Receiver<Order>) {
         let mut held = None;
+        self.claim_if_full();
         loop {
             let order = match held.take() {
                 Some(order) => order,
@@ -164,11 +165,13 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         }
     }
 
+    /// The store gets the reserve, if that is what it lacks.
     fn release_reserve(&mut self, fault: StoreFault) {
         match (fault, &mut self.folder) {
             (StoreFault::DiskFull, Some(folder)) => {
                 folder.release_reserve();
                 self.room = folder.room();
+                self.store.claim(RESERVE);
             }
             (StoreFault::DiskFull | StoreFault::Failed, _) => (),
         }
@@ -178,7 +181,10 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         match self.store.reopen() {
             Ok(last) => {
                 self.has_failed = false;
-                self.reopened(last);
+                // To be opened, the file may have been made shorter.
+                self.claim_if_full();
+                let room = self.room;
+                (self.report)(Event::StoreReopened { last, room }, None);
             }
             Err(error) => {
                 let fault = match error {
@@ -194,9 +200,11 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         }
     }
 
-    fn reopened(&mut self, last: BatchNumber) {
-        let room = self.room;
-        (self.report)(Event::StoreReopened { last, room }, None);
+    fn claim_if_full(&mut self) {
+        match self.room {
+            Room::Ample => (),
+            Room::ReserveOnly => self.store.claim(RESERVE),
+        }
     }
 
     fn look_for_room(&mut self) {
@@ -206,6 +214,7 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         folder.make_reserve();
         if folder.room() != self.room {
             self.room = folder.room();
+            self.store.unclaim();
             (self.report)(Event::RoomChanged(self.room), None);
         }
     }

@@ -1,5 +1,8 @@
 //! The thread that writes: groups, failures, and what comes after.
 
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -98,11 +101,9 @@ fn a_full_disk_is_told_and_so_is_room() {
         let _ = tell.send(event);
     };
     let writer = Writer::start(store, Some(folder), clock, report).expect("a thread");
-    // A job fills the disk.
+    // A job fills the disk, and takes whatever becomes free.
     let big = path.join("big");
-    let mut filler = std::fs::File::create(&big).expect("it can be made");
-    while std::io::Write::write_all(&mut filler, &[1; 4096]).is_ok() {}
-    drop(filler);
+    let greed = Greed::start(&big);
     let mut done = 0;
     while done < batches.len() {
         writer.store(batches[done].clone());
@@ -122,14 +123,53 @@ fn a_full_disk_is_told_and_so_is_room() {
             room: Room::ReserveOnly
         }
     );
-    writer.store(batches[done].clone());
-    assert_eq!(
-        next(&told),
-        Event::Stored(batches[done].number),
-        "the reserve is in use"
-    );
+    for batch in &batches[done..done + 500] {
+        writer.store(batch.clone());
+        assert_eq!(
+            next(&told),
+            Event::Stored(batch.number),
+            "the reserve is in use"
+        );
+    }
+    drop(greed);
     std::fs::remove_file(&big).expect("it can be removed");
     assert_eq!(next(&told), Event::RoomChanged(Room::Ample));
     drop(writer);
     drop(mount);
+}
+
+/// Fills a disk until it is dropped, as a job does that tries again and again.
+struct Greed {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Greed {
+    /// Answers when the disk is full.
+    fn start(path: &std::path::Path) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut file = std::fs::File::create(path).expect("it can be made");
+        while file.write_all(&[1; 4096]).is_ok() {}
+        let is_over = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !is_over.load(Ordering::SeqCst) {
+                if file.write_all(&[1; 4096]).is_err() {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Greed {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it ends");
+        }
+    }
 }

@@ -71,6 +71,19 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long an offer is not wanted that cannot be used for want of a store.
 const NOT_NOW: Duration = Duration::from_secs(5);
 
+impl Disk {
+    /// Why nothing can be recorded, if it cannot.
+    pub fn unavailable(&self) -> Option<Unavailable> {
+        match self {
+            Self::Works => None,
+            Self::Failed(failed) => Some(match failed.fault {
+                StoreFault::DiskFull => Unavailable::DiskFull,
+                StoreFault::Failed => Unavailable::StoreFailed,
+            }),
+        }
+    }
+}
+
 impl Scheduler {
     // --- stored ---
 
@@ -214,6 +227,7 @@ impl Scheduler {
 
     pub(super) fn store_reopened(&mut self, step: &mut Step, last: BatchNumber, room: Room) {
         self.apply_stored(step, last);
+        let unavailable = self.disk.unavailable().unwrap_or(Unavailable::StoreFailed);
         self.disk = Disk::Works;
         self.room = room;
         let mut lost = Vec::new();
@@ -235,7 +249,7 @@ impl Scheduler {
             }
         }
         for held in lost.into_iter().rev().flat_map(|pending| pending.held) {
-            self.take_back(step, held);
+            self.take_back(step, held, unavailable);
         }
         // Nothing is on its way any more, so what is still held was on an offer that has become void.
         let is_held = |(id, live): (_, &super::live::Live)| (live.sent == Sent::Held).then_some(id);
@@ -313,11 +327,11 @@ impl Scheduler {
     }
 
     /// What was held with a lost batch will not be done.
-    fn take_back(&self, step: &mut Step, held: Held) {
+    fn take_back(&self, step: &mut Step, held: Held, unavailable: Unavailable) {
         match held {
             // Whatever the answer was, it rests on what is lost: also that a job exists already.
             Held::Effect(Effect::Reply(id, _)) => {
-                let refusal = Refusal::Unavailable(Unavailable::StoreFailed);
+                let refusal = Refusal::Unavailable(unavailable);
                 step.perform(Effect::Reply(id, Reply::Refused(refusal)));
             }
             Held::Launch {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::disk::{Deferred, Disk, Wanted};
+use super::disk::{Deferred, Wanted};
 use super::live::Repeat;
 use super::{Scheduler, Step};
 use crate::core::effect::{Effect, Note, StoredGroup};
-use crate::core::event::{Room, StoreFault};
+use crate::core::event::Room;
 use crate::core::face::Call;
 use crate::core::job::{Group, GroupName, Job, JobKey, JobStatus, Reason, Retries, Verdict};
 use crate::core::request::{
@@ -39,16 +39,14 @@ impl Scheduler {
 
     /// Why this cannot be recorded now, if it cannot.
     fn unavailable(&self, request: &ApiRequest) -> Option<Unavailable> {
-        match (&self.disk, self.room) {
-            (Disk::Failed(failed), _) => Some(match failed.fault {
-                StoreFault::DiskFull => Unavailable::DiskFull,
-                StoreFault::Failed => Unavailable::StoreFailed,
-            }),
-            (Disk::Works, Room::Ample) => None,
-            (Disk::Works, Room::ReserveOnly) => match request {
-                ApiRequest::Submit(_) | ApiRequest::Retry(_) => Some(Unavailable::DiskFull),
-                ApiRequest::Kill(_) => None,
-            },
+        if let Some(unavailable) = self.disk.unavailable() {
+            return Some(unavailable);
+        }
+        match (self.room, request) {
+            (Room::Ample, _) | (Room::ReserveOnly, ApiRequest::Kill(_)) => None,
+            (Room::ReserveOnly, ApiRequest::Submit(_) | ApiRequest::Retry(_)) => {
+                Some(Unavailable::DiskFull)
+            }
         }
     }
 
