@@ -201,6 +201,23 @@ fn every_layer_names_only_the_crates_of_its_own_and_those_above() {
     assert_eq!(wrong, BTreeSet::new());
 }
 
+/// The names of variables stand in the table of the core; all others take them from there. The help is prose.
+#[test]
+fn no_variable_is_spelled_outside_the_table() {
+    let mut wrong = BTreeSet::new();
+    for source in sources() {
+        if source.module == ["core", "variables"] || source.module == ["main"] {
+            continue;
+        }
+        for start in ["\"EXECUTOR_", "\"MESOS_", "\"PROGRESS_", "\"LIBPROCESS_"] {
+            let found = source.code.match_indices(start);
+            let names = found.map(|(at, _)| source.code[at..].chars().take(40).collect::<String>());
+            wrong.extend(names.map(|name| format!("{:?} has {name}", source.module)));
+        }
+    }
+    assert_eq!(wrong, BTreeSet::new());
+}
+
 #[test]
 fn words_and_core_touch_neither_clocks_nor_files_nor_sockets() {
     let core = LAYERS

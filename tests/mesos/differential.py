@@ -206,7 +206,7 @@ def ends_by_signal(python, ours):
 
 def has_only_more(python, ours):
     """The variables of commands: the executor's own, and one that the Python interpreter sets for itself."""
-    told = {"EXECUTOR_ENDPOINT", "EXECUTOR_BIN", "EXECUTOR_PHASE", "MESOS_ALLOCATION_ROLE"}
+    told = {"EXECUTOR_ENDPOINT", "EXECUTOR_BIN", "EXECUTOR_OF", "EXECUTOR_PHASE", "MESOS_ALLOCATION_ROLE"}
     return (ours.keys() - python.keys() == told and python.keys() - ours.keys() == {"LC_CTYPE"}
             and all(ours[name] == python[name] for name in ours.keys() & python.keys()))
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::environment::{Environment, Name, Value};
 use crate::core::plan::Program;
 use crate::core::proxies;
-use crate::core::variables::PHASE;
+use crate::core::variables::{self, Class, PHASE};
 use crate::words::units::{Span, truncate};
 
 /// What a task asks to have checked. Both may be there; they are independent.
@@ -155,6 +155,9 @@ impl Probe {
     pub fn prepared(&self, kind: Kind, task: &Environment) -> Self {
         let whole = |own: &Environment| {
             let own = own.clone().into_changes();
+            let own = own.filter(|(name, _)| {
+                variables::class_of(name.as_os_str()) != Some(Class::ForCommands)
+            });
             let phase = (Name::new(PHASE), Value::new(kind.phase()));
             let phase = match phase {
                 (Ok(name), Ok(value)) => Some((name, Some(value))),
