@@ -45,7 +45,7 @@ BUDGETS = {
     "epoll instances after that": 1,
     "descriptors after that, with one command": 16 + 2,
     "anonymous memory of a check and a health check, kB": 8,
-    "voluntary context switches per probe": 2.5,
+    "wake-ups of the main thread per probe": 2.0,
     "system calls, exec to SUBSCRIBE": 140,
     "system calls, command's exit to terminal update": 82,
 }
@@ -138,16 +138,17 @@ def checked(figures, place, program, plain):
             run.running()
             # The first probes, and the timers of the calls that report them.
             time.sleep(QUIET)
-            before = kernel.switches(run.pid, "voluntary")
+            # async-io's own thread waits in the reactor whenever the main one is busy, which is no work of ours.
+            before = kernel.switches(run.pid, "voluntary", [run.pid])
             time.sleep(INTERVAL * PROBES)
-            switches = kernel.switches(run.pid, "voluntary") - before
+            switches = kernel.switches(run.pid, "voluntary", [run.pid]) - before
             anonymous = kernel.memory(run.pid)["Anonymous"]
             run.kill()
             run.terminal("TASK_KILLED")
             run.ends()
         service.shutdown()
     figures.add("anonymous memory of a check and a health check, kB", [anonymous - plain])
-    figures.add("voluntary context switches per probe", [switches / (2 * PROBES)])
+    figures.add("wake-ups of the main thread per probe", [switches / (2 * PROBES)])
 
 
 def work(pids):

@@ -58,10 +58,10 @@ def epolls(pid):
 
 # -- work ------------------------------------------------------------------------------------------------------
 
-def switches(pid, kind=""):
-    """Context switches so far of all threads, or only the "voluntary" ones: to wait for something."""
+def switches(pid, kind="", of=None):
+    """Context switches so far of all threads, or of these, or only the "voluntary" ones: to wait for something."""
     line = re.compile(rf"^{kind or '.*'}_ctxt_switches:\s+(\d+)", re.M)
-    return sum(int(count) for thread in threads(pid) for count in line.findall(read(pid, "task", thread, "status")))
+    return sum(int(count) for thread in of or threads(pid) for count in line.findall(read(pid, "task", thread, "status")))
 
 
 def quiet(pids, seconds=0.5, timeout=30):
