@@ -43,19 +43,19 @@ impl Fixture {
         self.checks.tick(&Environment::default(), now)
     }
 
-    /// Waits for the next look.
-    fn look(&mut self) -> ProbeId {
+    /// Waits for the next probe.
+    fn start(&mut self) -> ProbeId {
         let due = self.checks.next_deadline().expect("something is due");
         self.now = u64::try_from(due.0.as_millis()).expect("soon");
         match self.act(self.now).pop() {
             Some(CheckOutput::Start(id, _)) => id,
-            other => panic!("expected a look, found {other:?}"),
+            other => panic!("expected a probe, found {other:?}"),
         }
     }
 
-    /// A look that finds something in the same moment.
+    /// A probe that has its result in the same moment.
     fn find(&mut self, finding: &Finding) -> Vec<CheckOutput> {
-        let id = self.look();
+        let id = self.start();
         self.checks.found(id, finding, self.moment())
     }
 
@@ -174,9 +174,9 @@ fn the_delay_counts_from_the_commands_start_and_the_interval_from_the_last_end()
     let (mut fixture, outputs) = Fixture::begin(plan);
     assert_eq!((outputs, fixture.due()), (Vec::new(), Some(4000)));
     assert_eq!(fixture.act(3999), []);
-    let id = fixture.look();
+    let id = fixture.start();
     assert_eq!(fixture.now, 4000);
-    // One look at a time, and no limit without a timeout.
+    // One probe at a time, and no limit without a timeout.
     assert_eq!((fixture.act(9000), fixture.due()), (Vec::new(), None));
     fixture
         .checks
@@ -185,17 +185,17 @@ fn the_delay_counts_from_the_commands_start_and_the_interval_from_the_last_end()
 }
 
 #[test]
-fn a_look_that_takes_too_long_is_given_up_and_the_next_one_follows_its_interval() {
+fn a_probe_that_times_out_is_given_up_and_the_next_one_follows_its_interval() {
     let (mut fixture, outputs) = Fixture::begin(health(http(), 0, 9));
     let Some(CheckOutput::Start(id, _)) = outputs.first().cloned() else {
-        panic!("no look: {outputs:?}");
+        panic!("no probe: {outputs:?}");
     };
     assert_eq!(fixture.due(), Some(1500));
     let message = "HTTP health check failed: timed out after 500ms (127.0.0.1:8080/health)";
     let wanted = [CheckOutput::Abandon(id), report(Kind::Health, message)];
     assert_eq!(fixture.act(1500), wanted);
     assert_eq!(fixture.due(), Some(2500));
-    // What it finds after all is not heard, and does not begin a second row of looks.
+    // What it finds after all is not heard, and does not begin a second cycle.
     assert_eq!(
         fixture
             .checks
@@ -237,7 +237,7 @@ fn what_is_healthy() {
 fn failures_within_the_grace_period_do_not_count_until_the_first_success() {
     let (mut fixture, outputs) = Fixture::begin(health(tcp(), 2000, 2));
     let Some(CheckOutput::Start(id, _)) = outputs.first() else {
-        panic!("no look: {outputs:?}");
+        panic!("no probe: {outputs:?}");
     };
     let note = "TCP health check failed in its grace period: connection refused (127.0.0.1:80)";
     let noted = [CheckOutput::Note(note.to_owned())];
@@ -257,7 +257,7 @@ fn failures_within_the_grace_period_do_not_count_until_the_first_success() {
 fn the_first_success_ends_the_grace_period() {
     let (mut fixture, outputs) = Fixture::begin(health(tcp(), 60_000, 3));
     let Some(CheckOutput::Start(id, _)) = outputs.first() else {
-        panic!("no look: {outputs:?}");
+        panic!("no probe: {outputs:?}");
     };
     let succeeded = "TCP health check succeeded: connected (127.0.0.1:80)";
     let first = fixture
@@ -286,10 +286,10 @@ fn each_failure_is_told_and_only_a_change_to_health() {
 
 #[test]
 fn the_last_of_too_many_failures_is_told_and_then_kills() {
-    for (failures, looks) in [(3, 3), (1, 1), (0, 1)] {
+    for (failures, probes) in [(3, 3), (1, 1), (0, 1)] {
         let (mut fixture, _) = Fixture::begin(health(command(), 0, failures));
         let mut outputs = fixture.act(1500);
-        for _ in 1..looks {
+        for _ in 1..probes {
             assert!(!outputs.contains(&CheckOutput::Kill), "{failures}");
             outputs = fixture.find(&signalled());
         }
@@ -298,7 +298,7 @@ fn the_last_of_too_many_failures_is_told_and_then_kills() {
             [.., CheckOutput::Report(Kind::Health, _), CheckOutput::Kill]
         ));
         let cause = fixture.checks.kill_cause().expect("killed");
-        let wanted = match looks {
+        let wanted = match probes {
             1 => "Killed: COMMAND health check failed: timed out after 500ms (true)",
             _ => {
                 "Killed: COMMAND health check failed 3 times in a row: \
@@ -343,7 +343,7 @@ fn a_checks_status_is_empty_until_something_is_found_out() {
         assert_eq!(fixture.checks.told().status, Some(found));
         assert_eq!(fixture.find(&finding), []);
         // One after a result does.
-        fixture.look();
+        fixture.start();
         let outputs = fixture.act(fixture.now + 500);
         assert!(matches!(
             outputs[..],
@@ -374,7 +374,7 @@ fn what_cannot_be_found_out_is_empty_but_no_connection_is_an_answer() {
 }
 
 #[test]
-fn the_end_of_the_command_abandons_what_looks_and_nothing_begins_again() {
+fn the_end_of_the_command_abandons_probes_and_nothing_begins_again() {
     let plan = CheckPlan {
         health: health(tcp(), 0, 1).health,
         ..check(http())
