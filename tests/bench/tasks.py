@@ -19,7 +19,7 @@ DESCRIPTORS = 6
 
 
 def short(place, program):
-    """One value for each figure of two short tasks, in ms."""
+    """One value for each figure of three short tasks, in ms."""
     with place.start(program.arguments, "true") as run:
         run.terminal()
         run.ends()
@@ -30,11 +30,18 @@ def short(place, program):
         run.ends()
         sleep = run.moments()
 
+    # What it leaves ends by itself, for executors that would leave it too.
+    with place.start(program.arguments, "setsid sleep 3 & sleep 0.1") as run:
+        run.terminal()
+        run.ends()
+        daemon = run.moments()
+
     def between(moments, start, stop):
         return (moments[stop] - moments[start]) / 1e6
     return {"exec to SUBSCRIBE, ms": between(true, "exec", "subscribe"),
             "LAUNCH to the command's exec, ms": between(true, "launch", "command exec"),
             "command's exit to the terminal update, ms": between(sleep, "command exit", "terminal"),
+            "the same of a task that leaves a daemon, ms": between(daemon, "command exit", "terminal"),
             "terminal update to the executor's end, ms": between(sleep, "terminal", "end"),
             "a `true` task, start to terminal update, ms": between(true, "begin", "terminal")}
 
