@@ -54,7 +54,9 @@ impl Fixture {
     }
 
     fn start(&self) -> Host {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_agent-host"))
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -Sn 1000; exec \"$0\" \"$@\""])
+            .arg(env!("CARGO_BIN_EXE_agent-host"))
             .arg(self.folder.path())
             .arg(support::executor::program())
             .args(&self.cgroup)
@@ -410,6 +412,21 @@ fn an_executor_gets_a_session_a_umask_and_nothing_of_the_agents_environment() {
             case $(readlink $fd) in *containers*|*/host*) exit 10;; esac
         done"});
     host.start_task("a", job);
+    host.take("a", "Finished");
+    host.wait("a forgotten");
+}
+
+#[test]
+fn the_agent_takes_all_descriptors_and_its_executors_get_the_usual_number() {
+    let fixture = Fixture::new();
+    let mut host = fixture.start();
+    let text = fs::read_to_string(format!("/proc/{}/limits", host.child.id())).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = line.expect("a limit").split_whitespace().collect();
+    let (soft, hard) = (words[3], words[4]);
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "1000");
+    host.start_task("a", json!({"command": "test $(ulimit -Sn) = 1000"}));
     host.take("a", "Finished");
     host.wait("a forgotten");
 }

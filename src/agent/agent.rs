@@ -30,6 +30,7 @@ use crate::core::{
 };
 use crate::fetch::{FetchError, Tools};
 use crate::launch::{Launcher, Watched};
+use crate::limits::raise_open_files;
 use crate::notice::{Notice, What};
 use crate::process::{Process, boot_id};
 use crate::record::{Record, Records};
@@ -121,6 +122,7 @@ impl Agent {
                 folder: config.files,
                 records,
                 tools: Tools::find(),
+                open_files: raise_open_files(),
                 cgroups: config.cgroups,
             },
             notices,

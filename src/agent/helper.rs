@@ -12,8 +12,10 @@ use std::process::Command;
 
 use rustix::fs::Mode;
 
-/// The first argument of a helper. It is followed by the file to join a cgroup by, or nothing, and by the folder to
-/// start in, the program and its arguments.
+use crate::limits;
+
+/// The first argument of a helper. It is followed by the file to join a cgroup by, or nothing; the soft limit of open
+/// files, or nothing; the folder to start in, the program and its arguments.
 pub const ARGUMENT: &str = "--become-an-executor";
 
 /// The exit status of a helper that could not become the executor: that of a shell that does not find a command.
@@ -35,9 +37,20 @@ pub fn run_if_asked() {
 }
 
 /// The arguments of a helper.
-pub fn arguments(join: Option<&Path>, folder: &Path, program: &[OsString]) -> Vec<OsString> {
+pub fn arguments(
+    join: Option<&Path>,
+    open_files: Option<u64>,
+    folder: &Path,
+    program: &[OsString],
+) -> Vec<OsString> {
     let join = join.map_or(OsStr::new(""), Path::as_os_str);
-    let mut arguments = vec![ARGUMENT.into(), join.to_owned(), folder.into()];
+    let open_files = open_files.map(|it| it.to_string()).unwrap_or_default();
+    let mut arguments = vec![
+        ARGUMENT.into(),
+        join.to_owned(),
+        open_files.into(),
+        folder.into(),
+    ];
     arguments.extend_from_slice(program);
     arguments
 }
@@ -45,8 +58,9 @@ pub fn arguments(join: Option<&Path>, folder: &Path, program: &[OsString]) -> Ve
 /// Comes back only if it fails.
 fn become_executor(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
     let missing = || io::Error::new(io::ErrorKind::InvalidInput, "an argument is missing");
-    let (Some(join), Some(folder), Some(program)) =
-        (arguments.next(), arguments.next(), arguments.next())
+    let mut next = || arguments.next();
+    let (Some(join), Some(open_files), Some(folder), Some(program)) =
+        (next(), next(), next(), next())
     else {
         return missing();
     };
@@ -55,6 +69,9 @@ fn become_executor(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
         && let Err(error) = std::fs::write(&join, "0")
     {
         return io::Error::new(error.kind(), format!("{}: {error}", join.display()));
+    }
+    if let Some(soft) = open_files.to_str().and_then(|it| it.parse().ok()) {
+        limits::set_open_files(Some(soft));
     }
     // It fails only for the leader of a process group, which a child that was just made is not.
     let _ = rustix::process::setsid();

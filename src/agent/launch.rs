@@ -35,6 +35,8 @@ pub struct Launcher {
     pub records: Records,
     /// What fetches.
     pub tools: Tools,
+    /// The soft limit of open files that executors get.
+    pub open_files: Option<u64>,
     /// Where containers get cgroups, if they do.
     pub cgroups: Option<Cgroups>,
 }
@@ -112,7 +114,8 @@ impl Launcher {
             Program::Direct(program) => program.clone(),
             Program::Shell(line) => vec!["/bin/sh".into(), "-c".into(), "--".into(), line.clone()],
         };
-        let arguments = helper::arguments(join.as_deref(), &spec.sandbox, &program);
+        let arguments =
+            helper::arguments(join.as_deref(), self.open_files, &spec.sandbox, &program);
         let output = |name: &str| open_output(&spec.sandbox, name);
         let variables =
             environment::variables(spec, &self.framework_id, &self.agent_id, &self.socket);

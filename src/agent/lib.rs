@@ -11,7 +11,7 @@
 //! | [`notice`] | what the program is told |
 //! | [`record`] | what is written down of a container, for the next process of the agent |
 //! | [`server`] | the executor API: which process may speak for which executor |
-//! | [`launch`], [`helper`], [`environment`] | the start of an executor |
+//! | [`launch`], [`helper`], [`environment`], [`limits`] | the start of an executor |
 //! | [`fetch`] | files for the sandbox |
 //! | [`process`], [`sweep`], [`cgroup`] | processes: who they are, and how all of a container's are ended |
 //! | [`agent`] | the shell around the core |
@@ -34,6 +34,7 @@ pub mod environment;
 pub mod fetch;
 pub mod helper;
 pub mod launch;
+pub mod limits;
 pub mod notice;
 pub mod process;
 pub mod record;
