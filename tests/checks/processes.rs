@@ -176,6 +176,23 @@ fn what_a_check_leaves_behind_ends_with_it_and_not_with_the_task() {
 }
 
 #[test]
+fn a_check_that_makes_daemons_without_end_leaves_none_when_it_times_out() {
+    let value = "while :; do (setsid sleep 651 &); done";
+    let check = HealthCheck {
+        timeout_seconds: Some(0.3),
+        interval_seconds: Some(3600.0),
+        ..command_health(value)
+    };
+    let run = run_with_health(check);
+    let sick = wait_for(&run, "unhealthy", |told| told.healthy == Some(false));
+    assert!(sick.message.contains("timed out after 300ms"));
+    wait_until_gone(&run, "sleep 651");
+    let start = Instant::now();
+    end(&run);
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
 fn a_check_that_takes_too_long_is_killed_with_all_that_it_started() {
     let value = "trap '' TERM; setsid sleep 621 & sleep 622 & sleep 623";
     let check = HealthCheck {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::Pid as RawPid;
 use tracing::debug;
 
@@ -107,7 +108,9 @@ impl Processes {
         environment: &Environment,
     ) -> Option<TaskEvent> {
         let output = memfd_create("status", MemfdFlags::CLOEXEC);
-        let both = output.and_then(|output| Ok((rustix::io::dup(&output)?, output)));
+        // No command that is started meanwhile inherits it.
+        let copy = |output| Ok((fcntl_dupfd_cloexec(&output, 0)?, output));
+        let both = output.and_then(copy);
         match both {
             Ok((reader, output)) => {
                 let understand = move |outcome| status(File::from(reader), &outcome);
