@@ -2,11 +2,11 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`room`] | what the machine has, who holds what of it, and when to offer the rest; pure |
-//! | [`spec`] | a task of the core as an executor to start |
-//! | [`told`] | what the agent tells, in the words of the core |
-//! | [`program`] | which executor to run |
-//! | [`sandboxes`] | how long sandboxes are kept |
+//! | `room` | what the machine has, who holds what of it, and when to offer the rest; pure |
+//! | `spec` | a task of the core as an executor to start |
+//! | `told` | what the agent tells, in the words of the core |
+//! | `program` | which executor to run |
+//! | `sandboxes` | how long sandboxes are kept |
 
 pub mod program;
 mod room;

@@ -3,7 +3,7 @@
 //! # Record, then act
 //!
 //! A step decides on the newest state and changes it at once; what it has changed becomes one
-//! [`Batch`](crate::core::effect::Batch). Everything that others can see of it (answers, calls of the backend, log
+//! [`Batch`]. Everything that others can see of it (answers, calls of the backend, log
 //! lines) is *held* with that batch until it is on disk. A step that changes nothing may still rest on changes
 //! that are on their way; its effects wait for the last of them. Readers only see what is on disk.
 //!
