@@ -1,4 +1,5 @@
 """Jobs as people write them beside other programs: what they hand on, what they leave behind, who else is there."""
+import gzip
 import json
 import subprocess
 
@@ -10,6 +11,30 @@ def a_job_that_hands_its_environment_on_is_no_client(cook):
         task.ends("TASK_FINISHED")
         phase, endpoint = task.read("seen").split()
         assert phase == "command" and not endpoint.endswith("/other"), (phase, endpoint)
+
+
+def readers_of_a_commands_output_read_it_to_its_end(cook):
+    # A process substitution is nobody's child to wait for.
+    tee = cook.launch({"command": "exec bash -c 'exec > >(sleep 0.3; tee -a all.log) 2>&1; echo boom; exit 1'"})
+    tee.ends("TASK_FAILED")
+    assert tee.read("all.log") == "boom\n", tee.read("all.log")
+    pack = cook.launch({"command": "exec bash -c 'exec > >(sleep 0.3; gzip >log.gz); seq 1 10000'"})
+    pack.ends("TASK_FINISHED")
+    with gzip.open(pack.path("log.gz"), "rt") as file:
+        assert file.read().split() == [str(number) for number in range(1, 10001)]
+
+
+def what_an_operator_starts_beside_the_executor_is_left_alone(cook):
+    cook.command = "sh -c 'echo $$ >tunnel; exec sleep 1000' & exec ./cook-executor"
+    task = cook.launch({"command": "until [ -s tunnel ]; do sleep 0.02; done; cat tunnel >seen; kill -0 $(cat tunnel)",
+                        "after_commands": [{"value": "kill -0 $(cat tunnel)"}]})
+    task.wait(lambda: task.states()[-1:] == ["TASK_FINISHED"], "the end of the task")
+    data = task.updates[-1]["data"]
+    assert (data["exit_code"], data["after_codes"]) == (0, [0]), data
+    # It was there when the last status came; then the agent ends the container.
+    assert any("sleep 1000" in command for command in task.left_behind.values()), task.left_behind
+    task.left_behind = {}
+    task.ends("TASK_FINISHED")
 
 
 def a_leftover_that_may_not_be_ended_does_not_hold_the_status_up(cook):
