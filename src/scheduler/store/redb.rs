@@ -42,9 +42,9 @@ const LAST_KEY: &str = "last key";
 const ANCHOR: &str = "anchor";
 const FRAMEWORK: &str = "framework";
 
-/// What redb keeps of the file in memory. A commit touches some pages near the end of each table, and so
-/// does a listing of recent jobs.
-const CACHE: usize = 4 * 1024 * 1024;
+/// What redb keeps of the file in memory at most. Some ten thousand completed jobs fit, so that listing the
+/// recent ones needs no disk; an idle scheduler uses none of it.
+const CACHE: usize = 16 * 1024 * 1024;
 
 /// What the kernel counts blocks of files in.
 const BLOCK: u64 = 512;
