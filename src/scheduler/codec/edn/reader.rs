@@ -251,7 +251,9 @@ fn atom(place: Place, word: String) -> Result<Value, Error> {
     }
     if let Some(name) = word.strip_prefix(':') {
         if name.is_empty() || name.starts_with(':') {
-            let text = "a keyword needs a name behind one colon, such as :port".to_owned();
+            let text =
+                "a keyword needs a name behind one colon, such as :port (this is EDN, not JSON)"
+                    .to_owned();
             return Err(Error { place, text });
         }
         return Ok(Value::Keyword(name.to_owned()));
