@@ -99,6 +99,17 @@ def main():
     chance = random.Random(options.seed)
     folder = Path(tempfile.mkdtemp(prefix="cook-chaos-"))
     scheduler = Scheduler(options, folder)
+    try:
+        return run(scheduler, options, chance, folder)
+    finally:
+        # After a failure: executors would wait for their scheduler for days.
+        if scheduler.process and scheduler.process.poll() is None:
+            scheduler.kill()
+        for executor in scheduler.executors():
+            os.kill(executor, signal.SIGKILL)
+
+
+def run(scheduler, options, chance, folder):
     scheduler.start()
     codes = {}
     pending = []
