@@ -23,6 +23,7 @@
 //! refused with the version of the program that wrote it.
 
 mod error;
+mod file;
 mod folder;
 mod image;
 mod memory;
@@ -35,10 +36,11 @@ mod writer;
 use std::sync::Arc;
 
 pub use error::{CommitError, OpenError, ReadError};
+pub use file::{Hook, Operation};
 pub use folder::{Folder, RESERVE};
 pub use image::Image;
 pub use memory::{Fault, Memory};
-pub use redb::{Hook, Operation, Redb};
+pub use redb::Redb;
 pub use writer::Writer;
 
 use crate::core::Start;

@@ -3,21 +3,18 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::ops::Bound;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, TryLockError};
 
 use redb::backends::FileBackend;
 use redb::{
-    BackendError, Builder, Database, ReadOnlyTable, ReadableDatabase as _, StorageBackend,
-    StorageError, Table, TableDefinition,
+    Builder, Database, ReadOnlyTable, ReadableDatabase as _, StorageError, Table, TableDefinition,
 };
 
-use rustix::fs::{FallocateFlags, fallocate};
-
 use super::error::is_full;
+use super::file::{Hook, Hooked, claim};
 use super::records::{
     Head, Wrong, decode_anchor, decode_any_head, decode_group, decode_head, decode_instance,
     encode_anchor, encode_group, encode_head, encode_instance, encode_spec,
@@ -46,12 +43,6 @@ const FRAMEWORK: &str = "framework";
 /// recent ones needs no disk; an idle scheduler uses none of it.
 const CACHE: usize = 16 * 1024 * 1024;
 
-/// What the kernel counts blocks of files in.
-const BLOCK: u64 = 512;
-
-/// Less room than a page is not worth a try.
-const SMALLEST_CLAIM: u64 = 4096;
-
 /// The store on a disk.
 #[derive(Debug)]
 pub struct Redb {
@@ -65,29 +56,6 @@ pub struct Redb {
 /// The open file; nothing while it is opened again.
 #[derive(Debug)]
 struct Shared(RwLock<Option<Database>>);
-
-/// Is asked before each operation on the file, and may let it fail: for tests of bad disks.
-#[derive(Clone)]
-pub struct Hook(pub Arc<dyn Fn(Operation) -> io::Result<()> + Send + Sync>);
-
-/// An operation on the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Reads.
-    Read,
-    /// Writes so many bytes. If it is let fail, half of them are written first.
-    Write(usize),
-    /// Makes it shorter or longer.
-    SetLength,
-    /// Takes what was written to the disk.
-    Sync,
-}
-
-impl fmt::Debug for Hook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
-    }
-}
 
 impl Redb {
     /// Opens a store, or makes a new one. Reads all of it once, and checks it.
@@ -533,101 +501,5 @@ impl Writing<'_> {
                 .insert(place, encode_instance(&job.instances[index]).as_slice())?;
         }
         Ok(())
-    }
-}
-
-// --- the file ---
-
-/// A file that asks a hook before each operation, and keeps the room that was claimed for it.
-#[derive(Debug)]
-struct Hooked {
-    file: FileBackend,
-    /// The same open file.
-    beside: File,
-    hook: Option<Hook>,
-    claimed: Arc<AtomicU64>,
-}
-
-/// Takes room for the holes of a file and behind its end, which belongs to it then; as much as there is.
-fn claim(file: &File, bytes: u64) {
-    let Ok(data) = file.metadata() else { return };
-    let length = data.len();
-    if data.blocks() * BLOCK < length {
-        claim_range(file, 0, length);
-    }
-    let Ok(data) = file.metadata() else { return };
-    claim_range(file, length.max(data.blocks() * BLOCK), length + bytes);
-}
-
-/// Piece by piece: some file systems (tmpfs) give back all of a piece that does not fit.
-fn claim_range(file: &File, mut from: u64, end: u64) {
-    let mut piece = end.saturating_sub(from);
-    while from < end && piece >= SMALLEST_CLAIM {
-        let size = piece.min(end - from);
-        match fallocate(file, FallocateFlags::KEEP_SIZE, from, size) {
-            Ok(()) => from += size,
-            Err(_) => piece /= 2,
-        }
-    }
-}
-
-impl Hooked {
-    fn ask(&self, operation: Operation) -> io::Result<()> {
-        self.hook.as_ref().map_or(Ok(()), |hook| hook.0(operation))
-    }
-}
-
-impl StorageBackend for Hooked {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.ask(Operation::Read)?;
-        self.file.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.ask(Operation::SetLength)?;
-        self.file.set_len(len)?;
-        // A file that is cut loses what it had behind its end.
-        match self.claimed.load(Ordering::SeqCst) {
-            0 => (),
-            bytes => claim(&self.beside, bytes),
-        }
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.ask(Operation::Sync)?;
-        self.file.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.ask(Operation::Write(data.len())) {
-            self.file.write(offset, &data[..data.len() / 2])?;
-            return Err(error);
-        }
-        self.file.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.file.close()
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_range(start, end)
-    }
-
-    fn try_lock_shared_range(
-        &self,
-        start: Bound<u64>,
-        end: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.file.try_lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.file.unlock_range(start, end)
     }
 }

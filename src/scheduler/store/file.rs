@@ -1,0 +1,138 @@
+//! The file below redb: it can be let fail, and keeps the room that was claimed for it.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+use rustix::fs::{FallocateFlags, fallocate};
+
+/// What the kernel counts blocks of files in.
+const BLOCK: u64 = 512;
+
+/// Less room than a page is not worth a try.
+const SMALLEST_CLAIM: u64 = 4096;
+
+/// Is asked before each operation on the file, and may let it fail: for tests of bad disks.
+#[derive(Clone)]
+pub struct Hook(pub Arc<dyn Fn(Operation) -> io::Result<()> + Send + Sync>);
+
+/// An operation on the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Reads.
+    Read,
+    /// Writes so many bytes. If it is let fail, half of them are written first.
+    Write(usize),
+    /// Makes it shorter or longer.
+    SetLength,
+    /// Takes what was written to the disk.
+    Sync,
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
+/// A file that asks a hook before each operation, and keeps the room that was claimed for it.
+#[derive(Debug)]
+pub(super) struct Hooked {
+    pub file: FileBackend,
+    /// The same open file.
+    pub beside: File,
+    /// See [`Hook`].
+    pub hook: Option<Hook>,
+    /// How much room is taken behind the end of the file.
+    pub claimed: Arc<AtomicU64>,
+}
+
+/// Takes room for the holes of a file and behind its end, which belongs to it then; as much as there is.
+pub(super) fn claim(file: &File, bytes: u64) {
+    let Ok(data) = file.metadata() else { return };
+    let length = data.len();
+    if data.blocks() * BLOCK < length {
+        claim_range(file, 0, length);
+    }
+    let Ok(data) = file.metadata() else { return };
+    claim_range(file, length.max(data.blocks() * BLOCK), length + bytes);
+}
+
+/// Piece by piece: some file systems (tmpfs) give back all of a piece that does not fit.
+fn claim_range(file: &File, mut from: u64, end: u64) {
+    let mut piece = end.saturating_sub(from);
+    while from < end && piece >= SMALLEST_CLAIM {
+        let size = piece.min(end - from);
+        match fallocate(file, FallocateFlags::KEEP_SIZE, from, size) {
+            Ok(()) => from += size,
+            Err(_) => piece /= 2,
+        }
+    }
+}
+
+impl Hooked {
+    fn ask(&self, operation: Operation) -> io::Result<()> {
+        self.hook.as_ref().map_or(Ok(()), |hook| hook.0(operation))
+    }
+}
+
+impl StorageBackend for Hooked {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.ask(Operation::Read)?;
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.ask(Operation::SetLength)?;
+        self.file.set_len(len)?;
+        // A file that is cut loses what it had behind its end.
+        match self.claimed.load(Ordering::SeqCst) {
+            0 => (),
+            bytes => claim(&self.beside, bytes),
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.ask(Operation::Sync)?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.ask(Operation::Write(data.len())) {
+            self.file.write(offset, &data[..data.len() / 2])?;
+            return Err(error);
+        }
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+}
