@@ -54,7 +54,8 @@ def an_invalid_job_is_refused_with_a_text_that_says_why(cook):
         ('{"command": "touch ran"', "json"),
         ({"command": "  "}, "command"),
         ({"command": 5}, "command"),
-        ({"before_commands": [{"value": "touch ran"}]}, "command"),
+        ({}, "command"),
+        ({"comand": "touch ran", "after_commands": [{"value": "touch ran"}]}, "command"),
         ({"command": "touch ran", "before_commands": [{"value": "touch ran", "guard": "yes"}]}, "guard"),
         ({"command": "touch ran", "after_commands": [{"value": " "}]}, "after_commands"),
     ]
