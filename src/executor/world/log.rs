@@ -2,7 +2,7 @@
 //!
 //! One line per event in one `write`, never an environment value or a token. Logging never fails the
 //! task: lines that cannot be written are counted and their number is written later. The size is
-//! bounded, and each kind of line has a share of its own ([`share`]).
+//! bounded, and each kind of line has a share of its own (`share`).
 
 mod share;
 mod timestamp;
