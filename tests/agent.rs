@@ -206,7 +206,7 @@ fn updates_within_a_subscription_are_taken_and_acknowledged_once_each() {
     let mut second = Client::subscribe(
         &agent,
         Subscribe {
-            unacknowledged_tasks: vec![events::task("t", "agent-1", "{}")],
+            unacknowledged_tasks: vec![events::task("t", "agent-1", "{}").into()],
             unacknowledged_updates: updates
                 .map(|(state, uuid)| Update {
                     status: status(state, uuid),

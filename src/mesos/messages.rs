@@ -460,10 +460,22 @@ pub enum CallType {
     Message = 3,
 }
 
+/// What an agent reads of a `TaskInfo` in a SUBSCRIBE. An executor that wrote the whole of it would carry the
+/// code to write all that can be in it.
+#[derive(Clone, PartialEq, Message)]
+pub struct TaskIdentity {
+    #[prost(bytes = "vec", required, tag = "1")]
+    pub name: Vec<u8>,
+    #[prost(message, required, tag = "2")]
+    pub task_id: Id,
+    #[prost(message, required, tag = "3")]
+    pub agent_id: Id,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct Subscribe {
     #[prost(message, repeated, tag = "1")]
-    pub unacknowledged_tasks: Vec<TaskInfo>,
+    pub unacknowledged_tasks: Vec<TaskIdentity>,
     #[prost(message, repeated, tag = "2")]
     pub unacknowledged_updates: Vec<Update>,
 }
@@ -479,6 +491,18 @@ pub struct Update {
 pub struct CallMessage {
     #[prost(bytes = "vec", required, tag = "2")]
     pub data: Vec<u8>,
+}
+
+// === impl TaskIdentity ===
+
+impl From<TaskInfo> for TaskIdentity {
+    fn from(task: TaskInfo) -> Self {
+        Self {
+            name: task.name,
+            task_id: task.task_id,
+            agent_id: task.agent_id,
+        }
+    }
 }
 
 // === impl Id ===

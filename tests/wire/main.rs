@@ -173,7 +173,7 @@ fn a_subscribe_call_with_nothing_to_catch_up_on() {
 fn a_subscribe_call_with_tasks_and_updates() {
     let mut subscribe = call(CallType::Subscribe);
     subscribe.subscribe = Some(Subscribe {
-        unacknowledged_tasks: vec![task()],
+        unacknowledged_tasks: vec![task().into()],
         unacknowledged_updates: vec![Update { status: status() }, Update { status: status() }],
     });
     let update = || Bytes::new().message(1, status_bytes());

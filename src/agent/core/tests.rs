@@ -225,7 +225,7 @@ fn an_executor_gets_its_task_once_and_is_forgotten_when_all_is_acknowledged() {
 #[test]
 fn whether_the_task_is_sent_again_is_the_executors_to_say_until_the_first_acknowledgement() {
     let with_task = Subscribe {
-        unacknowledged_tasks: vec![spec().task],
+        unacknowledged_tasks: vec![spec().task.into()],
         ..Subscribe::default()
     };
     for (delivery, subscribe, is_sent) in [

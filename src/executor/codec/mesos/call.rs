@@ -9,7 +9,7 @@ use crate::core::event::Identity;
 use crate::core::outbox::{Item, Reason, TaskState, Update};
 use cook_mesos::messages::{
     self, Call, CallMessage, CallType, CheckStatusInfo, CheckType, CommandStatus, HttpStatus, Id,
-    SOURCE_EXECUTOR, Subscribe, TaskInfo, TaskStatus, TcpStatus,
+    SOURCE_EXECUTOR, Subscribe, TaskIdentity, TaskStatus, TcpStatus,
 };
 
 /// Who calls.
@@ -89,12 +89,11 @@ impl Caller {
 }
 
 /// The agent reads only the id (`Slave::subscribe`), but the message must be complete.
-fn task_info(identity: &Identity) -> TaskInfo {
-    TaskInfo {
+fn task_info(identity: &Identity) -> TaskIdentity {
+    TaskIdentity {
         name: identity.name.clone(),
         task_id: Id::from(identity.task.0.as_str()),
         agent_id: Id::from(identity.agent.0.as_str()),
-        ..TaskInfo::default()
     }
 }
 
