@@ -253,6 +253,8 @@ DIFFERENCES = {
             ["Cook Executor version X", "Starting task TASK"]),
            ("own end", ["Command exited with status 127 (pid: PID)"], []),
            ("errors", ["/bin/sh: 1: 5: not found"], []))},
+    # It leaves before there is a task, and so before it knows whether stdout is the task's own.
+    ("an exit for a test", "own start"): shows(["Cook Executor version X"], [], "nothing is said before there is a task"),
     # Progress.
     **{("no progress by a pattern that is none", facet): shows(python, ours, "a job is not lost by its progress")
        for facet, python, ours in (
