@@ -33,6 +33,7 @@ const LAYERS: [Layer; 6] = [
         may_name: &[
             "async_io",
             "async_process",
+            "cook_signals",
             "nix",
             "rustix",
             "signal_hook",

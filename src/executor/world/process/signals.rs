@@ -10,16 +10,12 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_io::Async;
 use nix::sys::signal::SigSet;
 use rustix::process::Signal;
-use signal_hook::flag;
 use signal_hook::low_level::pipe;
 use smol::LocalExecutor;
 use smol::channel::Sender;
@@ -61,13 +57,11 @@ const HARMLESS: [Signal; 13] = [
 /// nobody catch them.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 35..=64;
 
-/// The signals that are caught, each with a flag that says whether it has come. From the first moment on, the
-/// executor lives.
-pub struct Caught(Vec<(i32, Arc<AtomicBool>)>);
+/// Proof that everything is caught: from here on, the executor lives.
+pub struct Caught(());
 
 /// What signals have come.
 pub struct Received {
-    caught: Caught,
     /// The inbox has been told, and the loop has not looked yet.
     is_announced: Rc<Cell<bool>>,
     is_end_told: Cell<bool>,
@@ -76,17 +70,13 @@ pub struct Received {
 /// Keeps the executor alive, before it does anything else.
 pub fn survive() -> Caught {
     let fixed = ENDS.iter().chain(&HARMLESS).map(|signal| signal.as_raw());
-    let mut caught = Vec::with_capacity(64);
     for signal in fixed.chain(REAL_TIME).chain(ignored()) {
-        let flag = Arc::new(AtomicBool::new(false));
         // One that cannot be caught ends us, as it would have before.
-        if flag::register(signal, Arc::clone(&flag)).is_ok() {
-            caught.push((signal, flag));
-        }
+        let _ = cook_signals::catch(signal);
     }
     // What a launcher has left blocked would make us deaf, and commands inherit it. It fails for no mask.
     let _ = SigSet::empty().thread_set_mask();
-    Caught(caught)
+    Caught(())
 }
 
 /// What we were started with as ignored, and do not catch for another reason (`trap '' TSTP` in a launcher,
@@ -127,7 +117,7 @@ impl Caught {
     /// [`Incoming::Signals`] says from now on when to look.
     pub fn announce(self, executor: &LocalExecutor<'static>, inbox: Sender<Incoming>) -> Received {
         let is_announced = Rc::new(Cell::new(false));
-        match self.listen() {
+        match listen() {
             Ok(woken) => {
                 let announce = announce(woken, Rc::clone(&is_announced), inbox);
                 executor.spawn(announce).detach();
@@ -135,25 +125,20 @@ impl Caught {
             Err(error) => warn!("failed to listen for signals: {error}"),
         }
         Received {
-            caught: self,
             is_announced,
             is_end_told: Cell::new(false),
         }
     }
+}
 
-    /// What becomes readable with each signal, and with the end of a child.
-    fn listen(&self) -> io::Result<Async<UnixStream>> {
-        let (woken, wake) = UnixStream::pair()?;
-        let woken = Async::new(woken)?;
-        // Never closed: what is caught stays caught, and to catch one of these does not fail.
-        let wake = wake.into_raw_fd();
-        // The flags were first: whoever is woken finds them set.
-        let caught = self.0.iter().map(|(signal, _)| *signal);
-        for signal in caught.chain([Signal::CHILD.as_raw()]) {
-            pipe::register_raw(signal, wake)?;
-        }
-        Ok(woken)
-    }
+/// What becomes readable with each signal, and with the end of a child.
+fn listen() -> io::Result<Async<UnixStream>> {
+    let (woken, wake) = UnixStream::pair()?;
+    let woken = Async::new(woken)?;
+    // The end of a child has listeners in async-process as well, which takes care of them by this crate.
+    pipe::register(Signal::CHILD.as_raw(), wake.try_clone()?)?;
+    cook_signals::wake_through(wake.into());
+    Ok(woken)
 }
 
 /// So many signals are taken off at once.
@@ -182,12 +167,9 @@ impl Received {
     pub fn take_end(&self) -> bool {
         self.is_announced.set(false);
         let mut is_end = false;
-        for (signal, flag) in &self.caught.0 {
-            if !flag.swap(false, Ordering::Relaxed) {
-                continue;
-            }
-            let name = SignalName(*signal);
-            if !ENDS.iter().any(|end| end.as_raw() == *signal) {
+        for signal in cook_signals::take() {
+            let name = SignalName(signal);
+            if !ENDS.iter().any(|end| end.as_raw() == signal) {
                 info!(target: STRANGER, "survived signal {signal} ({name})");
                 continue;
             }
