@@ -10,7 +10,7 @@
 //! | [`socket`], [`alarm`] | connecting, reading, and one timer for all waits of a task |
 //! | [`head`], [`body`] | where messages end: pure bytes, a bound on everything |
 //!
-//! Reading is its own, writing is left to async-h1 (see [`message`]).
+//! Reading is its own, and so are requests; responses are written by async-h1 (see [`message`]).
 
 pub mod alarm;
 pub mod body;
@@ -23,3 +23,4 @@ pub mod message;
 pub mod owner;
 pub mod server;
 pub mod socket;
+mod target;

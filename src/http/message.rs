@@ -1,6 +1,6 @@
 //! Whole messages: requests and responses as programs handle them, and their bytes.
 //!
-//! This is the one door to async-h1 and http-types, which only write. They read nothing: async-h1's
+//! This is the one door to async-h1 and http-types, which write responses. They read nothing: async-h1's
 //! readers panic on a header value that is not ASCII, start threads for an `Expect`, and wait for ever in
 //! some places, and `head`, `fields` and `body` have read everything there is to read.
 
@@ -10,8 +10,7 @@ use std::pin::pin;
 use std::str::FromStr;
 use std::task::{Context, Poll, Waker};
 
-use async_h1::{client, server};
-use http_types::Url;
+use async_h1::server;
 pub use http_types::{Method, StatusCode};
 use smol::io::{AsyncBufRead, AsyncRead, AsyncReadExt};
 
@@ -19,6 +18,7 @@ use super::fields::Fields;
 use super::head::RequestHead;
 use super::live::{Live, Pieces};
 use super::socket::Peer;
+use super::target;
 
 /// A request up to its body.
 #[derive(Clone, Debug)]
@@ -79,32 +79,15 @@ type Reader = Box<dyn AsyncBufRead + Unpin + Send + Sync>;
 impl Head {
     /// Makes sense of a head that was let through; `None` if the target is neither a path nor a URL.
     pub fn new(head: &RequestHead, fields: Fields, peer: Peer) -> Option<Self> {
-        let target = origin_form(&head.target)?;
-        // It resolves `.` and `..`, as clients do.
-        let url = Url::parse(&format!("http://localhost{target}")).ok()?;
+        let (path, query) = target::path_and_query(&head.target)?;
         Some(Self {
             method: Method::from_str(&head.method).ok(),
-            path: url.path().to_owned(),
-            query: url.query().map(str::to_owned),
+            path,
+            query,
             fields,
             peer,
         })
     }
-}
-
-/// The path and query of a target. Whoever came this far is where they wanted to be: no library needs to
-/// make sense of the name of the host, which can have every trick of internationalised domains in it.
-fn origin_form(target: &str) -> Option<&str> {
-    let path = ["http://", "https://"].iter().find_map(|scheme| {
-        let (begin, authority) = target.split_at_checked(scheme.len())?;
-        let is_absolute = begin.eq_ignore_ascii_case(scheme);
-        is_absolute.then(|| {
-            authority
-                .find(['/', '?', '#'])
-                .map_or("/", |at| &authority[at..])
-        })
-    });
-    path.or(Some(target)).filter(|path| path.starts_with('/'))
 }
 
 // === impl Response ===
@@ -244,19 +227,25 @@ fn printable(value: String) -> String {
     value.chars().map(kept).collect()
 }
 
-/// The bytes of a client's request; `None` if that is no URL.
+/// The bytes of a client's request; `None` if `url` is no http URL.
 pub(super) fn encode_request(
     method: Method,
     url: &str,
     fields: &[(&'static str, String)],
     body: &[u8],
 ) -> Option<Vec<u8>> {
-    let mut request = http_types::Request::new(method, Url::parse(url).ok()?);
+    let (authority, target) = target::authority_and_target(url)?;
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {authority}\r\n");
     for (name, value) in fields {
-        request.append_header(*name, printable(value.clone()));
+        text.extend([name, ": ", &printable(value.clone()), "\r\n"]);
     }
-    request.set_body(body);
-    Some(read_whole(client::Encoder::new(request)))
+    if !body.is_empty() {
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
+    }
+    text.push_str("\r\n");
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(body);
+    Some(bytes)
 }
 
 /// The bytes are none if the message cannot be encoded, which none with its body in memory can do.
