@@ -33,7 +33,7 @@ In a task's command, where EXECUTOR_ENDPOINT is set, it is a client of the task 
 With any other arguments it is an executor: flags of an agent (--launcher_dir=...)
 are obeyed or refused, anything else is the command of a task that has none.
 
-Environment (more in README.md):
+Environment (more in packaging/docs/environment.md):
   EXECUTOR_LOG_LEVEL           DEBUG, INFO (default), WARNING or ERROR
   EXECUTOR_MAX_MESSAGE_LENGTH  longest message of a task, 512 characters
   PROGRESS_SAMPLE_INTERVAL_MS  least time between two progress messages, 1000
