@@ -31,7 +31,8 @@ from report import footer, spread, table
 # What CI holds; `make size` holds the bytes of the file. Lower a number when the executor takes less; it takes a reason
 # to raise one.
 BUDGETS = {
-    "RSS, kB": 900,
+    # Mostly pages of the file: checks, flags and the proof of owners have made it 100 kB larger than that of 0.2.0.
+    "RSS, kB": 1000,
     "anonymous memory, kB": 224,
     "PSS, kB": 250,
     "threads": 2,
@@ -46,7 +47,8 @@ BUDGETS = {
     "descriptors after that, with one command": 16 + 2,
     "anonymous memory of a check and a health check, kB": 8,
     "wake-ups of the main thread per probe": 2.0,
-    "system calls, exec to SUBSCRIBE": 140,
+    # 46 of these catch a signal each, and some thirty ask the kernel whose the API's and the agent's sockets are.
+    "system calls, exec to SUBSCRIBE": 230,
     "system calls, command's exit to terminal update": 82,
 }
 # How often the checks run, and how many runs of each are watched.

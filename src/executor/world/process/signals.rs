@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
@@ -136,7 +137,8 @@ fn listen() -> io::Result<Async<UnixStream>> {
     let (woken, wake) = UnixStream::pair()?;
     let woken = Async::new(woken)?;
     // The end of a child has listeners in async-process as well, which takes care of them by this crate.
-    pipe::register(Signal::CHILD.as_raw(), wake.try_clone()?)?;
+    // It is never closed, as `wake_through` promises.
+    pipe::register_raw(Signal::CHILD.as_raw(), wake.as_raw_fd())?;
     cook_signals::wake_through(wake.into());
     Ok(woken)
 }
