@@ -326,7 +326,7 @@ impl Plan {
         let stop_within = |(_, stop): &(Duration, Stop)| match stop {
             Stop::Kill(grace) => *grace,
             Stop::Shutdown | Stop::Signal => {
-                let whole = self.grace - RESERVE.min(self.grace / 2);
+                let whole = self.grace.saturating_sub(RESERVE);
                 if self.after.is_empty() {
                     whole
                 } else {
