@@ -30,6 +30,27 @@ fn hello() {
 }
 
 #[test]
+fn the_readmes_jobs_are_accepted_and_end_as_it_prints() {
+    let readme = include_str!("../../../README.md");
+    let between = |start: &str, end: &str| {
+        let (_, rest) = readme.split_once(start).expect("it is there");
+        rest.split_once(end).expect("it ends").0
+    };
+    let server = Server::start();
+    let job = server.completed(&server.submit_one(between("$ curl -d '", "' http")));
+    let printed = between(r#""exit_code""#, " ...");
+    let found = format!(
+        ":{},\"before_exit_codes\":{},\"after_exit_codes\":{},",
+        job["exit_code"], job["before_exit_codes"], job["after_exit_codes"]
+    );
+    assert_eq!(found, printed);
+    // Its files are not there, so that the guard fails.
+    let job = server.completed(&server.submit_one(between("```json\n", "```")));
+    assert_eq!(job["state"], "failed", "{job:#}");
+    assert_eq!(job["before_exit_codes"], json!([127]), "{job:#}");
+}
+
+#[test]
 fn conditionally_preventing_command_execution() {
     let folder = Folder::new();
     let lock = folder.0.join("lock");
