@@ -106,7 +106,7 @@ async fn start(
             info!("serving the task API at {endpoint}");
             let (spawner, task) = (Rc::clone(&spawner), Rc::clone(&served_task));
             let serve = api.serve(Rc::clone(&spawner), task, api_inbox.clone());
-            spawner.spawn(serve).detach();
+            spawner.spawn(serve.boxed_local()).detach();
             Some(endpoint)
         }
         Err(unavailable) => {
@@ -284,7 +284,7 @@ impl Runtime {
     fn report_memory(&mut self) {
         if let Some(interval) = self.memory_interval.take() {
             let reports = memory::report_every(interval);
-            self.spawner.spawn(reports).detach();
+            self.spawner.spawn(reports.boxed_local()).detach();
         }
     }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::rc::Rc;
 
 use smol::channel::Sender;
+use smol::future::FutureExt;
 use smol::{LocalExecutor, Task};
 use tracing::{debug, info, warn};
 
@@ -85,7 +86,7 @@ impl Agent {
         self.subscription = None;
         self.idle.replace(None);
         let (way, inbox) = (Rc::clone(&self.way), self.inbox.clone());
-        self.subscription = Some(self.executor.spawn(async move {
+        let stream = async move {
             let end = match stream_events(&way, call, generation, &inbox).await {
                 Ok(end) => end,
                 Err(error) => {
@@ -97,14 +98,15 @@ impl Agent {
             let _ = inbox
                 .send(Incoming::Event(Event::StreamEnded(generation, end)))
                 .await;
-        }));
+        };
+        self.subscription = Some(self.executor.spawn(stream.boxed_local()));
     }
 
     /// Makes one call; its answer comes with the same serial.
     pub fn call(&mut self, serial: Serial, call: Vec<u8>) {
         let (way, inbox) = (Rc::clone(&self.way), self.inbox.clone());
         let idle = Rc::clone(&self.idle);
-        self.call = Some(self.executor.spawn(async move {
+        let exchange = async move {
             let answer = exchange(&way, call, &idle).await.unwrap_or_else(|error| {
                 info!("failed to call the agent: {error}");
                 CallAnswer::TryAgain
@@ -113,7 +115,8 @@ impl Agent {
             let _ = inbox
                 .send(Incoming::Event(Event::CallAnswered(serial, answer)))
                 .await;
-        }));
+        };
+        self.call = Some(self.executor.spawn(exchange.boxed_local()));
     }
 
     /// Closes the connection of the last call.

@@ -12,6 +12,7 @@ use cook_http::client::{Connection, Outgoing};
 use cook_http::message::Method;
 use cook_http::socket::connect_tcp;
 use smol::channel::Sender;
+use smol::future::FutureExt;
 use smol::{LocalExecutor, Task};
 
 use crate::core::checks::{Address, Family, Finding, HttpAddress, Probe, ProbeId};
@@ -89,13 +90,14 @@ impl Prober {
         probe: impl Future<Output = Result<Finding, String>> + 'static,
     ) {
         let inbox = self.inbox.clone();
-        let task = self.executor.spawn(async move {
+        let wait = async move {
             let finding = probe.await.unwrap_or_else(Finding::Failed);
             // The receiver lives as long as the runtime does.
             let _ = inbox
                 .send(Incoming::Event(Event::Task(TaskEvent::Probed(id, finding))))
                 .await;
-        });
+        };
+        let task = self.executor.spawn(wait.boxed_local());
         self.connections.push((id, task));
     }
 }

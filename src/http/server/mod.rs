@@ -59,7 +59,7 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use rustix::net::sockopt;
 use smol::LocalExecutor;
-use smol::future::yield_now;
+use smol::future::{FutureExt, yield_now};
 
 use self::connection::{Connection, Context, drain};
 pub use self::listener::Listener;
@@ -279,7 +279,7 @@ impl<H: Handler> Server<H> {
         let number = seat.number();
         let connection = Connection::new(socket, (peer, guest), seat, self.context.clone());
         self.seats
-            .hold(number, self.executor.spawn(connection.run()));
+            .hold(number, self.executor.spawn(connection.run().boxed_local()));
     }
 
     /// Answers a connection that is not to be served, whatever it asks for. It gets no seat, and a moment
@@ -304,7 +304,7 @@ impl<H: Handler> Server<H> {
             drain(&socket, moment).await;
             drop(held);
         };
-        self.executor.spawn(lingering).detach();
+        self.executor.spawn(lingering.boxed_local()).detach();
     }
 }
 

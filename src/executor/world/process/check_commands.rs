@@ -11,6 +11,7 @@ use std::rc::Rc;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::Pid as RawPid;
+use smol::future::FutureExt;
 use tracing::debug;
 
 use super::{MAX_PASSES, Processes, descendants, proc, signal_group, signal_stray, spawn};
@@ -189,7 +190,7 @@ impl Processes {
             // The receiver lives as long as the runtime does.
             let _ = inbox.send(Incoming::Event(Event::Task(event))).await;
         };
-        self.executor.spawn(wait).detach();
+        self.executor.spawn(wait.boxed_local()).detach();
         None
     }
 

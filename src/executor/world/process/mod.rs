@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid as RawPid, Signal, getpgid, kill_process, kill_process_group};
 use smol::LocalExecutor;
 use smol::channel::Sender;
+use smol::future::FutureExt;
 use tracing::{debug, warn};
 
 use crate::core::effect::Start;
@@ -125,7 +126,7 @@ impl Processes {
                 ))))
                 .await;
         };
-        self.executor.spawn(wait).detach();
+        self.executor.spawn(wait.boxed_local()).detach();
         TaskEvent::CommandStarted(id, Pid(pid))
     }
 

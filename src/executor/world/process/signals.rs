@@ -20,6 +20,7 @@ use rustix::process::Signal;
 use signal_hook::low_level::pipe;
 use smol::LocalExecutor;
 use smol::channel::Sender;
+use smol::future::FutureExt;
 use smol::io::AsyncReadExt;
 use tracing::{info, warn};
 
@@ -121,7 +122,7 @@ impl Caught {
         match listen() {
             Ok(woken) => {
                 let announce = announce(woken, Rc::clone(&is_announced), inbox);
-                executor.spawn(announce).detach();
+                executor.spawn(announce.boxed_local()).detach();
             }
             Err(error) => warn!("failed to listen for signals: {error}"),
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::{or, yield_now};
+use smol::future::{FutureExt, or, yield_now};
 use tracing::debug;
 
 use crate::codec::tracking::pattern::Pattern;
@@ -111,7 +111,8 @@ impl Tracker {
             watch: Watch::open(),
             inbox: self.inbox.clone(),
         };
-        self.executor.spawn(tracking.run(finished)).detach();
+        let run = tracking.run(finished).boxed_local();
+        self.executor.spawn(run).detach();
     }
 
     /// Asks for the last look; [`TaskEvent::TrackingEnded`] follows, at once if nothing was followed.
