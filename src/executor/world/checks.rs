@@ -62,16 +62,12 @@ impl Prober {
                 environment,
                 ..
             } => processes.run_client(id, client, environment),
-            Probe::Http(address) => {
-                let address = address.clone();
-                self.wait_for(id, async move { ask(&address).await });
+            Probe::Http(HttpAddress { at, path }) => {
+                self.connect(id, *at, Some(path.clone()));
                 None
             }
             Probe::Tcp(address) => {
-                let address = socket_address(*address);
-                self.wait_for(id, async move {
-                    connect(address).await.map(|_| Finding::Connected)
-                });
+                self.connect(id, *address, None);
                 None
             }
         }
@@ -84,20 +80,17 @@ impl Prober {
         processes.abandon_check(id);
     }
 
-    fn wait_for(
-        &mut self,
-        id: ProbeId,
-        probe: impl Future<Output = Result<Finding, String>> + 'static,
-    ) {
+    fn connect(&mut self, id: ProbeId, at: Address, path: Option<String>) {
         let inbox = self.inbox.clone();
-        let wait = async move {
-            let finding = probe.await.unwrap_or_else(Finding::Failed);
+        let probe = async move {
+            let finding = ask(at, path.as_deref()).await;
+            let finding = finding.unwrap_or_else(Finding::Failed);
             // The receiver lives as long as the runtime does.
             let _ = inbox
                 .send(Incoming::Event(Event::Task(TaskEvent::Probed(id, finding))))
                 .await;
         };
-        let task = self.executor.spawn(wait.boxed_local());
+        let task = self.executor.spawn(probe.boxed_local());
         self.connections.push((id, task));
     }
 }
@@ -123,9 +116,13 @@ async fn connect(address: SocketAddr) -> Result<Connection, String> {
     }
 }
 
-/// Asks for the status only: the body is not read, and a redirection is not followed.
-async fn ask(HttpAddress { at, path }: &HttpAddress) -> Result<Finding, String> {
-    let mut connection = connect(socket_address(*at)).await?;
+/// Connects and, if there is a path, asks for its status only: the body is not read, and a redirection is not
+/// followed.
+async fn ask(at: Address, path: Option<&str>) -> Result<Finding, String> {
+    let mut connection = connect(socket_address(at)).await?;
+    let Some(path) = path else {
+        return Ok(Finding::Connected);
+    };
     let request = Outgoing::new(Method::Get, format!("http://{at}{path}"))
         .with_field("accept", "*/*")
         .with_field("user-agent", USER_AGENT)
@@ -181,8 +178,7 @@ mod tests {
 
     fn finding(says: &'static [u8]) -> Result<Finding, String> {
         let (at, server) = server("127.0.0.1", says);
-        let path = "/health?a=b".to_owned();
-        let found = block_on(ask(&HttpAddress { at, path }));
+        let found = block_on(ask(at, Some("/health?a=b")));
         let asked = server.join().expect("served");
         let asked = String::from_utf8_lossy(&asked).to_ascii_lowercase();
         assert!(asked.starts_with("get /health?a=b http/1.1\r\n"), "{asked}");
@@ -222,10 +218,10 @@ mod tests {
                 continue;
             }
             let (at, server) = server(host, b"");
-            assert!(block_on(connect(socket_address(at))).is_ok(), "{host}");
+            assert_eq!(block_on(ask(at, None)), Ok(Finding::Connected), "{host}");
             server.join().expect("served");
-            let refused = block_on(connect(socket_address(at))).err();
-            assert_eq!(refused.as_deref(), Some("connection refused"), "{host}");
+            let refused = Err("connection refused".to_owned());
+            assert_eq!(block_on(ask(at, None)), refused, "{host}");
         }
     }
 

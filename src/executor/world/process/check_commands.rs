@@ -98,7 +98,7 @@ impl Processes {
     ) -> Option<TaskEvent> {
         let output = self.check_commands.output(id.kind);
         let output = output.inspect_err(|error| debug!("a check's output is lost: {error}"));
-        self.run(id, program, environment, output.ok(), Finding::Ended)
+        self.run(id, program, environment, output.ok(), None)
     }
 
     /// Runs a client that prints the status of an HTTP server.
@@ -114,8 +114,8 @@ impl Processes {
         let both = output.and_then(copy);
         match both {
             Ok((reader, output)) => {
-                let understand = move |outcome| status(File::from(reader), &outcome);
-                self.run(id, client, environment, Some(output), understand)
+                let printed = File::from(reader);
+                self.run(id, client, environment, Some(output), Some(printed))
             }
             Err(error) => {
                 let reason = format!("no room for the answer: {error}");
@@ -138,13 +138,14 @@ impl Processes {
         self.end_what_is_left_of(&command);
     }
 
+    /// `printed` is where the command prints the status of a server; without it, its own end is the result.
     fn run(
         &self,
         id: ProbeId,
         program: &Program,
         environment: &Environment,
         output: Option<OwnedFd>,
-        understand: impl FnOnce(Outcome) -> Finding + 'static,
+        printed: Option<File>,
     ) -> Option<TaskEvent> {
         let since = descendants::clock();
         let spawned = self
@@ -174,18 +175,19 @@ impl Processes {
             commands: Rc::clone(&self.alive),
         };
         let wait = async move {
-            let status = child.status().await;
+            let end = child.status().await;
             let position = running.borrow().iter().position(|one| one.id == id);
             let command = position.map(|position| running.borrow_mut().swap_remove(position));
-            let outcome = status.map_or(Outcome::Unknown, spawn::outcome);
+            let outcome = end.map_or(Outcome::Unknown, spawn::outcome);
             let is_wanted = command.is_some_and(|command| {
                 left.end(&command);
                 !command.is_abandoned
             });
-            let event = match is_wanted {
-                true => TaskEvent::Probed(id, understand(outcome)),
+            let event = match (is_wanted, printed) {
+                (true, None) => TaskEvent::Probed(id, Finding::Ended(outcome)),
+                (true, Some(printed)) => TaskEvent::Probed(id, status(printed, &outcome)),
                 // A sweep that waits for the last process may have counted this one.
-                false => TaskEvent::ChildrenChanged,
+                (false, _) => TaskEvent::ChildrenChanged,
             };
             // The receiver lives as long as the runtime does.
             let _ = inbox.send(Incoming::Event(Event::Task(event))).await;
