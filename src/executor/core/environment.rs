@@ -1,6 +1,7 @@
 //! The environment of the commands: what the executor was given, what the task adds, what PATCHes
 //! change. Names and values are bytes, as the kernel has them.
 
+use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
@@ -11,7 +12,7 @@ use crate::core::variables::{self, Class};
 pub struct Name(OsString);
 
 /// The value of an environment variable: without NUL.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value(OsString);
 
 /// Why bytes cannot be a variable's name or value.
@@ -209,22 +210,17 @@ impl Environment {
     /// them would keep the loop for seconds.
     pub fn apply(&mut self, changes: Vec<(Name, Option<Value>)>) {
         let old = std::mem::take(&mut self.variables).into_iter();
-        let mut all: Vec<_> = old
-            .map(|(name, value)| (name, Some(value)))
-            .chain(changes)
+        let old = old.map(|(name, value)| (name, Some(value)));
+        // By name, and of equal names the newest first. A heap sorts with a fifth of the code of a sort.
+        let newest_first = changes.into_iter().rev().chain(old).enumerate();
+        let all: BinaryHeap<_> = newest_first
+            .map(|(age, (name, value))| (name, age, value))
             .collect();
-        // Stable: of equal names, the newest comes last.
-        all.sort_by(|left, right| left.0.cmp(&right.0));
-        all.dedup_by(|newer, older| {
-            let is_same = newer.0 == older.0;
-            if is_same {
-                std::mem::swap(&mut newer.1, &mut older.1);
-            }
-            is_same
-        });
+        let mut all = all.into_sorted_vec();
+        all.dedup_by(|older, newer| older.0 == newer.0);
         let set = all
             .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
+            .filter_map(|(name, _, value)| Some((name, value?)));
         self.variables = set.collect();
     }
 
