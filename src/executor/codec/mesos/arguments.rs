@@ -4,8 +4,6 @@
 //! place of `mesos-executor` passes flags, and those say where, as whom and what the task runs: what is
 //! not obeyed here must not be overlooked.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value as Json};
 
 use crate::codec::json::{self, Grammar, kind};
@@ -101,7 +99,8 @@ impl Flags {
     /// Reads `--flag=value`, `--flag value`, `--flag` and `--no-flag`.
     fn read(arguments: &[Vec<u8>]) -> Result<Self, TaskRefusal> {
         let mut flags = Self::default();
-        let mut seen = BTreeSet::new();
+        // Only names with a meaning, which are few.
+        let mut seen = Vec::new();
         let mut unsupported = Vec::new();
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
@@ -109,11 +108,12 @@ impl Flags {
             let Some(meaning) = meaning(&name) else {
                 return Err(unknown(argument, &name));
             };
-            if !seen.insert(name.clone()) {
+            if seen.contains(&name) {
                 return Err(TaskRefusal(format!(
                     "the agent's flag --{name} is given twice"
                 )));
             }
+            seen.push(name.clone());
             let takes = match meaning {
                 Meaning::TaskEnvironment | Meaning::Unsupported => Takes::Value,
                 Meaning::Harmless(takes) => takes,
