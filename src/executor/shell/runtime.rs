@@ -66,6 +66,7 @@ struct Runtime {
 
 /// Runs one executor to its end. The log must have been opened.
 pub fn run(config: Config, signals: signals::Caught, started: Instant) -> ExitStatus {
+    // What it gets later is boxed: each type of future costs half a kilobyte of code for its tasks.
     let spawner = Rc::new(LocalExecutor::new());
     // Before the first spawn: otherwise async-process starts a thread for it.
     spawner.spawn(async_process::driver()).detach();
