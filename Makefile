@@ -112,8 +112,9 @@ bench: build ## Compare it with the Python executor and OTHERS="name=command ...
 	tests/bench/bench.py --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
 
 .PHONY: bench-scheduler
-bench-scheduler: build scheduler ## Measure what the scheduler takes for a job, for many, and for nothing
-	tests/bench/scheduler.py --scheduler $(SCHEDULER)
+bench-scheduler: build scheduler ## Measure the scheduler beside Slurm, pueue and task-spooler, which this installs (BENCH="--quick ...")
+	tests/bench/setup-peers.sh
+	tests/bench/scheduler.py --scheduler $(SCHEDULER) $(BENCH)
 
 .PHONY: bench-mesos
 bench-mesos: build ## The same under a real Mesos
