@@ -105,7 +105,10 @@ class Slurm(Queue):
             raise RuntimeError(f"the node of Slurm is {state}")
 
     def list(self, count):
-        return self.run("squeue", "-h", "-r", "-t", "all", "-o", "%i %T").count("COMPLETED")
+        return self.run("squeue", "-h", "-r", "-t", "all", "-o", "%i %T")
+
+    def listed(self, text):
+        return text.count("COMPLETED")
 
     def wait_one(self):
         self.sbatch("--hold", self.path("true.sh"))
@@ -137,9 +140,9 @@ class Pueue(Queue):
     def pueue(self, *arguments, check=True):
         return self.run(os.path.join(self.folder_of_programs, "pueue"), "-c", self.path("pueue.yml"), *arguments, check=check)
 
-    def states(self):
+    def states(self, text):
         """Of each job, as pueue names it: such as "Done", "Running", "Stashed"."""
-        return [next(iter(task["status"])) for task in json.loads(self.pueue("status", "--json"))["tasks"].values()]
+        return [next(iter(task["status"])) for task in json.loads(text)["tasks"].values()]
 
     def submit(self, *command):
         self.pueue("add", "--", *command)
@@ -149,10 +152,13 @@ class Pueue(Queue):
             self.submit("true")
 
     def finish(self):
-        self.wait_until("idle", lambda: set(self.states()) <= {"Done"}, pause=0.1)
+        self.wait_until("idle", lambda: set(self.states(self.list())) <= {"Done"}, pause=0.1)
 
-    def list(self, count):
-        return self.states().count("Done")
+    def list(self, count=None):
+        return self.pueue("status", "--json")
+
+    def listed(self, text):
+        return self.states(text).count("Done")
 
     def wait_one(self):
         self.pueue("add", "--stashed", "--", "true")
@@ -188,15 +194,18 @@ class TaskSpooler(Queue):
         for _ in range(count):
             self.submit("true")
 
-    def states(self):
+    def states(self, text):
         """Of each job: "finished", "running", "queued"."""
-        return [line.split()[1] for line in self.run("tsp", "-l").splitlines()[1:]]
+        return [line.split()[1] for line in text.splitlines()[1:]]
 
     def finish(self):
-        self.wait_until("idle", lambda: set(self.states()) <= {"finished"}, pause=0.1)
+        self.wait_until("idle", lambda: set(self.states(self.list())) <= {"finished"}, pause=0.1)
 
-    def list(self, count):
-        return self.states().count("finished")
+    def list(self, count=None):
+        return self.run("tsp", "-l")
+
+    def listed(self, text):
+        return self.states(text).count("finished")
 
     def wait_one(self):
         if not self.blocked:   # jobs wait only while all slots are taken

@@ -17,11 +17,19 @@ install() {
   have apt-get || { skipped "$name: no apt-get here to install $packages"; return; }
   [ "$(id -u)" = 0 ] || { skipped "$name: run this as root, or install $packages"; return; }
   say "installing $packages"
-  [ -e $policy ] && policy= || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; }
+  if [ -e "$policy" ]; then
+    policy=   # somebody else's
+  else
+    # shellcheck disable=SC2064
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
   # shellcheck disable=SC2086
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
   status=$?
-  [ -z "$policy" ] || rm -f $policy
+  [ -z "$policy" ] || rm -f "$policy"
+  trap - EXIT
   # shellcheck disable=SC2086
   [ $status = 0 ] && have $programs || skipped "$name: apt-get cannot install $packages"
 }
