@@ -1,10 +1,11 @@
 //! The file below redb: it can be let fail, and keeps the room that was claimed for it.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,6 +63,18 @@ pub(super) fn claim(file: &File, bytes: u64) {
     }
     let Ok(data) = file.metadata() else { return };
     claim_range(file, length.max(data.blocks() * BLOCK), length + bytes);
+}
+
+/// [`claim`] for a file that is not open; there may be none.
+pub(super) fn claim_at(path: &Path, bytes: u64) {
+    if let Ok(file) = OpenOptions::new().write(true).open(path) {
+        claim(&file, bytes);
+    }
+}
+
+/// How many bytes of the disk belong to a file beyond its length.
+pub(super) fn behind_the_end(data: &Metadata) -> u64 {
+    (data.blocks() * BLOCK).saturating_sub(data.len())
 }
 
 /// Piece by piece: some file systems (tmpfs) give back all of a piece that does not fit.

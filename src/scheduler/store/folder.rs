@@ -23,6 +23,10 @@ pub struct Folder {
 /// The size of the reserve: room for some ten thousand ends and kills.
 pub const RESERVE: u64 = 16 * 1024 * 1024;
 
+/// How much of the reserve is handed over at once: a few pieces, as file systems with a journal free each of them by
+/// a commit of their own.
+const PIECE: u64 = 1024 * 1024;
+
 /// How much more there has to be before the reserve is made again: the disk is not to be full at once.
 const SPARE: u64 = 16 * 1024 * 1024;
 
@@ -87,7 +91,7 @@ impl Folder {
             _lock: lock,
             room: Room::ReserveOnly,
         };
-        folder.make_reserve();
+        folder.make_reserve(0);
         Ok(folder)
     }
 
@@ -106,17 +110,30 @@ impl Folder {
         self.room
     }
 
-    /// Makes the reserve, if there is room enough.
-    pub fn make_reserve(&mut self) {
-        if self.has_reserve() || self.try_reserve().is_ok() {
+    /// Makes the reserve, if there is room enough. So many bytes (`unused`) become free as soon as it is
+    /// made: the store holds them in place of the reserve.
+    pub fn make_reserve(&mut self, unused: u64) {
+        if self.has_reserve() || self.try_reserve(unused).is_ok() {
             self.room = Room::Ample;
         }
     }
 
-    /// Gives the reserve to whoever needs it.
-    pub fn release_reserve(&mut self) {
+    /// Hands the reserve over to the store, piece by piece: a job that waits for room to become free gets a part
+    /// of one piece at most. After each piece `claim` is called with the number of bytes that are free so far.
+    pub fn release_reserve(&mut self, mut claim: impl FnMut(u64)) {
+        let path = self.reserve();
+        if let Ok(file) = OpenOptions::new().write(true).open(&path) {
+            let mut left = RESERVE;
+            while left > 0 {
+                left = left.saturating_sub(PIECE);
+                // If it cannot be cut, removing it below frees the rest.
+                let _ = file.set_len(left);
+                claim(RESERVE - left);
+            }
+        }
         // If it cannot be removed, there is none that could be released.
-        let _ = fs::remove_file(self.reserve());
+        let _ = fs::remove_file(path);
+        claim(RESERVE);
         self.room = Room::ReserveOnly;
     }
 
@@ -128,9 +145,10 @@ impl Folder {
         fs::metadata(self.reserve()).is_ok_and(|reserve| reserve.len() == RESERVE)
     }
 
-    fn try_reserve(&self) -> io::Result<()> {
+    fn try_reserve(&self, unused: u64) -> io::Result<()> {
         let space = statvfs(&self.path)?;
-        if space.f_bavail.saturating_mul(space.f_frsize) < RESERVE + SPARE {
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free.saturating_add(unused) < RESERVE + SPARE {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let path = self.reserve();

@@ -99,6 +99,10 @@ impl Store for Memory {
 
     fn claim(&mut self, _bytes: u64) {}
 
+    fn unused(&self) -> u64 {
+        0
+    }
+
     fn unclaim(&mut self) {}
 
     fn archive(&self) -> Arc<dyn Archive> {

@@ -66,6 +66,9 @@ pub trait Store: Send {
     /// filled the disk would take them as soon as they are free. A store without a disk needs none.
     fn claim(&mut self, bytes: u64);
 
+    /// How many bytes of the disk it has claimed and not used: [`Self::unclaim`] frees them.
+    fn unused(&self) -> u64;
+
     /// Gives back what it has claimed and not used.
     fn unclaim(&mut self);
 
@@ -80,8 +83,9 @@ pub trait Store: Send {
 pub fn open(folder: &mut Folder) -> Result<(Redb, Start, Option<Anchor>), OpenError> {
     let opened = match Redb::open(&folder.store(), None) {
         Err(OpenError::DiskFull { .. }) => {
-            folder.release_reserve();
-            Redb::open(&folder.store(), None)
+            let path = folder.store();
+            folder.release_reserve(|bytes| file::claim_at(&path, bytes));
+            Redb::open(&path, None)
         }
         other => other,
     };

@@ -14,7 +14,7 @@ use redb::{
 };
 
 use super::error::is_full;
-use super::file::{Hook, Hooked, claim};
+use super::file::{Hook, Hooked, behind_the_end, claim_at};
 use super::records::{
     Head, Wrong, decode_anchor, decode_any_head, decode_group, decode_head, decode_instance,
     encode_anchor, encode_group, encode_head, encode_instance, encode_spec,
@@ -66,7 +66,9 @@ impl Redb {
         path: &Path,
         hook: Option<Hook>,
     ) -> Result<(Self, Start, Option<Anchor>), OpenError> {
-        let claimed = Arc::new(AtomicU64::new(0));
+        // A process that was killed on a full disk has left what it had claimed.
+        let unused = std::fs::metadata(path).map_or(0, |data| behind_the_end(&data));
+        let claimed = Arc::new(AtomicU64::new(unused));
         let database = open(path, hook.as_ref(), &claimed)?;
         let (start, anchor) = read_all(&database).map_err(|error| error.of(path))?;
         let shared = Arc::new(Shared(RwLock::new(Some(database))));
@@ -121,9 +123,11 @@ impl Store for Redb {
 
     fn claim(&mut self, bytes: u64) {
         self.claimed.store(bytes, Ordering::SeqCst);
-        if let Ok(file) = OpenOptions::new().write(true).open(&self.path) {
-            claim(&file, bytes);
-        }
+        claim_at(&self.path, bytes);
+    }
+
+    fn unused(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |data| behind_the_end(&data))
     }
 
     fn unclaim(&mut self) {

@@ -169,9 +169,8 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
     fn release_reserve(&mut self, fault: StoreFault) {
         match (fault, &mut self.folder) {
             (StoreFault::DiskFull, Some(folder)) => {
-                folder.release_reserve();
+                folder.release_reserve(|bytes| self.store.claim(bytes));
                 self.room = folder.room();
-                self.store.claim(RESERVE);
             }
             (StoreFault::DiskFull | StoreFault::Failed, _) => (),
         }
@@ -202,7 +201,8 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
 
     fn claim_if_full(&mut self) {
         match self.room {
-            Room::Ample => (),
+            // A process that was killed on a full disk has left what it had claimed.
+            Room::Ample => self.store.unclaim(),
             Room::ReserveOnly => self.store.claim(RESERVE),
         }
     }
@@ -211,7 +211,7 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         let Some(folder) = &mut self.folder else {
             return;
         };
-        folder.make_reserve();
+        folder.make_reserve(self.store.unused());
         if folder.room() != self.room {
             self.room = folder.room();
             self.store.unclaim();

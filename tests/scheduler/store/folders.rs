@@ -59,10 +59,10 @@ fn a_folder_is_its_owners_alone_and_has_a_reserve() {
             .len(),
         RESERVE
     );
-    taken.release_reserve();
+    taken.release_reserve(|_| ());
     assert_eq!(taken.room(), Room::ReserveOnly);
     assert!(!path.join("reserve").exists());
-    taken.make_reserve();
+    taken.make_reserve(0);
     assert_eq!(taken.room(), Room::Ample);
 }
 
@@ -197,14 +197,14 @@ fn fill_and_free(path: &Path) {
         assert!(done < 300, "the disk is full");
     };
     assert!(error.to_string().contains("No space left"), "{error}");
-    folder.release_reserve();
+    folder.release_reserve(|_| ());
     assert_eq!(store.reopen().expect("there is room now").0, done as u64);
     for batch in &batches[done..] {
         store
             .commit(std::slice::from_ref(batch), &anchor(batch))
             .expect("there is room now");
     }
-    folder.make_reserve();
+    folder.make_reserve(0);
     assert_eq!(folder.room(), Room::ReserveOnly, "the disk is full still");
     // A start on a full disk.
     drop(store);
@@ -214,7 +214,7 @@ fn fill_and_free(path: &Path) {
     assert_eq!(start.jobs, image(&batches).start().jobs);
     drop(filler);
     fs::remove_file(&big).expect("it can be removed");
-    folder.make_reserve();
+    folder.make_reserve(0);
     assert_eq!(folder.room(), Room::Ample, "there is room again");
     drop(store);
 }

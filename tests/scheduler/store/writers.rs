@@ -87,7 +87,19 @@ fn after_a_failure_nothing_is_taken_until_it_is_opened_again() {
 
 #[test]
 fn a_full_disk_is_told_and_so_is_room() {
-    let path = folder("writer tmpfs");
+    fill_and_free(Appetite::Once);
+}
+
+#[test]
+fn a_full_disk_is_told_and_so_is_room_while_a_job_takes_what_becomes_free() {
+    fill_and_free(Appetite::Endless);
+}
+
+fn fill_and_free(appetite: Appetite) {
+    let path = folder(match appetite {
+        Appetite::Once => "writer tmpfs",
+        Appetite::Endless => "writer tmpfs, endless",
+    });
     let Some(mount) = SmallDisk::mount(&path) else {
         eprintln!("SKIPPED: needs root, to mount a small file system");
         return;
@@ -101,9 +113,8 @@ fn a_full_disk_is_told_and_so_is_room() {
         let _ = tell.send(event);
     };
     let writer = Writer::start(store, Some(folder), clock, report).expect("a thread");
-    // A job fills the disk, and takes whatever becomes free.
     let big = path.join("big");
-    let greed = Greed::start(&big);
+    let filler = Filler::start(&big, appetite);
     let mut done = 0;
     while done < batches.len() {
         writer.store(batches[done].clone());
@@ -131,23 +142,32 @@ fn a_full_disk_is_told_and_so_is_room() {
             "the reserve is in use"
         );
     }
-    drop(greed);
+    drop(filler);
     std::fs::remove_file(&big).expect("it can be removed");
     assert_eq!(next(&told), Event::RoomChanged(Room::Ample));
     drop(writer);
     drop(mount);
 }
 
-/// Fills a disk until it is dropped, as a job does that tries again and again.
-struct Greed {
+/// How much of a disk a job takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Appetite {
+    /// What is free now.
+    Once,
+    /// Also what becomes free later.
+    Endless,
+}
+
+/// A job that fills a disk, until it is dropped.
+struct Filler {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Greed {
-    /// Answers when the disk is full.
-    fn start(path: &std::path::Path) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+impl Filler {
+    /// Returns when the disk is full.
+    fn start(path: &std::path::Path, appetite: Appetite) -> Self {
+        let stop = Arc::new(AtomicBool::new(appetite == Appetite::Once));
         let mut file = std::fs::File::create(path).expect("it can be made");
         while file.write_all(&[1; 4096]).is_ok() {}
         let is_over = Arc::clone(&stop);
@@ -165,7 +185,7 @@ impl Greed {
     }
 }
 
-impl Drop for Greed {
+impl Drop for Filler {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
