@@ -1,4 +1,4 @@
-//! Everything that the scheduler wants done.
+//! What the core asks the rest of the program to do.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,108 +10,109 @@ use crate::core::job::{Group, Job, JobKey, Outcome};
 use crate::core::request::{Reply, RequestId};
 use crate::core::words::{GroupId, InstanceId, JobId, Moment};
 
-/// Everything that the scheduler wants done, in order. What others can see comes only when what it rests
-/// on is on disk: nothing outside the core has to wait for anything.
+/// What the core asks the rest of the program to do, in order. The core itself holds back every effect
+/// that others can see until the data it depends on is on disk, so nothing outside the core has to
+/// wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Write this to disk; [`Event::Stored`](crate::core::event::Event::Stored) follows. Batches that wait
-    /// together may be written together.
+    /// Write this batch to disk; [`Event::Stored`](crate::core::event::Event::Stored) follows. Several
+    /// waiting batches may be written in one commit.
     Store(Batch),
-    /// Open the store again; until then it takes nothing.
+    /// Open the store again after a failure. The store accepts no batch until then.
     ReopenStore,
     /// Read a completed job; [`Event::Loaded`](crate::core::event::Event::Loaded) follows.
     Load(JobKey),
-    /// Answer a client.
+    /// Send the reply to a client's request.
     Reply(RequestId, Reply),
-    /// Ask something of the backend.
+    /// Make a call to the backend.
     Call(Call),
-    /// Leave at once, and touch nothing.
+    /// Exit at once, without touching tasks or store.
     Leave(LeaveReason),
     /// Write a line to the log.
     Note(Note),
 }
 
-/// Why the scheduler leaves.
+/// Why the program has to exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LeaveReason {
-    /// Another scheduler has taken this framework's id: the jobs are its own now.
+    /// Another scheduler has subscribed with this framework's id; the jobs now belong to it.
     FrameworkTaken,
 }
 
-/// Counts batches, over restarts too.
+/// The number of a batch. Numbering continues after a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchNumber(pub u64);
 
-/// Changes that are written together, or not at all.
+/// Changes that are written in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Batch {
     /// Its number.
     pub number: BatchNumber,
     /// When it was made.
     pub moment: Moment,
-    /// At least one; each thing once.
+    /// At least one. No job, group or id occurs twice.
     pub changes: Vec<Change>,
 }
 
-/// One change of the store.
+/// One change in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// A job that the store does not have.
     NewJob(Arc<Job>),
     /// A job has changed.
     Job {
-        /// As it is now.
+        /// The job after the change.
         job: Arc<Job>,
         /// Which of its instances are new or have changed.
         instances: Vec<usize>,
     },
-    /// A job, with everything that belongs to it, is not kept any longer.
+    /// Remove a job with all its instances.
     DropJob(JobKey),
     /// A new group.
     NewGroup(Arc<StoredGroup>),
-    /// A group is not kept any longer.
+    /// Remove a group.
     DropGroup(GroupId),
-    /// The framework's id; `None` if it is dead.
+    /// The framework's id; `None` if it is no longer valid.
     Framework(Option<FrameworkId>),
 }
 
-/// A group, as the store has it.
+/// A group as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredGroup {
     /// The group.
     pub group: Group,
-    /// When it was made.
+    /// When it was created.
     pub created: Moment,
 }
 
-/// What is worth a line in the log.
+/// An event for the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
     /// A job was accepted.
     Accepted(JobId),
-    /// An instance was sent.
+    /// An instance was sent to the backend.
     Launched(InstanceId, JobId),
     /// An instance has ended.
     Ended(InstanceId, JobId, Outcome),
-    /// A task is ended that nobody here has started, or that was written off.
+    /// A task is killed because this scheduler did not start it or has given it up.
     KillOnSight(InstanceId, TaskState),
-    /// An instance does not end.
+    /// An instance has not ended after a kill.
     KillRepeated(InstanceId, Duration),
-    /// An instance cannot be reached.
+    /// The agent of an instance cannot be reached.
     Unreachable(InstanceId),
     /// A commit has failed.
     StoreFailed(StoreFault),
-    /// The store works again; so many batches were lost, none of which was promised.
+    /// The store works again. Some changes were lost; no client had been told about them.
     StoreReopened {
-        /// How many.
+        /// The number of lost batches.
         lost: usize,
     },
-    /// The framework's id is dead; so many instances were written off.
+    /// The framework's id is no longer valid; its running instances are given up.
     FrameworkRemoved {
-        /// How many.
+        /// The number of these instances.
         lost: usize,
     },
-    /// So many completed jobs are not kept any longer.
+    /// This number of old completed jobs was removed.
     Dropped(usize),
 }
 
@@ -119,7 +120,7 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted(job) => write!(f, "job {job}: accepted"),
-            Self::Launched(instance, job) => write!(f, "job {job}: instance {instance} starts"),
+            Self::Launched(instance, job) => write!(f, "job {job}: starting instance {instance}"),
             Self::Ended(instance, job, Outcome::Success) => {
                 write!(f, "job {job}: instance {instance} succeeded")
             }
@@ -130,38 +131,38 @@ impl fmt::Display for Note {
             Self::KillOnSight(instance, state) => {
                 write!(
                     f,
-                    "task {instance} is {state:?} and no instance that should run: it is ended"
+                    "task {instance} is {state:?} but should not run; killing it"
                 )
             }
             Self::KillRepeated(instance, since) => {
                 let seconds = since.as_secs();
                 write!(
                     f,
-                    "instance {instance} has not ended {seconds} s after it was asked to; asking again"
+                    "instance {instance} has not ended {seconds} s after the first kill; killing it again"
                 )
             }
             Self::Unreachable(instance) => {
                 write!(f, "instance {instance}: its agent cannot be reached")
             }
             Self::StoreFailed(StoreFault::DiskFull) => {
-                f.write_str("the store cannot be written: the disk is full")
+                f.write_str("cannot write to the store: the disk is full")
             }
             Self::StoreFailed(StoreFault::Failed) => {
-                f.write_str("the store cannot be written; it is opened again")
+                f.write_str("cannot write to the store; opening it again")
             }
             Self::StoreReopened { lost } => {
                 write!(
                     f,
-                    "the store works again; {lost} changes that were not promised to anybody are lost"
+                    "the store works again; {lost} unconfirmed changes were lost"
                 )
             }
             Self::FrameworkRemoved { lost } => {
                 write!(
                     f,
-                    "the master has removed this framework; {lost} running instances are written off"
+                    "the master has removed this framework; {lost} running instances are lost"
                 )
             }
-            Self::Dropped(count) => write!(f, "{count} completed jobs are not kept any longer"),
+            Self::Dropped(count) => write!(f, "removed {count} old completed jobs"),
         }
     }
 }

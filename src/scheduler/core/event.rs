@@ -1,65 +1,65 @@
-//! Everything that can happen to the scheduler.
+//! The input of the core.
 
 use crate::core::effect::BatchNumber;
 use crate::core::face::BackendEvent;
 use crate::core::job::{Job, JobKey};
 use crate::core::request::{ApiRequest, RequestId};
 
-/// Everything that can happen to the scheduler.
+/// Something that has happened and that the core has to handle.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A client wants something changed.
+    /// A client asks for a change.
     Request(RequestId, ApiRequest),
-    /// The backend says something.
+    /// The backend reports something.
     Backend(BackendEvent),
-    /// This batch, and every one before it, is on disk.
+    /// This batch and all earlier ones are on disk.
     Stored(BatchNumber),
-    /// A commit has failed. The store takes nothing more until
+    /// A commit has failed. The store accepts no batch until
     /// [`Effect::ReopenStore`](crate::core::effect::Effect::ReopenStore).
     StoreFailed(StoreFault),
     /// The store was opened again. Batches after `last` are lost.
     StoreReopened {
         /// The last batch that is on disk.
         last: BatchNumber,
-        /// How much room there is.
+        /// The free space.
         room: Room,
     },
-    /// There is more or less room for the store.
+    /// The free space of the store has changed.
     RoomChanged(Room),
-    /// What [`Effect::Load`](crate::core::effect::Effect::Load) asked for.
+    /// The answer to [`Effect::Load`](crate::core::effect::Effect::Load).
     Loaded(JobKey, LoadAnswer),
-    /// Start nothing more: the program is about to leave, and ends what runs.
+    /// Start no more instances: the program is ending the running jobs and will exit.
     Drain,
     /// A deadline has come; see [`Scheduler::next_deadline`](crate::core::Scheduler::next_deadline).
     Tick,
 }
 
-/// What became of a load.
+/// The answer to a load.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LoadAnswer {
-    /// Here it is.
+    /// The job.
     Found(Box<Job>),
     /// The store has no such job.
     Missing,
-    /// It cannot be read now.
+    /// The store cannot be read now.
     Failed,
 }
 
-/// How much room there is for the store.
+/// The free space of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Room {
-    /// Enough.
+    /// There is enough.
     #[default]
     Ample,
-    /// The disk was full, and the reserve is in use: for ends and kills only.
+    /// The disk was full and the reserve was released: only ends of instances and kills are recorded.
     ReserveOnly,
 }
 
 /// Why a commit has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreFault {
-    /// There is no room on the disk, and no reserve either.
+    /// The disk is full, and the reserve is used up.
     DiskFull,
-    /// Anything else.
+    /// Any other error.
     Failed,
 }

@@ -1,26 +1,31 @@
-//! The one face of all backends: what a backend tells the core, and what the core asks of it. The embedded
-//! agent and a Mesos master are two ways to fill it.
+//! The interface between the core and every backend: what a backend reports to the core, and what the
+//! core asks of it. There are two backends: the embedded agent and a Mesos master.
 //!
 //! # What a backend promises
 //!
-//! * It begins with [`BackendEvent::Subscribed`], and again whenever its other side may have forgotten
-//!   what was asked before. All earlier offers are void from then on, and the core does not answer them.
-//! * A call that cannot be made at once, because nobody is connected, is dropped and **never made later,
-//!   under a new subscription**: the core repeats what still matters. A launch that is made after the
-//!   question what became of it would run beside its successor.
-//! * Calls are made in the order in which they are asked for.
-//! * [`Call::Launch`] on an offer that has become void is answered by [`TaskState::Dropped`] for each of
-//!   its tasks, as a master does, or by nothing; then the core asks.
-//! * Every offer is answered, by [`Call::Launch`] or [`Call::Decline`]. What a launch leaves of it, or a
-//!   decline gives back, may be offered again when there is more room, or after `refuse_for`, or after [`Call::Revive`].
-//! * An update with a [`Token`] is repeated until it is acknowledged, at the latest after ten minutes;
-//!   while the store has failed it is not. Updates of one instance come in order; copies are no harm.
-//! * An instance is reported as ended only when nothing of it lives on. The embedded agent makes sure of
-//!   it; on Mesos the agent does, but for an agent that was lost, see [`TaskState::Unreachable`].
-//! * [`Call::Reconcile`] is answered by an update without token for each instance, or not at all if nothing
-//!   can be said yet; then it is asked again. "Never heard of it" is a terminal state like [`TaskState::Gone`].
-//! * Killing an instance that is not known is answered as its reconciliation is, and harms nothing. A kill
-//!   is repeated, so a second one must not cut the first one short.
+//! * Its first event is [`BackendEvent::Subscribed`]. It reports that event again whenever the other
+//!   side may have forgotten earlier calls. All earlier offers are then void, and the core does not
+//!   answer them.
+//! * A call that cannot be made at once, because there is no connection, is dropped and **never made
+//!   later, under a new subscription**. The core repeats the calls that still matter. If a launch were
+//!   made late, after the core had asked about that instance and started another, two instances of one
+//!   job would run.
+//! * Calls are made in the order in which the core returns them.
+//! * If [`Call::Launch`] uses an offer that has become void, the backend reports [`TaskState::Dropped`]
+//!   for each of its tasks, as a master does, or reports nothing; the core then reconciles.
+//! * Every offer is answered by [`Call::Launch`] or [`Call::Decline`]. Unused or declined resources may
+//!   be offered again when more become free, after `refuse_for`, or after [`Call::Revive`].
+//! * An update with a [`Token`] is sent again until it is acknowledged, at the latest after ten
+//!   minutes; the core does not acknowledge while the store has failed. Updates of one instance arrive
+//!   in order; duplicates do no harm.
+//! * An instance is reported as ended only when none of its processes is left. The embedded agent
+//!   ensures this itself; on Mesos the agent does. For an agent that was lost, see
+//!   [`TaskState::Unreachable`].
+//! * [`Call::Reconcile`] is answered by an update without a token for each instance. If nothing can be
+//!   said yet there is no answer, and the core asks again. "No such task" is a terminal state, like
+//!   [`TaskState::Gone`].
+//! * A kill of an unknown instance is answered like its reconciliation and does no harm. Kills are
+//!   repeated, so a second kill must not shorten the grace period of the first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,122 +33,124 @@ use std::time::Duration;
 use crate::core::job::{Agent, Job, Place, Reason, Report};
 use crate::core::words::{Demand, InstanceId, Message, Ports};
 
-/// What a backend tells.
+/// What a backend reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BackendEvent {
-    /// It works, from here on; `framework` is the id that the master gave, if there is a master.
+    /// The backend is connected from now on. `framework` is the id that the master assigned, if there
+    /// is a master.
     Subscribed(Option<FrameworkId>),
-    /// It does not work any more; offers are void.
+    /// The backend is no longer connected; all offers are void.
     Disconnected,
-    /// There is room.
+    /// Resources are offered.
     Offered(Vec<Offer>),
-    /// There is not, after all.
+    /// An offer is withdrawn.
     Rescinded(OfferId),
     /// An instance has changed its state.
     Updated(Box<Update>),
-    /// An instance says something on its way. Such messages get lost, and come in any order.
+    /// Progress or another note of a running instance. Such notes can get lost and arrive in any order.
     Messaged(InstanceId, Note),
-    /// An agent is gone, probably.
+    /// An agent is probably gone.
     AgentLost(Agent),
-    /// This framework's id is dead, and so are all its tasks.
+    /// The framework's id is no longer valid, and all its tasks are gone.
     FrameworkRemoved,
-    /// Another scheduler has this framework's id.
+    /// Another scheduler has subscribed with this framework's id.
     FrameworkTaken,
 }
 
 /// What the core asks of a backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
-    /// Start these on the offer, and give back what they leave of it.
+    /// Start these tasks on the offer, and return the unused resources.
     Launch {
-        /// The offer; it is used up.
+        /// The offer; it is used up by this.
         offer: OfferId,
         /// At least one.
         tasks: Vec<Task>,
     },
-    /// Give an offer back.
+    /// Return an offer unused.
     Decline {
         /// The offer.
         offer: OfferId,
-        /// Do not offer the same again within this time, unless [`Call::Revive`] comes first.
+        /// For how long not to offer the same resources again, unless [`Call::Revive`] comes first.
         refuse_for: Duration,
     },
-    /// Something waits: offer everything.
+    /// Jobs are waiting: offer all resources.
     Revive,
-    /// Nothing waits: offer nothing.
+    /// No job is waiting: offer nothing.
     Suppress,
-    /// End an instance in order. Repeated until it has ended.
+    /// Ask an instance to end, with its grace period. Repeated until it has ended.
     Kill {
         /// The instance.
         instance: InstanceId,
-        /// Where it is, if that is known.
+        /// Its agent, if known.
         agent: Option<Agent>,
     },
-    /// End an instance that does not end by [`Call::Kill`]: its executor, with everything in it.
+    /// End an instance that does not end after [`Call::Kill`]: its executor and everything in it.
     Shutdown {
         /// The instance.
         instance: InstanceId,
-        /// Where it is.
+        /// Its agent.
         agent: Agent,
     },
-    /// An update is stored, or does not matter; it need not be repeated.
+    /// An update is stored, or does not matter: it need not be sent again.
     Acknowledge {
         /// The instance.
         instance: InstanceId,
-        /// Where the update came from.
+        /// The agent that sent the update.
         agent: Option<Agent>,
-        /// The update.
+        /// The update's token.
         token: Token,
     },
-    /// Tell the state of these.
+    /// Report the state of these instances.
     Reconcile(Vec<(InstanceId, Agent)>),
-    /// Tell the state of everything that there is, known here or not.
+    /// Report the state of every task, whether this scheduler knows it or not.
     ReconcileAll,
-    /// The framework's id is forgotten: subscribe as a new one.
+    /// The framework's id is no longer valid: subscribe as a new framework.
     SubscribeAnew,
-    /// These instances have ended long ago and are not in the store any more; their sandboxes may go.
+    /// These instances ended long ago and are no longer in the store; their sandboxes may be removed.
     Forget(Vec<InstanceId>),
 }
 
-/// What a master calls this scheduler.
+/// The id of this framework, assigned by the master.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FrameworkId(pub Box<str>);
 
-/// An offer's name.
+/// The id of an offer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfferId(pub Box<str>);
 
-/// Room on an agent. The core answers every offer, by [`Call::Launch`] or [`Call::Decline`].
+/// Resources offered by an agent. The core answers every offer, by [`Call::Launch`] or
+/// [`Call::Decline`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Offer {
-    /// Its name.
+    /// Its id.
     pub id: OfferId,
-    /// Where it is.
+    /// The agent and its host.
     pub place: Arc<Place>,
-    /// Cpus and memory; how many ports there are, [`Self::ports`] knows.
+    /// Cpus and memory. The number of ports follows from [`Self::ports`].
     pub room: Demand,
     /// Free ports.
     pub ports: Ports,
-    /// The agent's attributes. `HOSTNAME` is known from the place.
+    /// The agent's attributes, without `HOSTNAME`, which is in [`Self::place`].
     pub attributes: Vec<(Box<str>, Box<str>)>,
-    /// What the agent has when nothing runs there, if that is known.
+    /// The agent's total resources, if known.
     pub capacity: Option<Demand>,
 }
 
 /// An instance to start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
-    /// Its name: task id and executor id.
+    /// The instance's id, used as task id and as executor id.
     pub instance: InstanceId,
     /// The job.
     pub job: Arc<Job>,
-    /// How many instances the job had before (`COOK_INSTANCE_NUM`).
+    /// How many instances the job had before this one (`COOK_INSTANCE_NUM`).
     pub number: u32,
-    /// Its ports, as many as the job wants.
+    /// The assigned ports, as many as the job asks for.
     pub ports: Box<[u16]>,
 }
 
-/// What an update is acknowledged by: its uuid.
+/// Identifies an update when it is acknowledged: the update's uuid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub Box<[u8]>);
 
@@ -152,68 +159,68 @@ pub struct Token(pub Box<[u8]>);
 pub struct Update {
     /// The instance.
     pub instance: InstanceId,
-    /// Where it comes from.
+    /// The agent that reports it.
     pub agent: Option<Agent>,
-    /// The state.
+    /// The new state.
     pub state: TaskState,
-    /// Why, if the update says so and the state is a failure.
+    /// The reason, if the update has one and the state is a failure.
     pub reason: Option<Reason>,
-    /// What to acknowledge it by; an answer to a reconciliation has none.
+    /// The token to acknowledge it with; an answer to a reconciliation has none.
     pub token: Option<Token>,
-    /// Its `data`, if it has any that can be read.
+    /// The content of `data`, if it could be read.
     pub report: Option<Report>,
 }
 
-/// The states of Mesos.
+/// The task states of Mesos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskState {
-    /// The agent has it.
+    /// The agent has received the task.
     Staging,
-    /// Its executor has it.
+    /// The executor has received the task.
     Starting,
     /// Its command runs.
     Running,
-    /// It is being ended.
+    /// It is being killed.
     Killing,
-    /// Ended well.
+    /// It ended successfully.
     Finished,
-    /// Ended badly.
+    /// It ended with a failure.
     Failed,
-    /// Ended by a kill.
+    /// It ended because of a kill.
     Killed,
-    /// It could not be started as it was described.
+    /// It could not be started because its description is invalid.
     Error,
-    /// Ended, in the words of old masters; may come back.
+    /// It ended, as masters of old versions report it; it may come back.
     Lost,
     /// It was never started.
     Dropped,
-    /// Its agent cannot be reached; it may run, and may come back.
+    /// Its agent cannot be reached; the task may still run, and may come back.
     Unreachable,
-    /// It is gone, or never was.
+    /// It is gone, or never existed.
     Gone,
-    /// An operator says that its agent is gone for good.
+    /// An operator has declared its agent gone for good.
     GoneByOperator,
     /// The master does not know its agent.
     Unknown,
 }
 
-/// What an instance says on its way.
+/// What an instance reports while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// Its progress; the highest sequence is the newest.
+    /// Its progress; the message with the highest sequence is the newest.
     Progress {
-        /// Counts up.
+        /// Increases with every message.
         sequence: u64,
-        /// Whole percent.
+        /// Percent, 0 to 100.
         percent: Option<u8>,
-        /// What it says.
+        /// The text for people.
         message: Option<Message>,
     },
     /// The exit code of its command.
     ExitCode(i32),
     /// Where its sandbox is.
     Sandbox(Box<str>),
-    /// It has ended, but something of it cannot be found or ended, so that its end cannot be reported
-    /// yet. The text is for people; it is forgotten with the next update.
+    /// It has ended, but some of its processes cannot be found or ended, so its end cannot be reported
+    /// yet. The text says why; the next update removes it.
     Stuck(Box<str>),
 }

@@ -1,8 +1,8 @@
-//! The core: everything that is decided, and nothing that waits.
+//! The core makes all decisions. It does no input or output and reads no clock.
 //!
-//! `words` are checked values, `job` what is known of jobs, `face` what a backend and the core say to each
-//! other, `request` what clients ask for, `event` and `effect` everything that comes in and goes out.
-//! [`Scheduler`] makes effects of events, and [`view`] shows what is known.
+//! [`Scheduler::step`] turns an [`event`] into [`effect`]s; [`view`] answers queries. `words` holds
+//! small checked types, `job` the records of jobs and instances, `request` the changes that clients ask
+//! for, and `face` the interface to the backends.
 
 pub mod effect;
 pub mod event;

@@ -1,67 +1,68 @@
-//! What clients ask for that changes something, and the answers. Reading needs no request: see `view`.
+//! The requests of clients that change something, and the replies. Reading needs no request: see
+//! `view`.
 
 use crate::core::job::{Group, JobSpec, Retries};
 use crate::core::words::{GroupId, InstanceId, JobId, UserName};
 
-/// Tells the answers apart.
+/// Matches a reply to its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// What clients ask for. Whether they may is decided before.
+/// A change that a client asks for. The client's permission was checked before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ApiRequest {
     /// Accept all of these jobs, or none.
     Submit(Submission),
-    /// End all of these, or none.
+    /// Kill all of these, or none.
     Kill(KillOrder),
-    /// Try these more often.
+    /// Change how often these jobs are tried.
     Retry(RetryOrder),
 }
 
 /// Jobs to accept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Submission {
-    /// Whose they will be.
+    /// The owner of the jobs.
     pub user: UserName,
-    /// The jobs, in the order in which they are numbered.
+    /// The jobs, in the order in which they get their numbers.
     pub jobs: Vec<NewJob>,
-    /// Groups that are declared with them.
+    /// Groups that are declared in the same request.
     pub groups: Vec<Group>,
-    /// What may become of groups that exist.
+    /// Whether groups that exist already may get more jobs.
     pub group_rule: GroupRule,
 }
 
 /// One job to accept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NewJob {
-    /// Its name; one is made for a job that has none.
+    /// Its UUID; one is generated for a job that has none.
     pub id: Option<JobId>,
     /// The job.
     pub spec: JobSpec,
 }
 
-/// What may become of groups that exist (`override-group-immutability`).
+/// Whether groups that exist already may get more jobs (`override-group-immutability`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum GroupRule {
-    /// They get no more jobs.
+    /// They may not.
     #[default]
     Immutable,
-    /// They may get more jobs.
+    /// They may.
     MayGrow,
 }
 
-/// What to end.
+/// What to kill.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KillOrder {
-    /// Jobs: completed at once, their instances end as soon as can be.
+    /// Jobs: they are completed at once, and their instances are killed.
     pub jobs: Vec<JobId>,
-    /// Instances: their jobs go on, if they have attempts left.
+    /// Instances: their jobs are tried again if they have attempts left.
     pub instances: Vec<InstanceId>,
     /// All jobs of these groups.
     pub groups: Vec<GroupId>,
 }
 
-/// What to try more often.
+/// Which jobs to try more often.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RetryOrder {
     /// Jobs.
@@ -70,7 +71,7 @@ pub struct RetryOrder {
     pub groups: Vec<GroupId>,
     /// Which of them.
     pub which: RetryWhich,
-    /// How often.
+    /// The new number of attempts.
     pub change: RetryChange,
     /// The operator's limit (`:retry-limit`).
     pub limit: Retries,
@@ -79,84 +80,84 @@ pub struct RetryOrder {
 /// Which jobs are tried again (`failed_only`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryWhich {
-    /// Those that are completed without success.
+    /// Only jobs that are completed without success.
     Failed,
-    /// All.
+    /// All of them.
     All,
 }
 
-/// How often they are tried.
+/// The new number of attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryChange {
-    /// So often in total (`retries`).
+    /// The new total (`retries`).
     Total(Retries),
-    /// So many times more (`increment`).
+    /// This many more than before (`increment`).
     Increment(Retries),
 }
 
-/// An answer. It is given when what it says is on disk.
+/// A reply. It is sent only when everything it says is on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
-    /// Accepted.
+    /// The jobs are accepted.
     Submitted {
-        /// In the order of the submission.
+        /// Their ids, in the order of the submission.
         jobs: Vec<JobId>,
-        /// Those that were declared, and those that only jobs have named.
+        /// The new groups: those declared in the request, and those that only its jobs name.
         groups: Vec<GroupId>,
     },
     /// The kill is recorded.
     Killed,
-    /// The new total; of the last job, if there were several.
+    /// The new total number of attempts; if there were several jobs, that of the last one.
     Retried(Retries),
-    /// There was nothing to be tried again.
+    /// No job had to be retried.
     NothingToRetry,
-    /// Not done; nothing has changed.
+    /// Refused; nothing has changed.
     Refused(Refusal),
 }
 
-/// Why a request was not done.
+/// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// These uuids are twice in one submission (400).
+    /// These UUIDs occur twice in one submission (400).
     DuplicateJobs(Vec<JobId>),
     /// This group exists already, or is declared twice (400).
     GroupExists(GroupId),
     /// A job names a group that exists, without [`GroupRule::MayGrow`] (400).
     GroupIsImmutable(GroupId),
-    /// These uuids belong to jobs that exist (409).
+    /// Jobs with these UUIDs exist already (409).
     JobsExist(Vec<JobId>),
-    /// So many jobs would be unfinished; this is the limit (422).
+    /// Too many jobs would be unfinished (422).
     TooManyJobs {
         /// The limit.
         limit: u64,
     },
-    /// These are no jobs (404).
+    /// There are no such jobs (404).
     UnknownJobs(Vec<JobId>),
-    /// These are no instances (404).
+    /// There are no such instances (404).
     UnknownInstances(Vec<InstanceId>),
-    /// These are no groups (404).
+    /// There are no such groups (404).
     UnknownGroups(Vec<GroupId>),
-    /// `retries` above the limit (400).
+    /// `retries` is above the limit (400).
     RetriesAboveLimit(Retries),
-    /// Fewer than are used up already (400).
+    /// The new total is below the number of attempts already used (400).
     RetriesBelowUsed {
-        /// What is used up.
+        /// The attempts already used.
         used: u32,
     },
-    /// These will not be tried again by that (409).
+    /// This change would not make these jobs run again (409).
     WillNotRetry(Vec<JobId>),
-    /// Nothing can be recorded now (503).
+    /// The change cannot be stored now (503).
     Unavailable(Unavailable),
 }
 
-/// Why nothing can be recorded now.
+/// Why a change cannot be stored now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unavailable {
-    /// The disk is full. Ends and kills are still recorded; jobs are not accepted.
+    /// The disk is full. The ends of instances and kills are still recorded; new jobs are not accepted.
     DiskFull,
-    /// The store has failed, and is being opened again.
+    /// The store has failed and is being opened again.
     StoreFailed,
-    /// The store has failed while this request was recorded: it may have been done, or not.
-    /// Ask for the job before submitting it again.
+    /// The store failed while this request was being stored: the change may have been made or not. A
+    /// client should look the job up before it submits it again.
     Undecided,
 }

@@ -1,16 +1,16 @@
-//! What the operator decides, and what the backend wants.
+//! The operator's settings and those of the backend.
 
 use std::time::Duration;
 
 use crate::core::job::Runtime;
 
-/// What the core has to know before anything happens.
+/// The settings of the core; they do not change while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
-    /// How often a failure that is not the job's own fault is free, per reason
+    /// How many failures per reason do not count as attempts, for reasons that are not the job's fault
     /// (`:mea-culpa-failure-limit`).
     pub free_failures: u32,
-    /// How long any instance may run (`:timeout-hours`), if that is limited.
+    /// How long any instance may run (`:timeout-hours`); `None` for no limit.
     pub max_runtime: Option<Runtime>,
     /// How long completed jobs are kept.
     pub keep_for: Duration,
@@ -18,20 +18,20 @@ pub struct Settings {
     pub keep_count: usize,
     /// How many jobs may be unfinished. Each takes about a kilobyte of memory.
     pub unfinished_limit: usize,
-    /// How long an instance may be unreachable before it is written off.
+    /// How long an instance may be unreachable before it is given up.
     pub unreachable_timeout: Duration,
-    /// How often the backend is asked for the state of everything; never if it cannot forget.
+    /// How often to reconcile all tasks; `None` if the backend cannot forget any.
     pub reconcile_every: Option<Duration>,
-    /// The least time between two [`Call::Revive`](crate::core::face::Call::Revive).
+    /// The minimum time between two [`Call::Revive`](crate::core::face::Call::Revive).
     pub revive_every: Duration,
-    /// How long to ask an instance to end before its executor is ended, if it is.
+    /// How long after the first kill the executor is shut down; `None` for never.
     pub shutdown_after: Option<Duration>,
-    /// Makes the names of this run's instances differ from all others: random.
+    /// Random: makes the instance ids of this run differ from those of all others.
     pub id_seed: [u8; 16],
 }
 
 impl Settings {
-    /// For an agent inside this program, which forgets nothing and answers at once.
+    /// For the embedded agent, which forgets nothing and answers at once.
     pub fn embedded(id_seed: [u8; 16]) -> Self {
         Self {
             free_failures: 5,
@@ -47,8 +47,8 @@ impl Settings {
         }
     }
 
-    /// For a Mesos master, which is far away and forgets: one REVIVE in some seconds, since each makes
-    /// the master forget what every other framework has declined as well.
+    /// For a Mesos master, which may be slow and may forget tasks. REVIVE is sent at most once in a few
+    /// seconds, because it makes the master offer declined resources again.
     pub fn mesos(id_seed: [u8; 16]) -> Self {
         Self {
             reconcile_every: Some(Duration::from_secs(15 * 60)),

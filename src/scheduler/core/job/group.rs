@@ -2,27 +2,27 @@
 
 use crate::core::words::{GroupId, TextError};
 
-/// A group as it was declared. Which jobs are in it, the jobs know.
+/// A group as it was declared. The jobs name their group, not the other way round.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
-    /// Its name for programs.
+    /// Its UUID.
     pub id: GroupId,
-    /// Its name for people.
+    /// Its name, for people.
     pub name: GroupName,
 }
 
-/// Not longer than a name needs, no control character.
+/// At most 256 bytes, without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupName(Box<str>);
 
-/// It stands in every reply about the group's jobs.
+/// The name is repeated in every reply about the group's jobs.
 const NAME_LIMIT: usize = 256;
 
 impl GroupName {
     /// A name.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The text has a control character or is too long.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
         let text = text.into();
         if text.len() > NAME_LIMIT {
@@ -34,12 +34,12 @@ impl GroupName {
         }
     }
 
-    /// The name of a group that was declared without one.
+    /// The default name of a group that was declared without one.
     pub fn declared() -> Self {
         Self("cookgroup".into())
     }
 
-    /// The name of a group that only its jobs have named.
+    /// The name of a group that was never declared, only named by jobs.
     pub fn implied() -> Self {
         Self("defaultgroup".into())
     }

@@ -8,67 +8,68 @@ use crate::core::words::{InstanceId, Message, Moment, Steady};
 /// One attempt at a job. Its state only moves forward.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Instance {
-    /// Its name.
+    /// Its id.
     pub id: InstanceId,
-    /// Where it was sent.
+    /// The agent that it was sent to.
     pub place: Arc<Place>,
-    /// The ports that it has.
+    /// The ports that were assigned to it.
     pub ports: Box<[u16]>,
-    /// When it was chosen to run (`start_time`).
+    /// When the scheduler decided to start it (`start_time`).
     pub created: Moment,
-    /// When it was first heard of (`mesos_start_time`).
+    /// When its executor was first heard of (`mesos_start_time`).
     pub began: Option<Moment>,
-    /// How far it is.
+    /// Its state.
     pub state: InstanceState,
-    /// It has to end, and why; kept over the reason of the update that reports its end.
+    /// Why it was killed, if it was. This reason takes precedence over the reason of its terminal
+    /// update.
     pub kill: Option<Reason>,
-    /// A client has asked for the end of this instance alone (`cancelled`).
+    /// A client has killed this instance alone, not its job (`cancelled`).
     pub is_cancelled: bool,
     /// Since when its agent cannot be reached.
     pub unreachable_since: Option<Steady>,
-    /// What it has told of itself.
+    /// What it has reported about itself.
     pub report: Report,
-    /// Its sandbox on the agent, once known.
+    /// The path of its sandbox on the agent, once known.
     pub sandbox: Option<Box<str>>,
 }
 
-/// How far an instance is.
+/// The state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InstanceState {
-    /// It was chosen, and nothing was heard of it yet (`unknown`).
+    /// It was sent; nothing was heard of it yet (`unknown`).
     Unknown,
-    /// It was heard of (`running`).
+    /// Its executor has reported it (`running`).
     Running,
-    /// It has ended; this never changes.
+    /// It has ended. An end never changes.
     Ended(End),
 }
 
 /// How and when an instance ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct End {
-    /// When it was heard of.
+    /// When the end was reported.
     pub at: Moment,
-    /// How.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// How an instance ended.
+/// The result of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// `success`
     Success,
-    /// `failed`, and why.
+    /// `failed`, with the reason.
     Failed(Reason),
 }
 
-/// Where an instance was sent. Shared, since many are sent to one place.
+/// An agent and its host. Shared, because many instances are sent to the same agent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The agent.
     pub agent: Agent,
     /// The name of its host.
     pub hostname: Box<str>,
-    /// `host:port` of the agent's file endpoints; `None` if this program serves the files itself.
+    /// `host:port` of the agent's file endpoints; `None` if this scheduler serves the files itself.
     pub files_at: Option<Box<str>>,
 }
 
@@ -76,36 +77,38 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Agent(pub Box<str>);
 
-/// What an instance has told of itself. Empty until something is known.
+/// What an instance has reported about itself. Empty at first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Report {
-    /// Of the job's command.
+    /// The exit code of the job's command.
     pub exit_code: Option<i32>,
-    /// Of the job's before commands, by index; `None` before a later code.
+    /// The exit codes of the job's before commands, by index; `None` where a code is missing before a
+    /// later one.
     pub before_codes: Vec<Option<i32>>,
-    /// Of its after commands.
+    /// The exit codes of the job's after commands.
     pub after_codes: Vec<Option<i32>>,
-    /// Of the operator's before commands.
+    /// The exit codes of the operator's before commands.
     pub default_before_codes: Vec<Option<i32>>,
-    /// Of the operator's after commands.
+    /// The exit codes of the operator's after commands.
     pub default_after_codes: Vec<Option<i32>>,
-    /// Whole percent.
+    /// Percent, 0 to 100.
     pub progress: Option<u8>,
-    /// What its commands said last, while it ran (`progress_message`) and at its end (`message`).
+    /// The newest message: from a progress update (`progress_message`) or from the terminal update
+    /// (`message`).
     pub message: Option<Message>,
 }
 
-/// How many attempts are used up.
+/// How many attempts a job has used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tally {
-    /// Ended instances that count.
+    /// The number of ended instances that count as attempts.
     pub used: u32,
 }
 
 // === impl Instance ===
 
 impl Instance {
-    /// It has ended.
+    /// Whether it has ended.
     pub fn is_ended(&self) -> bool {
         match self.state {
             InstanceState::Unknown | InstanceState::Running => false,
@@ -113,7 +116,7 @@ impl Instance {
         }
     }
 
-    /// How it ended, once it has.
+    /// Its end, once it has ended.
     pub fn end(&self) -> Option<End> {
         match self.state {
             InstanceState::Unknown | InstanceState::Running => None,
@@ -121,7 +124,7 @@ impl Instance {
         }
     }
 
-    /// Why it failed, if it has.
+    /// The reason of its failure, if it failed.
     pub fn failure(&self) -> Option<Reason> {
         match self.end()?.outcome {
             Outcome::Success => None,
@@ -133,7 +136,7 @@ impl Instance {
 // === impl Report ===
 
 impl Report {
-    /// Takes what `newer` knows: a report is never emptied by one that knows less.
+    /// Adds what `newer` knows. What is known already is kept where `newer` says nothing.
     pub fn merge(&mut self, newer: Self) {
         let Self {
             exit_code,
@@ -145,10 +148,10 @@ impl Report {
             message,
         } = newer;
         self.exit_code = exit_code.or(self.exit_code);
-        longer(&mut self.before_codes, before_codes);
-        longer(&mut self.after_codes, after_codes);
-        longer(&mut self.default_before_codes, default_before_codes);
-        longer(&mut self.default_after_codes, default_after_codes);
+        replace_unless_fewer(&mut self.before_codes, before_codes);
+        replace_unless_fewer(&mut self.after_codes, after_codes);
+        replace_unless_fewer(&mut self.default_before_codes, default_before_codes);
+        replace_unless_fewer(&mut self.default_after_codes, default_after_codes);
         self.progress = progress.or(self.progress);
         if message.is_some() {
             self.message = message;
@@ -156,8 +159,8 @@ impl Report {
     }
 }
 
-/// Codes only become more.
-fn longer(old: &mut Vec<Option<i32>>, new: Vec<Option<i32>>) {
+/// Replaces the codes, unless the new list knows fewer of them.
+fn replace_unless_fewer(old: &mut Vec<Option<i32>>, new: Vec<Option<i32>>) {
     let count = |codes: &[Option<i32>]| codes.iter().flatten().count();
     if count(&new) > count(old) || (count(&new) == count(old) && new.len() >= old.len()) {
         *old = new;

@@ -1,34 +1,34 @@
-//! Why an instance has failed: Cook's codes.
+//! Why an instance failed: the reason codes of Cook.
 
 /// Whether a failure counts as an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureLimit {
-    /// It does.
+    /// It counts.
     Counts,
-    /// Not the job's own fault: free as often as the operator says (`:mea-culpa-failure-limit`).
+    /// Not the job's fault: not counted, up to the operator's limit (`:mea-culpa-failure-limit`).
     Free,
-    /// Not the job's own fault: free so many times.
+    /// Not the job's fault: not counted, up to this number of times.
     FreeTimes(u32),
 }
 
 macro_rules! reasons {
     ($($name:ident = $code:literal, $limit:expr, $text:literal;)*) => {
-        /// Why an instance has failed.
+        /// Why an instance failed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $(#[doc = $text] $name,)*
         }
 
         impl Reason {
-            /// All of them, by code.
+            /// All reasons, ordered by code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The code that clients know it by.
+            /// The numeric code that clients see.
             pub fn code(self) -> u32 {
                 match self { $(Self::$name => $code,)* }
             }
 
-            /// What clients show.
+            /// The text that clients see.
             pub fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
@@ -88,7 +88,7 @@ impl Reason {
             .find(|reason| reason.code() == code)
     }
 
-    /// Not the job's own fault.
+    /// Whether a failure for this reason is not the job's fault.
     pub fn is_mea_culpa(self) -> bool {
         match self.limit() {
             Counts => false,

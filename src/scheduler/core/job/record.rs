@@ -1,4 +1,4 @@
-//! A job and what has become of it.
+//! A job with its state and its instances.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,66 +8,67 @@ use super::reason::{FailureLimit, Reason};
 use super::spec::{JobSpec, Retries};
 use crate::core::words::{JobId, Moment, UserName};
 
-/// The number of a job: jobs are numbered as they are accepted, so numbers are the order of submission,
-/// whatever the clocks say.
+/// The number of a job. Jobs are numbered in the order in which they are accepted, independently of any
+/// clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobKey(pub u64);
 
-/// A job and what has become of it.
+/// A job with its state and its instances.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Job {
     /// Its number.
     pub key: JobKey,
-    /// Its name for clients.
+    /// Its UUID.
     pub id: JobId,
-    /// Whose it is.
+    /// Its owner.
     pub user: UserName,
     /// When it was accepted.
     pub submitted: Moment,
     /// As it was submitted.
     pub spec: Arc<JobSpec>,
-    /// How far it is.
+    /// Its state.
     pub status: JobStatus,
-    /// How often it may be tried in total.
+    /// How many attempts it has in total.
     pub max_retries: Retries,
-    /// Every attempt, the oldest first.
+    /// All instances, the oldest first.
     pub instances: Vec<Arc<Instance>>,
 }
 
-/// How far a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStatus {
-    /// It will be started. A killed job that is retried waits also while its old instance ends.
+    /// It waits to be started. A killed job that was retried is in this state also while its previous
+    /// instance ends.
     Waiting,
     /// It has an instance that has not ended.
     Running,
-    /// Nothing more will be started, unless a client retries it.
+    /// It will not be started again, unless a client retries it.
     Completed {
-        /// Since when.
+        /// When it was completed.
         at: Moment,
-        /// How it went.
+        /// The result.
         verdict: Verdict,
     },
 }
 
-/// How a job went.
+/// The result of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// An instance succeeded.
     Success,
-    /// None did, and the attempts are used up.
+    /// No instance succeeded, and all attempts are used.
     Failed,
-    /// A client has killed it.
+    /// A client killed it.
     Killed,
 }
 
 impl Job {
-    /// The newest attempt.
+    /// The newest instance.
     pub fn newest(&self) -> Option<&Arc<Instance>> {
         self.instances.last()
     }
 
-    /// The attempt that has not ended; there is never more than one.
+    /// The instance that has not ended; there is at most one.
     pub fn live(&self) -> Option<&Arc<Instance>> {
         self.instances
             .iter()
@@ -75,7 +76,7 @@ impl Job {
             .find(|instance| !instance.is_ended())
     }
 
-    /// A copy in which the newest instance is this one.
+    /// A copy of the job with its newest instance replaced.
     #[must_use]
     pub fn with_newest(&self, instance: Instance) -> Self {
         let mut job = self.clone();
@@ -85,7 +86,7 @@ impl Job {
         job
     }
 
-    /// It is completed.
+    /// Whether it is completed.
     pub fn is_completed(&self) -> bool {
         match self.status {
             JobStatus::Waiting | JobStatus::Running => false,
@@ -93,8 +94,8 @@ impl Job {
         }
     }
 
-    /// How many attempts are used up. `free` is the operator's limit for failures that are not the
-    /// job's own fault.
+    /// How many attempts are used. `free` is the operator's limit for failures that are not the job's
+    /// fault.
     pub fn tally(&self, free: u32) -> Tally {
         let mut counted = 0_u32;
         let mut by_reason = BTreeMap::<Reason, u32>::new();
@@ -115,7 +116,7 @@ impl Job {
         Tally { used: counted }
     }
 
-    /// `max_retries` less what is used up.
+    /// `max_retries` minus the attempts used.
     pub fn retries_remaining(&self, free: u32) -> u32 {
         self.max_retries.get().saturating_sub(self.tally(free).used)
     }

@@ -1,4 +1,4 @@
-//! A job as it was submitted: never changed afterwards.
+//! A job as it was submitted. It never changes afterwards.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -11,47 +11,48 @@ use crate::core::words::{
 /// A job as it was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobSpec {
-    /// The command; a job of hooks only has none.
+    /// The command; a job may consist of hooks only.
     pub command: Option<Command>,
-    /// What runs before it, in order.
+    /// The before commands, in order.
     pub before: Vec<Hook>,
-    /// What runs after it, in order.
+    /// The after commands, in order.
     pub after: Vec<Hook>,
-    /// For people.
+    /// Its name, for people.
     pub name: JobName,
-    /// Higher goes first among the jobs of its user.
+    /// Among the jobs of one user, higher priorities start first.
     pub priority: Priority,
-    /// What an instance needs.
+    /// The resources of one instance.
     pub demand: Demand,
-    /// How often it may be tried at first; [`Job::max_retries`](super::Job::max_retries) is today's.
+    /// How many attempts it had when submitted; [`Job::max_retries`](super::Job::max_retries) is the
+    /// current number.
     pub max_retries: Retries,
-    /// How long an instance may run, if it is limited.
+    /// How long an instance may run; `None` for no limit.
     pub max_runtime: Option<Runtime>,
-    /// How long it is expected to run; for people.
+    /// How long it is expected to run; only shown.
     pub expected_runtime: Option<Runtime>,
-    /// The environment of its commands, each name once.
+    /// The environment variables of its commands; names are unique.
     pub env: Vec<Variable>,
-    /// Labels for whoever reads it, each name once.
+    /// Labels, only shown; names are unique.
     pub labels: Vec<(Box<str>, Box<str>)>,
-    /// What is fetched into the sandbox.
+    /// Files to fetch into the sandbox.
     pub uris: Vec<Uri>,
-    /// Where it may run; all of them hold.
+    /// Where it may run; all constraints must hold.
     pub constraints: Vec<Constraint>,
     /// Its group.
     pub group: Option<GroupId>,
-    /// Where its commands write their progress to.
+    /// The file that its commands write progress lines to.
     pub progress_output_file: Option<NotEmpty>,
-    /// How a line of progress looks.
+    /// The regular expression that recognises a progress line.
     pub progress_regex: Option<NotEmpty>,
-    /// Failures that are not the job's own fault count as attempts as well.
+    /// Whether failures that are not the job's fault count as attempts too.
     pub counts_all_failures: bool,
-    /// What it belongs to; echoed.
+    /// The application that the job belongs to; only shown.
     pub application: Option<Application>,
-    /// `executor` was given as `cook`; echoed.
+    /// Whether `executor` was given as `cook`; only shown.
     pub names_executor: bool,
-    /// `pool`; echoed.
+    /// `pool`; only shown.
     pub pool: Option<NotEmpty>,
-    /// `checkpoint`, checked and as JSON; echoed.
+    /// `checkpoint` as checked JSON; only shown.
     pub checkpoint: Option<Box<str>>,
 }
 
@@ -59,15 +60,15 @@ pub struct JobSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(u32);
 
-/// How many attempts there may be in total.
+/// The total number of attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Retries(NonZeroU32);
 
-/// A limit in milliseconds.
+/// A time limit, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Runtime(NonZeroU64);
 
-/// A variable whose name and value are allowed together.
+/// An environment variable; name and value together fit into the kernel's limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Variable {
     name: EnvName,
@@ -77,20 +78,20 @@ pub struct Variable {
 /// A file to fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uri {
-    /// Where it is.
+    /// Its URL or path.
     pub value: NotEmpty,
-    /// What it is for.
+    /// How it is prepared after fetching.
     pub is_for: UriUse,
-    /// Whether the agent may keep it for others.
+    /// Whether the agent may cache it for other tasks.
     pub cache: bool,
 }
 
-/// What becomes of a fetched file.
+/// How a fetched file is prepared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UriUse {
-    /// It is made executable; then it is not extracted, as Mesos' fetcher decides.
+    /// It is made executable and, as in Mesos' fetcher, not extracted.
     pub executable: bool,
-    /// It is unpacked if it is an archive.
+    /// It is extracted if it is an archive.
     pub extract: bool,
 }
 
@@ -99,11 +100,11 @@ pub struct UriUse {
 pub struct Constraint {
     /// An attribute of the agent, or `HOSTNAME`.
     pub attribute: LabelText,
-    /// What it has to be.
+    /// The value that it must have.
     pub value: LabelText,
 }
 
-/// What a job belongs to.
+/// The application that a job belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Application {
     /// `name`
@@ -121,7 +122,7 @@ pub struct Application {
 // === impl Priority ===
 
 impl Priority {
-    /// The highest one.
+    /// The highest priority.
     pub const HIGHEST: u32 = 16_000_000;
 
     /// `None` above [`Self::HIGHEST`].
@@ -136,7 +137,7 @@ impl Priority {
 }
 
 impl Default for Priority {
-    /// Cook's.
+    /// The default of Cook.
     fn default() -> Self {
         Self(50)
     }
@@ -145,14 +146,14 @@ impl Default for Priority {
 // === impl Retries ===
 
 impl Retries {
-    /// One attempt.
+    /// A single attempt.
     pub const ONE: Self = Self(NonZeroU32::MIN);
 
-    /// The most of any scheduler: records of a job stay of a size that a commit can carry. The
-    /// operator's limit is usually far below.
+    /// The maximum for any configuration: it bounds the size of a job's record in a commit. The
+    /// operator's limit is usually far lower.
     pub const MOST: u32 = 10_000;
 
-    /// `None` for zero, and above [`Self::MOST`].
+    /// `None` for zero and above [`Self::MOST`].
     pub fn new(value: u32) -> Option<Self> {
         NonZeroU32::new(value)
             .filter(|value| value.get() <= Self::MOST)
@@ -178,7 +179,7 @@ impl Runtime {
         self.0.get()
     }
 
-    /// As a span.
+    /// As a `Duration`.
     pub fn get(self) -> Duration {
         Duration::from_millis(self.0.get())
     }
@@ -190,7 +191,7 @@ impl Variable {
     /// A variable.
     ///
     /// # Errors
-    /// The value has a NUL, or both together are too long for the kernel.
+    /// The value contains a NUL byte, or name and value together are too long for the kernel.
     pub fn new(name: EnvName, value: impl Into<Box<str>>) -> Result<Self, TextError> {
         let value = value.into();
         name.allows(&value)?;

@@ -1,4 +1,4 @@
-//! Record, then act: what waits for which batch.
+//! Batches that are being written, and the effects that wait for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,25 +8,25 @@ use crate::core::face::{Call, FrameworkId, OfferId, Task};
 use crate::core::job::{Job, JobKey};
 use crate::core::words::GroupId;
 
-/// Batches that are on their way to the disk.
+/// Batches that are not on disk yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Commits {
     last: BatchNumber,
     pending: VecDeque<Pending>,
 }
 
-/// A batch on its way.
+/// A batch that is not on disk yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pending {
     /// Its number.
     pub number: BatchNumber,
     /// What it changes.
     pub written: Written,
-    /// What may be done once it is on disk, in order.
+    /// The effects that it holds back, in order.
     pub held: Vec<Held>,
 }
 
-/// What a batch changes here when it is on disk, or when it is lost.
+/// What has to be updated in memory when a batch is on disk, or undone when it is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Written {
     /// New versions of jobs.
@@ -35,18 +35,18 @@ pub(super) struct Written {
     pub dropped: Vec<JobKey>,
     /// New groups.
     pub groups: Vec<GroupId>,
-    /// The framework's id, if it is in it.
+    /// The framework's id, if the batch changes it.
     pub framework: Option<Option<FrameworkId>>,
 }
 
-/// Something that waits for what it rests on.
+/// An effect that waits until the data it depends on is on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Held {
-    /// To be done.
+    /// Any effect.
     Effect(Effect),
-    /// A launch, unless its offer is void by then.
+    /// A launch. It is not made if its offer has become void by then.
     Launch {
-        /// Of which subscription the offer is.
+        /// The subscription of the offer.
         subscription: u64,
         /// The offer.
         offer: OfferId,
@@ -56,7 +56,7 @@ pub(super) enum Held {
 }
 
 impl Held {
-    /// To be done now, since nothing is on its way to the disk.
+    /// The effect itself, to be performed now.
     pub fn effect(self) -> Effect {
         match self {
             Self::Effect(effect) => effect,
@@ -70,7 +70,7 @@ impl Held {
 }
 
 impl Commits {
-    /// `last` is on disk.
+    /// `last` is the newest batch on disk.
     pub fn new(last: BatchNumber) -> Self {
         Self {
             last,
@@ -83,7 +83,7 @@ impl Commits {
         BatchNumber(self.last.0 + 1)
     }
 
-    /// The next batch is on its way.
+    /// Adds a batch, which is now being written.
     pub fn push(&mut self, written: Written, held: Vec<Held>) {
         self.last = self.next();
         self.pending.push_back(Pending {
@@ -93,7 +93,7 @@ impl Commits {
         });
     }
 
-    /// Holds these until everything on its way is on disk. Gives them back if nothing is.
+    /// Holds these until all batches are on disk. Returns them if no batch is being written.
     pub fn hold(&mut self, held: Vec<Held>) -> Option<Vec<Held>> {
         match self.pending.back_mut() {
             Some(pending) => {
@@ -104,7 +104,7 @@ impl Commits {
         }
     }
 
-    /// The oldest batch, if it is on disk with `last`.
+    /// Removes and returns the oldest batch, if its number is at most `last`.
     pub fn pop_stored(&mut self, last: BatchNumber) -> Option<Pending> {
         match self.pending.front() {
             Some(pending) if pending.number <= last => self.pending.pop_front(),
@@ -112,17 +112,17 @@ impl Commits {
         }
     }
 
-    /// The newest batch: to be undone first.
+    /// Removes and returns the newest batch; lost batches are undone in this order.
     pub fn pop_lost(&mut self) -> Option<Pending> {
         self.pending.pop_back()
     }
 
-    /// What all batches hold.
+    /// The held effects of all batches.
     pub fn held_mut(&mut self) -> impl Iterator<Item = &mut Vec<Held>> {
         self.pending.iter_mut().map(|pending| &mut pending.held)
     }
 
-    /// Whether anything is on its way.
+    /// Whether all batches are on disk.
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty()
     }

@@ -1,4 +1,5 @@
-//! The store, as the core sees it: stored, failed, opened again; and jobs that are read from it.
+//! The state of the store as the core sees it, what to do when a commit fails, and jobs that have to be
+//! loaded.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,63 +17,64 @@ use crate::core::words::Steady;
 /// Whether the store works.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Disk {
-    /// It does.
+    /// It works.
     Works,
     /// A commit has failed.
     Failed(Failed),
 }
 
-/// A store that has failed.
+/// State after a failed commit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Failed {
     /// Why.
     pub fault: StoreFault,
-    /// When to open it again; `None` while that is tried.
+    /// When to open it again; `None` while an attempt is running.
     pub retry_at: Option<Steady>,
-    /// How long to wait after the next failure.
+    /// The delay before the next attempt.
     pub delay: Duration,
-    /// When whoever waits for an answer is told that there is none yet.
+    /// When clients that wait for a reply get "undecided" instead.
     pub give_up_at: Option<Steady>,
 }
 
-/// Something that waits for completed jobs to be read.
+/// Something that waits until completed jobs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Deferred {
     /// What waits.
     pub wanted: Wanted,
-    /// For which jobs.
+    /// The jobs that are not loaded yet.
     pub missing: BTreeSet<JobKey>,
 }
 
-/// What waits for a job to be read.
+/// What waits for a load.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wanted {
-    /// A request.
+    /// A client's request.
     Request(RequestId, ApiRequest),
-    /// A late update.
+    /// An update of an instance that ended before.
     Update(Box<Update>),
 }
 
-/// The disk is often free again in a moment, when a job that has filled it has ended.
+/// The first delay is short: when the job that has filled the disk ends, there is often room again.
 const REOPEN_FIRST: Duration = Duration::from_millis(500);
 
-/// A broken disk does not heal faster by trying.
+/// The longest delay between two attempts.
 const REOPEN_MOST: Duration = Duration::from_secs(10);
 
-/// Clients give up after 20 s (Cook's) or less; an answer that is not sure is better than none.
+/// Cook's clients give up after 20 s, others earlier; "undecided" is better than no reply.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
-/// Late updates of completed jobs that wait to be read; more are dropped, and come again.
+/// Maximum number of requests and updates that wait for a load. Further updates are ignored; the agent
+/// sends them again.
 const MOST_DEFERRED: usize = 10_000;
 
-/// How long a launched instance may be silent before the backend is asked for it.
+/// How long a launched instance may be silent before the core asks about its state.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// How long an offer is not wanted that cannot be used for want of a store.
+/// `refuse_for` of an offer that was not used because the store failed.
 const NOT_NOW: Duration = Duration::from_secs(5);
 
 impl Disk {
-    /// Why nothing can be recorded, if it cannot.
+    /// Why nothing can be stored; `None` if the store works.
     pub fn unavailable(&self) -> Option<Unavailable> {
         match self {
             Self::Works => None,
@@ -114,7 +116,7 @@ impl Scheduler {
         }
     }
 
-    /// Does what was held.
+    /// Performs the held effects.
     fn release(&mut self, step: &mut Step, held: Vec<Held>) {
         for held in held {
             match held {
@@ -146,8 +148,8 @@ impl Scheduler {
         }
     }
 
-    /// The offer became void before the launch was on disk: the tasks never start, which nobody else knows.
-    /// While the store has failed, this waits until it is opened again.
+    /// Ends tasks that were never sent because their offer became void first; no backend will report
+    /// them. While the store has failed this is postponed until it is open again.
     fn never_sent(&mut self, step: &mut Step, tasks: &[Task]) {
         if self.disk != Disk::Works {
             return;
@@ -157,7 +159,7 @@ impl Scheduler {
         }
     }
 
-    /// Archives a job if it can be, and nobody waits for it.
+    /// Archives a job if possible, unless something waits for it to be loaded.
     fn archive(&mut self, key: JobKey) {
         if !self
             .deferred
@@ -200,7 +202,7 @@ impl Scheduler {
             .min()
     }
 
-    /// A deadline of a failed store has come, perhaps.
+    /// Does what is due while the store has failed.
     pub(super) fn store_tick(&mut self, step: &mut Step) {
         let now = step.now.steady;
         let Disk::Failed(failed) = &mut self.disk else {
@@ -251,7 +253,7 @@ impl Scheduler {
         for held in lost.into_iter().rev().flat_map(|pending| pending.held) {
             self.take_back(step, held, unavailable);
         }
-        // Nothing is on its way any more, so what is still held was on an offer that has become void.
+        // No batch is being written any more, so the instances that are still held had a void offer.
         let is_held = |(id, live): (_, &super::live::Live)| (live.sent == Sent::Held).then_some(id);
         let unsent: Vec<_> = self.table.lives.iter().filter_map(is_held).collect();
         for id in unsent {
@@ -292,7 +294,7 @@ impl Scheduler {
             LoadAnswer::Found(job) => {
                 if let Some(archived) = self.table.archived(key).filter(|_| self.is_awaited(key)) {
                     if Archived::of(&job).as_ref() != Some(archived) {
-                        // Read before the job was retried and completed once more: read it again.
+                        // The job was loaded before it was retried and completed again: load it again.
                         return step.perform(Effect::Load(key));
                     }
                     self.table.load(*job);
@@ -300,8 +302,8 @@ impl Scheduler {
             }
             LoadAnswer::Missing | LoadAnswer::Failed => {
                 let awaits = |deferred: &mut Deferred| deferred.missing.contains(&key);
-                let hopeless: Vec<_> = self.deferred.extract_if(.., awaits).collect();
-                for deferred in hopeless {
+                let failed: Vec<_> = self.deferred.extract_if(.., awaits).collect();
+                for deferred in failed {
                     give_up(step, deferred.wanted);
                 }
                 return;
@@ -326,10 +328,10 @@ impl Scheduler {
         }
     }
 
-    /// What was held with a lost batch will not be done.
+    /// Answers or drops an effect that was held by a lost batch.
     fn take_back(&self, step: &mut Step, held: Held, unavailable: Unavailable) {
         match held {
-            // Whatever the answer was, it rests on what is lost: also that a job exists already.
+            // Every reply depends on lost data, even the reply that a job exists already.
             Held::Effect(Effect::Reply(id, _)) => {
                 let refusal = Refusal::Unavailable(unavailable);
                 step.perform(Effect::Reply(id, Reply::Refused(refusal)));
@@ -346,7 +348,8 @@ impl Scheduler {
                     }));
                 }
             }
-            // Calls are repeated as long as they matter, and updates come again; there is nothing to log.
+            // The core repeats calls that still matter, agents send updates again, and log lines about
+            // lost changes would be wrong.
             Held::Effect(
                 Effect::Store(_)
                 | Effect::ReopenStore
@@ -374,7 +377,7 @@ impl Scheduler {
     }
 }
 
-/// A request is answered; an update comes again.
+/// Refuses a request; an update needs no answer, because the agent sends it again.
 fn give_up(step: &mut Step, wanted: Wanted) {
     match wanted {
         Wanted::Request(id, _) => {

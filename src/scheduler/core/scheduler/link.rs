@@ -1,4 +1,5 @@
-//! The subscription, and the question that is asked again and again: what became of them?
+//! The subscription to the backend, and reconciliation: asking for the state of instances until it is
+//! known.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::core::words::{InstanceId, Steady};
 /// The subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Link {
-    /// Counts subscriptions and their ends: an offer of another number is void.
+    /// Incremented with every subscription and disconnection. An offer is void if the number has
+    /// changed since.
     number: u64,
     state: LinkState,
 }
@@ -24,20 +26,20 @@ enum LinkState {
     Down,
     /// Subscribed.
     Up {
-        /// When to ask for the state of everything.
+        /// When to reconcile all tasks next.
         ask_all_at: Option<Steady>,
     },
-    /// The framework's id is dead, and that is not recorded yet, since the store does not work.
+    /// The framework's id is no longer valid; this will be recorded when the store works again.
     Removed,
 }
 
-/// The first time that a question is asked again; Mesos' own documentation says so.
+/// The first delay before a reconciliation is repeated, as Mesos' documentation recommends.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
-/// How seldom a question is asked in the end.
+/// The longest delay between two reconciliations of one instance.
 pub(super) const ASK_MOST: Duration = Duration::from_secs(120);
 
-/// How many instances one question names: it stays far below any limit of a request's size.
+/// Maximum number of instances in one reconciliation, so that the request stays far below size limits.
 const ASK_TOGETHER: usize = 1000;
 
 impl Link {
@@ -48,7 +50,7 @@ impl Link {
         }
     }
 
-    /// Whether calls can be made.
+    /// Whether the backend is connected.
     pub fn is_up(&self) -> bool {
         match self.state {
             LinkState::Up { .. } => true,
@@ -56,12 +58,12 @@ impl Link {
         }
     }
 
-    /// The number of this subscription.
+    /// The number of the present subscription.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// When to ask for the state of everything.
+    /// When to reconcile all tasks next.
     pub fn ask_all_at(&self) -> Option<Steady> {
         match self.state {
             LinkState::Up { ask_all_at } => ask_all_at,
@@ -140,7 +142,7 @@ impl Scheduler {
         step.perform(Effect::Leave(LeaveReason::FrameworkTaken));
     }
 
-    /// The store works again, and what was on its way is lost, answers among it.
+    /// Called when the store works again: calls and replies that were held back are lost.
     pub(super) fn link_after_loss(&mut self, step: &mut Step) {
         match self.link.state {
             LinkState::Removed => self.framework_removed(step),
@@ -152,7 +154,7 @@ impl Scheduler {
         }
     }
 
-    /// Asks for everything that there is, if it is time.
+    /// Reconciles all tasks if it is time.
     pub(super) fn ask_regularly(&mut self, step: &mut Step) {
         let now = step.now.steady;
         let every = self.settings.reconcile_every;
@@ -170,8 +172,9 @@ impl Scheduler {
         self.ask(step, ids);
     }
 
-    /// Asks what became of these, and again until there is an answer. Whose launch is held is left out:
-    /// the answer would be that there is no such task, just before there is one.
+    /// Reconciles these instances now, and again until an update arrives. Instances whose launch is
+    /// still held are left out, because the backend would report them as unknown just before they
+    /// start.
     fn ask(&mut self, step: &mut Step, ids: Vec<InstanceId>) {
         let now = step.now.steady;
         let mut asked = Vec::new();
@@ -190,7 +193,7 @@ impl Scheduler {
         self.call_reconcile(step, &asked);
     }
 
-    /// Names these to the backend. What is asked is stored, so the question waits for nothing.
+    /// Reconciles these instances. They are on disk already, so the call does not have to wait.
     pub(super) fn call_reconcile(&self, step: &mut Step, ids: &[InstanceId]) {
         let named: Vec<_> = ids
             .iter()
@@ -201,7 +204,7 @@ impl Scheduler {
         }
     }
 
-    /// A new subscription has not heard of what was asked before.
+    /// Repeats all kills: calls made under an earlier subscription may be lost.
     fn kill_again(&mut self, step: &mut Step) {
         let wanted = |id: &InstanceId| {
             let job = self

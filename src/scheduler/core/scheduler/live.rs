@@ -1,5 +1,5 @@
-//! What is known of instances that have not ended, beside their records: when to look after them again,
-//! and what they have said since the last record. Nothing here is stored; after a restart it begins anew.
+//! What the core knows about unfinished instances in addition to their records: their deadlines, and
+//! what they have reported since the last record. It is not stored; after a restart it is built anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,72 +7,72 @@ use std::time::Duration;
 use crate::core::job::{Instance, JobKey, Report};
 use crate::core::words::{InstanceId, Steady};
 
-/// Instances that have not ended, and when each of them is due.
+/// All unfinished instances, ordered by their next deadline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Lives {
     all: BTreeMap<InstanceId, Live>,
     due: BTreeSet<(Steady, InstanceId)>,
 }
 
-/// An instance that has not ended.
+/// An unfinished instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Live {
     /// Its job.
     pub key: JobKey,
-    /// Whether the backend may know of it.
+    /// Whether it was sent to the backend.
     pub sent: Sent,
-    /// When to ask it again to end.
+    /// When to repeat its kill.
     pub kill: Option<Repeat>,
-    /// When to ask again how it is.
+    /// When to ask for its state.
     pub ask: Option<Repeat>,
-    /// When it has run long enough.
+    /// When its maximum run time ends.
     pub runtime_at: Option<Steady>,
-    /// When it is written off, since it cannot be reached.
+    /// When it is given up because it is unreachable.
     pub write_off_at: Option<Steady>,
-    /// What it has said, and is not recorded yet.
+    /// Reports that are not recorded yet.
     pub draft: Option<Draft>,
-    /// When something it said was recorded last.
+    /// When a report was last recorded.
     pub drafted_at: Option<Steady>,
-    /// The highest sequence of its progress messages.
+    /// The highest sequence number of its progress messages.
     pub sequence: Option<u64>,
     /// Why its end cannot be reported.
     pub stuck: Option<Box<str>>,
 }
 
-/// Whether the backend may know of an instance.
+/// Whether an instance was sent to the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sent {
-    /// Its launch waits for its record to be on disk. To ask the backend for it would be told that
-    /// there is no such task, just before there is one.
+    /// Its launch waits until its record is on disk. Until then it must not be reconciled: the backend
+    /// would report it as unknown just before it starts.
     Held,
-    /// It may.
+    /// It was sent.
     Sent,
 }
 
-/// Something to do again and again, more and more seldom.
+/// Something that is repeated with growing delays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Repeat {
-    /// When it was done first.
+    /// When it was done the first time.
     pub since: Steady,
-    /// When it is due.
+    /// When it is due again.
     pub at: Steady,
-    /// How long to wait after that.
+    /// The delay after that.
     pub delay: Duration,
 }
 
-/// What an instance has said, and is not recorded yet.
+/// Reports of an instance that are not recorded yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Draft {
-    /// When to record it.
+    /// When to record them.
     pub at: Steady,
-    /// Progress and message.
+    /// Codes, progress and message.
     pub report: Report,
-    /// Its sandbox.
+    /// The path of its sandbox.
     pub sandbox: Option<Box<str>>,
 }
 
 impl Repeat {
-    /// First at `now`, again after `delay`.
+    /// Done for the first time at `now`, due again after `delay`.
     pub fn starting(now: Steady, delay: Duration) -> Self {
         Self {
             since: now,
@@ -81,7 +81,7 @@ impl Repeat {
         }
     }
 
-    /// It was done; the next time is twice as far, up to `most`.
+    /// It was done again: doubles the delay, up to `most`.
     pub fn again(self, now: Steady, most: Duration) -> Self {
         let delay = self.delay.saturating_mul(2).min(most);
         Self {
@@ -93,7 +93,7 @@ impl Repeat {
 }
 
 impl Live {
-    /// Of an instance that has just been recorded or loaded.
+    /// For an instance that was just recorded or loaded.
     fn new(key: JobKey, sent: Sent) -> Self {
         Self {
             key,
@@ -124,29 +124,29 @@ impl Live {
 }
 
 impl Lives {
-    /// The instance, if it has not ended.
+    /// An unfinished instance.
     pub fn get(&self, id: InstanceId) -> Option<&Live> {
         self.all.get(&id)
     }
 
-    /// All of them.
+    /// All unfinished instances.
     pub fn iter(&self) -> impl Iterator<Item = (InstanceId, &Live)> {
         self.all.iter().map(|(&id, live)| (id, live))
     }
 
-    /// How many there are.
+    /// The number of unfinished instances.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Adds an instance, unless it is there.
+    /// Adds an instance, unless it is known.
     pub fn insert(&mut self, instance: &Instance, key: JobKey, sent: Sent) {
         self.all
             .entry(instance.id)
             .or_insert_with(|| Live::new(key, sent));
     }
 
-    /// Removes one.
+    /// Removes an instance.
     pub fn remove(&mut self, id: InstanceId) {
         if let Some(live) = self.all.remove(&id)
             && let Some(at) = live.next()
@@ -155,7 +155,8 @@ impl Lives {
         }
     }
 
-    /// Changes one, if it is there. Every change goes through here, so that it is found when it is due.
+    /// Changes an instance, if it is known. Every change must use this method, which keeps the order by
+    /// deadline.
     pub fn edit<T>(&mut self, id: InstanceId, change: impl FnOnce(&mut Live) -> T) -> Option<T> {
         let live = self.all.get_mut(&id)?;
         let before = live.next();
@@ -172,12 +173,12 @@ impl Lives {
         Some(result)
     }
 
-    /// When the first one is due.
+    /// The earliest deadline.
     pub fn next(&self) -> Option<Steady> {
         self.due.first().map(|&(at, _)| at)
     }
 
-    /// Those that are due, at most `most` of them.
+    /// The instances that are due, at most `most` of them.
     pub fn due(&self, now: Steady, most: usize) -> Vec<InstanceId> {
         self.due
             .iter()

@@ -1,26 +1,27 @@
-//! The scheduler as a whole: its state, and the one step from an event to effects.
+//! The scheduler's state, and the function that turns an event into effects.
 //!
 //! # Record, then act
 //!
-//! A step decides on the newest state and changes it at once; what it has changed becomes one
-//! [`Batch`]. Everything that others can see of it (answers, calls of the backend, log
-//! lines) is *held* with that batch until it is on disk. A step that changes nothing may still rest on changes
-//! that are on their way; its effects wait for the last of them. Readers only see what is on disk.
+//! A step decides on the newest state and changes it in memory at once. Its changes form one [`Batch`].
+//! Every effect that others can see (replies, calls to the backend, log lines) is *held* by that batch
+//! until the batch is on disk. A step that changes nothing may still depend on changes that are being
+//! written, so its effects wait for the newest batch. Readers only see what is on disk.
 //!
-//! So a crash and a failed commit are the same to everybody else: what was not stored has never been
-//! seen, and what has been seen is stored. After a failed commit the state goes back to what is on disk.
+//! So nobody can tell a failed commit from a crash: nothing is visible before it is stored, and
+//! everything that was visible is stored. After a failed commit the state in memory is reset to what is
+//! on disk.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `table` | jobs, groups, and the indexes over them |
-//! | `queue` | who is next |
-//! | `live` | running instances, and when to look after them |
-//! | `commits` | what waits for which batch |
+//! | `queue` | the order in which waiting jobs start |
+//! | `live` | unfinished instances and their deadlines |
+//! | `commits` | batches being written, and the effects they hold |
 //! | `requests` | submit, kill, retry |
-//! | `updates` | what the backend says of instances |
-//! | `offers` | who starts where; revive and suppress |
+//! | `updates` | updates and progress messages of instances |
+//! | `offers` | matching jobs with offers; revive and suppress |
 //! | `link` | subscription and reconciliation |
-//! | `disk` | stored, failed, opened again; loads |
+//! | `disk` | commits that succeed or fail; loading completed jobs |
 //! | `tick` | deadlines and retention |
 //! | `view` | what readers see |
 
@@ -54,7 +55,7 @@ use crate::core::request::{Reply, RequestId};
 use crate::core::settings::Settings;
 use crate::core::words::{GroupId, IdSource, Moment, Steady};
 
-/// The whole of the scheduler's state.
+/// The complete state of the scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scheduler {
     settings: Settings,
@@ -64,7 +65,7 @@ pub struct Scheduler {
     commits: Commits,
     disk: Disk,
     room: Room,
-    /// Waits for completed jobs to be read.
+    /// Requests and updates that wait for completed jobs to be loaded.
     deferred: Vec<Deferred>,
     framework: Framework,
     link: Link,
@@ -74,14 +75,14 @@ pub struct Scheduler {
     figures: view::Figures,
 }
 
-/// The framework's id, as it is and as the store has it.
+/// The framework's id: the newest one, and the one on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Framework {
     newest: Option<FrameworkId>,
     stored: Option<FrameworkId>,
 }
 
-/// What a start finds in the store.
+/// The content of the store when the program starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// The last batch that is on disk.
@@ -90,24 +91,24 @@ pub struct Start {
     pub framework: Option<FrameworkId>,
     /// All groups.
     pub groups: Vec<StoredGroup>,
-    /// Jobs that are not completed, or have an instance that has not ended.
+    /// Jobs that are not completed or have an unfinished instance.
     pub jobs: Vec<Job>,
-    /// The others.
+    /// All other jobs.
     pub archived: Vec<Archived>,
-    /// The highest number of any job.
+    /// The highest number of any job so far.
     pub last_key: JobKey,
-    /// How much room there is.
+    /// The free space.
     pub room: Room,
 }
 
-/// What a step has come to so far.
+/// The result of a step while it is being computed.
 struct Step {
     now: Moment,
-    /// To be done at once.
+    /// To be performed at once.
     effects: Vec<Effect>,
-    /// To be done when what this step changes is on disk.
+    /// To be performed when this step's changes are on disk.
     held: Vec<Held>,
-    /// Jobs that have changed, as they were before.
+    /// Changed jobs, with the version before the step.
     changed: BTreeMap<JobKey, Option<Arc<Job>>>,
     dropped: Vec<JobKey>,
     groups: Vec<Arc<StoredGroup>>,
@@ -129,12 +130,12 @@ impl Step {
         }
     }
 
-    /// Does this at once: it rests on nothing.
+    /// Performs an effect at once. It must not depend on data that is not on disk.
     fn perform(&mut self, effect: Effect) {
         self.effects.push(effect);
     }
 
-    /// Does this when all that it rests on is on disk.
+    /// Performs an effect when all data that it depends on is on disk.
     fn hold(&mut self, effect: Effect) {
         self.held.push(Held::Effect(effect));
     }
@@ -153,7 +154,7 @@ impl Step {
 }
 
 impl Scheduler {
-    /// Goes on where the store ends. The backend is not subscribed yet.
+    /// Continues with the content of the store. The backend is not connected yet.
     pub fn new(settings: Settings, start: Start) -> Self {
         let limits = Limits {
             max_runtime: settings.max_runtime,
@@ -191,7 +192,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes what happened, and says what to do about it, in order.
+    /// Handles an event: changes the state and returns the effects to perform, in order.
     pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut step = Step::new(now);
         match event {
@@ -209,7 +210,7 @@ impl Scheduler {
         self.finish(step)
     }
 
-    /// When to step again at the latest, with [`Event::Tick`].
+    /// When to call [`Self::step`] with [`Event::Tick`], if no other event comes first.
     pub fn next_deadline(&self) -> Option<Steady> {
         self.deadlines()
     }
@@ -219,7 +220,7 @@ impl Scheduler {
             BackendEvent::Subscribed(framework) => self.subscribed(step, framework),
             BackendEvent::Disconnected => self.disconnected(),
             BackendEvent::Offered(offers) => self.offered(step, offers),
-            // A launch that is on its way with it comes back as dropped.
+            // A launch that crosses the rescinding is answered with TASK_DROPPED.
             BackendEvent::Rescinded(_) => (),
             BackendEvent::Updated(update) => self.updated(step, *update),
             BackendEvent::Messaged(instance, note) => self.messaged(step, instance, note),
@@ -229,14 +230,14 @@ impl Scheduler {
         }
     }
 
-    /// Puts a new version of a job in place.
+    /// Replaces a job by a new version, or adds it.
     fn put(&mut self, step: &mut Step, job: Job) {
         let before = self.table.job(job.key).cloned();
         step.changed.entry(job.key).or_insert(before);
         self.table.put(Arc::new(job), self.commits.next());
     }
 
-    /// Makes a batch of what the step has changed, and sends on what it holds.
+    /// Makes a batch of the step's changes, and holds the effects that have to wait.
     fn finish(&mut self, step: Step) -> Vec<Effect> {
         let Step {
             now,
@@ -288,7 +289,7 @@ impl Scheduler {
     }
 }
 
-/// Which instances are new, or not the same any more.
+/// The indexes of the instances that are new or have changed.
 fn differing(before: &Job, after: &Job) -> Vec<usize> {
     let differs = |(index, instance): (usize, &Arc<_>)| {
         let same = before

@@ -1,4 +1,4 @@
-//! Who starts where; and telling the backend whether offers are wanted.
+//! Matching waiting jobs with offers, and asking the backend for offers when they are needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use crate::core::job::{
 };
 use crate::core::words::{Demand, InstanceId, Steady};
 
-/// Whether offers are wanted, and what the backend knows of that.
+/// Whether offers are needed, and what the backend knows about that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Demanding {
-    told: Told,
-    /// Something waits that earlier offers were not looked at for.
+    announced: Announced,
+    /// A job waits that was not considered for earlier offers.
     pub has_news: bool,
-    told_at: Option<Steady>,
+    announced_at: Option<Steady>,
     wake_at: Option<Steady>,
 }
 
-/// What the backend was told last.
+/// The last call, REVIVE or SUPPRESS, under this subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Told {
-    /// Nothing under this subscription.
+enum Announced {
+    /// Neither was sent.
     #[default]
     Nothing,
-    /// That offers are wanted.
+    /// Offers are wanted.
     Revived,
-    /// That none are.
+    /// No offers are wanted.
     Suppressed,
 }
 
-/// What was left on each agent when its last offer was answered, for whoever asks why a job waits.
+/// The resources that were left on each agent after its last offer. They explain why a job waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Seen(BTreeMap<Agent, SeenAgent>);
 
-/// What was left on an agent.
+/// The resources that were left on an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SeenAgent {
     pub place: Arc<Place>,
@@ -50,42 +50,42 @@ pub(super) struct SeenAgent {
     pub room: Demand,
 }
 
-/// How long an offer is not wanted when nothing waits. A revive ends it.
+/// `refuse_for` when no job waits. A REVIVE ends it.
 const REFUSE_LONG: Duration = Duration::from_secs(60 * 60);
 
-/// How long an offer is not wanted when nothing that waits fits into it.
+/// `refuse_for` when no waiting job fits.
 const REFUSE_SHORT: Duration = Duration::from_secs(5);
 
-/// How many tasks one offer takes: a message stays of a size that every master takes.
+/// Maximum number of tasks in one launch, so that the message stays below any master's size limit.
 const TASKS_TOGETHER: usize = 1000;
 
-/// A job that has waited so long, and would fit if nothing else ran there, gets the next room: smaller
-/// jobs do not pass it any more.
+/// A job that has waited this long, and would fit on the agent if nothing else ran there, gets the next
+/// free resources: smaller jobs do not overtake it any more.
 const STARVING_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// Revive and suppress get lost on the way to a master. If work waits and no offer has come for so long,
-/// or offers come that are not wanted, they are repeated.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// REVIVE and SUPPRESS can get lost on the way to a master. They are repeated if jobs wait and no offer
+/// arrives for this long, or if unwanted offers arrive.
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(60);
 
-/// Agents whose last room is remembered.
+/// Maximum number of agents whose free resources are remembered.
 const MOST_SEEN: usize = 10_000;
 
 impl Demanding {
-    /// A new subscription knows nothing.
+    /// After a new subscription, the backend does not know what was sent before.
     pub fn forget(&mut self) {
-        self.told = Told::Nothing;
-        self.told_at = None;
+        self.announced = Announced::Nothing;
+        self.announced_at = None;
         self.wake_at = None;
     }
 
-    /// When to look again.
+    /// When to check again whether to send REVIVE.
     pub fn wake_at(&self) -> Option<Steady> {
         self.wake_at
     }
 
-    fn tell(&mut self, told: Told, now: Steady) {
-        self.told = told;
-        self.told_at = Some(now);
+    fn announce(&mut self, announced: Announced, now: Steady) {
+        self.announced = announced;
+        self.announced_at = Some(now);
     }
 }
 
@@ -117,8 +117,10 @@ impl Seen {
 
 impl Scheduler {
     pub(super) fn offered(&mut self, step: &mut Step, offers: Vec<Offer>) {
-        if let (Told::Revived, Some(wake_at)) = (self.demanding.told, &mut self.demanding.wake_at) {
-            *wake_at = step.now.steady.plus(TELL_AGAIN);
+        if let (Announced::Revived, Some(wake_at)) =
+            (self.demanding.announced, &mut self.demanding.wake_at)
+        {
+            *wake_at = step.now.steady.plus(ANNOUNCE_AGAIN);
         }
         for offer in offers {
             if self.can_launch() {
@@ -132,7 +134,7 @@ impl Scheduler {
         self.suppress_again(step);
     }
 
-    /// Whether anything may be started now.
+    /// Whether instances may be started now.
     pub(super) fn can_launch(&self) -> bool {
         self.disk == Disk::Works
             && self.room == Room::Ample
@@ -185,7 +187,7 @@ impl Scheduler {
         }
     }
 
-    /// Records that a job starts there.
+    /// Records a new instance of a job on this offer.
     fn start(&mut self, step: &mut Step, key: JobKey, offer: &mut Offer) -> Option<Task> {
         let mut job = Job::clone(self.table.job(key)?);
         let ports: Box<[u16]> = offer.ports.take(job.spec.demand.ports)?.into();
@@ -220,15 +222,15 @@ impl Scheduler {
 
     // --- revive and suppress ---
 
-    /// Tells the backend whether offers are wanted, if it does not know. That rests on nothing: jobs that
-    /// are not on disk yet may be matched, since their launch is stored after them.
+    /// Sends REVIVE or SUPPRESS if the backend does not know the present need. This does not have to
+    /// wait for the disk: launches are stored after their jobs in any case.
     pub(super) fn demand(&mut self, step: &mut Step) {
         let now = step.now.steady;
         if self.table.queue.len() == 0 {
             self.demanding.has_news = false;
             self.demanding.wake_at = None;
-            if self.link.is_up() && self.demanding.told != Told::Suppressed {
-                self.demanding.tell(Told::Suppressed, now);
+            if self.link.is_up() && self.demanding.announced != Announced::Suppressed {
+                self.demanding.announce(Announced::Suppressed, now);
                 step.perform(Effect::Call(Call::Suppress));
             }
             return;
@@ -239,34 +241,34 @@ impl Scheduler {
         }
         let demanding = &mut self.demanding;
         let is_lossy = self.settings.reconcile_every.is_some();
-        let is_known = demanding.told == Told::Revived && !demanding.has_news;
+        let is_known = demanding.announced == Announced::Revived && !demanding.has_news;
         if is_known && demanding.wake_at.is_none_or(|at| now < at) {
             return;
         }
         let every = self.settings.revive_every;
-        let earliest = match (demanding.told, demanding.told_at) {
-            (Told::Revived, Some(at)) => at.plus(every),
-            (Told::Revived, None) | (Told::Nothing | Told::Suppressed, _) => now,
+        let earliest = match (demanding.announced, demanding.announced_at) {
+            (Announced::Revived, Some(at)) => at.plus(every),
+            (Announced::Revived, None) | (Announced::Nothing | Announced::Suppressed, _) => now,
         };
         if now < earliest {
             demanding.wake_at = Some(earliest);
             return;
         }
-        demanding.tell(Told::Revived, now);
+        demanding.announce(Announced::Revived, now);
         demanding.has_news = false;
-        demanding.wake_at = is_lossy.then(|| now.plus(TELL_AGAIN));
+        demanding.wake_at = is_lossy.then(|| now.plus(ANNOUNCE_AGAIN));
         step.perform(Effect::Call(Call::Revive));
     }
 
-    /// An offer although none is wanted: that got lost.
+    /// Repeats SUPPRESS if an unwanted offer arrives, because it seems to be lost.
     fn suppress_again(&mut self, step: &mut Step) {
         let now = step.now.steady;
-        let told_at = self.demanding.told_at;
-        if self.demanding.told == Told::Suppressed
+        let announced_at = self.demanding.announced_at;
+        if self.demanding.announced == Announced::Suppressed
             && self.table.queue.len() == 0
-            && told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN)
+            && announced_at.is_none_or(|at| now.since(at) >= ANNOUNCE_AGAIN)
         {
-            self.demanding.tell(Told::Suppressed, now);
+            self.demanding.announce(Announced::Suppressed, now);
             step.perform(Effect::Call(Call::Suppress));
         }
     }
@@ -286,7 +288,7 @@ fn with_ports(offer: &Offer) -> Demand {
     }
 }
 
-/// Whether all constraints hold there. `HOSTNAME` is the host's name, in either case.
+/// Whether all constraints hold there. `HOSTNAME` is compared with the host's name, ignoring case.
 pub(super) fn holds(
     constraints: &[Constraint],
     place: &Place,

@@ -1,8 +1,9 @@
-//! Who is next: FIFO by priority within a user, users in turn, the first that fits.
+//! The order in which waiting jobs start: users in turn; within a user by priority, then by submission;
+//! the first job that fits the offer.
 //!
-//! Jobs that need the same, in the same places, form a *shape*. Of one shape only the first job of a user
-//! can be the first that fits, so that a choice looks at shapes and not at jobs: ten thousand waiting jobs
-//! are usually a handful of shapes.
+//! Jobs with the same needs and constraints have the same *shape*. Only a user's first job of each
+//! shape can be the first that fits, so a choice looks at shapes, not at jobs: ten thousand waiting
+//! jobs usually have a handful of shapes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,16 +12,16 @@ use std::sync::Arc;
 use crate::core::job::{Constraint, Job, JobKey};
 use crate::core::words::{Demand, UserName};
 
-/// Jobs that can start now, if there is room.
+/// Jobs that can start as soon as there are resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Queue {
     lanes: BTreeMap<UserName, Lane>,
-    /// Whose turn it was last.
+    /// The user whose job was started last.
     served: Option<UserName>,
     length: usize,
 }
 
-/// The jobs of one user.
+/// The waiting jobs of one user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Lane {
     shapes: BTreeMap<Arc<Shape>, BTreeSet<Rank>>,
@@ -28,21 +29,21 @@ struct Lane {
     heads: BTreeMap<Rank, Arc<Shape>>,
 }
 
-/// What a job needs, and where.
+/// What a job needs, and where it may run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Shape {
-    /// What it needs.
+    /// The resources.
     pub demand: Demand,
-    /// Where.
+    /// The constraints.
     pub constraints: Vec<Constraint>,
 }
 
-/// The place of a job among those of its user.
+/// The position of a job among those of its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Rank(Reverse<u32>, JobKey);
 
-/// How many shapes of a user are looked at for one choice. A user with more than this has each job made
-/// to measure; the jobs behind are looked at when those before have started.
+/// Maximum number of shapes per user that one choice looks at. Only a user whose jobs nearly all differ
+/// reaches it; jobs beyond it are considered when earlier ones have started.
 const LOOKAHEAD: usize = 256;
 
 impl Shape {
@@ -61,7 +62,7 @@ impl Rank {
 }
 
 impl Queue {
-    /// How many jobs wait.
+    /// The number of waiting jobs.
     pub fn len(&self) -> usize {
         self.length
     }
@@ -88,7 +89,7 @@ impl Queue {
         }
     }
 
-    /// Removes a job; nothing happens if it is not there.
+    /// Removes a job, if it is there.
     pub fn remove(&mut self, job: &Job) {
         let rank = Rank::of(job);
         let Some(lane) = self.lanes.get_mut(&job.user) else {
@@ -120,8 +121,9 @@ impl Queue {
         }
     }
 
-    /// The next job whose shape is `acceptable`: of the first user after the one served last who has
-    /// one, the first one. Users in `exhausted` are passed over; a user who has none is added to it.
+    /// Chooses the next job: users in turn, beginning after the one served last, and of the first user
+    /// with an acceptable shape the first such job. Users in `exhausted` are skipped; a user without an
+    /// acceptable shape is added to it.
     pub fn choose(
         &self,
         exhausted: &mut BTreeSet<UserName>,
@@ -143,12 +145,12 @@ impl Queue {
         Choice::Nothing
     }
 
-    /// It was this user's turn.
+    /// Records that a job of this user was started.
     pub fn served(&mut self, user: &UserName) {
         self.served = Some(user.clone());
     }
 
-    /// How many jobs of its user stand before this one.
+    /// How many jobs of the same user come before this one.
     pub fn ahead_of(&self, job: &Job) -> usize {
         let rank = Rank::of(job);
         let Some(lane) = self.lanes.get(&job.user) else {
@@ -176,22 +178,22 @@ impl Queue {
     }
 }
 
-/// What a shape is to an offer.
+/// How a shape relates to an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     /// It fits.
     Fits,
-    /// It does not.
+    /// It does not fit.
     FitsNot,
-    /// It does not fit yet, and has waited so long that nothing may take the room before it.
+    /// It does not fit yet, but has waited so long that no other job may take these resources.
     Reserves,
 }
 
-/// What was chosen.
+/// The result of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// This one.
+    /// This job.
     Job(JobKey),
-    /// None.
+    /// No job.
     Nothing,
 }

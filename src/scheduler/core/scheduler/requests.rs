@@ -1,4 +1,4 @@
-//! What clients ask for: submit, kill, retry. All of it, or nothing.
+//! Requests that change something: submit, kill, retry. Each is done as a whole or not at all.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Scheduler {
         step.reply(id, reply.unwrap_or_else(Reply::Refused));
     }
 
-    /// Why this cannot be recorded now, if it cannot.
+    /// Why this request cannot be stored now; `None` if it can.
     fn unavailable(&self, request: &ApiRequest) -> Option<Unavailable> {
         if let Some(unavailable) = self.disk.unavailable() {
             return Some(unavailable);
@@ -96,7 +96,7 @@ impl Scheduler {
         })
     }
 
-    /// Answers with the groups to make.
+    /// Checks a submission. Returns the groups that have to be created.
     fn check_submission(&self, submission: &Submission) -> Result<Vec<Group>, Refusal> {
         let ids = || submission.jobs.iter().filter_map(|job| job.id);
         let mut known = BTreeSet::new();
@@ -138,7 +138,7 @@ impl Scheduler {
         }
     }
 
-    /// A name that no job has, in case a client has guessed one.
+    /// A UUID that no job has: a client may have chosen one that this source generates.
     fn unused_id(&mut self) -> JobId {
         loop {
             let id = JobId(self.ids.issue());
@@ -153,9 +153,9 @@ impl Scheduler {
     fn kill(&mut self, step: &mut Step, order: &KillOrder) -> Result<Reply, Refusal> {
         let mut keys = self.keys_of_jobs(&order.jobs)?;
         let unknown = |id: &&_| self.table.key_of_instance(**id).is_none();
-        let strangers: Vec<_> = order.instances.iter().filter(unknown).copied().collect();
-        if !strangers.is_empty() {
-            return Err(Refusal::UnknownInstances(strangers));
+        let unknown_ids: Vec<_> = order.instances.iter().filter(unknown).copied().collect();
+        if !unknown_ids.is_empty() {
+            return Err(Refusal::UnknownInstances(unknown_ids));
         }
         keys.extend(self.keys_of_groups(&order.groups)?);
         for key in keys {
@@ -167,7 +167,7 @@ impl Scheduler {
         Ok(Reply::Killed)
     }
 
-    /// A job that was completed before is left alone, and so is one in the archive.
+    /// Kills a job; completed and archived jobs are left alone.
     fn kill_job(&mut self, step: &mut Step, key: JobKey) {
         let Some(job) = self.table.job(key) else {
             return;
@@ -187,7 +187,7 @@ impl Scheduler {
         }
     }
 
-    /// Records that an instance has to end, and asks for it. Nothing happens to one that has ended.
+    /// Records that an instance has to end, and kills it. Does nothing if it has ended.
     pub(super) fn kill_instance(
         &mut self,
         step: &mut Step,
@@ -230,7 +230,7 @@ impl Scheduler {
         let mut seen = BTreeSet::new();
         keys.retain(|&key| seen.insert(key));
         let mut changes = Vec::new();
-        let mut stubborn = Vec::new();
+        let mut unchanged = Vec::new();
         for job in keys.iter().filter_map(|&key| self.table.job(key)) {
             let failed = match job.status {
                 JobStatus::Waiting | JobStatus::Running => false,
@@ -242,11 +242,11 @@ impl Scheduler {
             }
             match self.retried(job, order)? {
                 Some(job) => changes.push(job),
-                None => stubborn.push(job.id),
+                None => unchanged.push(job.id),
             }
         }
-        if !stubborn.is_empty() {
-            return Err(Refusal::WillNotRetry(stubborn));
+        if !unchanged.is_empty() {
+            return Err(Refusal::WillNotRetry(unchanged));
         }
         let Some(last) = changes.last() else {
             return Ok(Reply::NothingToRetry);
@@ -259,7 +259,7 @@ impl Scheduler {
         Ok(Reply::Retried(total))
     }
 
-    /// The job as it will be; `None` if the order changes nothing.
+    /// The job after the change; `None` if the request would change nothing.
     fn retried(&self, job: &Job, order: &RetryOrder) -> Result<Option<Job>, Refusal> {
         let total = match order.change {
             RetryChange::Total(total) => total.get(),
@@ -284,7 +284,7 @@ impl Scheduler {
         Ok(Some(job))
     }
 
-    /// The jobs of the order that have to be read first.
+    /// The jobs of this request that have to be loaded first.
     fn archived_of(&self, order: &RetryOrder) -> BTreeSet<JobKey> {
         let named = order.jobs.iter().filter_map(|&id| self.table.key(id));
         let groups = order.groups.iter().filter_map(|&id| self.table.group(id));
@@ -295,7 +295,7 @@ impl Scheduler {
             .collect()
     }
 
-    // --- both ---
+    // --- lookups ---
 
     fn keys_of_jobs(&self, ids: &[JobId]) -> Result<Vec<JobKey>, Refusal> {
         let unknown: Vec<_> = ids

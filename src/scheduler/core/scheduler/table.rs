@@ -1,8 +1,8 @@
-//! All jobs: those that are on disk, as clients see them, and what was decided since and is not on disk
-//! yet. Decisions are made on the newest version of a job; a reader sees the stored one.
+//! All jobs and the indexes over them. For each job the table has the version on disk, which readers
+//! see, and the newest version, on which decisions are based.
 //!
-//! Jobs that can change by themselves are *resident*, with everything. Completed ones are *archived*: a
-//! line of an index here, the rest in the store.
+//! Jobs that can still change by themselves are *resident*: complete in memory. Completed jobs are
+//! *archived*: an entry of an index is in memory, the rest in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Table {
     empty_groups: BTreeSet<(Steady, GroupId)>,
     /// Archived jobs, the oldest first.
     ended: BTreeSet<(Steady, JobKey)>,
-    /// How many are not archived.
+    /// The number of jobs that are not archived.
     residents: usize,
     /// Jobs that can start.
     pub queue: Queue,
@@ -35,10 +35,10 @@ pub(super) struct Table {
     pub lives: Lives,
 }
 
-/// What the deadlines of an instance follow from, beside its job.
+/// The limits that determine an instance's deadlines, together with those of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Limits {
-    /// The operator's limit.
+    /// The operator's limit for all instances.
     pub max_runtime: Option<Runtime>,
     /// How long an instance may be unreachable.
     pub unreachable_timeout: Duration,
@@ -48,28 +48,28 @@ pub(super) struct Limits {
 enum Entry {
     Resident(Resident),
     Archived(Arc<Archived>),
-    /// Archived, and about to be dropped.
+    /// Archived, and about to be removed.
     Leaving(Arc<Archived>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Resident {
-    /// As it is on disk.
+    /// The version on disk.
     stored: Option<Arc<Job>>,
-    /// As it will be when this batch is.
+    /// The newest version, and the batch that will store it.
     newer: Option<(BatchNumber, Arc<Job>)>,
 }
 
-/// What is remembered of a completed job without looking into the store.
+/// What is kept in memory of a completed job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Archived {
     /// Its number.
     pub key: JobKey,
-    /// Its name for programs.
+    /// Its UUID.
     pub id: JobId,
-    /// Whose it is.
+    /// Its owner.
     pub user: UserName,
-    /// Its name for people.
+    /// Its name, for people.
     pub name: JobName,
     /// Its group.
     pub group: Option<GroupId>,
@@ -77,9 +77,9 @@ pub struct Archived {
     pub submitted: Moment,
     /// When it was completed.
     pub at: Moment,
-    /// How it went.
+    /// Its result.
     pub verdict: Verdict,
-    /// Its instances.
+    /// The ids of its instances.
     pub instances: Box<[InstanceId]>,
 }
 
@@ -88,7 +88,7 @@ pub struct Archived {
 pub(super) struct GroupEntry {
     /// The group.
     pub stored: Arc<StoredGroup>,
-    /// It is on disk.
+    /// Whether it is on disk.
     pub is_on_disk: bool,
     /// Its jobs.
     pub jobs: BTreeSet<JobKey>,
@@ -97,17 +97,18 @@ pub(super) struct GroupEntry {
 /// A job as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Here it is.
+    /// The whole job.
     Job(Arc<Job>),
-    /// It is in the store, and this is known without looking.
+    /// The job is in the store; this is what is known without loading it.
     Archived(Arc<Archived>),
 }
 
-/// Instances run to the millisecond by their executor; this is for one that does not keep to it.
+/// Executors enforce the maximum run time themselves, to the millisecond; the scheduler acts only when
+/// an executor does not.
 const RUNTIME_SLACK: Duration = Duration::from_secs(1);
 
 impl Archived {
-    /// `None` unless the job is completed and all its instances have ended: what can be archived.
+    /// The archive entry of a job; `None` unless the job is completed and all its instances have ended.
     pub fn of(job: &Job) -> Option<Self> {
         let (at, verdict) = match job.status {
             JobStatus::Waiting | JobStatus::Running => return None,
@@ -156,19 +157,19 @@ impl Table {
         }
     }
 
-    // --- what was decided last ---
+    // --- newest versions ---
 
-    /// The job with this name, whether it is on disk yet or not.
+    /// The job with this UUID, whether it is on disk yet or not.
     pub fn key(&self, id: JobId) -> Option<JobKey> {
         self.ids.get(&id).copied()
     }
 
-    /// The job with this instance, whether it is on disk yet or not.
+    /// The job of this instance, whether it is on disk yet or not.
     pub fn key_of_instance(&self, id: InstanceId) -> Option<JobKey> {
         self.instances.get(&id).copied()
     }
 
-    /// The newest version of a job; `None` if it is archived, or not there.
+    /// The newest version of a job; `None` if it is archived or unknown.
     pub fn job(&self, key: JobKey) -> Option<&Arc<Job>> {
         match self.entries.get(&key)? {
             Entry::Resident(resident) => resident.newest(),
@@ -176,7 +177,7 @@ impl Table {
         }
     }
 
-    /// What is remembered of an archived job.
+    /// The archive entry of a job, if it is archived.
     pub fn archived(&self, key: JobKey) -> Option<&Arc<Archived>> {
         match self.entries.get(&key)? {
             Entry::Archived(archived) => Some(archived),
@@ -189,23 +190,23 @@ impl Table {
         self.groups.get(&id)
     }
 
-    /// How many jobs are not archived.
+    /// The number of jobs that are not archived.
     pub fn residents(&self) -> usize {
         self.residents
     }
 
-    /// How many are archived.
+    /// The number of archived jobs.
     pub fn archived_count(&self) -> usize {
         self.ended.len()
     }
 
-    /// Puts a newer version of a job, or a new job, in place; it will be on disk with batch `number`.
+    /// Adds a job or its new version, which will be on disk with batch `number`.
     pub fn put(&mut self, job: Arc<Job>, number: BatchNumber) {
         let before = self.job(job.key).cloned();
         self.reindex(before.as_deref(), Some(&job), Sent::Held);
         match self.entries.get_mut(&job.key) {
             Some(Entry::Resident(resident)) => resident.newer = Some((number, job)),
-            // Only resident jobs are changed; what is archived is made resident before.
+            // Only resident jobs change; an archived one is loaded first.
             Some(Entry::Archived(_) | Entry::Leaving(_)) | None => {
                 self.residents += 1;
                 let resident = Resident {
@@ -223,9 +224,9 @@ impl Table {
         self.insert_group(stored, false);
     }
 
-    // --- what is on disk ---
+    // --- versions on disk ---
 
-    /// A job as it is on disk, at the start, or since it is needed again.
+    /// Adds a job as it is on disk: at the start, or when it was loaded.
     pub fn load(&mut self, job: Job) {
         let job = Arc::new(job);
         match self.entries.get(&job.key) {
@@ -244,7 +245,7 @@ impl Table {
         self.entries.insert(job.key, Entry::Resident(resident));
     }
 
-    /// An archived job, at the start.
+    /// Adds an archived job, at the start.
     pub fn load_archived(&mut self, archived: Archived) {
         let key = archived.key;
         self.register(key, archived.id, &archived.user, archived.group);
@@ -256,12 +257,12 @@ impl Table {
             .insert(key, Entry::Archived(Arc::new(archived)));
     }
 
-    /// A group that is on disk, at the start; before its jobs.
+    /// Adds a group that is on disk, at the start, before its jobs.
     pub fn load_group(&mut self, stored: Arc<StoredGroup>) {
         self.insert_group(stored, true);
     }
 
-    /// This version of a job is on disk.
+    /// Records that this version of a job is on disk.
     pub fn stored(&mut self, number: BatchNumber, job: Arc<Job>) {
         if let Some(Entry::Resident(resident)) = self.entries.get_mut(&job.key) {
             resident.newer.take_if(|(newer, _)| *newer == number);
@@ -269,14 +270,14 @@ impl Table {
         }
     }
 
-    /// This group is on disk.
+    /// Records that this group is on disk.
     pub fn stored_group(&mut self, id: GroupId) {
         if let Some(entry) = self.groups.get_mut(&id) {
             entry.is_on_disk = true;
         }
     }
 
-    /// Archives a job if nothing can change it any more but a client.
+    /// Archives a job if only a client can change it from now on.
     pub fn archive(&mut self, key: JobKey) {
         let Some(Entry::Resident(Resident {
             stored: Some(job),
@@ -295,7 +296,7 @@ impl Table {
             .insert(key, Entry::Archived(Arc::new(archived)));
     }
 
-    /// What was not stored of a job is lost.
+    /// Resets a job to its version on disk.
     pub fn roll_back(&mut self, key: JobKey) {
         match self.entries.get_mut(&key) {
             Some(Entry::Resident(resident)) => {
@@ -319,7 +320,7 @@ impl Table {
         }
     }
 
-    /// A group was not stored, or is dropped.
+    /// Removes a group: it could not be stored, or is too old.
     pub fn remove_group(&mut self, id: GroupId) {
         if let Some(entry) = self.groups.remove(&id) {
             self.empty_groups.remove(&(entry.stored.created.steady, id));
@@ -328,17 +329,17 @@ impl Table {
 
     // --- retention ---
 
-    /// The oldest archived job, with the moment of its end.
+    /// The archived job that ended first, and when it ended.
     pub fn oldest(&self) -> Option<(Steady, JobKey)> {
         self.ended.first().copied()
     }
 
-    /// The oldest group without a job.
+    /// The oldest group without jobs.
     pub fn oldest_empty_group(&self) -> Option<(Steady, GroupId)> {
         self.empty_groups.first().copied()
     }
 
-    /// An archived job is about to be dropped: readers see it until it is.
+    /// Marks an archived job as about to be removed. Readers see it until its removal is on disk.
     pub fn leave(&mut self, key: JobKey) -> Option<Arc<Archived>> {
         let Some(Entry::Archived(archived)) = self.entries.get(&key) else {
             return None;
@@ -350,7 +351,7 @@ impl Table {
         Some(archived)
     }
 
-    /// A job is dropped.
+    /// Removes a job whose removal is on disk.
     pub fn dropped(&mut self, key: JobKey) {
         if let Some(Entry::Leaving(archived)) = self.entries.remove(&key) {
             for instance in &archived.instances {
@@ -372,12 +373,12 @@ impl Table {
         }
     }
 
-    /// The jobs of a user, on disk or not, in the order of their submission.
+    /// The jobs of a user, on disk or not, in the order of submission.
     pub fn of_user(&self, user: &UserName) -> impl DoubleEndedIterator<Item = JobKey> + '_ {
         self.users.get(user).into_iter().flatten().copied()
     }
 
-    /// Whoever has jobs.
+    /// All users that have jobs.
     pub fn users(&self) -> impl Iterator<Item = &UserName> {
         self.users.keys()
     }
@@ -428,8 +429,8 @@ impl Table {
         );
     }
 
-    /// Everything that follows from the newest version of a job. Instances are only ever added at the end,
-    /// so those that are the same in both versions are passed over.
+    /// Updates the indexes after a job has changed. Instances are only added at the end, so those at
+    /// the beginning that are the same in both versions are skipped.
     fn reindex(&mut self, before: Option<&Job>, after: Option<&Job>, sent: Sent) {
         if let Some(job) = before.filter(|job| can_start(job)) {
             self.queue.remove(job);
@@ -478,7 +479,8 @@ impl Table {
     }
 }
 
-/// It waits, and no instance of it lives. One does while a killed job was retried before it had ended.
+/// Whether a job waits and has no unfinished instance. A job that was killed and retried still has one
+/// until that instance has ended.
 fn can_start(job: &Job) -> bool {
     match job.status {
         JobStatus::Waiting => job.live().is_none(),

@@ -1,4 +1,4 @@
-//! Deadlines, and how long completed jobs are kept.
+//! Deadlines, and the removal of old completed jobs.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::core::face::Call;
 use crate::core::job::{Outcome, Reason};
 use crate::core::words::{InstanceId, Steady};
 
-/// A kill that got lost is missed after this; an orderly end often takes less.
+/// The first delay before a kill is repeated, in case it got lost.
 pub(super) const KILL_AGAIN: Duration = Duration::from_secs(5);
 
-/// How seldom a kill is asked for in the end.
+/// The longest delay between two kills of one instance.
 const KILL_MOST: Duration = Duration::from_secs(60);
 
-/// From then on, each repeated kill is worth a line in the log.
+/// From this time on, every repeated kill is logged.
 const KILL_IS_SLOW: Duration = Duration::from_secs(60);
 
-/// How many instances one step looks after: a step stays short, and the next one follows at once.
+/// Maximum number of instances per step, so that a step stays short. The next step follows at once.
 const TOGETHER: usize = 1000;
 
-/// How many completed jobs one batch drops.
+/// Maximum number of completed jobs that one batch removes.
 const DROP_TOGETHER: usize = 500;
 
-/// What an instance says waits this long while only the reserve is left.
+/// How often to check whether reports can be recorded again while the disk is full.
 const DRAFTS_WAIT: Duration = Duration::from_secs(10);
 
 impl Scheduler {
@@ -52,7 +52,7 @@ impl Scheduler {
         }
     }
 
-    /// More completed jobs than are to be kept.
+    /// Whether there are more completed jobs than the limit.
     fn is_crowded(&self) -> bool {
         self.table.archived_count() > self.settings.keep_count
     }
@@ -95,7 +95,7 @@ impl Scheduler {
             .lives
             .edit(id, |live| match live.ask {
                 Some(ask) if ask.at <= now => {
-                    // A new subscription asks after everything.
+                    // A new subscription reconciles all instances.
                     live.ask = is_up.then(|| ask.again(now, ASK_MOST));
                     if is_up { Look::Ask } else { Look::Nothing }
                 }
@@ -115,7 +115,7 @@ impl Scheduler {
             return;
         };
         if !self.link.is_up() {
-            // A new subscription asks again by itself.
+            // A new subscription repeats all kills.
             return;
         }
         let asked_for = now.since(due.since);
@@ -157,7 +157,7 @@ impl Scheduler {
         }
     }
 
-    /// Drops completed jobs that are too old, or too many.
+    /// Removes completed jobs that are too old or too many.
     pub(super) fn retain(&mut self, step: &mut Step) {
         if self.disk != Disk::Works {
             return;
@@ -179,7 +179,7 @@ impl Scheduler {
         if !forgotten.is_empty() {
             step.call(Call::Forget(forgotten));
         }
-        // If this is lost, the group is gone here and found again, and dropped again, by the next start.
+        // If this change is lost, the next start of the program finds the group and removes it.
         while step.dropped_groups.len() < DROP_TOGETHER
             && let Some((at, id)) = self.table.oldest_empty_group()
             && at.plus(keep) <= now
@@ -190,11 +190,11 @@ impl Scheduler {
     }
 }
 
-/// What came of looking after an instance.
+/// The result of looking after an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
-    /// Nothing more is to be done.
+    /// Nothing more to do.
     Nothing,
-    /// The backend is to be asked for it.
+    /// The backend has to be asked for its state.
     Ask,
 }

@@ -1,4 +1,5 @@
-//! What the backend says of instances. Stored first, acknowledged then, every copy too.
+//! Updates and messages of instances. An update is stored before it is acknowledged, and every
+//! duplicate is acknowledged too.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,32 +15,32 @@ use crate::core::job::{
 };
 use crate::core::words::{InstanceId, Moment};
 
-/// What an update means for an instance that has not ended.
+/// What an update means for an unfinished instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
-    /// Somebody has it, but not yet its executor.
+    /// The task was received, but not by its executor yet.
     Accepted,
-    /// Its executor has it.
+    /// The executor has the task.
     Runs,
-    /// Nobody can tell.
+    /// The agent cannot be reached.
     Unreachable,
     /// It has ended.
     Ended(Outcome),
 }
 
-/// What an instance says is recorded at most once in this time: it may say a lot, and its end says it
-/// all again.
+/// Messages of an instance are recorded at most once in this time. There may be many, and the terminal
+/// update repeats their content.
 const DRAFT_EVERY: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) fn updated(&mut self, step: &mut Step, update: Update) {
         if self.disk != Disk::Works {
-            // Nothing can be recorded, so nothing is acknowledged: it comes again.
+            // Nothing can be stored, so the update is not acknowledged; the agent will send it again.
             return;
         }
         let id = update.instance;
         let Some(key) = self.table.key_of_instance(id) else {
-            return self.stray(step, &update);
+            return self.unknown_task(step, &update);
         };
         let Some(job) = self.table.job(key) else {
             return self.late_for_archived(step, key, update);
@@ -54,7 +55,7 @@ impl Scheduler {
         acknowledge(step, &update);
     }
 
-    // --- instances that have not ended ---
+    // --- unfinished instances ---
 
     fn update_live(&mut self, step: &mut Step, key: JobKey, old: Instance, update: &Update) {
         let Some(job) = self.table.job(key).cloned() else {
@@ -94,7 +95,7 @@ impl Scheduler {
         }
     }
 
-    /// Ends an instance that nobody reports; nothing happens if it has ended.
+    /// Ends an instance whose end no agent reports. Does nothing if it has ended.
     pub(super) fn end_live(&mut self, step: &mut Step, id: InstanceId, outcome: Outcome) {
         let Some(live) = self.table.lives.get(id) else {
             return;
@@ -133,7 +134,7 @@ impl Scheduler {
         self.put(step, job);
     }
 
-    /// How a job is that is not completed, after an instance of it has ended.
+    /// The next state of a job after one of its instances has ended.
     fn after(&self, job: &Job, outcome: Outcome, at: Moment) -> JobStatus {
         match outcome {
             Outcome::Success => JobStatus::Completed {
@@ -150,16 +151,16 @@ impl Scheduler {
         }
     }
 
-    // --- others ---
+    // --- other instances ---
 
-    /// A task that nobody here knows. One that has ended is acknowledged, so that it does not come for
-    /// ever; any other is ended.
-    fn stray(&mut self, step: &mut Step, update: &Update) {
+    /// An unknown task. If it still runs it is killed. The update is acknowledged, so that it is not
+    /// sent for ever.
+    fn unknown_task(&mut self, step: &mut Step, update: &Update) {
         self.kill_on_sight(step, update);
         acknowledge(step, update);
     }
 
-    /// An instance that has ended, of a job that is in memory.
+    /// An update of an ended instance whose job is in memory.
     fn late(&mut self, step: &mut Step, key: JobKey, update: &Update) {
         self.kill_on_sight(step, update);
         let Some(report) = news(update) else { return };
@@ -167,23 +168,23 @@ impl Scheduler {
             return;
         };
         let mut job = Job::clone(job);
-        // The end is what it is. What its commands have come to may be told later, when the end was first
+        // The recorded end stays. Exit codes and the message may arrive later, if the end was first
         // known by reconciliation.
         if let Some(instance) = job
             .instances
             .iter_mut()
             .find(|instance| instance.id == update.instance)
         {
-            let mut told = instance.report.clone();
-            told.merge(report.clone());
-            if told != instance.report {
-                std::sync::Arc::make_mut(instance).report = told;
+            let mut merged = instance.report.clone();
+            merged.merge(report.clone());
+            if merged != instance.report {
+                std::sync::Arc::make_mut(instance).report = merged;
                 self.put(step, job);
             }
         }
     }
 
-    /// An instance that has ended, of a job that is in the store.
+    /// An update of an ended instance whose job is in the store.
     fn late_for_archived(&mut self, step: &mut Step, key: JobKey, update: Update) {
         if news(&update).is_some() && self.table.archived(key).is_some() {
             let wanted = Wanted::Update(Box::new(update));
@@ -195,10 +196,10 @@ impl Scheduler {
                 },
             );
         }
-        self.stray(step, &update);
+        self.unknown_task(step, &update);
     }
 
-    /// Ends a task that should not run.
+    /// Kills a task that should not run.
     fn kill_on_sight(&mut self, step: &mut Step, update: &Update) {
         match meaning(update, InstanceState::Running) {
             Meaning::Accepted | Meaning::Runs => {
@@ -208,12 +209,13 @@ impl Scheduler {
                     agent: update.agent.clone(),
                 });
             }
-            // A kill of a task that is not there would be answered by another such update, for ever.
+            // Killing a task that does not exist would be answered with another such update, without
+            // end.
             Meaning::Unreachable | Meaning::Ended(_) => (),
         }
     }
 
-    // --- what instances say ---
+    // --- messages ---
 
     pub(super) fn messaged(&mut self, step: &mut Step, id: InstanceId, saying: Saying) {
         let now = step.now.steady;
@@ -262,7 +264,7 @@ impl Scheduler {
         }
     }
 
-    /// Records what an instance has said.
+    /// Records the messages of an instance.
     pub(super) fn record_draft(&mut self, step: &mut Step, id: InstanceId) {
         let now = step.now.steady;
         let taken = self.table.lives.edit(id, |live| {
@@ -299,7 +301,7 @@ fn acknowledge(step: &mut Step, update: &Update) {
     }
 }
 
-/// What a late update can still add.
+/// The report of a late update, if it may contain something new.
 fn news(update: &Update) -> Option<&Report> {
     match meaning(update, InstanceState::Running) {
         Meaning::Ended(_) => update.report.as_ref(),
@@ -309,7 +311,7 @@ fn news(update: &Update) -> Option<&Report> {
 
 fn meaning(update: &Update, known: InstanceState) -> Meaning {
     let failed = |reason| Meaning::Ended(Outcome::Failed(reason));
-    // An answer to a reconciliation says that, and not why the task has failed.
+    // This reason only says that the update answers a reconciliation, not why the task failed.
     let reason = update
         .reason
         .filter(|&reason| reason != Reason::Reconciliation);
@@ -320,8 +322,8 @@ fn meaning(update: &Update, known: InstanceState) -> Meaning {
         TaskState::Failed | TaskState::Killed => failed(reason.unwrap_or(Reason::NonZeroExit)),
         TaskState::Error => failed(reason.unwrap_or(Reason::TaskInvalid)),
         TaskState::Unreachable => Meaning::Unreachable,
-        // The agent itself says so, or the master refused the launch: that is certain. Otherwise the
-        // master has lost sight of the agent, and the task may come back.
+        // It is certain if the agent itself reports it, or if the master refused the launch. Otherwise
+        // the master has only lost contact with the agent, and the task may come back.
         TaskState::Lost if update.token.is_none() && reason != Some(Reason::InvalidOffer) => {
             Meaning::Unreachable
         }
@@ -333,7 +335,8 @@ fn meaning(update: &Update, known: InstanceState) -> Meaning {
     }
 }
 
-/// Why a task is not there. That nobody knows it is not the job's fault, whether it ran or never started.
+/// The reason for a task that is not there. That it is unknown is not the job's fault, whether it ran
+/// or never started.
 fn gone(reason: Option<Reason>, known: InstanceState) -> Reason {
     match (reason, known) {
         (Some(Reason::TaskUnknown | Reason::AgentUnknown) | None, InstanceState::Unknown) => {

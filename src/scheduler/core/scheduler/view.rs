@@ -1,7 +1,7 @@
-//! What readers see: what is on disk, and nothing that is not.
+//! What readers see: only what is on disk.
 //!
-//! A [`View`] answers from memory. Of a completed job it knows a line ([`Archived`]); the whole of it is in
-//! the store, which whoever serves the reader asks for it.
+//! A [`View`] answers from memory. Of a completed job it has only an entry of an index ([`Archived`]);
+//! to show more of the job, the caller loads it from the store.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::core::face::FrameworkId;
 use crate::core::job::{Job, JobKey, JobStatus, Outcome, Reason, Verdict};
 use crate::core::words::{Demand, GroupId, InstanceId, JobId, JobName, Moment, UserName, Wall};
 
-/// What readers see.
+/// A read-only view of the scheduler.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a>(&'a Scheduler);
 
-/// A job's state, in the words of a query.
+/// The state of a job, in the words of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// `waiting`
@@ -32,20 +32,20 @@ pub enum State {
     Failed,
 }
 
-/// Which jobs of a user to list.
+/// Selects jobs of a user.
 #[derive(Clone, Debug)]
 pub struct Query<'q> {
-    /// Whose.
+    /// The user.
     pub user: &'q UserName,
-    /// In one of these states.
+    /// Jobs in one of these states.
     pub states: &'q [State],
-    /// Submitted at this time or later.
+    /// Jobs submitted at this time or later.
     pub start: Wall,
-    /// Submitted before.
+    /// Jobs submitted before this time.
     pub end: Wall,
-    /// With a name like this: `*` stands for anything.
+    /// Jobs whose name matches; `*` matches any text.
     pub name: Option<&'q str>,
-    /// At most so many.
+    /// Maximum number of jobs.
     pub limit: usize,
 }
 
@@ -54,17 +54,17 @@ pub struct Query<'q> {
 pub struct GroupView {
     /// The group.
     pub stored: Arc<StoredGroup>,
-    /// Its jobs, in the order of their submission.
+    /// Its jobs, in the order of submission.
     pub jobs: Vec<JobId>,
-    /// How many wait.
+    /// The number of waiting jobs.
     pub waiting: usize,
-    /// How many run.
+    /// The number of running jobs.
     pub running: usize,
-    /// How many are completed.
+    /// The number of completed jobs.
     pub completed: usize,
 }
 
-/// What a user's running jobs use.
+/// The resources that a user's running jobs use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Cpus, memory and ports.
@@ -73,45 +73,45 @@ pub struct Usage {
     pub jobs: Vec<Arc<Job>>,
 }
 
-/// Why a job does not start.
+/// Why a job is not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyWaiting {
-    /// It runs.
+    /// It is running.
     Runs,
-    /// It is completed: well, or by a kill.
+    /// It is completed: successful or killed.
     Completed,
-    /// It is completed, since its attempts are used up.
+    /// It is completed: all its attempts are used.
     Exhausted,
-    /// An earlier instance has not ended; what is known about that.
+    /// An earlier instance has not ended yet; the text, if any, says why.
     EarlierInstance(InstanceId, Option<Box<str>>),
-    /// So many jobs of its user come first.
+    /// This number of jobs of the same user come first.
     Ahead(usize),
-    /// No place has room.
+    /// No known host has enough free resources.
     NoPlace {
-        /// On so many hosts there are not enough cpus.
+        /// The number of hosts with too few cpus.
         cpus: usize,
-        /// .. not enough memory.
+        /// The number of hosts with too little memory.
         mem: usize,
-        /// .. not enough ports.
+        /// The number of hosts with too few ports.
         ports: usize,
-        /// .. not what its constraints ask for.
+        /// The number of hosts that do not meet the constraints.
         constraints: usize,
-        /// So many hosts have been seen.
+        /// The number of all known hosts.
         hosts: usize,
     },
     /// The backend is not connected.
     NoBackend,
-    /// The scheduler is about to leave.
+    /// The scheduler will exit soon.
     Draining,
     /// The disk is full.
     DiskFull,
     /// The store has failed.
     StoreFailed,
-    /// Nothing stands against it.
+    /// None of these: it will start soon.
     Soon,
 }
 
-/// Counts since the program started, and of now.
+/// Counters since the program started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Figures {
     /// Jobs accepted.
@@ -124,13 +124,13 @@ pub struct Figures {
     pub failed: std::collections::BTreeMap<Reason, u64>,
     /// Batches on disk.
     pub batches: u64,
-    /// First starts by the time since submission: at most so many milliseconds, see [`WAITS`].
+    /// Number of first starts by the time since submission, in the buckets of [`WAITS`].
     pub waits: [u64; WAITS.len() + 1],
     /// The sum of these times in milliseconds.
     pub waited: u64,
 }
 
-/// The upper bounds of [`Figures::waits`] in milliseconds; the last count has none.
+/// The upper bounds of [`Figures::waits`] in milliseconds; the last bucket has none.
 pub const WAITS: [u64; 8] = [10, 30, 100, 1_000, 10_000, 60_000, 600_000, 3_600_000];
 
 impl Figures {
@@ -154,7 +154,7 @@ impl Figures {
 }
 
 impl Scheduler {
-    /// What readers see.
+    /// A read-only view.
     pub fn view(&self) -> View<'_> {
         View(self)
     }
@@ -169,7 +169,7 @@ impl Found {
         }
     }
 
-    /// Its name for programs.
+    /// Its UUID.
     pub fn id(&self) -> JobId {
         match self {
             Self::Job(job) => job.id,
@@ -177,7 +177,7 @@ impl Found {
         }
     }
 
-    /// Whose it is.
+    /// Its owner.
     pub fn user(&self) -> &UserName {
         match self {
             Self::Job(job) => &job.user,
@@ -185,7 +185,7 @@ impl Found {
         }
     }
 
-    /// Its name for people.
+    /// Its name, for people.
     pub fn name(&self) -> &JobName {
         match self {
             Self::Job(job) => &job.spec.name,
@@ -229,7 +229,7 @@ impl State {
 }
 
 impl<'a> View<'a> {
-    /// A job by its name.
+    /// The job with this UUID.
     pub fn job(&self, id: JobId) -> Option<Found> {
         self.0.table.find(self.0.table.key(id)?)
     }
@@ -244,7 +244,7 @@ impl<'a> View<'a> {
         has_it.then_some(found)
     }
 
-    /// Jobs of a user, the newest first.
+    /// The jobs that a query selects, the newest first.
     pub fn list(&self, query: &Query<'_>) -> Vec<Found> {
         let wanted = |found: &Found| {
             let submitted = found.submitted().wall;
@@ -282,7 +282,7 @@ impl<'a> View<'a> {
         Some(view)
     }
 
-    /// Jobs with an instance that has not ended, of a user or of all.
+    /// Jobs with an unfinished instance, of one user or of all.
     pub fn running(&self, user: Option<&UserName>) -> Vec<Arc<Job>> {
         let keys = self.0.table.lives.iter().map(|(_, live)| live.key);
         keys.filter_map(|key| match self.0.table.find(key)? {
@@ -293,7 +293,7 @@ impl<'a> View<'a> {
         .collect()
     }
 
-    /// What a user's running jobs use.
+    /// The resources that a user's running jobs use.
     pub fn usage(&self, user: &UserName) -> Usage {
         let jobs = self.running(Some(user));
         let demand = jobs
@@ -302,12 +302,12 @@ impl<'a> View<'a> {
         Usage { demand, jobs }
     }
 
-    /// Whoever has jobs.
+    /// All users that have jobs.
     pub fn users(&self) -> impl Iterator<Item = &'a UserName> {
         self.0.table.users()
     }
 
-    /// Why a job does not start.
+    /// Why a job is not started.
     pub fn why_waiting(&self, found: &Found) -> Vec<WhyWaiting> {
         let job = match found {
             Found::Job(job) => job,
@@ -360,7 +360,7 @@ impl<'a> View<'a> {
         reasons
     }
 
-    /// Whether none of the hosts that were seen has room.
+    /// Checks whether any known host has enough free resources, and counts what is missing.
     fn no_place(&self, job: &Job) -> Option<WhyWaiting> {
         let (mut cpus, mut mem, mut ports, mut constraints, mut hosts) = (0, 0, 0, 0, 0);
         let wanted = &job.spec.demand;
@@ -384,7 +384,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Why the end of an instance cannot be reported.
+    /// Why the end of this instance cannot be reported yet.
     pub fn stuck(&self, id: InstanceId) -> Option<Box<str>> {
         self.0.table.lives.get(id)?.stuck.clone()
     }
@@ -404,27 +404,27 @@ impl<'a> View<'a> {
         self.0.link.is_up()
     }
 
-    /// Whether nothing is on its way to the disk.
+    /// Whether all changes are on disk.
     pub fn is_settled(&self) -> bool {
         self.0.commits.is_idle()
     }
 
-    /// Counts since the program started.
+    /// Counters since the program started.
     pub fn figures(&self) -> &'a Figures {
         &self.0.figures
     }
 
-    /// How many jobs could start.
+    /// The number of jobs that could start.
     pub fn waiting(&self) -> usize {
         self.0.table.queue.len()
     }
 
-    /// How many instances have not ended.
+    /// The number of unfinished instances.
     pub fn live(&self) -> usize {
         self.0.table.lives.len()
     }
 
-    /// How many completed jobs are kept.
+    /// The number of completed jobs that are kept.
     pub fn completed(&self) -> usize {
         self.0.table.archived_count()
     }
@@ -437,7 +437,7 @@ fn completed(verdict: Verdict) -> WhyWaiting {
     }
 }
 
-/// Whether `name` is like `pattern`, in which `*` stands for anything. Linear in both for each `*`.
+/// Whether `name` matches `pattern`, in which `*` matches any text. Linear in both for each `*`.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
@@ -462,7 +462,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_matches_any_text() {
         for (pattern, name) in [
             ("", ""),
             ("*", ""),

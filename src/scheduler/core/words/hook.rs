@@ -7,46 +7,46 @@ use super::text::Command;
 /// A before or after command of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hook {
-    /// What `sh -c` runs.
+    /// The command line, run by `sh -c`.
     pub command: Command,
-    /// What its failure means.
+    /// Whether its failure fails the job.
     pub guard: Guard,
-    /// Whether the next one waits for it.
+    /// Whether the next command waits for it.
     pub timing: Timing,
-    /// How long it may take, if it is limited.
+    /// How long it may run; `None` for no limit.
     pub timeout: Option<HookTimeout>,
 }
 
-/// What a hook's failure means (`guard`).
+/// Whether a hook's failure fails the job (`guard`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Guard {
-    /// Its exit code is recorded.
+    /// Its exit code is only recorded.
     #[default]
     Unguarded,
-    /// Nothing else starts, and the job has failed.
+    /// No further command starts, and the job has failed.
     Guarded,
 }
 
 /// Whether the next command waits for a hook (`async`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Timing {
-    /// It does.
+    /// The next command waits.
     #[default]
     Synchronous,
-    /// It starts at once.
+    /// The next command starts at once.
     Asynchronous,
 }
 
-/// Above zero, at most a year; kept in microseconds so that it is written as it was read.
+/// Above zero, at most a year. Kept in microseconds, so that it is shown as it was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HookTimeout(u64);
 
 const YEAR: f64 = 365.0 * 24.0 * 60.0 * 60.0;
 
 impl HookTimeout {
-    /// From seconds. `None` unless they are above zero (by a microsecond at least) and at most a year.
+    /// From seconds. `None` unless at least a microsecond and at most a year.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
-        // A year of microseconds fits; the range excludes what is not a number.
+        // A year in microseconds fits into a u64; the range also excludes NaN.
         let micros = (0.0..=YEAR)
             .contains(&seconds)
             .then(|| (seconds * 1e6).round() as u64)?;
@@ -68,7 +68,7 @@ impl HookTimeout {
         self.0 as f64 / 1e6
     }
 
-    /// As a span.
+    /// As a `Duration`.
     pub fn get(self) -> Duration {
         Duration::from_micros(self.0)
     }

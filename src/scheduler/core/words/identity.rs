@@ -1,26 +1,26 @@
-//! Names of jobs, groups and instances.
+//! The ids of jobs, groups and instances.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
-/// A UUID of any version: clients put dates and milliseconds where others have the version.
+/// A UUID of any version: some clients put a date or a counter where the version should be.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid([u8; 16]);
 
-/// A job's name, chosen by whoever submits it.
+/// A job's UUID, chosen by the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub Uuid);
 
-/// The name of one attempt at a job; also its Mesos task id and executor id.
+/// The id of one attempt at a job; also its Mesos task id and executor id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(pub Uuid);
 
-/// The name of a group of jobs.
+/// The UUID of a group of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub Uuid);
 
-/// Issues UUIDs. Two sources with different seeds never meet in practice; one with the same seed repeats
-/// itself, which is what a replayed walk wants.
+/// Generates UUIDs. Sources with different random seeds do not collide in practice; two sources with
+/// the same seed generate the same UUIDs, which makes simulated runs repeatable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdSource {
     seed: [u8; 16],
@@ -63,7 +63,7 @@ impl Uuid {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    // A single hexadecimal digit fits.
+    // A hexadecimal digit fits into a byte.
     char::from(byte)
         .to_digit(16)
         .and_then(|value| u8::try_from(value).ok())
@@ -108,13 +108,14 @@ impl fmt::Display for GroupId {
 // === impl IdSource ===
 
 impl IdSource {
-    /// A source; the seed is random, new at every start of the program.
+    /// Creates a source. The seed must be random for every start of the program.
     pub fn new(seed: [u8; 16]) -> Self {
         Self { seed, issued: 0 }
     }
 
-    /// The next UUID, of version 4 in shape. The half that carries no version bits is the seed's and
-    /// tells sources apart; the other half is a hash of seed and counter, so that names spread in tables.
+    /// The next UUID, in the shape of version 4. One half is derived from the seed and tells sources
+    /// apart; the other half is a hash of seed and counter, so that the UUIDs are well distributed as
+    /// keys.
     pub fn issue(&mut self) -> Uuid {
         let mut hasher = DefaultHasher::new();
         hasher.write(&self.seed);
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_the_shape_is_no_uuid() {
+    fn malformed_uuids_are_refused() {
         for text in [
             "",
             "a2141dff",
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_never_repeats_itself() {
+    fn a_source_never_repeats_a_uuid() {
         let mut source = IdSource::new([7; 16]);
         let issued: std::collections::HashSet<_> = (0..10_000).map(|_| source.issue()).collect();
         assert_eq!(issued.len(), 10_000);

@@ -1,5 +1,5 @@
-//! The words of the scheduler: small checked types. A constructor holds the limit of its value, so that
-//! nothing behind it has to look again.
+//! Small checked types for names, texts, amounts and times. Each constructor checks the limits of its
+//! value, so that other code can rely on them.
 
 mod hook;
 mod identity;

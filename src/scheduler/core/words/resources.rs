@@ -1,19 +1,20 @@
-//! Amounts of cpus and memory, and ports.
+//! Cpus, memory and ports.
 
 use std::fmt;
 
-/// An amount of a divisible resource, in thousandths, as exact as Mesos keeps it: sums never drift.
+/// An amount of cpus or memory, in thousandths, the precision of Mesos: sums have no rounding errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(u64);
 
-/// The largest amount: far beyond any machine, and a million of them can be added up.
+/// The largest amount: far beyond any machine, and small enough that a million of them can be added
+/// without overflow.
 const MOST: u64 = u64::MAX / 1_000_000;
 
-/// The amount is not above zero, or rounds to zero.
+/// The amount is not above zero after rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooSmall;
 
-/// What one instance of a job needs, and what an offer has.
+/// The resources that one instance needs, or that an offer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Demand {
     /// Cpus.
@@ -31,7 +32,7 @@ pub struct PortRange {
     last: u16,
 }
 
-/// A set of free ports, from which instances take theirs.
+/// A set of free ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ports(Vec<PortRange>);
 
@@ -41,7 +42,7 @@ impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
-    /// From thousandths; what is too large is cut.
+    /// From thousandths; larger values than the maximum are reduced to it.
     pub const fn from_thousandths(value: u64) -> Self {
         Self(if value > MOST { MOST } else { value })
     }
@@ -51,10 +52,10 @@ impl Amount {
         self.0
     }
 
-    /// From a number as people write it, rounded to thousandths; what is too large is cut.
+    /// From a decimal number, rounded to thousandths; larger values than the maximum are reduced to it.
     ///
     /// # Errors
-    /// It is not above zero, not a number, or rounds to zero.
+    /// The value is NaN, not above zero, or rounds to zero.
     pub fn positive(value: f64) -> Result<Self, TooSmall> {
         match Self::from_f64(value) {
             Self::ZERO => Err(TooSmall),
@@ -62,13 +63,13 @@ impl Amount {
         }
     }
 
-    /// As [`Self::positive`], but what is not above zero is zero: for what an offer says.
+    /// Like [`Self::positive`], but NaN and negative values become zero: for the resources of an offer.
     pub fn from_f64(value: f64) -> Self {
-        // `as` saturates, and makes zero of what is not a number.
+        // `as` saturates, and turns NaN into zero.
         Self::from_thousandths((value * 1000.0).round() as u64)
     }
 
-    /// As people write it.
+    /// As a decimal number.
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / 1000.0
     }
@@ -79,7 +80,7 @@ impl Amount {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// What is left, or zero.
+    /// The difference; zero if `other` is larger.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
@@ -95,12 +96,12 @@ impl fmt::Display for Amount {
 // === impl Demand ===
 
 impl Demand {
-    /// Whether all of it can be had from `offered`.
+    /// Whether `offered` has enough of everything.
     pub fn fits(&self, offered: &Self) -> bool {
         self.cpus <= offered.cpus && self.mem <= offered.mem && self.ports <= offered.ports
     }
 
-    /// What is left of it.
+    /// The difference; zero where `other` is larger.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
         Self {
@@ -124,7 +125,7 @@ impl Demand {
 // === impl PortRange ===
 
 impl PortRange {
-    /// `None` if it is empty.
+    /// `None` if `first` is above `last`.
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (first <= last).then_some(Self { first, last })
     }
@@ -148,7 +149,7 @@ impl Ports {
         Self(ranges)
     }
 
-    /// How many there are.
+    /// The number of ports.
     pub fn count(&self) -> u32 {
         self.0
             .iter()
@@ -156,7 +157,7 @@ impl Ports {
             .sum()
     }
 
-    /// Takes the lowest `count` ports, or none if there are not as many.
+    /// Takes the lowest `count` ports; `None`, and takes nothing, if there are fewer.
     pub fn take(&mut self, count: u32) -> Option<Vec<u16>> {
         if count > self.count() {
             return None;
@@ -182,14 +183,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenths_add_up_exactly() {
+    fn ten_tenths_add_up_to_one() {
         let tenth = Amount::positive(0.1).unwrap();
         let sum = (0..10).fold(Amount::ZERO, |sum, _| sum.plus(tenth));
         assert_eq!(sum.as_f64(), 1.0);
     }
 
     #[test]
-    fn what_is_not_above_zero_is_refused() {
+    fn amounts_that_are_not_above_zero_are_refused() {
         for value in [0.0, -1.0, f64::NAN, f64::NEG_INFINITY, 0.0004] {
             assert_eq!(Amount::positive(value), Err(TooSmall), "{value}");
         }

@@ -1,34 +1,34 @@
-//! Texts with rules.
+//! Checked texts: commands, names, labels, messages.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a text is not what it should be. Shown behind the name of the key that it stands in.
+/// Why a text is refused. Displayed after the name of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextError {
-    /// There is nothing in it, or only blanks.
+    /// It is empty, or has only blanks.
     Blank,
     /// It is longer than this many bytes.
     TooLong(Limit),
-    /// It has a character that may not be there.
+    /// It has a character that is not allowed.
     BadCharacter(char),
-    /// It does not begin or end as it has to; what would be right is the text.
+    /// It has the wrong shape; the text says which shape is required.
     BadShape(&'static str),
 }
 
-/// The most bytes of a text.
+/// A maximum number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub usize);
 
-/// What `sh -c` runs.
+/// A command line, run by `sh -c`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Command(Box<str>);
 
-/// The name of a job for people; it need not be unique, and may be empty.
+/// The name of a job, for people; it may be empty and need not be unique.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct JobName(Box<str>);
 
-/// Whose a job is. Shared, since most jobs are of a few users.
+/// The name of a job's owner. Shared, because most jobs belong to a few users.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(Arc<str>);
 
@@ -40,35 +40,35 @@ pub struct EnvName(Box<str>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ApplicationText(Box<str>);
 
-/// An attribute of an agent or a value of one, as constraints name them.
+/// An agent's attribute or its value, in a constraint.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelText(Box<str>);
 
-/// A text with something in it.
+/// A text that is not empty.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NotEmpty(Box<str>);
 
-/// What a job has said last. Cut where it is too long, since it is for people.
+/// The newest message of a job, for people. It is cut if it is too long.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Message(Box<str>);
 
-/// The kernel takes no single argument of 128 KiB or more, its NUL included; neither a variable.
+/// The kernel refuses a single argument or variable of 128 KiB or more, including its NUL.
 pub(super) const ARGUMENT_LIMIT: usize = 128 * 1024 - 1;
 
-/// Cook's.
+/// The limit of Cook.
 const NAME_LIMIT: usize = 128;
 
-/// Cook's.
+/// The limit of Cook.
 const USER_LIMIT: usize = 64;
 
-/// Cook's, and that of a Kubernetes label.
+/// The limit of Cook and of Kubernetes labels.
 const LABEL_LIMIT: usize = 63;
 
-/// A progress message of the executor is 512 characters unless an operator wants more; one in a terminal
-/// update may be longer. It stands in every reply, and in memory while the job runs.
+/// The executor limits progress messages to 512 characters by default, and allows more in a terminal
+/// update. The message is part of every reply about the job, and in memory while the job runs.
 const MESSAGE_LIMIT: usize = 16 * 1024;
 
-/// A path or a pattern. The longest path of Linux.
+/// The maximum length of a path in Linux; also used for regular expressions.
 const NOT_EMPTY_LIMIT: usize = 4096;
 
 macro_rules! text {
@@ -104,10 +104,10 @@ text!(NotEmpty);
 text!(Message);
 
 impl Command {
-    /// Not blank, no NUL, and short enough for the kernel.
+    /// The text must not be blank, contain a NUL, or be too long for the kernel.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The text breaks one of these rules.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
         let text = text.into();
         if text.trim().is_empty() {
@@ -123,7 +123,7 @@ impl JobName {
     /// `[.a-zA-Z0-9_-]{0,128}`
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The text has another character or is too long.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
         let text = text.into();
         within(&text, NAME_LIMIT)?;
@@ -133,7 +133,7 @@ impl JobName {
 }
 
 impl Default for JobName {
-    /// Cook's.
+    /// The default of Cook.
     fn default() -> Self {
         Self("cookjob".into())
     }
@@ -143,7 +143,7 @@ impl UserName {
     /// `[a-z][a-z0-9_-]{0,62}[a-z0-9]`
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The text does not match.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, TextError> {
         let text = text.into();
         within(&text, USER_LIMIT)?;
@@ -162,10 +162,11 @@ impl UserName {
 }
 
 impl EnvName {
-    /// Not empty, no `=`, no NUL, and with its value short enough for the kernel (see [`Self::allows`]).
+    /// The name must not be empty or contain `=` or NUL, and with its value must fit into the kernel's
+    /// limit (see [`Self::allows`]).
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The name breaks one of these rules.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
         let text = text.into();
         if text.is_empty() {
@@ -176,10 +177,11 @@ impl EnvName {
         Ok(Self(text))
     }
 
-    /// Whether the variable may have this value: no NUL, and both short enough for the kernel.
+    /// Checks that the variable may have this value: no NUL, and name and value fit into the kernel's
+    /// limit.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The value breaks one of these rules.
     pub fn allows(&self, value: &str) -> Result<(), TextError> {
         within(value, ARGUMENT_LIMIT - 1 - self.0.len())?;
         each(value, |character| character != '\0')
@@ -190,7 +192,7 @@ impl ApplicationText {
     /// `[.a-zA-Z0-9_-]{1,128}`
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The text does not match.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
         let text = text.into();
         if text.is_empty() {
@@ -203,10 +205,10 @@ impl ApplicationText {
 }
 
 impl LabelText {
-    /// Not empty, at most 63 bytes, no control character.
+    /// The text must not be empty, longer than 63 bytes, or contain a control character.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The text breaks one of these rules.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
         let text = text.into();
         if text.is_empty() {
@@ -219,10 +221,10 @@ impl LabelText {
 }
 
 impl NotEmpty {
-    /// Not empty, at most 4096 bytes, no NUL.
+    /// The text must not be empty, longer than 4096 bytes, or contain a NUL.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The text breaks one of these rules.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, TextError> {
         let text = text.into();
         if text.is_empty() {
@@ -235,7 +237,7 @@ impl NotEmpty {
 }
 
 impl Message {
-    /// Cuts what is too long, at the border of a character.
+    /// Cuts a text that is too long, at a character boundary.
     pub fn cut(text: &str) -> Self {
         Self(text[..text.floor_char_boundary(MESSAGE_LIMIT)].into())
     }
@@ -278,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_one_argument_of_a_shell() {
+    fn a_command_must_fit_into_one_argument() {
         assert_eq!(Command::new(" \n\t").unwrap_err(), TextError::Blank);
         assert_eq!(
             Command::new("a\0b").unwrap_err(),
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_users_are_those_of_cook() {
+    fn user_names_follow_the_rules_of_cook() {
         for good in ["bob", "b0", "a-b_c9"] {
             assert!(UserName::new(good).is_ok(), "{good}");
         }
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_and_its_value_fit_the_kernel() {
+    fn a_variable_and_its_value_must_fit_the_kernels_limit() {
         let name = EnvName::new("NAME").unwrap();
         assert!(name.allows(&"x".repeat(ARGUMENT_LIMIT - 5)).is_ok());
         assert!(name.allows(&"x".repeat(ARGUMENT_LIMIT - 4)).is_err());
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_cut_at_the_border_of_a_character() {
+    fn a_message_is_cut_at_a_character_boundary() {
         let message = Message::cut(&"é".repeat(MESSAGE_LIMIT));
         assert_eq!(message.as_str().len(), MESSAGE_LIMIT);
         let odd = Message::cut(&format!("x{}", "é".repeat(MESSAGE_LIMIT)));
