@@ -1,4 +1,4 @@
-//! Dates: milliseconds since 1970 as ISO 8601, and back.
+//! Dates: milliseconds since 1970 to ISO 8601 and back.
 
 use crate::core::words::Wall;
 
@@ -6,7 +6,7 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// `2026-11-26T02:45:00.000Z`
 pub fn shown(time: Wall) -> String {
-    // The year 9999 is far enough for anything that is shown.
+    // The year 9999 is enough for anything that is shown.
     let millis = i64::try_from(time.0)
         .unwrap_or(i64::MAX)
         .min(253_402_300_799_999);
@@ -22,7 +22,7 @@ pub fn read(text: &str) -> Option<Wall> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Wall);
     }
-    // A `+` before an offset that was not encoded has become a blank.
+    // The `+` of an offset that was not percent-encoded arrives as a space.
     let text = text.trim();
     let (day, time) = text.split_once(['T', 't', ' ']).unwrap_or((text, ""));
     let mut parts = day.split('-');
@@ -42,7 +42,7 @@ pub fn read(text: &str) -> Option<Wall> {
     u64::try_from(millis).ok().map(Wall)
 }
 
-/// `12:34`, `12:34:56`, `12:34:56.789`, each with `Z`, `+01:00`, `-0100` or nothing behind it.
+/// `12:34`, `12:34:56` or `12:34:56.789`, each followed by `Z`, `+01:00`, `-0100` or nothing.
 fn clock(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
@@ -67,7 +67,7 @@ fn clock(text: &str) -> Option<i64> {
     Some(((hours * 60 + minutes - offset) * 60 + seconds) * 1000 + millis)
 }
 
-/// Minutes of `01:00`, `0100` or `01`.
+/// The minutes of `01:00`, `0100` or `01`.
 fn offset(text: &str) -> Option<i64> {
     let digits_only = text.replace(':', "");
     match digits_only.len() {
@@ -77,14 +77,14 @@ fn offset(text: &str) -> Option<i64> {
     }
 }
 
-/// So many digits.
+/// Exactly `count` digits.
 fn digits(text: &str, count: usize) -> Option<i64> {
     let is_number = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok())?
 }
 
-/// Days since 1970 of a date of the Gregorian calendar. Years begin in March here, so that the day that
-/// some have is the last one.
+/// The days since 1970 of a date of the Gregorian calendar. Years begin in March here, so that a leap
+/// day is the last day of its year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_as_it_is_shown() {
+    fn a_shown_time_is_read_back() {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_may_be_short_or_of_another_zone() {
+    fn a_time_may_be_abbreviated_or_in_another_zone() {
         let wanted = read("2023-11-14T22:13:00Z");
         assert!(wanted.is_some());
         for text in [

@@ -1,26 +1,26 @@
-//! What is wrong with a request, in words for whoever has sent it and in the shape that Cook's clients read.
+//! What is wrong with a request: a text for the user, in the JSON format that Cook's clients read.
 
 use std::fmt;
 
 use serde_json::json;
 
-/// A request that cannot be done as it was sent.
+/// A request that is refused because of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Something at one place of the body has the wrong shape.
+    /// A value in the body has the wrong shape.
     Shape {
-        /// Where: `jobs[0].before_commands[1].guard`.
+        /// The path of the value, such as `jobs[0].before_commands[1].guard`.
         path: String,
-        /// Cook's word for it, if it has one.
+        /// The error code of Cook, if there is one.
         code: Option<Code>,
-        /// What it is, and what would be right: goes behind the path.
+        /// What is wrong and what would be right; displayed after the path.
         text: String,
     },
-    /// A rule is broken.
+    /// Any other broken rule.
     Rule(String),
 }
 
-/// Cook's words for keys that are wrong.
+/// Cook's error codes for keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// `disallowed-key`
@@ -30,7 +30,7 @@ pub enum Code {
 }
 
 impl Fault {
-    /// A value of the wrong shape.
+    /// A value has the wrong shape.
     pub fn shape(path: &str, text: impl Into<String>) -> Self {
         Self::Shape {
             path: path.to_owned(),
@@ -39,7 +39,7 @@ impl Fault {
         }
     }
 
-    /// A key that is not known, and what was probably meant.
+    /// A key is unknown; `hint` suggests the intended one.
     pub fn unknown(path: String, hint: &str) -> Self {
         Self::Shape {
             path,
@@ -48,7 +48,7 @@ impl Fault {
         }
     }
 
-    /// A key that is not there.
+    /// A required key is missing.
     pub fn missing(path: String) -> Self {
         Self::Shape {
             path,
@@ -57,7 +57,8 @@ impl Fault {
         }
     }
 
-    /// The body of the reply: `error` for people, and for a wrong shape also `errors`, by its place.
+    /// The JSON body of the reply: `error` is for people; for a wrong shape there is also `errors`, by
+    /// path.
     pub fn json(&self) -> String {
         let error = self.to_string();
         let body = match self {

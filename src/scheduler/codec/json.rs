@@ -1,5 +1,5 @@
-//! Strict JSON for what clients send: a key that stands in an object twice is an error, not a choice, and
-//! numbers are what they were written as.
+//! Strict JSON for requests: a key that occurs twice in an object is an error, and integers keep their
+//! full precision.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,17 +15,17 @@ pub enum Json {
     Null,
     /// `true`, `false`
     Bool(bool),
-    /// A whole number from 0.
+    /// A whole number, 0 or more.
     Unsigned(u64),
     /// A whole number below 0.
     Negative(i64),
-    /// A number with a point or an exponent, or beyond 64 bits.
+    /// A number with a point or an exponent, or with more than 64 bits.
     Float(f64),
     /// A string.
     String(String),
     /// An array.
     Array(Vec<Json>),
-    /// An object, in the order in which it was written, each key once.
+    /// An object, in the original order, without repeated keys.
     Object(Vec<(String, Json)>),
 }
 
@@ -33,14 +33,14 @@ pub enum Json {
 ///
 /// # Errors
 ///
-/// What is wrong, with its line and column.
+/// What is wrong, with line and column.
 pub fn parse(body: &[u8]) -> Result<Json, serde_json::Error> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     serde_json::from_slice(body)
 }
 
 impl Json {
-    /// What this is, in words for an error text.
+    /// The kind of a value, for an error text.
     pub fn kind(&self) -> String {
         match self {
             Self::Null => "null (leave the key out)".to_owned(),
@@ -54,8 +54,8 @@ impl Json {
         }
     }
 
-    /// A whole number from 0. Some clients write every number with a point: `5.0` is one too. What is too
-    /// large for 64 bits is the largest.
+    /// A whole number, 0 or more. `5.0` is accepted too, because some clients write every number with a
+    /// point. A number with more than 64 bits becomes the largest one.
     pub fn whole(&self) -> Option<u64> {
         match self {
             Self::Unsigned(number) => Some(*number),
@@ -133,9 +133,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
         while let Some(key) = access.next_key::<String>()? {
             if !seen.insert(key.clone()) {
                 let key = shortened(&key);
-                return Err(A::Error::custom(format!(
-                    "the key {key:?} stands here twice"
-                )));
+                return Err(A::Error::custom(format!("the key {key:?} is given twice")));
             }
             members.push((key, access.next_value()?));
         }
@@ -148,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_what_they_were_written_as() {
+    fn whole_numbers_may_have_a_point() {
         let whole = |text: &str| parse(text.as_bytes()).expect("valid").whole();
         assert_eq!(whole("5"), Some(5));
         assert_eq!(whole("86400000.0"), Some(86_400_000));
@@ -161,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_key_is_an_error_with_its_place() {
+    fn a_repeated_key_is_an_error_with_line_and_column() {
         let error = parse(b"{\"a\": 1,\n \"a\": 2}")
             .expect_err("refused")
             .to_string();
-        assert_eq!(error, "the key \"a\" stands here twice at line 2 column 4");
+        assert_eq!(error, "the key \"a\" is given twice at line 2 column 4");
     }
 
     #[test]

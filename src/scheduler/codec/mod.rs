@@ -1,4 +1,5 @@
-//! From text to values and back: the configuration, requests, replies. Nothing here reads a file or waits.
+//! Conversion of text to values and back: the configuration, requests, replies. Pure functions; nothing
+//! here reads a file.
 
 pub mod calendar;
 pub mod config;

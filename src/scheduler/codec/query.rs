@@ -1,9 +1,9 @@
-//! The query of a target: names and values in the order in which they were sent, each perhaps repeated.
+//! The query string of a request: names and values in their order; a name may be repeated.
 
 use std::fmt;
 
-/// More parameters than these are refused. One request of `cs` has 100; the length of a target allows some
-/// thousand.
+/// Maximum number of parameters. One request of `cs` has 100; the maximum length of a target allows a
+/// few thousand.
 const MAX_PARAMETERS: usize = 4_000;
 
 /// A parsed query.
@@ -12,7 +12,7 @@ pub struct Query {
     parameters: Vec<(String, String)>,
 }
 
-/// What is wrong with a query or one of its parameters, in words for who has sent it.
+/// What is wrong with a query or one of its parameters, as a text for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryError(pub String);
 
@@ -25,12 +25,12 @@ impl fmt::Display for QueryError {
 impl std::error::Error for QueryError {}
 
 impl Query {
-    /// Reads what stands behind the `?` of a target: `name=value&name=value`, with `+` for a blank and `%`
-    /// with two hexadecimal digits for any byte.
+    /// Reads the part after the `?`: `name=value&name=value`, where `+` is a space and `%` with two
+    /// hexadecimal digits is any byte.
     ///
     /// # Errors
     ///
-    /// A `%` without its digits, bytes that are not UTF-8, too many parameters.
+    /// A `%` without two digits, invalid UTF-8, or too many parameters.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let mut parameters = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -45,7 +45,7 @@ impl Query {
         Ok(Self { parameters })
     }
 
-    /// All values of a parameter, in order. `-` and `_` in its name make no difference.
+    /// All values of a parameter, in order. `-` and `_` in its name are equivalent.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let is_it = move |sent: &str| {
             let plain = |byte| if byte == b'_' { b'-' } else { byte };
@@ -55,11 +55,11 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The value of a parameter that may stand there once.
+    /// The value of a parameter that may be given once.
     ///
     /// # Errors
     ///
-    /// It stands there twice, with different values.
+    /// It is given twice, with different values.
     pub fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, QueryError> {
         let mut values = self.all(name);
         let Some(first) = values.next() else {
@@ -73,11 +73,11 @@ impl Query {
         }
     }
 
-    /// A flag: absent, `true` or `false`.
+    /// A flag: `true`, or `false` if absent.
     ///
     /// # Errors
     ///
-    /// Another value.
+    /// Any other value.
     pub fn flag(&self, name: &str) -> Result<bool, QueryError> {
         match self.one(name)? {
             None | Some("false") => Ok(false),
@@ -89,11 +89,11 @@ impl Query {
         }
     }
 
-    /// A whole number from 0.
+    /// A whole number, 0 or more.
     ///
     /// # Errors
     ///
-    /// Another value.
+    /// Any other value.
     pub fn number(&self, name: &str) -> Result<Option<u64>, QueryError> {
         let Some(text) = self.one(name)? else {
             return Ok(None);
@@ -107,11 +107,11 @@ impl Query {
     }
 }
 
-/// Reads a piece of a target that is percent-encoded; in a query, `+` stands for a blank.
+/// Decodes a percent-encoded text; in a query, `+` is a space.
 ///
 /// # Errors
 ///
-/// A `%` without two hexadecimal digits, and bytes that are not UTF-8.
+/// A `%` without two hexadecimal digits, or invalid UTF-8.
 pub fn decoded(text: &str, plus_is_blank: bool) -> Result<String, QueryError> {
     let wrong = |what: &str| {
         let text = shortened(text);
@@ -124,7 +124,7 @@ pub fn decoded(text: &str, plus_is_blank: bool) -> Result<String, QueryError> {
             b'+' if plus_is_blank => b' ',
             b'%' => match (rest.next().and_then(digit), rest.next().and_then(digit)) {
                 (Some(high), Some(low)) => high << 4 | low,
-                (_, _) => return wrong("has a % without two hexadecimal digits behind it"),
+                (_, _) => return wrong("has a % that is not followed by two hexadecimal digits"),
             },
             other => other,
         });
@@ -135,7 +135,7 @@ pub fn decoded(text: &str, plus_is_blank: bool) -> Result<String, QueryError> {
     }
 }
 
-/// Writes a value so that it can stand in a query.
+/// Encodes a value for a query.
 pub fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -154,7 +154,7 @@ fn digit(byte: u8) -> Option<u8> {
     u8::try_from(digit).ok()
 }
 
-/// A piece of a request for an error text, cut where it is long.
+/// A piece of a request for an error text, shortened if it is long.
 pub fn shortened(text: &str) -> String {
     /// The longest piece that an error text repeats.
     const MAX_QUOTED: usize = 80;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_and_numbers_say_what_they_are_not() {
+    fn invalid_flags_and_numbers_are_explained() {
         let query = query("partial=true&other=yes&limit=-1&big=99999999999999999999");
         assert_eq!(query.flag("partial"), Ok(true));
         assert_eq!(query.flag("absent"), Ok(false));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded_again() {
+    fn encoded_values_are_decoded_back() {
         for text in ["", "/a b/ü+%&=?#", "a\u{0}\n"] {
             assert_eq!(decoded(&encoded(text), true), Ok(text.to_owned()));
         }

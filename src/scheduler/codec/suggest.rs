@@ -1,13 +1,13 @@
-//! The key that somebody probably meant.
+//! Suggests the key that a client probably meant.
 
-/// More slips than these make another word.
+/// Maximum number of differing letters.
 const MAX_SLIPS: usize = 2;
 
-/// A longer key is not a slip of a known one; it also bounds the time that a hostile one takes.
+/// Longer keys get no suggestion, which also bounds the time for hostile input.
 const MAX_LENGTH: usize = 64;
 
-/// The one of `known` that is nearest to `key`: at most two letters inserted, left out or changed, and at
-/// most half of them. Case, and `-` or `_`, make no difference.
+/// The key of `known` that is most similar to `key`: at most two letters inserted, missing or changed,
+/// and at most half of them. Case is ignored, and `-` and `_` are equivalent.
 pub fn nearest<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if key.is_empty() || key.len() > MAX_LENGTH {
         return None;
@@ -22,7 +22,7 @@ pub fn nearest<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
     found.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
 
-/// ` (did you mean NAME?)`, or nothing.
+/// ` (did you mean NAME?)`, or an empty text.
 pub fn hint<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(key, known).map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }
@@ -35,7 +35,7 @@ fn plain(key: &str) -> Vec<u8> {
     letters.collect()
 }
 
-/// How many bytes must be inserted, left out or changed to make `right` of `left`.
+/// The number of bytes to insert, remove or change to turn `left` into `right`.
 fn distance(left: &[u8], right: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (line, a) in left.iter().enumerate() {
@@ -57,7 +57,7 @@ mod tests {
     const KEYS: [&str; 4] = ["value", "guard", "async", "max_retries"];
 
     #[test]
-    fn a_slip_finds_its_key() {
+    fn a_typo_finds_its_key() {
         for (key, wanted) in [
             ("gaurd", Some("guard")),
             ("Guard", Some("guard")),

@@ -56,7 +56,7 @@ fn configurations_that_make_no_sense() {
         ("{:port}", "line 1, column 2: :port has no value"),
         (
             "{:port 1\n :port 2}",
-            "line 2, column 2: :port stands in this map twice",
+            "line 2, column 2: :port occurs twice in this map",
         ),
         (
             "{:port \"x\"}",

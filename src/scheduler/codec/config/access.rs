@@ -1,18 +1,18 @@
-//! `:authorization`: who calls the API.
+//! `:authorization`: how callers of the API are identified.
 
 use super::section::{Entry, Section, Unknown};
 use crate::codec::edn::{Error, Value};
 use crate::core::words::UserName;
 
-/// How callers say who they are.
+/// How callers are identified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Authorization {
-    /// Everybody who may call is one user. Without a name it is the scheduler's own.
+    /// All permitted callers are one user, named like the scheduler's own user.
     #[default]
     OwnUser,
-    /// Everybody who may call is this user.
+    /// All permitted callers are this user.
     OneUser(UserName),
-    /// By name and password.
+    /// By user name and password (HTTP Basic).
     Basic(Vec<Login>),
 }
 
@@ -26,7 +26,7 @@ pub struct Login {
 }
 
 impl std::fmt::Debug for Login {
-    /// Never shows the password.
+    /// Never displays the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Login({})", self.user)
     }
@@ -67,14 +67,14 @@ pub(super) fn admins(entry: Entry, remarks: &mut Vec<String>) -> Result<Vec<User
     Ok(admins.unwrap_or_default())
 }
 
-/// The name of a user, as Cook takes them.
+/// A user name that follows Cook's rules.
 fn user(entry: Entry) -> Result<UserName, Error> {
     entry.checked(UserName::new)
 }
 
 /// `None` for `false`.
 fn http_basic(entry: Entry) -> Result<Option<Vec<Login>>, Error> {
-    let open = "would take any password: list who may log in, as {:validation :config-file :valid-logins #{[\"user\" \"password\"]}}";
+    let open = "would accept any password: list the allowed logins, such as {:validation :config-file :valid-logins #{[\"user\" \"password\"]}}";
     match entry.node.value {
         Value::Bool(false) => return Ok(None),
         Value::Bool(true) => return Err(entry.fail(format!("true {open}"))),

@@ -1,4 +1,4 @@
-//! `:executor`: how each job's executor is started, and what the operator adds to every job.
+//! `:executor`: how executors are started, and what the operator adds to every job.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::codec::edn::{Error, Value};
 use crate::core::job::{Uri, UriUse, Variable};
 use crate::core::words::{Command, EnvName, Guard, Hook, HookTimeout, NotEmpty, Timing};
 
-/// What stands under `:executor`.
+/// The content of `:executor`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecutorSettings {
     /// The command that starts the executor.
@@ -16,30 +16,30 @@ pub struct ExecutorSettings {
     pub log_level: String,
     /// `EXECUTOR_MAX_MESSAGE_LENGTH` of every job.
     pub max_message_length: u32,
-    /// Run before all commands of every job.
+    /// Commands that run before those of every job.
     pub before: Vec<Hook>,
-    /// Run after all commands of every job.
+    /// Commands that run after those of every job.
     pub after: Vec<Hook>,
-    /// Fetched into every job's sandbox: `:uris`, then `:uri`.
+    /// Files fetched into every job's sandbox: `:uris`, then `:uri`.
     pub uris: Vec<Uri>,
-    /// Set for every job, over its own `env`.
+    /// Variables of every job; they override the job's own `env`.
     pub environment: Vec<Variable>,
-    /// `PROGRESS_REGEX_STRING` of jobs that name none.
+    /// `PROGRESS_REGEX_STRING` of jobs that set none.
     pub progress_regex: Option<String>,
     /// `PROGRESS_SAMPLE_INTERVAL_MS` of every job.
     pub progress_sample_interval: Option<Duration>,
 }
 
-/// Cook's keys that mean nothing where every job runs with this executor.
+/// Keys of Cook that have no meaning here, because every job runs with this executor.
 const RETIRED: [&str; 3] = ["portion", "retry-limit", "incremental-config-environment"];
 
-/// What the executor's log can be set to.
+/// The log levels of the executor.
 const LOG_LEVELS: [&str; 7] = [
     "TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL",
 ];
 
 impl Default for ExecutorSettings {
-    /// The document's defaults.
+    /// The documented defaults.
     fn default() -> Self {
         Self {
             command: "cook-executor".to_owned(),
@@ -146,7 +146,7 @@ fn uri(entry: Entry) -> Result<Uri, Error> {
     Ok(uri)
 }
 
-/// A map of text to text; names may be keywords as well.
+/// A map from text to text; names may be keywords too.
 fn environment(entry: Entry) -> Result<Vec<Variable>, Error> {
     let wanted = "a map of text to text such as {\"LANG\" \"C.UTF-8\"}";
     let path = entry.path.clone();
@@ -179,7 +179,7 @@ fn environment(entry: Entry) -> Result<Vec<Variable>, Error> {
         let variable = EnvName::new(name.as_str()).map_err(|error| {
             wrong(
                 key.place,
-                format!("is not the name of a variable: it {error}"),
+                format!("is not a valid variable name: it {error}"),
             )
         })?;
         variables.push(

@@ -1,4 +1,4 @@
-//! What jobs may ask for, what this machine offers, and how long things are kept.
+//! Limits of jobs, the resources of the embedded agent, and retention.
 
 use std::time::Duration;
 
@@ -7,55 +7,56 @@ use crate::codec::edn::{Error, Value};
 use crate::core::job::Retries;
 use crate::core::words::Amount;
 
-/// `:scheduler`: what a job may ask for.
+/// `:scheduler`: limits of jobs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// `:cpus`; without it, what the machine offers.
+    /// `:cpus`; default: what the machine offers.
     pub cpus: Option<Amount>,
-    /// `:memory-gb`, in MB; without it, what the machine offers.
+    /// `:memory-gb`, in MB; default: what the machine offers.
     pub mem: Option<Amount>,
     /// `:retry-limit`
     pub max_retries: Retries,
     /// `:max-ports`
     pub max_ports: u32,
-    /// `:timeout-hours`: longer runs are ended.
+    /// `:timeout-hours`: the maximum run time of an instance.
     pub max_runtime: Option<Duration>,
     /// `:command-length-limit`, in characters.
     pub command_length: Option<usize>,
-    /// `:mea-culpa-failure-limit`: failures that are not the job's fault and cost no attempt, for each reason.
+    /// `:mea-culpa-failure-limit`: how many failures per reason do not count as attempts, for reasons
+    /// that are not the job's fault.
     pub mea_culpa_failures: u32,
 }
 
-/// `:embedded`: this machine as an agent.
+/// `:embedded`: the agent on this machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedded {
-    /// `:cpus`; without it, all.
+    /// `:cpus`; default: all.
     pub cpus: Option<Amount>,
-    /// `:memory-gb`, in MB; without it, all.
+    /// `:memory-gb`, in MB; default: all.
     pub mem: Option<Amount>,
-    /// `:recovery-timeout`: how long executors wait for a scheduler that is away.
+    /// `:recovery-timeout`: how long executors wait for a stopped scheduler.
     pub recovery_timeout: Duration,
 }
 
-/// `:retention`: how long what has ended is kept.
+/// `:retention`: how long ended jobs and their sandboxes are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retention {
     /// `:job-days`
     pub job_age: Duration,
-    /// `:jobs`: the newest so many.
+    /// `:jobs`: the maximum number of completed jobs.
     pub jobs: usize,
     /// `:sandbox-days`
     pub sandbox_age: Duration,
-    /// `:sandboxes-gb`, in bytes; without it, no limit.
+    /// `:sandboxes-gb`, in bytes; default: no limit.
     pub sandbox_bytes: Option<u64>,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A hundred years: more is meant as "for ever", and can be added to any date.
+/// A hundred years. A longer time means "for ever"; this one can still be added to any date.
 const LONGEST: Duration = DAY.saturating_mul(36_525);
 
-/// Cook's keys that mean nothing without fair sharing between hosts.
+/// Keys of Cook's resource matching, which have no meaning here.
 const SCHEDULER_RETIRED: [&str; 7] = [
     "fenzo-fitness-calculator",
     "fenzo-floor-iterations-before-reset",
@@ -71,7 +72,7 @@ impl Default for Limits {
         Self {
             cpus: None,
             mem: None,
-            // Cook's.
+            // The default of Cook.
             max_retries: Retries::new(20).unwrap_or(Retries::ONE),
             max_ports: 5,
             max_runtime: None,
@@ -132,7 +133,7 @@ fn constraints(entry: Entry, limits: &mut Limits, remarks: &mut Vec<String>) -> 
     section.close(Unknown::Warn, &["timeout-interval-minutes"], remarks)
 }
 
-/// Cook also has a map with a limit for each reason; its `:default` is the one number here.
+/// In Cook, this key may also hold a map with a limit per reason; its `:default` is used here.
 fn mea_culpa(entry: Entry) -> Result<u32, Error> {
     match entry.node.value {
         Value::Map(_) => {
@@ -175,7 +176,7 @@ pub(super) fn retention(entry: Entry) -> Result<Retention, Error> {
             .get("sandbox-days", days)?
             .unwrap_or(defaults.sandbox_age),
         sandbox_bytes: section.get("sandboxes-gb", |entry| {
-            // Saturates: more than a u64 can hold is no limit.
+            // Saturates: more than a u64 can hold means no limit.
             Ok((entry.positive()? * 1024.0 * 1024.0 * 1024.0) as u64)
         })?,
     };
@@ -198,12 +199,12 @@ fn cpus(entry: Entry) -> Result<Amount, Error> {
     entry.amount(1.0)
 }
 
-/// Gigabytes, in MB.
+/// An amount in gigabytes, as MB.
 fn gigabytes(entry: Entry) -> Result<Amount, Error> {
     entry.amount(1024.0)
 }
 
-/// A number of units of so many seconds.
+/// A number of units, each of `unit` seconds.
 fn seconds_of(entry: Entry, unit: f64) -> Result<Duration, Error> {
     let seconds = entry.positive()? * unit;
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST);

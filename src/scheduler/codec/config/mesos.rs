@@ -1,14 +1,14 @@
-//! `:mesos`, and `:compute-clusters` in its place.
+//! `:mesos`, or `:compute-clusters` instead.
 
 use super::section::{Entry, Section, Unknown};
 use crate::codec::edn::Error;
 
-/// How to be a framework.
+/// The settings of the framework.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MesosSettings {
-    /// Masters, one of which leads: each `host:port`, perhaps with `http://` before it.
+    /// The masters, each `host:port`, optionally with `http://`; one of them is the leader.
     pub masters: Vec<String>,
-    /// The role whose resources are used.
+    /// The role whose resources are offered.
     pub role: Option<String>,
     /// The principal to authenticate as.
     pub principal: Option<String>,
@@ -20,7 +20,7 @@ pub struct MesosSettings {
     pub failover_timeout: Option<f64>,
 }
 
-/// Cook documents `:failover-timeout-ms` and reads `:failover-timeout`, in seconds.
+/// Cook documents `:failover-timeout-ms` but reads `:failover-timeout`, in seconds.
 const RETIRED: [&str; 5] = [
     "enable-gpu-support",
     "failover-timeout-ms",
@@ -38,7 +38,7 @@ pub(super) fn read(entry: Entry, remarks: &mut Vec<String>) -> Result<MesosSetti
     Ok(settings)
 }
 
-/// The one cluster of `:compute-clusters`, if there is one.
+/// The one cluster in `:compute-clusters`, if any.
 pub(super) fn clusters(
     entry: Entry,
     remarks: &mut Vec<String>,
@@ -80,15 +80,15 @@ fn masters(entry: Entry) -> Result<Vec<String>, Error> {
     })
 }
 
-/// Reads a list of masters, as the command line has it too.
+/// Reads a list of masters; the command line uses the same format.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// What is wrong with the list.
 pub fn list(text: &str) -> Result<Vec<String>, String> {
     if text.starts_with("zk://") {
         return Err(
-            "names ZooKeeper, which is not asked here: list the masters, as host:5050,host:5050"
+            "names ZooKeeper, which is not supported: list the masters, such as host:5050,host:5050"
                 .to_owned(),
         );
     }

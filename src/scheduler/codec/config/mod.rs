@@ -1,4 +1,4 @@
-//! The configuration file: EDN, as the document prints it, with those keys of Cook's that mean something
+//! The configuration file: EDN, with the documented keys and those keys of Cook that have a meaning
 //! here.
 
 mod access;
@@ -18,16 +18,16 @@ pub use executor::ExecutorSettings;
 pub use limits::{Embedded, Limits, Retention};
 pub use mesos::{MesosSettings, list as masters};
 
-/// Everything that a configuration file can say.
+/// The content of a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configuration {
     /// `:port`
     pub port: Option<u16>,
-    /// `:hostname`: another name that the API may be called by.
+    /// `:hostname`: another name of the API's host.
     pub hostname: Option<String>,
     /// `:authorization`
     pub authorization: Authorization,
-    /// `:authorization-config :admins`: users who may see and end everybody's jobs.
+    /// `:authorization-config :admins`: users who may see and kill everybody's jobs.
     pub admins: Vec<UserName>,
     /// `:executor`
     pub executor: ExecutorSettings,
@@ -41,7 +41,7 @@ pub struct Configuration {
     pub retention: Retention,
 }
 
-/// Keys of Cook's file that have no meaning here.
+/// Keys of Cook's configuration that have no meaning here.
 const RETIRED: [&str; 27] = [
     "agent-query-cache",
     "cache-working-set-size",
@@ -72,18 +72,19 @@ const RETIRED: [&str; 27] = [
     "zookeeper",
 ];
 
-/// Reads a configuration file. Returned with it are lines to log: what was skipped, ignored, or does
-/// nothing.
+/// Reads a configuration file. Also returns lines for the log: keys that were skipped, ignored, or that
+/// do nothing.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with its line.
+/// The first mistake, with its line.
 pub fn read(
     bytes: &[u8],
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Configuration, Vec<String>), Error> {
     let document = edn::read(bytes, environment)?;
-    let skipped = |place: &Place| format!("{place}: skipped the ... that a document leaves out by");
+    let skipped =
+        |place: &Place| format!("{place}: skipped \"...\", which stands for omitted text");
     let mut remarks: Vec<String> = document.ellipses.iter().map(skipped).collect();
     let configuration = configuration(document.root, &mut remarks)?;
     Ok((configuration, remarks))

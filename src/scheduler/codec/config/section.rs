@@ -1,11 +1,11 @@
-//! One map of the configuration file: its keys are taken out one by one, and what is left at the end is
-//! unknown or retired.
+//! A map of the configuration file. The known keys are taken out one by one; what is left is unknown or
+//! retired.
 
 use super::super::edn::{Error, Node, Place, Value};
 use super::super::suggest;
 use crate::core::words::Amount;
 
-/// A map whose keys are keywords, and the path to it.
+/// A map whose keys are keywords, with its path.
 pub(super) struct Section {
     path: String,
     place: Place,
@@ -16,13 +16,13 @@ pub(super) struct Section {
 /// A value with its path, such as `:executor :log-level`.
 pub(super) struct Entry {
     pub(super) key: String,
-    /// Where the key stands.
+    /// The place of the key.
     pub(super) key_place: Place,
     pub(super) path: String,
     pub(super) node: Node,
 }
 
-/// What to do about keys that nobody knows.
+/// How unknown keys are handled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unknown {
     Refuse,
@@ -30,22 +30,22 @@ pub(super) enum Unknown {
 }
 
 impl Entry {
-    /// An error at this value: `PATH must be WANTED, found ...`.
+    /// An error about this value: `PATH must be WANTED, found ...`.
     pub(super) fn wrong(&self, wanted: &str) -> Error {
         let found = match &self.node.value {
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => number.to_string(),
             Value::Bool(flag) => flag.to_string(),
             Value::Keyword(name) => format!(":{name}"),
-            Value::Symbol(name) => format!("the symbol {name}: text stands in \"quotes\""),
+            Value::Symbol(name) => format!("the symbol {name}: write text in \"quotes\""),
             Value::String(text) if text.trim().is_empty() => "blank text".to_owned(),
-            // Another string may be a secret, such as a password at a wrong place.
+            // Other text is not repeated, because it may be a password in the wrong place.
             other => other.kind().to_owned(),
         };
         self.fail(format!("must be {wanted}, found {found}"))
     }
 
-    /// An error at this value: `PATH TEXT`.
+    /// An error about this value: `PATH TEXT`.
     pub(super) fn fail(&self, text: String) -> Error {
         Error {
             place: self.node.place,
@@ -53,7 +53,7 @@ impl Entry {
         }
     }
 
-    /// Text that is not blank and has no NUL byte, which neither a command nor a path may have.
+    /// Text that is not blank and has no NUL byte, which is not allowed in commands and paths.
     pub(super) fn text(self) -> Result<String, Error> {
         match self.node.value {
             Value::String(ref text) if text.contains('\0') => {
@@ -71,7 +71,7 @@ impl Entry {
         }
     }
 
-    /// A whole number within bounds.
+    /// A whole number in a range.
     pub(super) fn integer(&self, from: i64, to: i64) -> Result<i64, Error> {
         match self.node.value {
             Value::Integer(number) if (from..=to).contains(&number) => Ok(number),
@@ -80,7 +80,7 @@ impl Entry {
         }
     }
 
-    /// An amount above 0 of something that is counted in units of this size.
+    /// An amount above 0, given in units of this size.
     pub(super) fn amount(self, unit: f64) -> Result<Amount, Error> {
         let amount = self.number().map(|number| Amount::positive(number * unit));
         match amount {
@@ -104,7 +104,7 @@ impl Entry {
         number.ok_or_else(|| self.wrong("a number above 0"))
     }
 
-    /// Text with rules of its own.
+    /// Text that has to follow the rules of a type.
     pub(super) fn checked<T, E: std::fmt::Display>(
         self,
         new: impl FnOnce(String) -> Result<T, E>,
@@ -116,7 +116,7 @@ impl Entry {
         })
     }
 
-    /// The elements of a vector, a list or a set, each with its index in its path.
+    /// The elements of a vector, list or set. The path of each has its index.
     pub(super) fn elements(self, wanted: &str) -> Result<Vec<Entry>, Error> {
         let nodes = match self.node.value {
             Value::Vector(nodes) | Value::List(nodes) | Value::Set(nodes) => nodes,
@@ -133,11 +133,11 @@ impl Entry {
 }
 
 impl Section {
-    /// Looks into a map.
+    /// Opens a map.
     ///
     /// # Errors
     ///
-    /// It is none, or a key of it is no keyword.
+    /// The value is not a map, or one of its keys is not a keyword.
     pub(super) fn open(entry: Entry) -> Result<Self, Error> {
         let Value::Map(pairs) = entry.node.value else {
             return Err(match entry.path.is_empty() {
@@ -156,7 +156,7 @@ impl Section {
             let key = match name.value {
                 Value::Keyword(key) => key,
                 Value::String(text) | Value::Symbol(text) if is_name(&text) => {
-                    let text = format!("a key is written as a keyword: :{text}");
+                    let text = format!("write the key as a keyword: :{text}");
                     return Err(Error {
                         place: name.place,
                         text,
@@ -189,7 +189,7 @@ impl Section {
         })
     }
 
-    /// The value of a key. `nil` counts as absent.
+    /// The value of a key; `None` if it is absent or `nil`.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Entry> {
         self.known.push(key);
         let at = self.entries.iter().position(|entry| entry.key == key)?;
@@ -197,7 +197,7 @@ impl Section {
         (entry.node.value != Value::Nil).then_some(entry)
     }
 
-    /// The value of a key, as `read` understands it.
+    /// The value of a key, converted by `read`.
     pub(super) fn get<T>(
         &mut self,
         key: &'static str,
@@ -206,7 +206,7 @@ impl Section {
         self.take(key).map(read).transpose()
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub(super) fn need(&mut self, key: &'static str) -> Result<Entry, Error> {
         let place = self.place;
         self.take(key).ok_or_else(|| Error {
@@ -215,7 +215,7 @@ impl Section {
         })
     }
 
-    /// Looks at the keys that nobody has taken. Those in `retired` are Cook's, and mean nothing here.
+    /// Reports the remaining keys. Those in `retired` are keys of Cook that have no meaning here.
     pub(super) fn close(
         self,
         unknown: Unknown,
@@ -225,7 +225,7 @@ impl Section {
         for entry in self.entries {
             if retired.contains(&entry.key.as_str()) {
                 remarks.push(format!(
-                    "{}: {} is accepted and does nothing here",
+                    "{}: {} is accepted but has no effect here",
                     entry.key_place, entry.path
                 ));
                 continue;
@@ -250,7 +250,7 @@ impl Section {
     }
 }
 
-/// Whether a text could be the name of a key.
+/// Whether a text has the form of a key.
 fn is_name(text: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
     !text.is_empty() && text.len() <= 64 && text.chars().all(allowed)

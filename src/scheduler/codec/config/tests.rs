@@ -42,12 +42,12 @@ fn the_documents_file_is_read_as_printed() {
         "/path/to/executor/executable"
     );
     assert_eq!(remarks.len(), 2, "{remarks:?}");
-    assert!(remarks[0].starts_with("line 1, column 2: skipped the ..."));
+    assert!(remarks[0].starts_with("line 1, column 2: skipped \"...\""));
     assert!(remarks[1].starts_with("line 8, column 2: "));
 }
 
 #[test]
-fn an_empty_map_is_the_defaults() {
+fn an_empty_map_gives_the_defaults() {
     let (configuration, remarks) = configured("{}");
     assert_eq!(configuration, Configuration::default());
     assert_eq!(remarks, [""; 0]);
@@ -56,7 +56,7 @@ fn an_empty_map_is_the_defaults() {
 }
 
 #[test]
-fn released_cooks_keys_mean_what_they_mean_there() {
+fn keys_of_released_cook_keep_their_meaning() {
     let text = r#"{:port 12322 :hostname "Jobs.example.org"
       :authorization {:http-basic {:validation :config-file :valid-logins #{["bob" "secret"]}}}
       :authorization-config {:admins #{"admin"} :impersonators #{}}
@@ -100,7 +100,7 @@ fn released_cooks_keys_mean_what_they_mean_there() {
     );
     let retired = remarks
         .iter()
-        .filter(|line| line.ends_with("is accepted and does nothing here"));
+        .filter(|line| line.ends_with("is accepted but has no effect here"));
     assert_eq!(retired.count(), remarks.len(), "{remarks:?}");
     for key in [
         ":zookeeper",
@@ -128,7 +128,7 @@ fn a_cluster_of_the_new_form_is_a_master() {
 }
 
 #[test]
-fn an_unknown_key_is_an_error_where_it_would_be_missed_and_a_warning_elsewhere() {
+fn an_unknown_key_is_an_error_in_the_programs_own_sections_and_a_warning_elsewhere() {
     for (text, wanted) in [
         (
             "{:executor\n {:befor-commands []}}",
@@ -162,13 +162,13 @@ fn an_unknown_key_is_an_error_where_it_would_be_missed_and_a_warning_elsewhere()
 }
 
 #[test]
-fn a_value_that_makes_no_sense_is_an_error_with_its_line() {
+fn an_invalid_value_is_an_error_with_its_line() {
     for (text, wanted) in [
         (
             "[]",
             "the configuration must be a map such as {:port 12321}, found a vector",
         ),
-        ("{\"port\" 1}", "a key is written as a keyword: :port"),
+        ("{\"port\" 1}", "write the key as a keyword: :port"),
         (
             "{:port 0}",
             ":port must be a whole number from 1 to 65535, found 0",
@@ -189,7 +189,7 @@ fn a_value_that_makes_no_sense_is_an_error_with_its_line() {
         ),
         (
             "{:executor {:command cook-executor}}",
-            "found the symbol cook-executor: text stands in \"quotes\"",
+            "found the symbol cook-executor: write text in \"quotes\"",
         ),
         (
             "{:executor {:log-level \"LOUD\"}}",
@@ -234,7 +234,7 @@ fn a_value_that_makes_no_sense_is_an_error_with_its_line() {
         ),
         (
             "{:executor {:environment {\"A=B\" \"\"}}}",
-            "is not the name of a variable: it must not contain '='",
+            "is not a valid variable name: it must not contain '='",
         ),
         (
             "{:executor {:progress-sample-interval-ms 0}}",
@@ -309,7 +309,7 @@ fn a_value_that_makes_no_sense_is_an_error_with_its_line() {
 }
 
 #[test]
-fn a_password_is_never_shown() {
+fn a_password_is_never_displayed() {
     let text = r#"{:authorization {:http-basic {:valid-logins #{["bob" "hunter2"]}}}}"#;
     let (configuration, remarks) = configured(text);
     assert!(!format!("{configuration:?}{remarks:?}").contains("hunter2"));
@@ -324,7 +324,7 @@ fn a_password_is_never_shown() {
 }
 
 #[test]
-fn long_times_are_cut_instead_of_overflowing() {
+fn too_long_times_are_reduced_to_the_maximum() {
     let (configuration, _) =
         configured("{:retention {:job-days 1e300} :embedded {:recovery-timeout 1e9}}");
     assert!(configuration.retention.job_age > Duration::from_secs(3_000_000_000));

@@ -1,8 +1,8 @@
-//! EDN, the notation of Cook's configuration file: data with the line on which each piece of it stands.
+//! A reader of EDN, the notation of Cook's configuration file. Every value keeps its place in the file.
 //!
-//! All of the notation is read, except for what only Clojure knows (metadata, namespaced maps, regular
-//! expressions). Three tags have a meaning, those that Cook's own files use; another tag is an error. The reader
-//! is bounded and never panics, whatever it is given.
+//! All of EDN is read. What belongs only to Clojure programs (metadata, namespaced maps, regular
+//! expressions) is an error. Three tags have a meaning, those that Cook's own files use; any other tag
+//! is an error. The reader is bounded and never panics on any input.
 
 mod reader;
 mod scanner;
@@ -13,7 +13,7 @@ use std::fmt;
 
 pub use reader::{Document, read};
 
-/// A place in a file, as editors count: both from 1.
+/// A place in a file, counted as editors do, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
@@ -22,16 +22,16 @@ pub struct Place {
     pub column: u32,
 }
 
-/// A value and where it begins.
+/// A value with its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Where it begins.
+    /// Where the value begins.
     pub place: Place,
-    /// What it is.
+    /// The value.
     pub value: Value,
 }
 
-/// What EDN can say.
+/// A value of EDN.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `nil`
@@ -46,7 +46,7 @@ pub enum Value {
     Character(char),
     /// `"text"`
     String(String),
-    /// `:name`, held without its colon
+    /// `:name`, stored without its colon
     Keyword(String),
     /// `name`
     Symbol(String),
@@ -60,12 +60,12 @@ pub enum Value {
     Map(Vec<(Node, Node)>),
 }
 
-/// What is wrong with a file, and where.
+/// A mistake in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// Where it was seen.
+    /// Where it was found.
     pub place: Place,
-    /// What it is.
+    /// What is wrong.
     pub text: String,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for Place {
 }
 
 impl Value {
-    /// What kind of value this is, in words for an error text.
+    /// The kind of a value, for an error text.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Nil => "nil",

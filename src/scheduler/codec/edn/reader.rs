@@ -1,19 +1,19 @@
-//! From tokens to one value.
+//! Builds one value from tokens.
 
 use std::collections::HashSet;
 
 use super::scanner::{Bracket, Scanner, Token, quoted};
 use super::{Error, Node, Place, Value};
 
-/// Deeper nesting is refused: the reader calls itself for each level, and no configuration comes near.
+/// Maximum depth of nesting. The reader is recursive, and no real configuration comes near this.
 const MAX_DEPTH: usize = 64;
 
-/// What was read, and what should be said about it.
+/// The content of a file, and what the caller should report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// The one value of the file.
+    /// The only value of the file.
     pub root: Node,
-    /// Where a `...` was skipped.
+    /// The places of skipped `...`.
     pub ellipses: Vec<Place>,
 }
 
@@ -24,20 +24,20 @@ struct Reader<'a> {
     depth: usize,
 }
 
-/// What comes next inside of a bracket.
+/// The next item within a bracket.
 enum Item {
     Node(Node),
     Close(Place, char),
     End,
 }
 
-/// Reads a file that holds exactly one value. `environment` looks up the variables that `#config/env`
-/// names.
+/// Reads a file that contains exactly one value. `environment` looks up the variables that
+/// `#config/env` and similar tags name.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with its place: bytes that are not UTF-8, brackets that do not match, a
-/// key that stands in a map twice, a number out of range, a tag without a meaning, no value, or a second one.
+/// The first mistake, with its place: invalid UTF-8, unbalanced brackets, a key given twice in a map, a
+/// number out of range, an unknown tag, no value, or more than one.
 pub fn read(bytes: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Result<Document, Error> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let mut reader = Reader {
@@ -63,7 +63,7 @@ pub fn read(bytes: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> Resul
         Item::Close(place, bracket) => Err(unopened(place, bracket)),
         Item::Node(second) => {
             let (place, kind) = (second.place, second.value.kind());
-            let text = format!("{kind} behind the end of the first value: one map is expected");
+            let text = format!("{kind} after the end of the first value: one map is expected");
             Err(Error { place, text })
         }
     }
@@ -91,7 +91,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The value that must stand behind `what`.
+    /// Reads the value that has to follow `what`.
     fn operand(&mut self, place: Place, what: &str) -> Result<Node, Error> {
         self.enter(place)?;
         let item = self.item()?;
@@ -99,7 +99,7 @@ impl Reader<'_> {
         match item {
             Item::Node(node) => Ok(node),
             Item::Close(..) | Item::End => {
-                let text = format!("a value must stand behind {}", quoted(what));
+                let text = format!("a value must follow {}", quoted(what));
                 Err(Error { place, text })
             }
         }
@@ -119,7 +119,7 @@ impl Reader<'_> {
         let mut nodes = Vec::new();
         loop {
             match self.item()? {
-                // Documents leave things out with three dots, and people copy from documents.
+                // Documentation abbreviates examples with "...", and people copy from it.
                 Item::Node(node) if node.value == Value::Symbol("...".to_owned()) => {
                     self.ellipses.push(node.place);
                 }
@@ -128,7 +128,7 @@ impl Reader<'_> {
                 Item::Close(place, closing) => {
                     let (opening, wanted) = (bracket.opening(), bracket.closing());
                     let text = format!(
-                        "{closing} where {wanted} is expected, for the {opening} of {start}"
+                        "found {closing} where {wanted} is expected, to close the {opening} of {start}"
                     );
                     return Err(Error { place, text });
                 }
@@ -176,7 +176,7 @@ impl Reader<'_> {
         };
         match convert(&text) {
             Some(value) => Ok(value),
-            // The value may be a secret: it is not repeated.
+            // The value is not repeated, because it may be a secret.
             None => fail(format!("the value of {variable} does not fit #{name}")),
         }
     }
@@ -197,20 +197,20 @@ fn pairs(nodes: Vec<Node>) -> Result<Vec<(Node, Node)>, Error> {
     Ok(pairs)
 }
 
-/// Checks that each node says something else.
+/// Checks that no value occurs twice.
 fn no_repeats<'a>(nodes: impl Iterator<Item = &'a Node>, what: &str) -> Result<(), Error> {
     let mut seen = HashSet::new();
     for node in nodes {
         if !seen.insert(describe(&node.value)) {
             let place = node.place;
-            let text = format!("{} stands in {what} twice", quoted(&describe(&node.value)));
+            let text = format!("{} occurs twice in {what}", quoted(&describe(&node.value)));
             return Err(Error { place, text });
         }
     }
     Ok(())
 }
 
-/// One text for each value, the same for equal ones.
+/// A text for each value that is equal only for equal values.
 fn describe(value: &Value) -> String {
     let all = |nodes: &[Node]| {
         let texts: Vec<_> = nodes.iter().map(|node| describe(&node.value)).collect();
@@ -252,7 +252,7 @@ fn atom(place: Place, word: String) -> Result<Value, Error> {
     if let Some(name) = word.strip_prefix(':') {
         if name.is_empty() || name.starts_with(':') {
             let text =
-                "a keyword needs a name behind one colon, such as :port (this is EDN, not JSON)"
+                "a keyword needs a name after one colon, such as :port (this is EDN, not JSON)"
                     .to_owned();
             return Err(Error { place, text });
         }

@@ -1,11 +1,11 @@
-//! From characters to tokens, with the place of each.
+//! Splits the text into tokens, each with its place.
 
 use super::{Error, Place};
 
-/// The longest piece of a file that an error text repeats.
+/// The longest piece of the file that an error text repeats.
 const MAX_QUOTED: usize = 40;
 
-/// Named characters of the notation.
+/// Named characters.
 const CHARACTERS: [(&str, char); 6] = [
     ("newline", '\n'),
     ("return", '\r'),
@@ -15,20 +15,20 @@ const CHARACTERS: [(&str, char); 6] = [
     ("backspace", '\u{8}'),
 ];
 
-/// What a file consists of, without blanks and comments.
+/// A token; spaces and comments are not tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     /// `(`, `[`, `{`, `#{`
     Open(Bracket),
     /// `)`, `]`, `}`
     Close(char),
-    /// `#_`: the value behind it is skipped.
+    /// `#_`: the value that follows is skipped.
     Discard,
-    /// `#name`: the value behind it has a meaning of its own.
+    /// `#name`: the value that follows has a special meaning.
     Tag(String),
     String(String),
     Character(char),
-    /// Everything else: numbers, keywords, symbols, `nil`, `true`, `false`.
+    /// Everything else: numbers, keywords, symbols, `nil`, `true` and `false`.
     Word(String),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Scanner<'a> {
 }
 
 impl Bracket {
-    /// The bracket that ends what this one begins.
+    /// The bracket that closes this one.
     pub(super) fn closing(self) -> char {
         match self {
             Self::List => ')',
@@ -75,12 +75,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the next character stands.
+    /// The place of the next character.
     pub(super) fn place(&self) -> Place {
         self.place
     }
 
-    /// The next token and where it begins; `None` at the end of the file.
+    /// The next token and its place; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<(Place, Token)>, Error> {
         self.skip_blanks();
         let place = self.place;
@@ -125,7 +125,7 @@ impl<'a> Scanner<'a> {
         token
     }
 
-    /// Blanks, commas, and comments to the end of their line.
+    /// Skips spaces, commas and comments.
     fn skip_blanks(&mut self) {
         let mut in_comment = false;
         while let Some(next) = self.peek() {
@@ -170,7 +170,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What stands behind a backslash in a string.
+    /// The character of an escape sequence in a string.
     fn escape(&mut self, place: Place) -> Result<char, Error> {
         match self.bump() {
             Some('n') => Ok('\n'),
@@ -204,7 +204,7 @@ impl<'a> Scanner<'a> {
     fn character(&mut self) -> Result<Token, Error> {
         let place = self.place;
         self.bump();
-        // The first character may be one that ends a word, such as `\(`.
+        // The first character may be one that otherwise ends a word, such as in `\(`.
         let mut word: String = self.bump().into_iter().collect();
         word.push_str(&self.word());
         let mut characters = word.chars();
@@ -253,7 +253,7 @@ fn unicode(digits: &str) -> Option<char> {
     char::from_u32(number)
 }
 
-/// A piece of the file for an error text, cut where it is long.
+/// A piece of the file for an error text, shortened if it is long.
 pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTED) {
         None => text.to_owned(),

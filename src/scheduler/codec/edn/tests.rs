@@ -47,7 +47,7 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// Compares without places.
+/// Compares values, but not their places.
 fn same(left: &Value, right: &Value) -> bool {
     written(left) == written(right)
 }
@@ -86,7 +86,7 @@ fn every_kind_of_value_is_read() {
 }
 
 #[test]
-fn a_place_is_that_of_the_value() {
+fn every_value_has_its_place() {
     let document = read(b"{:a 1\n  :b [x\n y]}", &nothing).expect("valid");
     let Value::Map(pairs) = document.root.value else {
         panic!("not a map");
@@ -99,7 +99,7 @@ fn a_place_is_that_of_the_value() {
 }
 
 #[test]
-fn the_dots_of_a_document_are_skipped_and_reported() {
+fn the_dots_of_an_abbreviated_example_are_skipped_and_reported() {
     let document = read(b"{...\n :a [1 ...]\n ...}", &nothing).expect("valid");
     let wanted = value("{:a [1]}");
     assert!(same(&document.root.value, &wanted));
@@ -142,17 +142,17 @@ fn errors_say_what_and_where() {
         ("{:a 1", "line 1, column 1: this { has no closing }"),
         (
             "{:a [1 2}",
-            "line 1, column 9: } where ] is expected, for the [ of line 1, column 5",
+            "line 1, column 9: found } where ] is expected, to close the [ of line 1, column 5",
         ),
         ("{:a}", "line 1, column 2: :a has no value"),
         (
             "{:a 1\n :a 2}",
-            "line 2, column 2: :a stands in this map twice",
+            "line 2, column 2: :a occurs twice in this map",
         ),
-        ("#{1 2 1}", "line 1, column 7: 1 stands in this set twice"),
+        ("#{1 2 1}", "line 1, column 7: 1 occurs twice in this set"),
         (
             "{} {}",
-            "line 1, column 4: a map behind the end of the first value",
+            "line 1, column 4: a map after the end of the first value",
         ),
         ("{} }", "line 1, column 4: } closes nothing"),
         ("\"abc", "line 1, column 1: this string has no closing \""),
@@ -166,8 +166,8 @@ fn errors_say_what_and_where() {
         ("#\"a\"", "regular expression of Clojure"),
         ("#:a{:b 1}", "# must begin a set, a tag or #_"),
         ("\\abc", "unknown character \\abc"),
-        ("#_", "a value must stand behind #_"),
-        ("{#_ }", "a value must stand behind #_"),
+        ("#_", "a value must follow #_"),
+        ("{#_ }", "a value must follow #_"),
     ] {
         let error = error(text);
         assert!(error.contains(words), "{text}: {error}");
@@ -177,7 +177,7 @@ fn errors_say_what_and_where() {
 }
 
 #[test]
-fn nesting_has_a_limit_and_the_stack_none_of_it() {
+fn too_deep_nesting_is_refused_without_overflowing_the_stack() {
     let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(read(deep(64).as_bytes(), &nothing).is_ok());
     assert!(error(&deep(65)).contains("nested more than 64 deep"));
@@ -186,7 +186,7 @@ fn nesting_has_a_limit_and_the_stack_none_of_it() {
     assert!(error(&"#config/env ".repeat(100_000)).contains("nested"));
 }
 
-/// A small generator of its own: the same numbers in each run, and no crate for it.
+/// A random generator of its own, so that every run has the same numbers without another crate.
 struct Random(u64);
 
 impl Random {
@@ -240,7 +240,7 @@ fn unique(nodes: Vec<Node>) -> Vec<Node> {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn written_values_are_read_back() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..5_000 {
         let wanted = random.value(4);
@@ -250,7 +250,7 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
-fn no_input_makes_it_panic() {
+fn no_input_panics() {
     let pieces: [&[u8]; 24] = [
         b"{",
         b"}",

@@ -1,4 +1,4 @@
-//! Keys that mean something to whoever reads the job, and are only kept.
+//! Keys that are checked, stored and returned, but have no effect.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub(super) fn application(field: Field) -> Result<Application, Fault> {
     Ok(application)
 }
 
-/// Cook checkpoints on Kubernetes alone; the key is checked, kept and shown.
+/// Checkpoints exist only with Cook on Kubernetes; here the key is checked and returned.
 pub(super) fn checkpoint(field: Field) -> Result<Box<str>, Fault> {
     let mut object = Object::open(&field.path, field.json, "{\"mode\": \"auto\"}")?;
     let mode = object.need("mode")?;

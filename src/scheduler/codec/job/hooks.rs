@@ -4,7 +4,7 @@ use super::object::{Field, Object};
 use crate::codec::fault::Fault;
 use crate::core::words::{Command, Guard, Hook, HookTimeout, Timing};
 
-/// More hooks than these on one side are a mistake, and would make replies without a bound.
+/// Maximum number of hooks on one side. It bounds the size of replies; more is a mistake.
 const MAX_HOOKS: usize = 1_000;
 
 pub(super) fn read(field: Field) -> Result<Vec<Hook>, Fault> {

@@ -1,33 +1,33 @@
-//! What the operator allows a job to ask for.
+//! The operator's limits of a job.
 
 use super::spec::too_many_retries;
 use crate::codec::fault::Fault;
 use crate::core::job::{JobSpec, Retries};
 use crate::core::words::Amount;
 
-/// What a job may ask for.
+/// The maximum that a job may ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobLimits {
-    /// Of cpus.
+    /// Cpus.
     pub cpus: Amount,
-    /// Of memory, in MB.
+    /// Memory in MB.
     pub mem: Amount,
-    /// Of attempts.
+    /// Attempts.
     pub max_retries: Retries,
-    /// Of ports.
+    /// Ports.
     pub max_ports: u32,
-    /// Of characters in a command.
+    /// Characters of a command.
     pub command_length: Option<usize>,
-    /// Where jobs run.
+    /// Where the jobs run.
     pub place: Place,
 }
 
-/// Where jobs run.
+/// Where the jobs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// On this machine, which has no attributes but its name.
+    /// On this machine, which has no attributes except its name.
     Here,
-    /// On agents of Mesos.
+    /// On the agents of a Mesos cluster.
     Mesos,
 }
 

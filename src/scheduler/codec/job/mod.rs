@@ -1,8 +1,8 @@
-//! What is submitted: jobs and groups, from JSON.
+//! Submissions: jobs and groups in JSON.
 //!
-//! Three passes, so that the first thing that is wrong is named in Cook's order: the shape of everything
-//! ([`read`]), what stands twice ([`Batch::check_repeats`]), then the operator's limits
-//! ([`Batch::check_limits`]). Nothing is stored by any of them.
+//! There are three passes, so that the first mistake is found in Cook's order: the shape of everything
+//! ([`read`]), then repeated UUIDs ([`Batch::check_repeats`]), then the operator's limits
+//! ([`Batch::check_limits`]). None of them stores anything.
 
 mod echo;
 mod hooks;
@@ -26,23 +26,23 @@ use object::{Field, Object};
 pub use limits::{JobLimits, Place};
 pub use retry::{Retry, read as read_retry};
 
-/// More jobs in one request are refused: a batch is one commit.
+/// Maximum number of jobs in one request, because a request is stored in one transaction.
 pub const MAX_JOBS: usize = 10_000;
 
-/// The body of a submission, in the right shape.
+/// The body of a submission, with its shape checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// The jobs, in order. Those without a name get one from whoever asks.
+    /// The jobs, in order. The caller generates UUIDs for those that have none.
     pub jobs: Vec<NewJob>,
-    /// The groups that are declared.
+    /// The declared groups.
     pub groups: Vec<Group>,
-    /// Whether jobs may join groups that exist already.
+    /// Whether jobs may join existing groups.
     pub group_rule: GroupRule,
-    /// The pool that is asked for.
+    /// The requested pool.
     pub pool: Option<String>,
 }
 
-/// Which endpoint was asked: one of them knows `pool`.
+/// The endpoint of the request; only one of them knows `pool`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `/rawscheduler`
@@ -51,17 +51,17 @@ pub enum Endpoint {
     Jobs,
 }
 
-/// Keys of a batch. An object with one of the first two is one, everything else is a single job.
+/// Keys of a batch. An object with `jobs` or `groups` is a batch; any other object is a single job.
 const BATCH_KEYS: [&str; 2] = ["jobs", "groups"];
 
-/// What Cook says to a submission without jobs.
+/// Cook's text for a submission without jobs.
 const EMPTY: &str = "Must supply at least one job or group to start.Are you specifying that this is application/json?";
 
 /// Reads the body of `POST /rawscheduler` or `POST /jobs`: `{"jobs": [...], "groups": [...]}`, or one job.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with its place.
+/// The first mistake, with its path.
 pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<Batch, Fault> {
     if body.trim_ascii().is_empty() {
         return Err(Fault::Rule(EMPTY.to_owned()));
@@ -150,7 +150,7 @@ fn group(field: Field) -> Result<Group, Fault> {
     })
 }
 
-/// A policy of which only the one that does nothing is there.
+/// Reads a policy of which only the neutral type is supported.
 fn only(field: Field, wanted: &str) -> Result<(), Fault> {
     let path = field.path.clone();
     let mut object = Object::open(&path, field.json, &format!("{{\"type\": \"{wanted}\"}}"))?;
@@ -162,12 +162,12 @@ fn only(field: Field, wanted: &str) -> Result<(), Fault> {
         let text = format!("must be {wanted:?}: {found:?} is not supported by this scheduler");
         return Err(Fault::shape(&place, text));
     }
-    // What would adjust another policy.
+    // Parameters of other policies are ignored.
     object.take("parameters");
     object.close()
 }
 
-/// A UUID of any version.
+/// Reads a UUID of any version.
 fn uuid(field: Field) -> Result<Uuid, Fault> {
     let path = field.path.clone();
     let text = field.text()?;
@@ -180,11 +180,11 @@ fn uuid(field: Field) -> Result<Uuid, Fault> {
 }
 
 impl Batch {
-    /// Refuses names that stand in the batch twice.
+    /// Refuses UUIDs that occur twice in the batch.
     ///
     /// # Errors
     ///
-    /// Names them, in Cook's words.
+    /// The repeated UUIDs, in Cook's words.
     pub fn check_repeats(&self) -> Result<(), Fault> {
         let repeated = repeats(self.jobs.iter().filter_map(|job| job.id));
         if !repeated.is_empty() {
@@ -201,7 +201,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Refuses jobs that ask for more than they may.
+    /// Refuses jobs that exceed a limit.
     ///
     /// # Errors
     ///
@@ -211,7 +211,7 @@ impl Batch {
     }
 }
 
-/// Those that are there more than once, each once, in order.
+/// The ids that occur more than once, each listed once, in order.
 fn repeats<T: Copy + Eq + std::hash::Hash>(ids: impl Iterator<Item = T>) -> Vec<T> {
     let (mut seen, mut repeated) = (HashSet::new(), Vec::new());
     for id in ids {

@@ -1,29 +1,29 @@
-//! One JSON object of a request: its keys are taken out one by one, and what is left at the end is unknown.
+//! A JSON object of a request. The known keys are taken out one by one; what is left is unknown.
 
 use crate::codec::fault::Fault;
 use crate::codec::json::Json;
 use crate::codec::query::shortened;
 use crate::codec::suggest;
 
-/// An object, the path to it, and the keys that were asked for.
+/// An object, its path, and the keys that were taken so far.
 pub(super) struct Object {
     path: String,
     members: Vec<(String, Json)>,
     known: Vec<&'static str>,
 }
 
-/// A value with the path to it.
+/// A value with its path.
 pub(super) struct Field {
     pub(super) path: String,
     pub(super) json: Json,
 }
 
 impl Object {
-    /// Looks into an object whose keys may be written with `-` or `_`.
+    /// Opens an object; its keys may be written with `-` or `_`.
     ///
     /// # Errors
     ///
-    /// It is none, or has both spellings of one key.
+    /// The value is not an object, or has both spellings of one key.
     pub(super) fn open(path: &str, json: Json, like: &str) -> Result<Self, Fault> {
         let Json::Object(mut members) = json else {
             let text = format!("must be an object such as {like}, found {}", json.kind());
@@ -49,7 +49,7 @@ impl Object {
         })
     }
 
-    /// The value of a key, which is named with `_`.
+    /// The value of a key; `key` is written with `_`.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Field> {
         self.known.push(key);
         let at = self.members.iter().position(|(name, _)| name == key)?;
@@ -58,7 +58,7 @@ impl Object {
         Some(Field { path, json })
     }
 
-    /// The value of a key, as `read` understands it.
+    /// The value of a key, converted by `read`.
     pub(super) fn get<T>(
         &mut self,
         key: &'static str,
@@ -67,13 +67,13 @@ impl Object {
         self.take(key).map(read).transpose()
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub(super) fn need(&mut self, key: &'static str) -> Result<Field, Fault> {
         self.take(key)
             .ok_or_else(|| Fault::missing(join(&self.path, key)))
     }
 
-    /// Refuses what nobody has asked for.
+    /// Refuses the object if keys are left.
     pub(super) fn close(self) -> Result<(), Fault> {
         match self.members.first() {
             None => Ok(()),
@@ -98,7 +98,7 @@ impl Field {
         }
     }
 
-    /// A text with rules of its own.
+    /// A text that has to follow the rules of a type.
     pub(super) fn checked<T, E: std::fmt::Display>(
         self,
         new: impl FnOnce(String) -> Result<T, E>,
@@ -114,13 +114,13 @@ impl Field {
         }
     }
 
-    /// A whole number of at least `least`.
+    /// A whole number, at least `least`.
     pub(super) fn whole(&self, least: u64) -> Result<u64, Fault> {
         let number = self.json.whole().filter(|number| *number >= least);
         number.ok_or_else(|| self.wrong(&format!("a whole number from {least}")))
     }
 
-    /// The items of an array, each with its index in its path.
+    /// The items of an array. The path of each has its index.
     pub(super) fn items(self, of: &str) -> Result<Vec<Field>, Fault> {
         let Json::Array(items) = self.json else {
             return Err(self.wrong(&format!("an array of {of}")));
@@ -132,7 +132,7 @@ impl Field {
         Ok(items.into_iter().enumerate().map(item).collect())
     }
 
-    /// The members of an object of strings, whose keys are the client's own.
+    /// The members of an object of strings whose keys are chosen by the client.
     pub(super) fn strings(self) -> Result<Vec<(Field, String)>, Fault> {
         let Json::Object(members) = self.json else {
             return Err(self.wrong("an object of strings"));

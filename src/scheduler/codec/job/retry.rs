@@ -1,4 +1,4 @@
-//! `PUT /retry`, `POST /retry`: in the query, or as an object in the body.
+//! `PUT /retry` and `POST /retry`: parameters in the query, or an object in the body.
 
 use super::object::{Field, Object};
 use super::spec::too_many_retries;
@@ -10,24 +10,24 @@ use crate::core::job::Retries;
 use crate::core::request::RetryChange;
 use crate::core::words::Uuid;
 
-/// What is to be tried again, and how often.
+/// Which jobs to retry, and the new number of attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Jobs.
     pub jobs: Vec<Uuid>,
     /// Groups.
     pub groups: Vec<Uuid>,
-    /// Whether only jobs that have failed are meant, if that is said.
+    /// Whether only failed jobs are meant; `None` if not specified.
     pub failed_only: Option<bool>,
-    /// How often.
+    /// The new number of attempts.
     pub change: RetryChange,
 }
 
-/// Reads a request to try again.
+/// Reads a retry request.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// What is wrong with the request.
 pub fn read(query: &Query, body: &[u8]) -> Result<Retry, Fault> {
     let json = match body.trim_ascii().is_empty() {
         true => from_query(query)?,
@@ -76,7 +76,7 @@ fn retries(field: Field) -> Result<Retries, Fault> {
     retries.ok_or_else(|| too_many_retries(number))
 }
 
-/// The parameters, as the object that they could have been.
+/// Converts the query parameters to the object that the body could have been.
 fn from_query(query: &Query) -> Result<Json, Fault> {
     let rule = |error: crate::codec::query::QueryError| Fault::Rule(error.0);
     let mut members = Vec::new();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn query_and_body_say_the_same() {
+    fn query_and_body_are_equivalent() {
         let total = RetryChange::Total(Retries::new(3).expect("valid"));
         let wanted = Retry {
             jobs: Uuid::parse(JOB).into_iter().collect(),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn mistakes_are_explained() {
         for (query, body, wanted) in [
             ("", "{}", "Need to specify at least one job or group."),
             ("job=x&retries=3", "", "jobs[0] must be a uuid"),

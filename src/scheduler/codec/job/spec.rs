@@ -1,4 +1,4 @@
-//! One job.
+//! A single job.
 
 use super::object::{Field, Object};
 use super::{echo, hooks, uuid};
@@ -11,17 +11,17 @@ use crate::core::words::{
     Amount, Command, Demand, EnvName, GroupId, JobId, JobName, LabelText, NotEmpty,
 };
 
-/// More of these in one job are a mistake, and would make replies without a bound.
+/// Maximum number of uris of one job. It bounds the size of replies; more is a mistake.
 const MAX_URIS: usize = 1_000;
-/// As [`MAX_URIS`].
+/// Maximum number of constraints of one job, for the same reason.
 const MAX_CONSTRAINTS: usize = 100;
 
-/// Cook's client submits with these.
+/// The default of Cook's client.
 const DEFAULT_CPUS: f64 = 1.0;
-/// As [`DEFAULT_CPUS`], in MB.
+/// The default of Cook's client, in MB.
 const DEFAULT_MEM: f64 = 128.0;
 
-/// The longest runtime that Cook knows, which is no limit.
+/// The longest run time that Cook knows; it means no limit.
 pub(super) const LONGEST_RUNTIME: u64 = i64::MAX.unsigned_abs();
 
 pub(super) fn read(path: &str, json: Json) -> Result<NewJob, Fault> {
@@ -62,7 +62,7 @@ pub(super) fn read(path: &str, json: Json) -> Result<NewJob, Fault> {
         pool: None,
         checkpoint: object.get("checkpoint", echo::checkpoint)?,
     };
-    // Old clients send it, and Cook ignores it.
+    // Old clients send this key; Cook ignores it.
     object.get("status", Field::text)?;
     object.close()?;
     if spec.command.is_none() && spec.before.is_empty() && spec.after.is_empty() {
@@ -90,10 +90,10 @@ pub(super) fn read(path: &str, json: Json) -> Result<NewJob, Fault> {
     Ok(NewJob { id, spec })
 }
 
-/// Keys of Cook that need what is not here.
+/// Refuses keys of Cook that need unsupported features.
 fn refuse_unsupported(object: &mut Object) -> Result<(), Fault> {
     if let Some(gpus) = object.take("gpus") {
-        // Clients that always send the key send 0.
+        // Some clients always send the key, with 0.
         if gpus.whole(0)? > 0 {
             return Err(Fault::Rule("GPU support is not enabled".to_owned()));
         }
@@ -136,7 +136,7 @@ fn retries(field: Field) -> Result<Retries, Fault> {
     retries.ok_or_else(|| too_many_retries(number))
 }
 
-/// What Cook says when more attempts are asked for than there may be.
+/// Cook's text for too many attempts.
 pub(super) fn too_many_retries(number: u64) -> Fault {
     Fault::Rule(format!(
         "Requested {number} exceeds the maximum retry limit"
@@ -163,14 +163,14 @@ fn env(field: Field) -> Result<Vec<Variable>, Fault> {
         let path = field.path.clone();
         let wrong = |error| Fault::shape(&path, format!("{error}"));
         let name = EnvName::new(name).map_err(|error| {
-            Fault::shape(&path, format!("is not the name of a variable: it {error}"))
+            Fault::shape(&path, format!("is not a valid variable name: it {error}"))
         })?;
         Variable::new(name, field.text()?).map_err(wrong)
     };
     field.strings()?.into_iter().map(variable).collect()
 }
 
-/// A label's name and its value.
+/// The name and value of a label.
 type Label = (Box<str>, Box<str>);
 
 fn labels(field: Field) -> Result<Vec<Label>, Fault> {

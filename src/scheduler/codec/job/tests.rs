@@ -59,7 +59,7 @@ fn the_documents_jobs_are_read_as_printed() {
 }
 
 #[test]
-fn keys_are_taken_with_hyphens_and_with_underscores() {
+fn keys_may_be_written_with_hyphens_or_underscores() {
     for body in [
         r#"{"jobs": [{"command": "x", "max-retries": 3, "max-runtime": 86400000.0, "progress-output-file": "p"}]}"#,
         r#"{"jobs": [{"command": "x", "max_retries": 3.0, "max_runtime": 86400000, "progress_output_file": "p"}]}"#,
@@ -77,7 +77,11 @@ fn keys_are_taken_with_hyphens_and_with_underscores() {
     }
     let job =
         job(r#"{"command": "x", "env": {"MY-VAR": "1", "MY_VAR": "2"}, "labels": {"a/b-c": ""}}"#);
-    assert_eq!(job.env.len(), 2, "its own names are left alone");
+    assert_eq!(
+        job.env.len(),
+        2,
+        "names chosen by the client are not changed"
+    );
     assert_eq!(job.labels[0].0.as_ref(), "a/b-c");
     assert_eq!(
         fault(r#"{"command": "x", "max-retries": 1, "max_retries": 1}"#).to_string(),
@@ -86,7 +90,7 @@ fn keys_are_taken_with_hyphens_and_with_underscores() {
 }
 
 #[test]
-fn all_of_cooks_keys_are_taken() {
+fn all_of_cooks_keys_are_accepted() {
     let body = r#"{"jobs": [{"uuid": "26719DA8-394F-44F9-9E6D-8A17500F5109", "command": "x", "cpus": 1.5, "mem": 1000,
         "max_retries": 3, "max_runtime": 9223372036854775807, "expected_runtime": 5, "name": "a.b-c_d", "priority": 75,
         "ports": 2, "env": {"A": "b"}, "labels": {"l": "m"}, "uris": [{"value": "/f", "executable": true, "extract": true, "cache": true}],
@@ -115,7 +119,7 @@ fn all_of_cooks_keys_are_taken() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place() {
+fn mistakes_are_explained_with_their_path() {
     for (body, wanted) in [
         (
             "",
@@ -246,7 +250,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "{\"command\": \"a\", \"env\": {\"A=B\": \"\"}}",
-            "env.A=B is not the name of a variable: it must not contain '='",
+            "env.A=B is not a valid variable name: it must not contain '='",
         ),
         (
             "{\"command\": \"a\", \"env\": {\"A\": 1}}",
@@ -322,7 +326,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "{\"command\": \"a\", \"command\": \"b\"}",
-            "the key \"command\" stands here twice at line 1 column 26",
+            "the key \"command\" is given twice at line 1 column 26",
         ),
     ] {
         let text = fault(body).to_string();
@@ -331,7 +335,7 @@ fn what_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
-fn a_fault_has_cooks_shape_and_a_text() {
+fn a_fault_has_the_format_of_cook() {
     let fault = fault(r#"{"jobs": [{"command": "x", "gaurd": 1}]}"#);
     assert!(matches!(
         &fault,
@@ -348,7 +352,7 @@ fn a_fault_has_cooks_shape_and_a_text() {
 }
 
 #[test]
-fn names_stand_in_a_batch_once() {
+fn a_uuid_may_occur_only_once_in_a_batch() {
     let uuid = "26719da8-394f-44f9-9e6d-8a17500f5109";
     let twice = batch(&format!(
         r#"{{"jobs": [{{"command": "x", "uuid": "{uuid}"}}, {{"command": "y", "uuid": "{}"}}]}}"#,
@@ -365,7 +369,7 @@ fn names_stand_in_a_batch_once() {
 }
 
 #[test]
-fn limits_are_named_in_cooks_words() {
+fn exceeded_limits_are_reported_in_cooks_words() {
     for (keys, wanted) in [
         (
             r#""cpus": 9"#,
@@ -410,7 +414,7 @@ fn limits_are_named_in_cooks_words() {
 }
 
 #[test]
-fn a_batch_has_a_limit() {
+fn a_batch_has_a_maximum_size() {
     let body = |count: usize| {
         let jobs = vec![r#"{"command":"x"}"#; count].join(",");
         format!(r#"{{"jobs":[{jobs}]}}"#)
@@ -424,7 +428,7 @@ fn a_batch_has_a_limit() {
 }
 
 #[test]
-fn no_body_makes_it_panic() {
+fn no_body_panics() {
     let pieces: [&str; 30] = [
         "{",
         "}",

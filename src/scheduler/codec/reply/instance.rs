@@ -1,4 +1,4 @@
-//! One instance of a job.
+//! An instance of a job.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use super::Context;
 use crate::codec::query::encoded;
 use crate::core::job::{Instance, InstanceState, Job, Outcome};
 
-/// Exit codes, each at the place of its command.
+/// Exit codes, by the index of their command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Codes<'a>(&'a [Option<i32>]);
 
-/// One instance, as it stands in a job.
+/// An instance, as part of a job.
 #[derive(Debug, Serialize)]
 pub struct InstanceReply<'a> {
     task_id: String,
@@ -66,7 +66,7 @@ pub struct InstanceReply<'a> {
 #[derive(Debug, Serialize)]
 struct ComputeCluster<'a> {
     name: &'a str,
-    /// Clients treat every other type as Kubernetes.
+    /// Clients treat any other type as Kubernetes.
     r#type: &'static str,
     mesos: MesosCluster<'a>,
 }
@@ -78,21 +78,21 @@ struct MesosCluster<'a> {
 }
 
 impl<'a> Codes<'a> {
-    /// The document has arrays of integers: they end before the first code that is not known.
+    /// The codes before the first unknown one: on a job, the array has integers only.
     pub(super) fn until_unknown(codes: Option<&'a [Option<i32>]>) -> Self {
         let codes = codes.unwrap_or_default();
         let known = codes.iter().take_while(|code| code.is_some()).count();
         Self(&codes[..known])
     }
 
-    /// `None` if there are none.
+    /// `None` if there are no codes.
     pub(super) fn if_any(self) -> Option<Self> {
         (!self.0.is_empty()).then_some(self)
     }
 }
 
 impl<'a> InstanceReply<'a> {
-    /// Shows an instance of this job.
+    /// Converts an instance of this job.
     pub fn new(job: &Job, instance: &'a Instance, context: &Context<'a>) -> Self {
         let report = &instance.report;
         let place = &*instance.place;

@@ -1,4 +1,4 @@
-//! One job.
+//! A job.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use super::{Context, GroupName, GroupsAs};
 use crate::core::job::{Group, Job};
 use crate::core::words::{GroupId, NotEmpty};
 
-/// What Cook says for no limit.
+/// Cook's number for "no limit".
 const NO_LIMIT: u64 = i64::MAX.unsigned_abs();
 
-/// One job, as `GET /rawscheduler`, `/jobs` and `/list` show it.
+/// A job, as `GET /rawscheduler`, `/jobs` and `/list` return it.
 #[derive(Debug, Serialize)]
 pub struct JobReply<'a> {
     uuid: String,
     name: &'a str,
     user: &'a str,
-    /// Empty for a job of hooks only: Cook's clients want the key.
+    /// Empty for a job of hooks only, because Cook's clients require the key.
     command: &'a str,
     status: &'static str,
     state: &'static str,
@@ -74,7 +74,7 @@ pub struct JobReply<'a> {
     instances: Vec<InstanceReply<'a>>,
 }
 
-/// How a job shows its group.
+/// The form of a job's group in a reply.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum GroupOfJob<'a> {
@@ -83,7 +83,7 @@ enum GroupOfJob<'a> {
 }
 
 impl<'a> JobReply<'a> {
-    /// Shows a job. `group` finds the group that it belongs to.
+    /// Converts a job. `group` looks up its group.
     pub fn new(
         job: &'a Job,
         groups_as: &GroupsAs,
@@ -94,7 +94,8 @@ impl<'a> JobReply<'a> {
         let text = |text: &'a Option<NotEmpty>| text.as_ref().map(NotEmpty::as_str);
         let newest = job.newest();
         let report = newest.map(|instance| &instance.report);
-        // The document: absent while the job has yet to finish. One that waits for another attempt has not.
+        // The exit code is absent until the job has finished. A job that waits for its next attempt has
+        // not.
         let is_finished = job.is_completed() && newest.is_some_and(|instance| instance.is_ended());
         let exit_code = report.and_then(|report| report.exit_code);
         Self {

@@ -1,7 +1,7 @@
-//! What clients read: jobs, instances and groups as JSON, in Cook's shape with the document's keys.
+//! Replies: jobs, instances and groups in JSON, in Cook's format with the additional keys for hooks.
 //!
-//! What is not known is absent, never `null`: Cook's clients fall over nulls. The exceptions are an
-//! instance's arrays of exit codes, which keep the places of their commands.
+//! Unknown values are left out and never `null`, because Cook's clients fail on `null`. The only
+//! exceptions are an instance's arrays of exit codes, which are indexed by command.
 
 mod instance;
 mod job;
@@ -20,20 +20,21 @@ pub use instance::InstanceReply;
 pub use job::JobReply;
 pub use spec::HookReply;
 
-/// What a reply depends on besides the job.
+/// What a reply depends on, besides the job.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
-    /// How the client calls us: `host` or `host:port`. Links to files go there, through forwarded ports too.
+    /// `host` or `host:port` as the client wrote it. Links to files use it, so that they work through
+    /// forwarded ports.
     pub authority: &'a str,
-    /// Failures that are not the job's own fault and cost no attempt, for each reason.
+    /// How many failures per reason do not count as attempts, for reasons that are not the job's fault.
     pub free_failures: u32,
-    /// What runs the jobs.
+    /// The cluster that runs the jobs.
     pub cluster: &'a Cluster,
-    /// Where the sandboxes are, each under the name of its instance, if this machine has them.
+    /// The folder of the sandboxes, if they are on this machine. Each is named after its instance.
     pub sandboxes: Option<&'a Path>,
 }
 
-/// What runs the jobs, as clients see it.
+/// The cluster that runs the jobs, as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// Its name.
@@ -42,12 +43,12 @@ pub struct Cluster {
     pub framework_id: String,
 }
 
-/// How the groups of a job are shown.
+/// The form of groups in a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupsAs {
-    /// By uuid: `/rawscheduler`, `/list`.
+    /// UUIDs: `/rawscheduler`, `/list`.
     Ids,
-    /// With their names: `/jobs`.
+    /// UUIDs with names: `/jobs`.
     Names,
 }
 
@@ -58,7 +59,7 @@ pub struct GroupName<'a> {
     name: &'a str,
 }
 
-/// One element of `GET /group`.
+/// An element of `GET /group`.
 #[derive(Debug, Serialize)]
 pub struct GroupReply<'a> {
     #[serde(flatten)]
@@ -75,14 +76,14 @@ struct Policy {
     r#type: &'static str,
 }
 
-/// How many jobs of a group are how far (`detailed`).
+/// The number of jobs of a group by status (`detailed`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GroupCounts {
-    /// That wait.
+    /// Waiting jobs.
     pub waiting: usize,
-    /// That run.
+    /// Running jobs.
     pub running: usize,
-    /// That are completed.
+    /// Completed jobs.
     pub completed: usize,
 }
 
@@ -96,7 +97,7 @@ pub struct JobOfInstance<'a> {
     user: &'a str,
 }
 
-/// One element of `GET /instances`.
+/// An element of `GET /instances`.
 #[derive(Debug, Serialize)]
 pub struct InstanceWithJob<'a> {
     #[serde(flatten)]
@@ -105,7 +106,7 @@ pub struct InstanceWithJob<'a> {
 }
 
 impl<'a> GroupName<'a> {
-    /// Of a group.
+    /// From a group.
     pub fn new(group: &'a Group) -> Self {
         Self {
             uuid: group.id.to_string(),
@@ -113,7 +114,7 @@ impl<'a> GroupName<'a> {
         }
     }
 
-    /// Of a group that is known by its uuid alone.
+    /// From a UUID alone, when the group's name is unknown.
     pub fn unnamed(id: GroupId) -> Self {
         Self {
             uuid: id.to_string(),
@@ -123,7 +124,7 @@ impl<'a> GroupName<'a> {
 }
 
 impl<'a> GroupReply<'a> {
-    /// A group and its jobs.
+    /// Converts a group and its jobs.
     pub fn new(group: &'a Group, jobs: &[JobId], counts: Option<GroupCounts>) -> Self {
         Self {
             group: GroupName::new(group),
@@ -136,7 +137,7 @@ impl<'a> GroupReply<'a> {
 }
 
 impl<'a> InstanceWithJob<'a> {
-    /// An instance and its job.
+    /// Converts an instance and its job.
     pub fn new(job: &'a Job, instance: &'a Instance, context: &Context<'a>) -> Self {
         Self {
             instance: InstanceReply::new(job, instance, context),
@@ -151,7 +152,7 @@ impl<'a> InstanceWithJob<'a> {
     }
 }
 
-/// `status` of a job.
+/// The `status` of a job.
 pub fn status(status: JobStatus) -> &'static str {
     match status {
         JobStatus::Waiting => "waiting",
@@ -160,7 +161,7 @@ pub fn status(status: JobStatus) -> &'static str {
     }
 }
 
-/// `state` of a job.
+/// The `state` of a job.
 pub fn state(status: JobStatus) -> &'static str {
     match status {
         JobStatus::Waiting => "waiting",

@@ -1,4 +1,4 @@
-//! The parts of a job that were submitted and are shown again.
+//! The submitted parts of a job, in replies.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::core::job::{Application, JobSpec, Uri};
 use crate::core::words::{Guard, Hook, NotEmpty, Timing};
 
-/// A before or after command, as it was submitted.
+/// A hook, as it was submitted.
 #[derive(Debug, Serialize)]
 pub struct HookReply<'a> {
     value: &'a str,
@@ -42,7 +42,7 @@ pub(super) struct ApplicationReply<'a> {
 }
 
 impl<'a> HookReply<'a> {
-    /// All of them; `None` if there are none.
+    /// Converts hooks; `None` if there are none.
     pub fn all(hooks: &'a [Hook]) -> Option<Vec<Self>> {
         let shown = |hook: &'a Hook| Self {
             value: hook.command.as_str(),
@@ -102,7 +102,7 @@ pub(super) fn constraints(spec: &JobSpec) -> Vec<[&str; 3]> {
         .collect()
 }
 
-/// `checkpoint`, which is kept as JSON.
+/// `checkpoint`, which is stored as JSON.
 pub(super) fn checkpoint(spec: &JobSpec) -> Option<Value> {
     serde_json::from_str(spec.checkpoint.as_deref()?).ok()
 }
@@ -111,7 +111,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// A number without a fraction is shown without one.
+/// Writes a number without a fraction as an integer.
 pub(super) fn seconds<S: Serializer>(number: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
     match number {
         None => to.serialize_none(),
@@ -119,9 +119,9 @@ pub(super) fn seconds<S: Serializer>(number: &Option<f64>, to: S) -> Result<S::O
     }
 }
 
-/// As [`seconds`].
+/// Like [`seconds`].
 pub(super) fn plain<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
-    // Exact up to 2^53, and everything that is shown so is below.
+    // Exact below 2^53, which all numbers written this way are.
     match number.fract() == 0.0 && (0.0..9e15).contains(number) {
         true => to.serialize_u64(*number as u64),
         false => to.serialize_f64(*number),

@@ -1,4 +1,4 @@
-//! What is shown of a job can be submitted again, and means the same.
+//! A job's reply can be submitted again and describes the same job.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::codec::job::{Endpoint, read};
 use crate::core::job::{JobKey, JobSpec};
 use crate::core::words::{Moment, UserName, Uuid};
 
-/// Keys of a reply that say what was submitted.
+/// The keys of a reply that describe the submitted job.
 const SUBMITTED: [&str; 22] = [
     "command",
     "before_commands",
@@ -68,7 +68,7 @@ fn shown(spec: JobSpec) -> Value {
     serde_json::to_value(&reply).expect("JSON")
 }
 
-/// What would be submitted to have the same job once more.
+/// The body that submits the same job again.
 fn again(reply: &Value) -> Value {
     let mut body = Map::new();
     for key in SUBMITTED {
@@ -76,7 +76,7 @@ fn again(reply: &Value) -> Value {
             body.insert(key.to_owned(), value.clone());
         }
     }
-    // No command is shown as an empty one.
+    // A missing command is returned as an empty one.
     if body.get("command") == Some(&json!("")) {
         body.remove("command");
     }
@@ -163,14 +163,14 @@ impl Random {
 }
 
 #[test]
-fn what_is_shown_can_be_submitted_again_and_means_the_same() {
+fn a_reply_can_be_submitted_again_and_describes_the_same_job() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..3_000 {
         let body = random.body();
         let first = spec(&body);
         let reply = shown(first.clone());
         let mut second = spec(&again(&reply));
-        // No limit is shown as the largest number.
+        // "No limit" is returned as the largest number.
         if first.max_runtime.is_none() {
             second.max_runtime = None;
         }
@@ -180,7 +180,7 @@ fn what_is_shown_can_be_submitted_again_and_means_the_same() {
 }
 
 #[test]
-fn a_job_of_hooks_only_is_shown_with_an_empty_command_and_stays_one() {
+fn a_job_of_hooks_only_is_returned_with_an_empty_command() {
     let first = spec(&json!({"after_commands": [{"value": "mail"}]}));
     let reply = shown(first.clone());
     assert_eq!(reply["command"], "");

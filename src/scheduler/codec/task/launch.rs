@@ -1,4 +1,4 @@
-//! What goes to an executor: `TaskInfo.data`, `ExecutorInfo.data`, and the environment.
+//! What an executor is started with: `TaskInfo.data`, `ExecutorInfo.data` and the environment.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::core::face::Task;
 use crate::core::job::{Job, Variable};
 use crate::core::words::InstanceId;
 
-/// What the executor runs.
+/// The commands, in the executor's JSON format.
 #[derive(Serialize)]
 struct Commands<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -19,7 +19,7 @@ struct Commands<'a> {
     after_commands: Option<Vec<HookReply<'a>>>,
 }
 
-/// `TaskInfo.data`: the job's commands. A job of hooks only goes as it is.
+/// `TaskInfo.data`: the job's commands. A job of hooks only has no `command`.
 pub fn data(job: &Job) -> Vec<u8> {
     let spec = &job.spec;
     encode(&Commands {
@@ -29,7 +29,7 @@ pub fn data(job: &Job) -> Vec<u8> {
     })
 }
 
-/// `ExecutorInfo.data`: the operator's commands, if there are any. Their exit codes stay apart from the job's.
+/// `ExecutorInfo.data`: the operator's commands, if any. Their exit codes are reported separately.
 pub fn executor_data(settings: &ExecutorSettings) -> Option<Vec<u8>> {
     let commands = Commands {
         command: None,
@@ -40,13 +40,13 @@ pub fn executor_data(settings: &ExecutorSettings) -> Option<Vec<u8>> {
     (!is_empty).then(|| encode(&commands))
 }
 
-/// `TaskInfo.name`, as Cook names tasks.
+/// `TaskInfo.name`, in Cook's format.
 pub fn name(job: &Job, instance: InstanceId) -> String {
     format!("{}_{}_{instance}", job.spec.name, job.user)
 }
 
-/// The environment of an instance: the job's own, Cook's variables, the operator's, and the ports; the later
-/// ones win.
+/// The environment of an instance: the job's variables, then Cook's, then the operator's, then the
+/// ports. Later ones override earlier ones.
 pub fn environment(task: &Task, settings: &ExecutorSettings) -> Vec<(String, String)> {
     let job = &task.job;
     let spec = &job.spec;
@@ -62,7 +62,7 @@ pub fn environment(task: &Task, settings: &ExecutorSettings) -> Vec<(String, Str
     if let Some(group) = spec.group {
         variables.set("COOK_JOB_GROUP_UUID", group.to_string());
     }
-    // With a point, also where there is no fraction: as Cook writes them.
+    // Cook writes these with a decimal point even if there is no fraction.
     variables.set("COOK_JOB_CPUS", format!("{:?}", spec.demand.cpus.as_f64()));
     variables.set("COOK_JOB_MEM_MB", format!("{:?}", spec.demand.mem.as_f64()));
     variables.set("EXECUTOR_LOG_LEVEL", settings.log_level.clone());
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_go_as_they_were_submitted() {
+    fn commands_are_passed_on_as_submitted() {
         let all = task(
             r#"{"command": "x", "before_commands": [{"value": "b", "guard": true, "timeout": 2}], "after_commands": [{"value": "a", "async": true}]}"#,
         );
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_variables_win_over_the_jobs() {
+    fn the_operators_variables_override_those_of_the_job() {
         let task = task(
             r#"{"command": "x", "cpus": 2, "env": {"A": "job", "COOK_JOB_UUID": "forged", "PORT0": "1", "EXECUTOR_LOG_LEVEL": "TRACE"}, "progress_output_file": "p"}"#,
         );
@@ -180,7 +180,7 @@ mod tests {
         let value = |wanted: &str| {
             let mut found = environment.iter().filter(|(name, _)| name == wanted);
             let value = found.next().map(|(_, value)| value.as_str());
-            assert!(found.next().is_none(), "{wanted} is there twice");
+            assert!(found.next().is_none(), "{wanted} is set twice");
             value
         };
         assert_eq!(value("A"), Some("operator"));

@@ -1,4 +1,5 @@
-//! What goes to an executor with a job, and what comes back. The same for all backends.
+//! The data that an executor gets with its task, and the data that it reports. The same for all
+//! backends.
 
 mod launch;
 mod status;

@@ -1,4 +1,4 @@
-//! What comes back from an executor: states, reasons, the `data` of updates, framework messages.
+//! What an executor reports: states, reasons, the `data` of updates, framework messages.
 
 use serde::Deserialize;
 
@@ -6,8 +6,8 @@ use crate::core::face::{Note, TaskState};
 use crate::core::job::{Reason, Report};
 use crate::core::words::Message;
 
-/// The `data` of an update. What is not understood is left out, whatever it is: a job's end is never lost
-/// over it.
+/// The `data` of an update. Values that cannot be read are ignored, so that the update itself is never
+/// lost.
 #[derive(Deserialize)]
 #[serde(default)]
 struct Data {
@@ -34,7 +34,7 @@ impl Default for Data {
     }
 }
 
-/// A value, if it has the right type.
+/// A value; `None` if it has the wrong type.
 struct Lenient<T>(Option<T>);
 
 impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
@@ -44,10 +44,10 @@ impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
     }
 }
 
-/// A framework message in Cook's shape.
+/// A framework message in Cook's format.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Said {
+struct FrameworkMessage {
     #[serde(rename = "type")]
     kind: Option<String>,
     sandbox_directory: Option<String>,
@@ -57,9 +57,9 @@ struct Said {
     exit_code: Option<i32>,
 }
 
-/// Reads the `data` of an update; `None` if it is none of our executor's.
+/// Reads the `data` of an update; `None` if it is not in our executor's format.
 pub fn report(data: &[u8]) -> Option<Report> {
-    // An array would do for a struct as well.
+    // serde would also accept an array for a struct.
     let is_object = data.trim_ascii_start().starts_with(b"{");
     let data: Data = serde_json::from_slice(data).ok().filter(|_| is_object)?;
     Some(Report {
@@ -73,30 +73,30 @@ pub fn report(data: &[u8]) -> Option<Report> {
     })
 }
 
-/// Reads a framework message; `None` if it is nothing that Cook reads.
+/// Reads a framework message; `None` if it is not one that Cook knows.
 pub fn note(bytes: &[u8]) -> Option<Note> {
-    let said: Said = serde_json::from_slice(bytes).ok()?;
-    if said.kind.as_deref() == Some("directory") {
-        return said
+    let message: FrameworkMessage = serde_json::from_slice(bytes).ok()?;
+    if message.kind.as_deref() == Some("directory") {
+        return message
             .sandbox_directory
             .map(|path| Note::Sandbox(path.into()));
     }
-    if let Some(sequence) = said.progress_sequence {
+    if let Some(sequence) = message.progress_sequence {
         return Some(Note::Progress {
             sequence,
-            percent: said.progress_percent.and_then(percent),
-            message: said.progress_message.as_deref().map(Message::cut),
+            percent: message.progress_percent.and_then(percent),
+            message: message.progress_message.as_deref().map(Message::cut),
         });
     }
-    said.exit_code.map(Note::ExitCode)
+    message.exit_code.map(Note::ExitCode)
 }
 
-/// Whole percent, cut as Cook cuts.
+/// Percent, rounded down as in Cook.
 fn percent(number: f64) -> Option<u8> {
     (0.0..=100.0).contains(&number).then_some(number as u8)
 }
 
-/// The state with this number; `None` for one of a newer Mesos.
+/// The state with this number; `None` for a number of a newer Mesos.
 pub fn state(number: i32) -> Option<TaskState> {
     Some(match number {
         0 => TaskState::Starting,
@@ -117,10 +117,10 @@ pub fn state(number: i32) -> Option<TaskState> {
     })
 }
 
-/// What Cook makes of the reason with this number.
+/// Cook's reason for the reason with this number.
 pub fn reason(number: i32) -> Reason {
     match number {
-        // What an update without a reason has in Cook.
+        // Cook uses this for updates without a reason.
         0 => Reason::NonZeroExit,
         1 => Reason::ExecutorTerminated,
         2 => Reason::ExecutorUnregistered,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_states_lead_to_one_state_each() {
+    fn every_state_has_its_own_number() {
         let states: Vec<_> = (0..14).filter_map(state).collect();
         assert_eq!(states.len(), 14);
         assert_eq!(state(14), None);
