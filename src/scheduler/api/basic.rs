@@ -1,11 +1,11 @@
-//! HTTP Basic authentication (RFC 7617): names and passwords from the configuration.
+//! HTTP Basic authentication (RFC 7617) with the users and passwords of the configuration.
 
 use crate::codec::config::Login;
 use crate::core::words::UserName;
 
-/// The user whose credentials these are, from the value of an `Authorization` field.
+/// The user who has these credentials; `authorization` is the value of the header field.
 ///
-/// How long this takes says nothing about passwords: each login is compared in full.
+/// The time that this takes reveals nothing about passwords: every login is compared completely.
 pub fn user<'a>(logins: &'a [Login], authorization: &str) -> Option<&'a UserName> {
     let (scheme, credentials) = authorization.trim().split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -25,7 +25,7 @@ pub fn user<'a>(logins: &'a [Login], authorization: &str) -> Option<&'a UserName
     found
 }
 
-/// Compares in a time that depends on the lengths alone.
+/// Compares in a time that depends only on the lengths.
 fn same(wanted: &[u8], given: &[u8]) -> bool {
     let mut differences = wanted.len() ^ given.len();
     for (index, byte) in given.iter().enumerate() {
@@ -35,7 +35,7 @@ fn same(wanted: &[u8], given: &[u8]) -> bool {
     std::hint::black_box(differences) == 0
 }
 
-/// Decodes base64 with or without its padding.
+/// Decodes base64 with or without padding.
 fn decode(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
@@ -57,7 +57,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
             bits &= (1 << held) - 1;
         }
     }
-    // Six bits left over are half a byte that never came.
+    // Six remaining bits would be an incomplete byte.
     (held < 6).then_some(bytes)
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_known_by_both_its_parts() {
+    fn a_login_needs_the_right_user_and_password() {
         let logins = logins();
         let user = |text| user(&logins, text).map(UserName::as_str);
         // bob:secret, eve:a:b ü

@@ -1,22 +1,22 @@
-//! What keeps web pages out: a page that someone has open can make requests to this machine with their
-//! rights, and a POST of text/plain needs no leave of ours first.
+//! Protection against web pages. A page that the user has open in a browser can send requests to this
+//! machine with the user's rights; a POST of text/plain even without a CORS preflight request.
 //!
-//! Every request, reads included, must name us as `Host`: a foreign name that was made to point here (DNS
-//! rebinding) would make the foreign page our own in the browser's eyes. A browser says in `Origin` and
-//! `Sec-Fetch-Site` which page asks.
+//! Therefore every request, also one that only reads, must name this server in `Host`: otherwise a
+//! foreign name that resolves to this machine (DNS rebinding) would be of the same origin as the
+//! foreign page. In addition, `Origin` and `Sec-Fetch-Site` tell which page has sent a request.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The names that the API answers to, besides `localhost`.
+/// The names of this server, besides `localhost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// Where it listens.
+    /// The address that it listens on.
     pub listen: IpAddr,
     /// `:hostname`, in lower case.
     pub hostname: Option<String>,
 }
 
-/// The fields of a request that matter here, each `None` if it was not sent.
+/// The header fields that are checked; `None` if a field was not sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fields<'a> {
     /// `Host`
@@ -27,21 +27,21 @@ pub struct Fields<'a> {
     pub fetch_site: Option<&'a str>,
 }
 
-/// Why a request is not served.
+/// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// 421: it was meant for another host.
+    /// 421: it was meant for another server.
     Host(String),
-    /// 403: a page of another origin has made it.
+    /// 403: it was sent by a page of another origin.
     Page(String),
 }
 
-/// Checks a request. `local` is our own address on its connection: behind 0.0.0.0 stands one of the
-/// machine's addresses. Returns the checked authority, to which we may point clients.
+/// Checks a request. `local` is the server's own address on the connection, which is needed when it
+/// listens on 0.0.0.0. Returns the checked authority, which links in the reply may use.
 ///
 /// # Errors
 ///
-/// Says which field is wrong, and what would be right.
+/// The field that is wrong, and what would be right.
 pub fn check<'a>(
     names: &Names,
     local: Option<SocketAddr>,
@@ -53,7 +53,7 @@ pub fn check<'a>(
         let hostname = names.hostname.as_deref();
         let also = hostname.map_or_else(String::new, |name| format!(" or {name}"));
         return Err(Foreign::Host(format!(
-            "Host is {shown:?}, but this is localhost or {}{also}; other names must be set as :hostname in the configuration",
+            "Host is {shown:?}, but this server is localhost or {}{also}; set another name as :hostname in the configuration",
             names.listen
         )));
     }
@@ -62,7 +62,7 @@ pub fn check<'a>(
     {
         let shown = crate::codec::query::shortened(origin);
         return Err(Foreign::Page(format!(
-            "requests of pages from {shown:?} are not served: Origin must be http://{authority}"
+            "requests from pages of {shown:?} are refused: Origin must be http://{authority}"
         )));
     }
     match fields.fetch_site.map(str::trim) {
@@ -70,13 +70,13 @@ pub fn check<'a>(
         Some(site) => {
             let shown = crate::codec::query::shortened(site);
             Err(Foreign::Page(format!(
-                "requests of other pages are not served: Sec-Fetch-Site is {shown:?} and must be same-origin or none"
+                "requests from other pages are refused: Sec-Fetch-Site is {shown:?} and must be same-origin or none"
             )))
         }
     }
 }
 
-/// Whether an authority names us. Its port may be another one: that of a forwarded port.
+/// Whether an authority names this server. Any port is accepted, because a port may be forwarded.
 fn is_ours(names: &Names, local: Option<SocketAddr>, authority: &str) -> bool {
     let Some(host) = host(authority) else {
         return false;
@@ -94,7 +94,7 @@ fn is_ours(names: &Names, local: Option<SocketAddr>, authority: &str) -> bool {
     }
 }
 
-/// The host of `host`, `host:port`, `[address]` or `[address]:port`.
+/// The host part of `host`, `host:port`, `[address]` or `[address]:port`.
 fn host(authority: &str) -> Option<&str> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -108,10 +108,10 @@ fn host(authority: &str) -> Option<&str> {
     (is_port && is_host).then_some(host)
 }
 
-/// Whether an origin is the page of this authority itself.
+/// Whether an origin is that of this authority.
 fn is_same(origin: &str, authority: &str) -> bool {
     let Some((scheme @ ("http" | "https"), origin)) = origin.split_once("://") else {
-        // Also `null`, which sandboxed frames and files have.
+        // This includes `null`, the origin of sandboxed frames and files.
         return false;
     };
     let port = if scheme == "http" { ":80" } else { ":443" };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_names_are_served_with_any_port() {
+    fn the_servers_own_names_are_served_with_any_port() {
         for host in [
             "127.0.0.1:12321",
             "127.0.0.1",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn another_host_is_misdirected() {
+    fn a_request_for_another_host_is_refused() {
         for host in [
             "",
             "evil.example.org:12321",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_wildcard_stands_the_address_of_the_connection() {
+    fn with_a_wildcard_address_the_connections_own_address_counts() {
         let names = Names {
             listen: [0, 0, 0, 0].into(),
             hostname: None,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_our_own_may_ask() {
+    fn only_pages_of_the_same_origin_are_served() {
         let host = "localhost:12321";
         assert!(checked(host, Some("http://localhost:12321"), Some("same-origin")).is_ok());
         assert!(checked("localhost", Some("http://localhost:80"), None).is_ok());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_stands_in_brackets() {
+    fn an_ipv6_address_is_written_in_brackets() {
         let names = Names {
             listen: IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
             hostname: None,

@@ -12,18 +12,18 @@ use crate::core::request::{
 use crate::core::view::View;
 use crate::core::words::GroupId;
 
-/// What was asked for, to word the answer.
+/// The kind of a change, which determines the text of some replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// To submit.
+    /// Submit jobs.
     Submit,
-    /// To end.
+    /// Kill jobs or instances.
     Kill,
-    /// To try again.
+    /// Retry jobs.
     Retry,
 }
 
-/// When a client may try again what cannot be recorded now, in seconds.
+/// `Retry-After` of a 503, in seconds.
 const RETRY_AFTER: &str = "1";
 
 impl From<Fault> for Response {
@@ -114,7 +114,7 @@ impl Api {
         Ok(Plan::Change(ApiRequest::Kill(order), Change::Kill))
     }
 
-    /// `PUT /retry`, `POST /retry`: by query, or by an object in the body.
+    /// `PUT /retry` and `POST /retry`: parameters in the query, or an object in the body.
     pub(super) fn retry(
         &self,
         query: &Query,
@@ -144,7 +144,7 @@ impl Api {
         let which = match wanted.failed_only {
             Some(true) => RetryWhich::Failed,
             Some(false) => RetryWhich::All,
-            // A single job is meant whatever became of it.
+            // A single job is retried whatever its result was.
             None if groups.is_empty() && jobs.len() == 1 => RetryWhich::All,
             None => RetryWhich::Failed,
         };
@@ -158,10 +158,10 @@ impl Api {
         Ok(Plan::Change(ApiRequest::Retry(order), Change::Retry))
     }
 
-    /// Answers a request that the core has decided.
+    /// The response to a change, from the core's reply.
     pub fn changed(&self, change: Change, reply: Reply) -> Response {
         match reply {
-            // Cook's clients read the uuids from this very text.
+            // Cook's clients parse the UUIDs from exactly this text.
             Reply::Submitted { jobs, groups } => {
                 let mut text = format!("submitted jobs {}", joined(&jobs, " "));
                 if !groups.is_empty() {
@@ -194,7 +194,7 @@ impl Api {
                     "group {id} exists already: set \"override-group-immutability\": true to add jobs to it"
                 ),
             ),
-            // The second form is what Cook's Java client looks for.
+            // Cook's Java client looks for the part in parentheses.
             Refusal::JobsExist(ids) => {
                 let (names, first) = (joined(ids, ", "), joined(&ids[..ids.len().min(1)], ""));
                 let text = format!(
@@ -218,28 +218,28 @@ impl Api {
             ),
             Refusal::RetriesBelowUsed { used } => Response::error(
                 400,
-                &format!("Retries would be less than attempts-consumed: {used} are used up"),
+                &format!("Retries would be less than attempts-consumed: {used} attempts were used"),
             ),
             Refusal::WillNotRetry(ids) => {
                 let names = joined(ids, " ");
                 let text = format!(
-                    "these jobs are completed, and so many retries would not start them again: {names}"
+                    "these jobs are completed and have used that many attempts, so they would not start again: {names}"
                 );
                 Response::error(409, &text)
             }
             Refusal::Unavailable(why) => {
                 let text = match (why, change) {
                     (Unavailable::DiskFull, _) => {
-                        "the disk of the scheduler is full: nothing can be accepted until there is room"
+                        "the scheduler's disk is full: it accepts no jobs until there is free space"
                     }
                     (Unavailable::StoreFailed, _) => {
-                        "the store cannot be written now, and is being opened again: try again"
+                        "the store cannot be written at the moment: try again"
                     }
                     (Unavailable::Undecided, Change::Submit) => {
-                        "the store failed while this was written: ask for the jobs before you submit them again"
+                        "the store failed while it wrote this request: check whether the jobs exist before you submit them again"
                     }
                     (Unavailable::Undecided, Change::Kill | Change::Retry) => {
-                        "the store failed while this was written: try again"
+                        "the store failed while it wrote this request: try again"
                     }
                 };
                 Response::error(503, text).with("Retry-After", RETRY_AFTER)
@@ -248,7 +248,7 @@ impl Api {
     }
 }
 
-/// What a name turned out not to be.
+/// What an unknown UUID was expected to be.
 enum Unknown {
     Jobs,
     Instances,

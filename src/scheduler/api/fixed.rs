@@ -1,4 +1,4 @@
-//! Answers that hardly depend on anything, and those of a few figures.
+//! Endpoints with fixed or small answers.
 
 use serde_json::{Value, json};
 
@@ -11,9 +11,9 @@ use crate::core::job::{FailureLimit, Job, Reason};
 use crate::core::view::{View, WhyWaiting};
 use crate::core::words::{Demand, GroupId};
 
-/// What Cook answers for "no limit"; its client prints every other large number in full.
+/// Cook's number for "no limit"; its client prints any other large number in full.
 const UNLIMITED: f64 = f64::MAX;
-/// As [`UNLIMITED`], for a number of jobs.
+/// Cook's number for "no limit" of a number of jobs.
 const UNLIMITED_COUNT: u32 = i32::MAX as u32;
 
 /// The version of this program.
@@ -68,7 +68,7 @@ pub(super) fn failure_reasons() -> Response {
     Response::json(200, &Reason::ALL.iter().map(reason).collect::<Vec<_>>())
 }
 
-/// `KilledByUser` is `killed-by-user`.
+/// Converts `KilledByUser` to `killed-by-user`.
 fn name(reason: Reason) -> String {
     let mut name = String::new();
     for letter in format!("{reason:?}").chars() {
@@ -218,7 +218,7 @@ fn reason(why: &WhyWaiting) -> Value {
             json!({ "instance": instance.to_string() }),
         ),
         WhyWaiting::EarlierInstance(instance, Some(what)) => (
-            format!("An earlier instance of the job cannot be ended: {what}"),
+            format!("An earlier instance of the job cannot be killed: {what}"),
             json!({ "instance": instance.to_string() }),
         ),
         WhyWaiting::Ahead(count) => (
@@ -252,16 +252,16 @@ fn reason(why: &WhyWaiting) -> Value {
             )
         }
         WhyWaiting::NoBackend => {
-            let text = "The scheduler is not connected to what runs its jobs.";
+            let text = "The scheduler is not connected to the Mesos master.";
             (text.to_owned(), json!({}))
         }
-        WhyWaiting::Draining => ("The scheduler is about to leave.".to_owned(), json!({})),
+        WhyWaiting::Draining => ("The scheduler is about to exit.".to_owned(), json!({})),
         WhyWaiting::DiskFull => ("The scheduler's disk is full.".to_owned(), json!({})),
         WhyWaiting::StoreFailed => {
-            let text = "The scheduler's store cannot be written now.";
+            let text = "The scheduler's store cannot be written at the moment.";
             (text.to_owned(), json!({}))
         }
-        WhyWaiting::Soon => ("The job is about to be started.".to_owned(), json!({})),
+        WhyWaiting::Soon => ("The job is about to start.".to_owned(), json!({})),
     };
     json!({ "reason": text, "data": data })
 }

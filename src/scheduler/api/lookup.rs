@@ -1,4 +1,4 @@
-//! Jobs, instances and groups by the names that a query gives.
+//! Looks up jobs, instances and groups by the UUIDs of a request.
 
 use super::response::Response;
 use super::{Api, Caller};
@@ -6,15 +6,15 @@ use crate::codec::query::{Query, shortened};
 use crate::core::view::{Found, View};
 use crate::core::words::{GroupId, InstanceId, JobId, UserName, Uuid};
 
-/// Something that was asked for: found, or not there.
+/// A requested id, and the job that was found for it.
 pub(super) type Lookup<I> = (I, Option<Found>);
 
-/// The uuids that a parameter has.
+/// All UUIDs of a query parameter.
 pub(super) fn uuids(query: &Query, name: &str) -> Result<Vec<Uuid>, Response> {
     query.all(name).map(|text| uuid(name, text)).collect()
 }
 
-/// One uuid of a request.
+/// A single UUID.
 pub(super) fn uuid(name: &str, text: &str) -> Result<Uuid, Response> {
     Uuid::parse(text).ok_or_else(|| {
         let found = shortened(text);
@@ -25,26 +25,26 @@ pub(super) fn uuid(name: &str, text: &str) -> Result<Uuid, Response> {
     })
 }
 
-/// Jobs by their names.
+/// Looks up jobs.
 pub(super) fn jobs(ids: Vec<Uuid>, view: View<'_>) -> Vec<Lookup<JobId>> {
     let find = |uuid| (JobId(uuid), view.job(JobId(uuid)));
     ids.into_iter().map(find).collect()
 }
 
-/// The jobs of instances.
+/// Looks up the jobs of instances.
 pub(super) fn instances(ids: Vec<Uuid>, view: View<'_>) -> Vec<Lookup<InstanceId>> {
     let find = |uuid| (InstanceId(uuid), view.job_of(InstanceId(uuid)));
     ids.into_iter().map(find).collect()
 }
 
-/// Names without anything behind them, joined.
+/// The ids that were not found, joined; `None` if all were found.
 pub(super) fn missing<I: ToString>(lookups: &[Lookup<I>], between: &str) -> Option<String> {
     let names = lookups.iter().filter(|(_, found)| found.is_none());
     let names: Vec<_> = names.map(|(id, _)| id.to_string()).collect();
     (!names.is_empty()).then(|| names.join(between))
 }
 
-/// Refuses the jobs of others, before it says whether the rest is there.
+/// Refuses a request for jobs of other users. This comes before any answer about whether jobs exist.
 pub(super) fn permitted<'a>(
     caller: &Caller,
     what: &str,
@@ -62,7 +62,7 @@ pub(super) fn permitted<'a>(
     }
 }
 
-/// The user that a query names, if the caller may see their jobs.
+/// The user that a query names, if the caller may see this user's jobs.
 pub(super) fn user(caller: &Caller, text: &str) -> Result<UserName, Response> {
     let user = UserName::new(text).map_err(|error| {
         let found = shortened(text);
@@ -78,7 +78,7 @@ pub(super) fn user(caller: &Caller, text: &str) -> Result<UserName, Response> {
 }
 
 impl Api {
-    /// The groups that a query names, each with its jobs, of which all are the caller's.
+    /// Looks up the groups that a query names, if all their jobs are the caller's.
     pub(super) fn find_groups(
         &self,
         query: &Query,

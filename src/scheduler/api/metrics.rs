@@ -1,4 +1,4 @@
-//! `/metrics`: figures as Prometheus reads them.
+//! `/metrics`: figures in the Prometheus text format.
 
 use std::fmt::Write;
 
@@ -15,17 +15,17 @@ pub(super) fn answer(view: View<'_>) -> Response {
     page.labelled("cook_jobs", "state", "completed", view.completed());
     page.counter(
         "cook_jobs_submitted_total",
-        "Jobs accepted since the start.",
+        "Jobs accepted since the scheduler started.",
     );
     page.line("cook_jobs_submitted_total", figures.submitted);
     page.counter(
         "cook_instances_started_total",
-        "Instances started since the start.",
+        "Instances started since the scheduler started.",
     );
     page.line("cook_instances_started_total", figures.started);
     page.counter(
         "cook_instances_ended_total",
-        "Instances ended since the start, by result; failed ones by reason.",
+        "Instances ended since the scheduler started, by result and failure reason.",
     );
     let name = "cook_instances_ended_total{result=\"success\"}";
     page.line(name, figures.succeeded);
@@ -37,12 +37,12 @@ pub(super) fn answer(view: View<'_>) -> Response {
     page.waits(figures);
     page.counter(
         "cook_commits_total",
-        "Batches of changes written to the store since the start.",
+        "Batches of changes written to the store since the scheduler started.",
     );
     page.line("cook_commits_total", figures.batches);
     page.gauge(
         "cook_backend_connected",
-        "Whether what runs the jobs is connected.",
+        "Whether the backend that runs the jobs is connected.",
     );
     page.line("cook_backend_connected", u8::from(view.is_connected()));
     Response {

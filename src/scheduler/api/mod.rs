@@ -1,8 +1,8 @@
-//! The HTTP API: who may ask, what is asked, what is answered.
+//! The HTTP API, without any input or output.
 //!
-//! Nothing here waits. [`Api::plan`] makes a [`Plan`] of a request: an answer, or what has to be done first:
-//! a change that the core decides, completed jobs that are read from the store, a file. [`Api::changed`] and
-//! [`Api::complete`] make the answer of what came of it.
+//! [`Api::plan`] turns a request into a [`Plan`]: a response, or what has to be done first, such as a
+//! change by the core, completed jobs to load, or a file to read. [`Api::changed`] and
+//! [`Api::complete`] then make the response from the result.
 
 pub mod basic;
 pub mod browser;
@@ -33,48 +33,48 @@ use response::Response;
 pub use change::Change;
 pub use read::Reading;
 
-/// What the API has to know besides the jobs.
+/// What the API needs to know, besides the jobs.
 #[derive(Clone, Debug)]
 pub struct Api {
-    /// The names that it answers to.
+    /// The names of this server.
     pub names: Names,
-    /// Who may ask.
+    /// Who may use the API.
     pub access: Access,
-    /// Users who may see and end everybody's jobs.
+    /// Users who may see and kill everybody's jobs.
     pub admins: Vec<UserName>,
-    /// What jobs may ask for.
+    /// The limits of jobs.
     pub limits: JobLimits,
-    /// Which files can be fetched.
+    /// Checks whether the files of a job can be fetched.
     pub fetching: Fetching,
-    /// The longest run of any job in milliseconds, if it is limited.
+    /// The maximum run time of any job in milliseconds, if there is a limit.
     pub max_runtime: Option<u64>,
-    /// Failures that are not the job's own fault and cost no attempt, for each reason.
+    /// How many failures per reason do not count as attempts, for reasons that are not the job's fault.
     pub free_failures: u32,
-    /// Where the sandboxes are, if this machine has them.
+    /// The folder of the sandboxes, if they are on this machine.
     pub sandboxes: Option<PathBuf>,
-    /// What runs the jobs.
+    /// The cluster that runs the jobs.
     pub cluster: Cluster,
     /// When the program started.
     pub started: Wall,
 }
 
-/// Says which files of jobs can be fetched where they run.
+/// Checks whether the files of a job can be fetched.
 #[derive(Clone)]
 pub struct Fetching(Rc<Check>);
 
-/// What cannot be fetched, and why not.
+/// Returns which file cannot be fetched, and why.
 type Check = dyn Fn(&JobSpec) -> Result<(), String>;
 
-/// Who may ask.
+/// Who may use the API.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// The scheduler's own user and root, as the kernel knows them; they all are this user.
+    /// The scheduler's own user and root, as reported by the kernel. They act as this one user.
     Local(UserName),
-    /// Whoever has a login.
+    /// Users with a login.
     Logins(Vec<Login>),
 }
 
-/// The fields of a request's head that matter.
+/// The header fields that are used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fields<'a> {
     /// `Host`, `Origin` and `Sec-Fetch-Site`
@@ -85,81 +85,81 @@ pub struct Fields<'a> {
     pub pool: Option<&'a str>,
 }
 
-/// A request, as the HTTP server has read it.
+/// A request as received by the HTTP server.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// `GET`. A server answers HEAD as GET, without the body.
+    /// The method, such as `GET`. The server answers HEAD like GET, without the body.
     pub method: &'a str,
-    /// What stands between method and version: a path and a query.
+    /// Path and query.
     pub target: &'a str,
-    /// Fields of the head.
+    /// The header fields.
     pub fields: Fields<'a>,
     /// The body.
     pub body: &'a [u8],
-    /// Our own address on the connection.
+    /// The server's own address on the connection.
     pub local: Option<std::net::SocketAddr>,
-    /// What the kernel knows of the other end.
+    /// The client, as reported by the kernel.
     pub peer: &'a Peer,
-    /// Now.
+    /// The present time.
     pub now: Wall,
 }
 
-/// What the kernel knows of the other end of a connection.
+/// The client of a connection, as reported by the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// It is the scheduler's own user, or root.
+    /// The scheduler's own user, or root.
     Own,
-    /// It is somebody else, or not known: why.
+    /// Another user, or an unknown one; the text says so.
     Stranger(String),
 }
 
-/// Who asks.
+/// The authenticated user of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The user whose jobs theirs are.
+    /// The user who owns the jobs that this caller submits.
     pub user: UserName,
-    /// Whether they see and end all jobs.
+    /// Which jobs the caller may see and kill.
     pub rights: Rights,
 }
 
-/// Whose jobs somebody sees and ends.
+/// Which jobs a caller may see and kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// Their own.
+    /// Only their own.
     Own,
-    /// Everybody's.
+    /// Those of all users.
     All,
 }
 
-/// What to do about a request.
+/// How to answer a request.
 #[derive(Debug)]
 pub enum Plan {
-    /// Answer.
+    /// With this response.
     Answer(Response),
-    /// Ask the core, then [`Api::changed`].
+    /// Ask the core, then call [`Api::changed`].
     Change(ApiRequest, Change),
-    /// Read from the store what is not in memory, then [`Api::complete`].
+    /// Load the jobs that are not in memory, then call [`Api::complete`].
     Read(Reading),
-    /// [`files::answer`], where waiting is no harm.
+    /// Call [`files::answer`] on a thread that may wait for the disk.
     File(FileRequest),
 }
 
 impl Fetching {
-    /// Whatever is asked for: it turns out later.
+    /// Does not check anything; a fetch may fail later.
     pub fn unchecked() -> Self {
         Self::by(|_| Ok(()))
     }
 
-    /// By this function.
+    /// Checks with this function.
     pub fn by(check: impl Fn(&JobSpec) -> Result<(), String> + 'static) -> Self {
         Self(Rc::new(check))
     }
 
-    /// Whether the files of this job can be fetched.
+    /// Checks whether the files of this job can be fetched.
     ///
     /// # Errors
     ///
-    /// Which cannot, and why not.
+    /// Which file cannot be fetched, and why.
     pub fn check(&self, job: &JobSpec) -> Result<(), String> {
         (self.0)(job)
     }
@@ -172,7 +172,7 @@ impl std::fmt::Debug for Fetching {
 }
 
 impl Caller {
-    /// Whether they may see and end the jobs of this user.
+    /// Whether the caller may see and kill the jobs of this user.
     pub fn may(&self, user: &UserName) -> bool {
         match self.rights {
             Rights::All => true,
@@ -182,11 +182,11 @@ impl Caller {
 }
 
 impl Api {
-    /// Who asks, or the answer to somebody who may not.
+    /// The caller of a request, or the response that refuses it.
     fn caller(&self, request: &Request<'_>) -> Result<Caller, Response> {
         match &self.access {
             Access::Local(user) => match request.peer {
-                // There is one user, so all jobs are theirs.
+                // In this mode all jobs belong to one user.
                 Peer::Own => Ok(Caller {
                     user: user.clone(),
                     rights: Rights::All,
@@ -208,7 +208,7 @@ impl Api {
                     }),
                     None => {
                         let text =
-                            "a user and a password of this scheduler are needed (HTTP Basic)\n";
+                            "log in with a user and a password of this scheduler (HTTP Basic)\n";
                         let challenge = "Basic realm=\"Cook\", charset=\"UTF-8\"";
                         Err(Response::text(401, text).with("WWW-Authenticate", challenge))
                     }

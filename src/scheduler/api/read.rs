@@ -1,4 +1,4 @@
-//! Requests that read.
+//! Requests that only read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::core::job::{Instance, Job};
 use crate::core::view::{self, Found, State, View};
 use crate::core::words::{GroupId, InstanceId, Wall};
 
-/// How many jobs `GET /jobs` lists if it is not told.
+/// The default of `limit` in `GET /jobs`.
 const DEFAULT_LIMIT: u64 = 150;
 
-/// How far back `GET /list` looks if it is not told, and how far it may be told, in hours.
+/// The default and the maximum of `since-hours-ago` in `GET /list`.
 const DEFAULT_HOURS: u64 = 24;
 const MAX_HOURS: u64 = 168;
 
 const HOUR: u64 = 60 * 60 * 1000;
 
-/// What to show once every job of [`Reading::found`] is in memory.
+/// A response to make once every job of [`Reading::found`] is in memory.
 #[derive(Debug)]
 pub struct Reading {
-    /// The jobs, in the order in which they are shown.
+    /// The jobs, in the order of the response.
     pub found: Vec<Found>,
     form: Form,
     authority: String,
@@ -34,15 +34,15 @@ pub struct Reading {
 
 #[derive(Debug)]
 enum Form {
-    /// An array.
+    /// An array of jobs.
     Jobs(GroupsAs),
-    /// The only one, by itself.
+    /// A single job.
     Job,
-    /// These instances of them, one of each.
+    /// These instances of the jobs, one per job.
     Instances(Vec<InstanceId>),
-    /// The only instance, by itself.
+    /// A single instance.
     Instance(InstanceId),
-    /// How often it may be tried.
+    /// The job's total number of attempts.
     Retries,
 }
 
@@ -159,7 +159,7 @@ impl Api {
         let start = query
             .number("start-ms")?
             .unwrap_or_else(|| now.0.saturating_sub(hours * HOUR));
-        // What was submitted in this very millisecond belongs to it.
+        // Includes jobs submitted in this millisecond.
         let end = query.number("end-ms")?.unwrap_or(now.0.saturating_add(1));
         let limit = match query.number("limit")? {
             Some(0) => return Err(Response::error(400, "limit must be positive")),
@@ -279,11 +279,12 @@ impl Api {
         Ok(Response::json(200, &shown))
     }
 
-    /// Answers a reading. `jobs` are those of [`Reading::found`]; one that was dropped meanwhile is not there.
+    /// Makes the response of a reading. `jobs` are those of [`Reading::found`], without any that were
+    /// removed meanwhile.
     pub fn complete(&self, reading: &Reading, jobs: &[Arc<Job>], view: View<'_>) -> Response {
         let context = self.context(&reading.authority);
         let groups = groups_of(jobs, view);
-        let gone = || Response::error(404, "this job is not kept any longer");
+        let gone = || Response::error(404, "this job was removed because it is too old");
         match &reading.form {
             Form::Jobs(groups_as) => {
                 let shown: Vec<_> = jobs
@@ -328,7 +329,7 @@ fn show<'a>(
     JobReply::new(job, groups_as, group, context)
 }
 
-/// The groups that these jobs are in.
+/// The groups of these jobs.
 fn groups_of(jobs: &[Arc<Job>], view: View<'_>) -> BTreeMap<GroupId, Arc<StoredGroup>> {
     let ids: BTreeSet<_> = jobs.iter().filter_map(|job| job.spec.group).collect();
     let find = |id| Some((id, view.group(id)?.stored));
@@ -344,12 +345,12 @@ fn instance_of(jobs: &[Arc<Job>], id: InstanceId) -> Option<(&Job, &Instance)> {
     })
 }
 
-/// What there is behind names.
+/// The jobs that were found.
 fn values<I>(lookups: &[Lookup<I>]) -> impl Iterator<Item = &Found> {
     lookups.iter().filter_map(|(_, found)| found.as_ref())
 }
 
-/// Everything that was asked for; with `partial`, what there is of it, if there is something.
+/// All requested jobs. With `partial`, those that exist, if there is any.
 fn known<I: ToString>(
     lookups: Vec<Lookup<I>>,
     query: &Query,
@@ -367,7 +368,7 @@ fn known<I: ToString>(
     }
 }
 
-/// The states that a word of a query means.
+/// The states that a word in a query selects.
 fn state(name: &str) -> Result<Vec<State>, Response> {
     match name {
         "waiting" => Ok(vec![State::Waiting]),
@@ -395,7 +396,7 @@ fn time(name: &str, text: &str) -> Result<Wall, Response> {
     })
 }
 
-/// A name in which `*` stands for anything.
+/// The `name` pattern of a query, in which `*` matches any text.
 fn name_pattern(query: &Query) -> Result<Option<&str>, Response> {
     let Some(name) = query.one("name")? else {
         return Ok(None);

@@ -1,28 +1,28 @@
-//! An answer, before it is bytes.
+//! A response, before it is converted to bytes.
 
 use serde::Serialize;
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// What the body is.
+    /// The type of the body.
     pub content: Content,
-    /// More fields of the head.
+    /// Additional header fields.
     pub fields: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// What a body can be. Never HTML: nothing that a job has written may run in a browser.
+/// The type of a body. There is no HTML: text written by a job must never run in a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// `application/json`
     Json,
     /// `text/plain`
     Text,
-    /// `text/plain` of Prometheus
+    /// The Prometheus text format
     Metrics,
 }
 
@@ -38,9 +38,9 @@ impl Content {
 }
 
 impl Response {
-    /// JSON of a value.
+    /// A JSON response.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
-        // Replies are structs of texts and numbers, and cannot fail.
+        // Responses consist of text and numbers, which can always be serialized.
         let body = serde_json::to_vec(value).unwrap_or_default();
         Self {
             status,
@@ -50,7 +50,7 @@ impl Response {
         }
     }
 
-    /// Text.
+    /// A text response.
     pub fn text(status: u16, text: impl Into<String>) -> Self {
         Self {
             status,
@@ -65,12 +65,12 @@ impl Response {
         Self::json(status, &serde_json::json!({ "error": text }))
     }
 
-    /// No body.
+    /// A response without a body.
     pub fn empty(status: u16) -> Self {
         Self::text(status, "")
     }
 
-    /// With one more field in its head.
+    /// Adds a header field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((name, value.into()));

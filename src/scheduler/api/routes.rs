@@ -1,4 +1,4 @@
-//! From a request to what it asks for.
+//! Routes a request to its handler.
 
 use super::browser::check;
 use super::files::{FileEndpoint, FileFault, ask};
@@ -9,12 +9,12 @@ use crate::codec::query::{Query, QueryError, decoded, shortened};
 use crate::codec::reply::Context;
 use crate::core::view::View;
 
-/// Everything that is served, for whoever has lost their way.
+/// All paths, for the text of a 404.
 const PATHS: &str = "/rawscheduler, /jobs, /jobs/UUID, /instances, /instances/UUID, /group, /list, /retry, \
     /unscheduled_jobs, /usage, /share, /quota, /pools, /settings, /failure_reasons, /files/read, /files/download, \
     /files/browse, /metrics, /info, /debug";
 
-/// Paths of Cook that are not served, and why.
+/// Paths of Cook that are not served, and what to use instead.
 const ELSEWHERE: [(&str, &str); 9] = [
     (
         "/queue",
@@ -26,7 +26,7 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ),
     (
         "/progress",
-        "progress comes from the executor of the job, by its $EXECUTOR_ENDPOINT",
+        "jobs report progress through $EXECUTOR_ENDPOINT of their executor",
     ),
     ("/stats/instances", "figures are in /metrics"),
     ("/shutdown-leader", "send SIGTERM to the process"),
@@ -36,7 +36,7 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ),
     (
         "/compute-clusters",
-        "this scheduler has one cluster, which its configuration names",
+        "this scheduler has one cluster, which is set in its configuration",
     ),
     (
         "/swagger-docs",
@@ -48,12 +48,12 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ),
 ];
 
-/// What a request is about.
+/// The method, path and query of a request.
 struct Target<'a> {
     method: &'a str,
     path: String,
     query: Query,
-    /// How the client calls us.
+    /// The host and port by which the client called.
     authority: &'a str,
 }
 
@@ -64,16 +64,16 @@ impl From<QueryError> for Response {
 }
 
 impl Api {
-    /// Makes a plan of a request.
+    /// Decides how to answer a request.
     pub fn plan(&self, request: &Request<'_>, view: View<'_>) -> Plan {
         self.try_plan(request, view).unwrap_or_else(Plan::Answer)
     }
 
-    /// Decides about a request before its body is read: who may not ask does not get to send one.
+    /// Checks a request before its body is read, so that only permitted callers can send one.
     ///
     /// # Errors
     ///
-    /// The answer to give instead.
+    /// The response that refuses it.
     pub fn screen(&self, request: &Request<'_>) -> Result<(), Response> {
         let target = self.enter(request)?;
         match target.is_public() {
@@ -94,7 +94,7 @@ impl Api {
         self.route(request, &target, &caller, view)
     }
 
-    /// What a request is about, unless a page has made it.
+    /// Parses the request, unless a foreign page has sent it.
     fn enter<'a>(&self, request: &Request<'a>) -> Result<Target<'a>, Response> {
         let authority = check(&self.names, request.local, request.fields.browser)?;
         let (path, query) = request
@@ -181,7 +181,7 @@ impl Api {
         }
     }
 
-    /// What replies depend on besides the jobs.
+    /// What replies depend on, besides the jobs.
     pub(super) fn context<'a>(&'a self, authority: &'a str) -> Context<'a> {
         Context {
             authority,
@@ -208,7 +208,7 @@ impl Api {
             FileFault::Bad(text) => Response::error(400, &text),
             FileFault::NotFound => not_found(),
         })?;
-        // Somebody else's is not there, either.
+        // A file of another user's instance is treated as absent.
         match view.job_of(request.instance) {
             Some(found) if caller.may(found.user()) => Ok(Plan::File(request)),
             Some(_) | None => Err(not_found()),
@@ -217,7 +217,7 @@ impl Api {
 }
 
 impl Target<'_> {
-    /// Those who look after machines may see that it lives, and which version it is.
+    /// `/debug` and `/info` may be read by everyone: for monitoring.
     fn is_public(&self) -> bool {
         matches!(self.path.as_str(), "/debug" | "/info") && self.method == "GET"
     }
@@ -229,7 +229,7 @@ impl Target<'_> {
         }
     }
 
-    /// What can be read, and in Cook also be changed.
+    /// For endpoints that are read-only here but can be changed in Cook.
     fn fixed(&self, plan: impl FnOnce() -> Result<Plan, Response>) -> Result<Plan, Response> {
         match self.method {
             "GET" => plan(),
@@ -264,7 +264,7 @@ fn nowhere(path: &str) -> Response {
         }
         None => {
             let path = shortened(path);
-            Response::error(404, &format!("there is no {path}; there are {PATHS}"))
+            Response::error(404, &format!("there is no {path}; the paths are {PATHS}"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, and how it is said.
+//! The errors of the store, and their texts.
 
 use std::fmt;
 use std::io;
@@ -13,50 +13,50 @@ pub struct CommitError(pub StoreFault, pub String);
 /// A job cannot be read.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The store is being opened again.
+    /// The store is being opened again after a failure.
     Closed,
-    /// It cannot be read.
+    /// An error, as a text.
     Failed(String),
 }
 
-/// A store cannot be opened. Each is a text for the operator: what is wrong, and what would be right.
+/// The store cannot be opened. The texts are for the operator: what is wrong, and what to do about it.
 #[derive(Debug)]
 pub enum OpenError {
-    /// A file or folder cannot be used.
+    /// An operation on a file or folder failed.
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What was to be done with it.
+        /// The operation, such as "open".
         action: &'static str,
-        /// Why not.
+        /// The error.
         error: io::Error,
     },
-    /// Another scheduler uses the folder.
+    /// Another scheduler uses the data folder.
     InUse {
         /// The folder.
         path: PathBuf,
-        /// The process, if it has left its number.
+        /// The process id of the other scheduler, if it is known.
         pid: Option<u32>,
     },
-    /// The file is of a newer format.
+    /// The file has a newer format.
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its format.
+        /// The format of the file.
         format: u32,
-        /// The newest that this program knows.
+        /// The newest format that this program supports.
         known: u32,
         /// The version of the program that wrote it.
         program: String,
     },
-    /// The file is damaged, or is something else.
+    /// The file is damaged or belongs to another program.
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How that shows.
+        /// What is wrong with the file.
         how: String,
     },
-    /// There is no room on the disk to open it.
+    /// The disk is too full to open the file.
     DiskFull {
         /// The file.
         path: PathBuf,
@@ -104,21 +104,21 @@ impl fmt::Display for OpenError {
                 program,
             } => write!(
                 f,
-                "{} has format {format}, written by cook-scheduler {program}, and this is {}, which knows \
-                 formats up to {known}; start that version or a newer one, or choose another folder",
+                "{} has format {format}, written by cook-scheduler {program}, but this is {}, which supports \
+                 formats up to {known}; use that version or a newer one, or choose another folder",
                 path.display(),
                 env!("CARGO_PKG_VERSION"),
             ),
             Self::Damaged { path, how } => write!(
                 f,
-                "{} is damaged, or is no store: {how}; move it away to start with an empty one, or bring \
-                 back a copy",
+                "{} is damaged or is not a store: {how}; move it away to start with an empty store, or \
+                 restore a copy of it",
                 path.display(),
             ),
             Self::DiskFull { path } => {
                 write!(
                     f,
-                    "there is no room on the disk to open {}; make some",
+                    "the disk is too full to open {}; free some space",
                     path.display()
                 )
             }
@@ -130,7 +130,7 @@ impl std::error::Error for CommitError {}
 impl std::error::Error for ReadError {}
 impl std::error::Error for OpenError {}
 
-/// Whether there is no room on the disk, or none for this user.
+/// Whether an error means that the disk, or this user's quota, is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),

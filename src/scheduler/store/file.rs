@@ -1,4 +1,4 @@
-//! The file below redb: it can be let fail, and keeps the room that was claimed for it.
+//! The file that redb uses. Tests can let its operations fail, and it can claim disk space in advance.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -13,26 +13,27 @@ use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 use rustix::fs::{FallocateFlags, fallocate};
 
-/// What the kernel counts blocks of files in.
+/// The unit of `st_blocks`.
 const BLOCK: u64 = 512;
 
-/// Less room than a page is not worth a try.
+/// The smallest claim that is tried: a page.
 const SMALLEST_CLAIM: u64 = 4096;
 
-/// Is asked before each operation on the file, and may let it fail: for tests of bad disks.
+/// Called before each operation on the file; may let it fail. For tests of failing disks.
 #[derive(Clone)]
 pub struct Hook(pub Arc<dyn Fn(Operation) -> io::Result<()> + Send + Sync>);
 
 /// An operation on the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Reads.
+    /// A read.
     Read,
-    /// Writes so many bytes. If it is let fail, half of them are written first.
+    /// A write of this number of bytes. If the hook lets it fail, the first half is written
+    /// nevertheless.
     Write(usize),
-    /// Makes it shorter or longer.
+    /// A change of the file's length.
     SetLength,
-    /// Takes what was written to the disk.
+    /// A sync to the disk.
     Sync,
 }
 
@@ -42,19 +43,19 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// A file that asks a hook before each operation, and keeps the room that was claimed for it.
+/// A file that calls a hook before each operation, and can claim disk space in advance.
 #[derive(Debug)]
 pub(super) struct Hooked {
     pub file: FileBackend,
-    /// The same open file.
+    /// Another descriptor of the same file.
     pub beside: File,
     /// See [`Hook`].
     pub hook: Option<Hook>,
-    /// How much room is taken behind the end of the file.
+    /// The number of bytes to claim beyond the end of the file.
     pub claimed: Arc<AtomicU64>,
 }
 
-/// Takes room for the holes of a file and behind its end, which belongs to it then; as much as there is.
+/// Allocates disk space for the holes of a file and for `bytes` beyond its end, as far as there is any.
 pub(super) fn claim(file: &File, bytes: u64) {
     let Ok(data) = file.metadata() else { return };
     let length = data.len();
@@ -65,19 +66,20 @@ pub(super) fn claim(file: &File, bytes: u64) {
     claim_range(file, length.max(data.blocks() * BLOCK), length + bytes);
 }
 
-/// [`claim`] for a file that is not open; there may be none.
+/// [`claim`] for a file that is not open, if it exists.
 pub(super) fn claim_at(path: &Path, bytes: u64) {
     if let Ok(file) = OpenOptions::new().write(true).open(path) {
         claim(&file, bytes);
     }
 }
 
-/// How many bytes of the disk belong to a file beyond its length.
-pub(super) fn behind_the_end(data: &Metadata) -> u64 {
+/// The number of bytes allocated to a file beyond its length.
+pub(super) fn beyond_the_end(data: &Metadata) -> u64 {
     (data.blocks() * BLOCK).saturating_sub(data.len())
 }
 
-/// Piece by piece: some file systems (tmpfs) give back all of a piece that does not fit.
+/// Allocates in smaller and smaller pieces: some file systems (tmpfs) allocate nothing of a piece that
+/// does not fit completely.
 fn claim_range(file: &File, mut from: u64, end: u64) {
     let mut piece = end.saturating_sub(from);
     while from < end && piece >= SMALLEST_CLAIM {
@@ -108,7 +110,7 @@ impl StorageBackend for Hooked {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.ask(Operation::SetLength)?;
         self.file.set_len(len)?;
-        // A file that is cut loses what it had behind its end.
+        // Truncating a file releases the space that was claimed beyond its end.
         match self.claimed.load(Ordering::SeqCst) {
             0 => (),
             bytes => claim(&self.beside, bytes),

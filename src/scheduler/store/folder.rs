@@ -1,4 +1,4 @@
-//! The folder of the data: one process, and a reserve for bad days.
+//! The data folder: its lock, and the reserve for a full disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -11,34 +11,35 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use super::OpenError;
 use crate::core::event::Room;
 
-/// The folder, for as long as this process uses it.
+/// The data folder, locked by this process.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// The lock goes with the open file, also when the process is killed.
+    /// The lock is released when the file is closed, also when the process is killed.
     _lock: File,
     room: Room,
 }
 
-/// The size of the reserve: room for some ten thousand ends and kills.
+/// The size of the reserve, enough for about ten thousand ends and kills.
 pub const RESERVE: u64 = 16 * 1024 * 1024;
 
-/// How much of the reserve is handed over at once: a few pieces, as file systems with a journal free each of them by
-/// a commit of their own.
+/// The reserve is released in pieces of this size. Larger pieces give other processes more space to take;
+/// with smaller ones, a file system with a journal needs more commits.
 const PIECE: u64 = 1024 * 1024;
 
-/// How much more there has to be before the reserve is made again: the disk is not to be full at once.
+/// How much free space there has to be, in addition to the reserve, before the reserve is created
+/// again.
 const SPARE: u64 = 16 * 1024 * 1024;
 
-/// How often to look for the lock of a process that is gone, and how long to wait in between.
+/// How often, and at which interval, to try the lock again if the process that had it is gone.
 const MOST_LOOKS: u32 = 200;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Folder {
-    /// Makes the folder if it is not there, for its owner alone, and takes it.
+    /// Creates the folder, if necessary, with access for its owner only, and locks it.
     ///
     /// # Errors
-    /// It cannot be made, or another process has it.
+    /// It cannot be created, or another process has locked it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
@@ -68,7 +69,8 @@ impl Folder {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
                     let pid = owner(&mut lock);
-                    // A child that a killed scheduler was about to start has the lock until it is started.
+                    // A child process of a killed scheduler holds the lock until it has executed its
+                    // program.
                     if looks == MOST_LOOKS || pid.is_none_or(is_alive) {
                         return Err(OpenError::InUse {
                             path: path.to_owned(),
@@ -81,7 +83,8 @@ impl Folder {
                 Err(TryLockError::Error(error)) => return Err(failed("lock", &file)(error)),
             }
         }
-        // Only for people: on a full disk, the folder is locked without it.
+        // The process id is for the error text of another scheduler. On a full disk it cannot be
+        // written, and the folder is locked without it.
         let _ = lock
             .set_len(0)
             .and_then(|()| lock.rewind())
@@ -95,43 +98,44 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the store is.
+    /// The path of the store.
     pub fn store(&self) -> PathBuf {
         self.path.join("store.redb")
     }
 
-    /// Whether there is a reserve.
+    /// Whether the reserve exists.
     pub fn room(&self) -> Room {
         self.room
     }
 
-    /// Makes the reserve, if there is room enough. So many bytes (`unused`) become free as soon as it is
-    /// made: the store holds them in place of the reserve.
+    /// Creates the reserve if there is enough free space. `unused` is the number of bytes that the store
+    /// has claimed and will release as soon as the reserve exists.
     pub fn make_reserve(&mut self, unused: u64) {
         if self.has_reserve() || self.try_reserve(unused).is_ok() {
             self.room = Room::Ample;
         }
     }
 
-    /// Hands the reserve over to the store, piece by piece: a job that waits for room to become free gets a part
-    /// of one piece at most. After each piece `claim` is called with the number of bytes that are free so far.
+    /// Releases the reserve for the store, piece by piece, so that a process that waits for free space gets
+    /// a part of one piece at most. After each piece it calls `claim` with the number of bytes released so
+    /// far.
     pub fn release_reserve(&mut self, mut claim: impl FnMut(u64)) {
         let path = self.reserve();
         if let Ok(file) = OpenOptions::new().write(true).open(&path) {
             let mut left = RESERVE;
             while left > 0 {
                 left = left.saturating_sub(PIECE);
-                // If it cannot be cut, removing it below frees the rest.
+                // If it cannot be truncated, removing it below releases the rest.
                 let _ = file.set_len(left);
                 claim(RESERVE - left);
             }
         }
-        // If it cannot be removed, there is none that could be released.
+        // If it cannot be removed, it does not exist.
         let _ = fs::remove_file(path);
         claim(RESERVE);
         self.room = Room::ReserveOnly;
@@ -170,7 +174,7 @@ impl Folder {
     }
 }
 
-/// The process that has written its number into the lock.
+/// The process id in the lock file.
 fn owner(lock: &mut File) -> Option<u32> {
     let mut text = String::new();
     lock.rewind().ok()?;
@@ -180,7 +184,7 @@ fn owner(lock: &mut File) -> Option<u32> {
 
 fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // A zombie holds nothing.
+    // A zombie holds no lock.
     let state = stat.rsplit(") ").next().unwrap_or_default();
     !state.is_empty() && !state.starts_with('Z')
 }
@@ -190,7 +194,7 @@ fn pause() {
     std::thread::sleep(LOOK_EVERY);
 }
 
-/// For file systems that cannot set room aside.
+/// Fills a file on file systems without `fallocate`.
 fn fill(mut file: &File) -> io::Result<()> {
     let zeros = [0; 64 * 1024];
     for _ in 0..RESERVE / zeros.len() as u64 {

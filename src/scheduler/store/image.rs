@@ -1,4 +1,4 @@
-//! What a store has in it, without a disk: the reference that all others are compared with.
+//! The content of a store in memory. It is the reference for tests of other stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::core::job::{Job, JobKey};
 use crate::core::words::{GroupId, InstanceId};
 use crate::core::{Archived, Start};
 
-/// What a store has in it.
+/// The content of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Image {
     last: BatchNumber,
@@ -21,8 +21,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// Writes a batch. Only what the batch says has changed is changed: a change that is not listed is
-    /// lost here, as it would be on a disk.
+    /// Applies a batch. Only the listed changes are applied: a change that the batch does not list is
+    /// lost, as it would be on disk.
     pub fn apply(&mut self, batch: &Batch) {
         self.last = batch.number;
         for change in &batch.changes {
@@ -61,7 +61,7 @@ impl Image {
         }
     }
 
-    /// What a start finds.
+    /// The content for a start of the scheduler.
     pub fn start(&self) -> Start {
         let mut start = Start {
             last: self.last,
@@ -85,7 +85,7 @@ impl Image {
         start
     }
 
-    /// The last batch.
+    /// The newest batch.
     pub fn last(&self) -> BatchNumber {
         self.last
     }
@@ -100,7 +100,7 @@ impl Image {
         self.jobs.values()
     }
 
-    /// The job that has this instance.
+    /// The job with this instance.
     pub fn job_of(&self, id: InstanceId) -> Option<&Arc<Job>> {
         self.jobs
             .values()

@@ -1,4 +1,4 @@
-//! A store without a disk, for tests: it forgets nothing that was committed, and fails when it is told to.
+//! A store in memory, for tests: it keeps everything that was committed, and can be told to fail.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use crate::core::event::StoreFault;
 use crate::core::job::{Job, JobKey};
 use crate::core::words::Anchor;
 
-/// A store without a disk. Clones are the same store.
+/// A store in memory. Clones share one content.
 #[derive(Clone, Debug, Default)]
 pub struct Memory(Arc<Mutex<Inside>>);
 
@@ -22,35 +22,35 @@ struct Inside {
     opens: bool,
 }
 
-/// What the next commit comes to.
+/// How the next commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails, and nothing is written.
+    /// It fails and writes nothing.
     Lost(StoreFault),
-    /// It fails, and all is written all the same.
+    /// It reports a failure but has written everything.
     Written(StoreFault),
 }
 
 impl Memory {
-    /// What is in it.
+    /// The content.
     pub fn image(&self) -> Image {
         self.inside().image.clone()
     }
 
-    /// What a start finds.
+    /// The content for a start of the scheduler.
     pub fn start(&self) -> (Start, Option<Anchor>) {
         let inside = self.inside();
         (inside.image.start(), inside.anchor)
     }
 
-    /// Lets the next commit fail, and the store open again only if `opens`.
+    /// Lets the next commit fail. If `opens` is false, the store also fails to open again.
     pub fn fail(&self, fault: Fault, opens: bool) {
         let mut inside = self.inside();
         inside.next = Some(fault);
         inside.opens = opens;
     }
 
-    /// Lets it open again.
+    /// Lets the store open again.
     pub fn heal(&self) {
         self.inside().opens = true;
     }

@@ -1,26 +1,26 @@
-//! What is on disk: one file, one writer.
+//! The store on disk: one file with one writer.
 //!
-//! The core hands out [`Batch`]es; a thread of its own ([`Writer`]) writes those that wait together as one
-//! transaction, and reports when they are on disk. A [`Store`] is what can do that: [`Redb`] on a disk,
-//! [`Memory`] in tests. An [`Archive`] reads completed jobs meanwhile.
+//! The core produces [`Batch`]es. A separate thread ([`Writer`]) writes all batches that wait in one
+//! transaction, and reports when they are on disk. There are two implementations of [`Store`]: [`Redb`]
+//! on a disk, and [`Memory`] for tests. An [`Archive`] reads completed jobs at the same time.
 //!
-//! # Every crash, and what it leaves
+//! # What a crash leaves behind
 //!
-//! | when | what is there afterwards |
+//! | event | result |
 //! |---|---|
-//! | kill -9 or power loss before a commit has returned | all of the transaction, or nothing: redb writes new pages beside the old ones, syncs them, then switches over by one checksummed header |
-//! | .. after it has returned | all of it |
-//! | .. while a new file is made | an empty file, or one without a format: both are taken for new |
-//! | a commit fails (`ENOSPC`, `EIO`, a short write) | redb takes nothing more; the file is opened again, and its own last batch number says what it has |
-//! | the file cannot be opened again | nothing is accepted or acknowledged until it can; what was accepted is in the file |
-//! | the disk is full | a reserve of [`RESERVE`] bytes beside the store becomes the store's: room for ends and kills, while jobs are refused; it is made again when there is room |
-//! | the file is damaged | found by its checksums at the next start, which reads all of it: a text and exit, never half of it |
+//! | kill -9 or power loss before a commit has returned | the whole transaction or nothing: redb writes new pages next to the old ones, syncs them, then switches over with one checksummed header |
+//! | .. after the commit has returned | the whole transaction |
+//! | .. while a new file is created | an empty file, or one without a format: both are treated as new |
+//! | a commit fails (`ENOSPC`, `EIO`, a short write) | redb accepts no further writes; the file is opened again, and the number of its last batch tells which batches it has |
+//! | the file cannot be opened again | nothing is accepted or acknowledged until it can; what was accepted before is in the file |
+//! | the disk is full | a reserve of [`RESERVE`] bytes is released for the store: space for ends and kills, while new jobs are refused; it is created again when there is enough space |
+//! | the file is damaged | the next start reads the whole file, finds the damage by its checksums, and exits with an error text |
 //!
 //! # Formats
 //!
-//! Records are protobuf messages: a field that is new is empty in an old record, and a field that is unknown is passed over.
-//! What that cannot express gets a new format number and a step in `upgrade`; a file of a higher number is
-//! refused with the version of the program that wrote it.
+//! Records are protobuf messages: a new field is empty in old records, and unknown fields are ignored.
+//! A change that cannot be made this way gets a new format number and a step in `upgrade`. A file with
+//! a higher number is refused; the error names the version of the program that wrote it.
 
 mod error;
 mod file;
@@ -48,38 +48,38 @@ use crate::core::effect::{Batch, BatchNumber};
 use crate::core::job::{Job, JobKey};
 use crate::core::words::Anchor;
 
-/// Takes batches to disk. One thread uses it.
+/// Writes batches to disk. Only one thread uses it.
 pub trait Store: Send {
-    /// Writes all of these, in their order, or none. When it returns, they are on disk.
+    /// Writes all these batches, in order, or none of them. They are on disk when it returns.
     ///
     /// # Errors
-    /// They are not, or nobody knows; only [`Self::reopen`] tells.
+    /// They are not on disk, or it is unknown; [`Self::reopen`] finds out.
     fn commit(&mut self, batches: &[Batch], anchor: &Anchor) -> Result<(), CommitError>;
 
-    /// Opens the store again, after a commit has failed. Answers with the last batch that is on disk.
+    /// Opens the store again after a failed commit. Returns the number of the last batch on disk.
     ///
     /// # Errors
     /// It cannot be opened now.
     fn reopen(&mut self) -> Result<BatchNumber, OpenError>;
 
-    /// Takes so many bytes of the disk for itself, ahead of need, as far as they are there: whoever has
-    /// filled the disk would take them as soon as they are free. A store without a disk needs none.
+    /// Allocates this number of bytes of disk space in advance, as far as there is any, before the
+    /// process that filled the disk uses it. A store without a disk does nothing.
     fn claim(&mut self, bytes: u64);
 
-    /// How many bytes of the disk it has claimed and not used: [`Self::unclaim`] frees them.
+    /// The number of bytes that it has claimed and not used; [`Self::unclaim`] releases them.
     fn unused(&self) -> u64;
 
-    /// Gives back what it has claimed and not used.
+    /// Releases the space that was claimed and not used.
     fn unclaim(&mut self);
 
-    /// Reads from the same store, on any thread, also while it is written.
+    /// A reader of the same store. It can be used on any thread, also during a commit.
     fn archive(&self) -> Arc<dyn Archive>;
 }
 
-/// Opens the store in a folder, or makes a new one. On a full disk, it gets the reserve for that.
+/// Opens the store in a folder, or creates a new one. If the disk is full, it uses the reserve.
 ///
 /// # Errors
-/// A text for the operator.
+/// The text is for the operator.
 pub fn open(folder: &mut Folder) -> Result<(Redb, Start, Option<Anchor>), OpenError> {
     let opened = match Redb::open(&folder.store(), None) {
         Err(OpenError::DiskFull { .. }) => {
@@ -94,18 +94,18 @@ pub fn open(folder: &mut Folder) -> Result<(Redb, Start, Option<Anchor>), OpenEr
     Ok((store, start, anchor))
 }
 
-/// Reads jobs.
+/// Reads jobs from the store.
 pub trait Archive: Send + Sync {
-    /// A job with everything that belongs to it, as it is on disk.
+    /// A job with all its instances, as it is on disk.
     ///
     /// # Errors
-    /// It cannot be read now.
+    /// The store cannot be read at the moment.
     fn job(&self, key: JobKey) -> Result<Option<Job>, ReadError>;
 
-    /// The same for many, as they are at one moment.
+    /// Several jobs, all as they are on disk at one moment.
     ///
     /// # Errors
-    /// They cannot be read now.
+    /// The store cannot be read at the moment.
     fn jobs(&self, keys: &[JobKey]) -> Result<Vec<Option<Job>>, ReadError> {
         keys.iter().map(|&key| self.job(key)).collect()
     }

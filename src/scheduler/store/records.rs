@@ -1,7 +1,8 @@
-//! Records as protobuf. Field numbers are for ever: a field that is not used any more keeps its number.
+//! The records of the store, as protobuf messages. Field numbers never change; the number of a removed
+//! field is not used again.
 //!
-//! A job is three kinds of records: what was submitted, written once; a head, written at each change, with
-//! all that a start has to know of a completed job; and one record for each instance.
+//! A job has three kinds of records: its spec, written once; a head, written at every change, with
+//! everything that a start needs to know about a completed job; and one record per instance.
 
 use prost::Message;
 
@@ -19,7 +20,7 @@ use crate::core::words::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A record that cannot be one of ours.
+/// A record that is invalid; the text names the invalid part.
 #[derive(Debug)]
 pub(super) struct Wrong(pub &'static str);
 
@@ -60,12 +61,13 @@ struct HeadRecord {
     max_retries: u32,
     #[prost(bytes = "vec", repeated, tag = "7")]
     instances: Vec<Vec<u8>>,
-    /// These two are the spec's: what a start has to know of a completed job.
+    /// Name and group are copies from the spec, because a start does not read the specs of completed
+    /// jobs.
     #[prost(string, tag = "8")]
     name: String,
     #[prost(bytes = "vec", optional, tag = "9")]
     group: Option<Vec<u8>>,
-    /// The newest instance has not ended.
+    /// Whether the newest instance is unfinished.
     #[prost(bool, tag = "10")]
     is_live: bool,
 }
@@ -100,10 +102,10 @@ struct InstanceRecord {
     state: i32,
     #[prost(message, optional, tag = "9")]
     ended: Option<MomentRecord>,
-    /// Why it failed: Cook's code.
+    /// The reason of its failure, as Cook's code.
     #[prost(uint32, tag = "10")]
     failure: u32,
-    /// Why it has to end: Cook's code, or 0.
+    /// The reason of its kill, as Cook's code; 0 if it was not killed.
     #[prost(uint32, tag = "11")]
     kill: u32,
     #[prost(bool, tag = "12")]
@@ -143,12 +145,13 @@ struct ReportRecord {
     message: Option<String>,
 }
 
-/// Codes by index; protobuf has no empty place in a list, so those that are known are listed apart.
+/// Exit codes by index. Protobuf lists have no empty elements, so the missing codes are listed
+/// separately.
 #[derive(Clone, PartialEq, Message)]
 struct CodesRecord {
     #[prost(sint32, repeated, tag = "1")]
     codes: Vec<i32>,
-    /// The places that are empty; the code there is 0.
+    /// The indexes without a code; the list has 0 there.
     #[prost(uint32, repeated, tag = "2")]
     empty: Vec<u32>,
 }
@@ -171,26 +174,26 @@ struct AnchorRecord {
     moment: Option<MomentRecord>,
 }
 
-/// A head, and what it leads to.
+/// A decoded head.
 pub(super) enum Head {
-    /// All that a start has to know.
+    /// Of a completed job: everything that a start needs.
     Archived(Archived),
-    /// The rest has to be read as well.
+    /// Of another job: its spec and instances have to be read too.
     Resident(OpenHead),
 }
 
-/// What a head says of a job.
+/// The head of a job.
 pub(super) struct OpenHead {
     id: JobId,
     user: UserName,
     submitted: Moment,
     status: JobStatus,
     max_retries: Retries,
-    /// How many there are.
+    /// The number of instances.
     pub instances: usize,
 }
 
-// --- to bytes ---
+// --- encoding ---
 
 pub(super) fn encode_spec(job: &Job) -> Vec<u8> {
     of_spec(&job.spec).encode_to_vec()
@@ -317,7 +320,7 @@ fn of_codes(codes: &[Option<i32>]) -> Option<CodesRecord> {
     (!codes.is_empty()).then_some(record)
 }
 
-// --- from bytes ---
+// --- decoding ---
 
 pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, Wrong> {
     let record = HeadRecord::decode(bytes)?;
@@ -372,7 +375,7 @@ pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, Wrong> {
     }))
 }
 
-/// As [`decode_head`], of a job whatever its state.
+/// Like [`decode_head`], but returns the head of a completed job too.
 pub(super) fn decode_any_head(key: JobKey, bytes: &[u8]) -> Result<OpenHead, Wrong> {
     Ok(match decode_head(key, bytes)? {
         Head::Resident(head) => head,

@@ -1,4 +1,4 @@
-//! The store on a disk: one file of redb, a copy-on-write tree.
+//! The store on disk: a file of redb, which is a copy-on-write B-tree.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -14,7 +14,7 @@ use redb::{
 };
 
 use super::error::is_full;
-use super::file::{Hook, Hooked, behind_the_end, claim_at};
+use super::file::{Hook, Hooked, beyond_the_end, claim_at};
 use super::records::{
     Head, Wrong, decode_anchor, decode_any_head, decode_group, decode_head, decode_instance,
     encode_anchor, encode_group, encode_head, encode_instance, encode_spec,
@@ -39,35 +39,35 @@ const LAST_KEY: &str = "last key";
 const ANCHOR: &str = "anchor";
 const FRAMEWORK: &str = "framework";
 
-/// What redb keeps of the file in memory at most. Some ten thousand completed jobs fit, so that listing the
-/// recent ones needs no disk; an idle scheduler uses none of it.
+/// Maximum size of redb's cache in memory. It is enough for the records of about ten thousand completed
+/// jobs; an idle scheduler uses none of it.
 const CACHE: usize = 16 * 1024 * 1024;
 
-/// The store on a disk.
+/// The store on disk.
 #[derive(Debug)]
 pub struct Redb {
     path: PathBuf,
     hook: Option<Hook>,
-    /// How much room is taken behind the end of the file.
+    /// The number of bytes to claim beyond the end of the file.
     claimed: Arc<AtomicU64>,
     shared: Arc<Shared>,
 }
 
-/// The open file; nothing while it is opened again.
+/// The open file; `None` while it is being opened again.
 #[derive(Debug)]
 struct Shared(RwLock<Option<Database>>);
 
 impl Redb {
-    /// Opens a store, or makes a new one. Reads all of it once, and checks it.
+    /// Opens a store or creates a new one. Reads and checks the whole content.
     ///
     /// # Errors
-    /// A text for the operator.
+    /// The text is for the operator.
     pub fn open(
         path: &Path,
         hook: Option<Hook>,
     ) -> Result<(Self, Start, Option<Anchor>), OpenError> {
         // A process that was killed on a full disk has left what it had claimed.
-        let unused = std::fs::metadata(path).map_or(0, |data| behind_the_end(&data));
+        let unused = std::fs::metadata(path).map_or(0, |data| beyond_the_end(&data));
         let claimed = Arc::new(AtomicU64::new(unused));
         let database = open(path, hook.as_ref(), &claimed)?;
         let (start, anchor) = read_all(&database).map_err(|error| error.of(path))?;
@@ -113,7 +113,7 @@ impl Store for Redb {
             .0
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // The file has to be closed before it is opened: its lock belongs to the old one.
+        // The file has to be closed first, because the old descriptor holds its lock.
         drop(guard.take());
         let database = open(&self.path, self.hook.as_ref(), &self.claimed)?;
         let last = read_last(&database).map_err(|error| redb_error(&self.path, error))?;
@@ -127,13 +127,13 @@ impl Store for Redb {
     }
 
     fn unused(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |data| behind_the_end(&data))
+        std::fs::metadata(&self.path).map_or(0, |data| beyond_the_end(&data))
     }
 
     fn unclaim(&mut self) {
         self.claimed.store(0, Ordering::SeqCst);
-        // If that fails, the file is longer on the disk than it says, which is no harm. Only the thread
-        // that writes changes the length, and that is this one.
+        // If this fails, the file only uses more disk space than it needs. Only this thread changes the
+        // length.
         let _ = OpenOptions::new()
             .write(true)
             .open(&self.path)
@@ -154,7 +154,7 @@ impl Archive for Shared {
     }
 
     fn jobs(&self, keys: &[JobKey]) -> Result<Vec<Option<Job>>, ReadError> {
-        // While it is opened again the reader is told so: it must not wait for a disk that may hang.
+        // Does not wait while the store is being opened again, because the disk may hang.
         let guard = match self.0.try_read() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -206,7 +206,7 @@ fn open(path: &Path, hook: Option<&Hook>, claimed: &Arc<AtomicU64>) -> Result<Da
     Ok(database)
 }
 
-/// A new file is there after a power loss only if its folder is on disk as well.
+/// Makes sure that a new file is still in its folder after a power loss.
 fn sync_folder(path: &Path) -> Result<(), OpenError> {
     let Some(folder) = path.parent() else {
         return Ok(());
@@ -241,7 +241,7 @@ pub(super) fn redb_error(path: &Path, error: redb::Error) -> OpenError {
         redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             damaged(path, error.to_string())
         }
-        // A file that ends too early.
+        // The file was truncated.
         redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             damaged(path, "it ends too early")
         }
@@ -263,7 +263,7 @@ fn is_disk_full(error: &redb::Error) -> bool {
 
 // --- reading ---
 
-/// What a read has run into.
+/// An error while reading.
 enum Trouble {
     Redb(redb::Error),
     Wrong(JobKey, Wrong),
@@ -303,7 +303,7 @@ macro_rules! from_redb {
 
 from_redb!(Error, TransactionError, TableError, StorageError);
 
-/// The tables of jobs.
+/// The open tables with jobs.
 struct Tables {
     heads: ReadOnlyTable<u64, &'static [u8]>,
     specs: ReadOnlyTable<u64, &'static [u8]>,
@@ -318,7 +318,7 @@ impl Tables {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        // These are made in the same transaction.
+        // These tables are created in the same transaction as the first one.
         let (specs, instances) = (read.open_table(SPECS)?, read.open_table(INSTANCES)?);
         Ok(Some(Self {
             heads,
@@ -447,7 +447,7 @@ fn write(database: &Database, batches: &[Batch], anchor: &Anchor) -> Result<(), 
     Ok(())
 }
 
-/// All tables.
+/// All tables, open for writing.
 struct Writing<'t> {
     meta: Table<'t, &'static str, &'static [u8]>,
     heads: Table<'t, u64, &'static [u8]>,
@@ -499,7 +499,7 @@ impl Writing<'_> {
     ) -> Result<(), StorageError> {
         self.heads.insert(job.key.0, encode_head(job).as_slice())?;
         for index in instances {
-            // A job has at most as many instances as it has retries, and those free of charge.
+            // A job has far fewer instances than a u32 can count.
             let place = (job.key.0, u32::try_from(index).unwrap_or(u32::MAX));
             self.instances
                 .insert(place, encode_instance(&job.instances[index]).as_slice())?;

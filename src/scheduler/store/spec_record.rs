@@ -1,4 +1,4 @@
-//! A submitted job as protobuf. Field numbers are for ever.
+//! A submitted job as a protobuf message. Field numbers never change.
 
 use prost::Message;
 

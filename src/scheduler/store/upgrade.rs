@@ -1,4 +1,4 @@
-//! Formats: what a file was written by, and how an older one becomes one of today.
+//! Formats of the store, and the conversion from an older format to the present one.
 
 use std::path::Path;
 
@@ -7,17 +7,18 @@ use redb::{Database, ReadableDatabase as _, WriteTransaction};
 use super::OpenError;
 use super::redb::{META, damaged, redb_error};
 
-/// One step, from a format to the next one, within the transaction that also writes the new number.
+/// Converts one format to the next one, in the same transaction that writes the new format number.
 pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
-/// The steps from format 1 on: the first leads from 1 to 2. Today's format is the one after the last.
+/// The steps, beginning with the one from format 1 to 2. The present format is the one after the last
+/// step.
 pub(super) const STEPS: &[Step] = &[];
 
-/// In [`META`]: the number of the format, and the version of the program that wrote it.
+/// Keys in [`META`]: the format number, and the version of the program that wrote it.
 const FORMAT: &str = "format";
 const PROGRAM: &str = "program";
 
-/// Makes a file of today's format of it.
+/// Converts a file to the present format.
 pub(super) fn upgrade(database: &Database, path: &Path, steps: &[Step]) -> Result<(), OpenError> {
     let known = u32::try_from(steps.len())
         .unwrap_or(u32::MAX)
@@ -44,7 +45,7 @@ pub(super) fn upgrade(database: &Database, path: &Path, steps: &[Step]) -> Resul
     write(database, known, &steps[done as usize..]).map_err(|error| redb_error(path, error))
 }
 
-/// A file with tables and no format is something else.
+/// A file without a format must not have any tables; otherwise it belongs to another program.
 fn is_new(database: &Database, path: &Path) -> Result<(), OpenError> {
     let read = database
         .begin_read()
@@ -126,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_needs_no_step() {
+    fn a_new_file_needs_no_conversion() {
         let (database, path) = (empty(), Path::new("store"));
         upgrade(&database, path, &[mark]).unwrap();
         let read = database.begin_read().unwrap();
         assert!(
             read.open_table(OTHER).is_err(),
-            "nothing was there to be upgraded"
+            "there was nothing to convert"
         );
     }
 

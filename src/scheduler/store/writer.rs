@@ -1,7 +1,7 @@
-//! The thread that writes.
+//! The thread that writes to the store.
 //!
-//! While one transaction is written, batches wait; those that wait together become the next one. So a
-//! lone submission pays one sync, and a thousand ends at once do not pay a thousand.
+//! Batches that arrive during a transaction wait and are written together in the next one. So a single
+//! submission needs one sync, and a thousand ends at the same time do not need a thousand.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,7 +13,7 @@ use crate::core::effect::Batch;
 use crate::core::event::{Event, Room, StoreFault};
 use crate::core::words::Clock;
 
-/// The thread that writes. Dropping it waits until all is written that it was given.
+/// The thread that writes. Dropping it waits until all its batches are written.
 #[derive(Debug)]
 pub struct Writer {
     orders: Option<Sender<Order>>,
@@ -25,17 +25,17 @@ enum Order {
     Reopen,
 }
 
-/// How many batches make one transaction at most: the first of them should not wait long for the last.
+/// Maximum number of batches in one transaction, so that the first one does not wait long.
 const TOGETHER: usize = 4096;
 
-/// How often to look whether there is room again.
+/// How often to check whether the disk has space again.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Where the thread is.
+/// The state of the thread.
 struct Thread<S, R> {
     store: S,
     clock: Clock,
-    /// The reserve; a store without a disk has none.
+    /// The folder with the reserve; `None` for a store without a disk.
     folder: Option<Folder>,
     report: R,
     has_failed: bool,
@@ -43,11 +43,12 @@ struct Thread<S, R> {
 }
 
 impl Writer {
-    /// Starts it. `report` is called on the thread, with [`Event::Stored`], [`Event::StoreFailed`],
-    /// [`Event::StoreReopened`] and [`Event::RoomChanged`]; a text comes with what is not good.
+    /// Starts the thread. It calls `report` with [`Event::Stored`], [`Event::StoreFailed`],
+    /// [`Event::StoreReopened`] and [`Event::RoomChanged`]; an error is accompanied by a text for the
+    /// log.
     ///
     /// # Errors
-    /// There can be no more threads.
+    /// The thread cannot be started.
     pub fn start<S, R>(
         store: S,
         folder: Option<Folder>,
@@ -89,7 +90,7 @@ impl Writer {
 
     fn order(&self, order: Order) {
         if let Some(orders) = &self.orders {
-            // The thread is there as long as the sender: it ends only when there is none.
+            // The thread cannot have ended, because it runs until this sender is dropped.
             let _ = orders.send(order);
         }
     }
@@ -99,7 +100,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.orders.take());
         if let Some(thread) = self.thread.take() {
-            // A thread that has panicked has said so itself.
+            // A thread that panicked has reported this itself.
             let _ = thread.join();
         }
     }
@@ -149,7 +150,8 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
     }
 
     fn commit(&mut self, batches: &[Batch]) {
-        // What was on its way when a commit failed is lost: the core knows, or is about to.
+        // Batches that arrive after a failed commit are lost. The core knows this, or will know when it
+        // handles the report.
         if self.has_failed {
             return;
         }
@@ -165,7 +167,7 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         }
     }
 
-    /// The store gets the reserve, if that is what it lacks.
+    /// Releases the reserve if the disk is full.
     fn release_reserve(&mut self, fault: StoreFault) {
         match (fault, &mut self.folder) {
             (StoreFault::DiskFull, Some(folder)) => {
@@ -180,7 +182,7 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         match self.store.reopen() {
             Ok(last) => {
                 self.has_failed = false;
-                // To be opened, the file may have been made shorter.
+                // Opening the file may have truncated it.
                 self.claim_if_full();
                 let room = self.room;
                 (self.report)(Event::StoreReopened { last, room }, None);

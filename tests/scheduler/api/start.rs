@@ -72,7 +72,7 @@ fn configurations_that_make_no_sense() {
         ),
         (
             "{:authorization {:http-basic true}}",
-            "would take any password",
+            "would accept any password",
         ),
     ] {
         let text = refused(&["--listen", "127.0.0.1:0"], Some(configuration));

@@ -99,7 +99,7 @@ fn what_is_no_store_is_refused() {
     )
     .expect("a file");
     assert!(
-        refusal(&garbage).contains("is damaged, or is no store"),
+        refusal(&garbage).contains("is damaged or is not a store"),
         "{}",
         refusal(&garbage)
     );

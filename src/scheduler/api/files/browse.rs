@@ -1,4 +1,4 @@
-//! What is in a folder, as an agent lists it.
+//! Lists a folder in the format of a Mesos agent.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::open::readable;
 
-/// More entries are not listed: a job can make any number.
+/// Maximum number of entries in a list, because a job can create any number.
 const MAX_ENTRIES: usize = 10_000;
 
 /// One entry of a folder.
@@ -23,7 +23,7 @@ pub(super) struct Entry {
     gid: String,
 }
 
-/// Lists a folder that was asked for as `path`, by name.
+/// The entries of a folder, ordered by name. `path` is the path in the request.
 pub(super) fn entries(folder: &OwnedFd, path: &str) -> io::Result<Vec<Entry>> {
     let path = path.trim_end_matches('/');
     let names = Names::read();
@@ -34,14 +34,14 @@ pub(super) fn entries(folder: &OwnedFd, path: &str) -> io::Result<Vec<Entry>> {
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
-        // It may be gone meanwhile.
+        // The entry may have been removed meanwhile.
         let Ok(stat) = statat(folder.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) else {
             continue;
         };
         let name = name.to_string_lossy();
         entries.push(Entry {
             path: format!("{path}/{name}"),
-            // Clients take more than one link for a folder.
+            // Clients recognise a folder by a link count above one.
             nlink: match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => folder_links(stat.st_nlink),
                 _ => 1,
@@ -57,12 +57,12 @@ pub(super) fn entries(folder: &OwnedFd, path: &str) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// More than one, whatever the file system says. The kernel's type differs between machines.
+/// At least 2, whatever the file system reports. The type of the count depends on the architecture.
 fn folder_links(links: impl Into<u64>) -> u64 {
     links.into().max(2)
 }
 
-/// As `ls -l` shows it.
+/// The mode as `ls -l` shows it.
 fn mode(stat: &Stat) -> String {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => 'd',
@@ -84,7 +84,7 @@ fn mode(stat: &Stat) -> String {
     text
 }
 
-/// Names of users and groups on this machine.
+/// The names of users and groups on this machine.
 struct Names {
     users: String,
     groups: String,
@@ -108,7 +108,7 @@ impl Names {
     }
 }
 
-/// The first field of the line whose third field is `id`, or the number.
+/// The name of the id in a table such as `/etc/passwd`, or else its number.
 fn name(table: &str, id: u32) -> String {
     let id = id.to_string();
     let line = table.lines().find_map(|line| {
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_have_names_where_they_are_known() {
+    fn known_users_have_names() {
         let table = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000::/:/bin/sh\nbroken\n";
         assert_eq!(name(table, 1000), "bob");
         assert_eq!(name(table, 0), "root");

@@ -1,7 +1,8 @@
-//! `/files/read`, `/files/download`, `/files/browse`: the agent's file API, as Cook's clients use it.
+//! `/files/read`, `/files/download` and `/files/browse`: a Mesos agent's file API, as Cook's clients
+//! use it.
 //!
-//! [`ask`] reads a request without looking at any disk; [`answer`] does what it asks for, and may wait for a
-//! disk: it is not for the thread that serves.
+//! [`ask`] parses a request without accessing the disk. [`answer`] does the work and may wait for the
+//! disk, so it must not be called on the thread that serves the API.
 
 mod browse;
 mod open;
@@ -19,20 +20,20 @@ use crate::codec::query::{Query, QueryError};
 use crate::core::words::{InstanceId, Uuid};
 use open::Opened;
 
-/// The most that `/files/read` gives at once, as with an agent.
+/// The maximum that `/files/read` returns at once; the same as an agent's.
 const MAX_READ: u64 = 64 << 10;
 
-/// What is asked of a sandbox.
+/// A request for a file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRequest {
-    /// Whose sandbox.
+    /// The instance whose sandbox it is.
     pub instance: InstanceId,
-    /// The sandbox.
+    /// The path of the sandbox.
     sandbox: PathBuf,
-    /// What of it.
+    /// The path below the sandbox.
     path: PathBuf,
     what: What,
-    /// The path as it was sent.
+    /// The path as the client sent it.
     sent: String,
 }
 
@@ -44,7 +45,7 @@ enum What {
     Browse,
 }
 
-/// The three questions.
+/// The three endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileEndpoint {
     /// `/files/read`
@@ -55,28 +56,28 @@ pub enum FileEndpoint {
     Browse,
 }
 
-/// A file to send, or a whole answer.
+/// The answer to a file request.
 #[derive(Debug)]
 pub enum FileAnswer {
-    /// It is all here.
+    /// A complete response.
     Whole(Response),
-    /// The first `length` bytes of a file, as an attachment of this name.
+    /// The first `length` bytes of a file, to be sent as an attachment.
     Stream {
         /// The file.
         file: File,
-        /// How much of it: it may grow meanwhile.
+        /// The number of bytes to send; the file may grow meanwhile.
         length: u64,
-        /// What to call it.
+        /// The name of the attachment.
         name: String,
     },
 }
 
-/// Why a file request makes no sense.
+/// Why a file request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileFault {
-    /// 400, and why.
+    /// 400, with the text.
     Bad(String),
-    /// 404: nothing that there could be.
+    /// 404: there can be no such file.
     NotFound,
 }
 
@@ -86,11 +87,11 @@ impl From<QueryError> for FileFault {
     }
 }
 
-/// Reads a request for a file below `sandboxes`, the folder in which each instance has its own.
+/// Parses a request. `sandboxes` is the folder that contains the sandboxes of all instances.
 ///
 /// # Errors
 ///
-/// No path, a number that is none, a path that does not begin with the sandbox of an instance.
+/// The path is missing or does not begin with the sandbox of an instance, or a number is invalid.
 pub fn ask(
     endpoint: FileEndpoint,
     query: &Query,
@@ -116,7 +117,7 @@ pub fn ask(
         .ok_or(FileFault::NotFound)?;
     Ok(FileRequest {
         instance,
-        // As we have named it: whatever was sent, in whichever case.
+        // The sandbox is named after the instance in lower case, however the client wrote it.
         sandbox: sandboxes.join(instance.to_string()),
         path: components.as_path().to_owned(),
         what,
@@ -124,7 +125,7 @@ pub fn ask(
     })
 }
 
-/// `offset` and `length`: without an offset, or with -1, the size is asked for.
+/// Parses `offset` and `length`. Without an offset, or with -1, the client asks for the size.
 fn read_range(query: &Query) -> Result<What, FileFault> {
     let number = |name: &str| match query.one(name)? {
         None | Some("" | "-1") => Ok(None),
@@ -145,7 +146,7 @@ fn read_range(query: &Query) -> Result<What, FileFault> {
     })
 }
 
-/// Does what a request asks for.
+/// Handles a request.
 pub fn answer(request: &FileRequest) -> FileAnswer {
     match attempt(request) {
         Ok(answer) => answer,
@@ -158,7 +159,7 @@ pub fn answer(request: &FileRequest) -> FileAnswer {
         }
         Err(error) => FileAnswer::Whole(Response::error(
             500,
-            &format!("the file cannot be read: {error}"),
+            &format!("cannot read the file: {error}"),
         )),
     }
 }
@@ -173,7 +174,7 @@ fn attempt(request: &FileRequest) -> io::Result<FileAnswer> {
             whole(Response::json(200, &entries))
         }
         (What::Size | What::Read { .. } | What::Download, Opened::Folder(_)) => {
-            whole(Response::error(400, "this is a folder: ask /files/browse"))
+            whole(Response::error(400, "this is a folder: use /files/browse"))
         }
         (What::Size, Opened::File(file)) => {
             let size = file.metadata()?.len();
@@ -195,7 +196,7 @@ fn attempt(request: &FileRequest) -> io::Result<FileAnswer> {
     }
 }
 
-/// Reads at most `buffer.len()` bytes at `offset`; fewer only at the end of the file.
+/// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end of the file.
 fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -210,7 +211,7 @@ fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The value of `Content-Disposition` for a file of this name.
+/// The value of `Content-Disposition` for a file with this name.
 pub fn attachment(name: &str) -> String {
     let plain = |letter: char| match letter {
         '"' | '\\' => '_',
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_an_instance_and_something_below_its_sandbox() {
+    fn a_path_consists_of_a_sandbox_and_a_path_below_it() {
         let path = format!(
             "path=%2Fdata%2Fsandboxes%2F{}%2Fa/b&offset=5&length=99999999",
             NAME.to_uppercase()
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_name_cannot_leave_its_header() {
+    fn a_hostile_file_name_cannot_break_out_of_its_header() {
         assert_eq!(
             attachment("a\"b\r\nX: y\u{fc}"),
             "attachment; filename=\"a_b__X: y_\"; filename*=UTF-8''a%22b%0D%0AX%3A%20y%C3%BC"

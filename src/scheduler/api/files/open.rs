@@ -1,10 +1,10 @@
-//! Opens what lies below a sandbox, and nothing else, whatever links and names jobs have put there.
+//! Opens files below a sandbox and nothing else, whatever links and names a job has created there.
 //!
-//! A path is resolved by the kernel below the sandbox (`openat2` with `RESOLVE_BENEATH`): no link and no `..` leads
-//! out of it, and nothing can be exchanged between a check and its use. Where the kernel has no `openat2`,
-//! the path is walked by hand, and links are not followed at all. Files are looked at through a descriptor
-//! that opens nothing (`O_PATH`) before they are opened for reading: a FIFO would wake its writer, a device
-//! might do anything.
+//! The kernel resolves the path (`openat2` with `RESOLVE_BENEATH`): neither a link nor `..` can lead
+//! out of the sandbox, and nothing can be exchanged between a check and its use. Without `openat2`, the
+//! path is resolved component by component, without following links. The type of a file is checked
+//! through an `O_PATH` descriptor before the file is opened for reading: opening a FIFO would wake its
+//! writer, and opening a device can have any effect.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +19,7 @@ use rustix::io::Errno;
 pub enum Opened {
     /// A regular file, open for reading.
     File(File),
-    /// A folder; its descriptor opens what is in it.
+    /// A folder; files in it can be opened through this descriptor.
     Folder(OwnedFd),
 }
 
@@ -27,8 +27,8 @@ pub enum Opened {
 ///
 /// # Errors
 ///
-/// `NotFound` for everything that may not be seen: what is not there, what lies outside, and what is neither a
-/// file nor a folder.
+/// `NotFound` if it does not exist, lies outside the sandbox, or is neither a regular file nor a
+/// folder.
 pub fn below(sandbox: &Path, path: &Path) -> io::Result<Opened> {
     let path = relative(path)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -38,7 +38,7 @@ pub fn below(sandbox: &Path, path: &Path) -> io::Result<Opened> {
         other => other,
     };
     let found = found.map_err(|errno| match errno {
-        // Links that lead out, links in a circle, a file where a folder should be.
+        // A link that leads out, a loop of links, or a file where a folder should be.
         Errno::XDEV | Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG => hidden(),
         other => other.into(),
     })?;
@@ -52,11 +52,11 @@ pub fn below(sandbox: &Path, path: &Path) -> io::Result<Opened> {
     Ok(Opened::File(readable(&found)?.into()))
 }
 
-/// Opens for reading what a descriptor of `O_PATH` stands for.
+/// Opens what an `O_PATH` descriptor refers to for reading.
 pub fn readable(found: &OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     let name = format!("/proc/self/fd/{}", found.as_raw_fd());
-    // Not to wait for the holder of a lease, nor to become anybody's terminal.
+    // These flags avoid waiting for the holder of a lease, and becoming the terminal of a session.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     Ok(open(name, flags, Mode::empty())?)
 }
@@ -65,7 +65,7 @@ fn hidden() -> io::Error {
     io::ErrorKind::NotFound.into()
 }
 
-/// The path without anything that begins at the root; `..` stays, for the kernel to judge.
+/// The path as a relative one. `..` is kept; the kernel checks it.
 fn relative(path: &Path) -> io::Result<std::path::PathBuf> {
     let mut plain = std::path::PathBuf::from(".");
     for component in path.components() {
@@ -90,7 +90,7 @@ fn resolve(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// The same by hand, without following links.
+/// Resolves a path component by component, without following links.
 fn walk(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut depth = vec![openat(root, ".", flags | OFlags::DIRECTORY, Mode::empty())?];
@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    /// A sandbox with a secret beside it.
+    /// A sandbox, and a secret file outside it.
     fn scratch(name: &str) -> (Scratch, PathBuf) {
         let top = std::env::temp_dir().join(format!("cook-open-{name}-{}", std::process::id()));
         let sandbox = top.join("sandbox");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_below_is_opened() {
+    fn files_below_the_sandbox_are_opened() {
         let (_scratch, sandbox) = scratch("below");
         symlink("sub/deep/file", sandbox.join("link")).expect("made");
         for (path, wanted) in [
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out() {
+    fn no_path_leads_out_of_the_sandbox() {
         let (scratch, sandbox) = scratch("out");
         symlink("../secret", sandbox.join("up")).expect("made");
         symlink(scratch.0.join("secret"), sandbox.join("absolute")).expect("made");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_opened() {
+    fn fifos_and_sockets_are_not_opened() {
         use rustix::fs::{CWD, FileType, mknodat};
         let (_scratch, sandbox) = scratch("kinds");
         let fifo = sandbox.join("fifo");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn by_hand_nothing_leads_out_either() {
+    fn without_openat2_no_path_leads_out_either() {
         let (_scratch, sandbox) = scratch("hand");
         symlink("../secret", sandbox.join("up")).expect("made");
         symlink("..", sandbox.join("parent")).expect("made");

@@ -1,15 +1,15 @@
-//! A piece of a file as text.
+//! A part of a file as text.
 
 use std::fs::File;
 use std::io;
 
 use super::read_at;
 
-/// The longest rest of a character that was cut at the end of a piece.
+/// The maximum length of an incomplete character at the end of a part.
 const MAX_REST: usize = 3;
 
-/// Reads the text at `offset`, at most `length` bytes of it. What is not UTF-8 becomes U+FFFD. A character that the end
-/// of the piece would cut is left for the next piece, unless nothing else is there.
+/// Reads the text at `offset`, at most `length` bytes. Invalid UTF-8 becomes U+FFFD. A character that
+/// is incomplete at the end is left for the next part, unless it is all there is.
 pub(super) fn read(file: &File, offset: u64, length: u64) -> io::Result<String> {
     let mut buffer = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     let filled = read_at(file, offset, &mut buffer)?;
@@ -22,7 +22,7 @@ pub(super) fn read(file: &File, offset: u64, length: u64) -> io::Result<String> 
     Ok(String::from_utf8_lossy(whole).into_owned())
 }
 
-/// Where the last whole character of a piece ends.
+/// The end of the last complete character.
 fn border(piece: &[u8]) -> usize {
     for rest in 1..=MAX_REST.min(piece.len()) {
         let at = piece.len() - rest;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_character_is_not_cut() {
+    fn a_character_is_not_split() {
         for (piece, wanted) in [
             (&b""[..], 0),
             (b"abc", 3),

@@ -1,9 +1,9 @@
-//! Who may ask for what.
+//! Who may do what.
 
 use super::*;
 
 #[test]
-fn strangers_are_served_what_says_that_it_lives_and_nothing_else() {
+fn other_users_may_only_read_debug_and_info() {
     let mut world = World::new();
     world.post(&format!(r#"{{"command": "x", "uuid": "{JOB}"}}"#));
     world.peer = Peer::Stranger("you are uid 5".to_owned());
@@ -28,7 +28,7 @@ fn strangers_are_served_what_says_that_it_lives_and_nothing_else() {
 }
 
 #[test]
-fn with_logins_everybody_sees_their_own() {
+fn with_logins_users_see_only_their_own_jobs() {
     let mut world = World::with_logins();
     let refused = world.ask("GET", "/pools", "");
     assert_eq!(refused.status, 401);
@@ -62,7 +62,7 @@ fn with_logins_everybody_sees_their_own() {
     ] {
         assert_eq!(world.get(&target).0, 403, "{target}");
     }
-    assert_eq!(world.get(&file).0, 404, "it is not even there");
+    assert_eq!(world.get(&file).0, 404, "files of other users look absent");
     for (method, target) in [
         ("DELETE", format!("/rawscheduler?job={JOB}")),
         ("DELETE", format!("/rawscheduler?instance={instance}")),

@@ -1,9 +1,9 @@
-//! Submitting, ending, trying again.
+//! Submitting, killing, retrying.
 
 use super::*;
 
 #[test]
-fn a_job_is_submitted_as_the_document_says_and_answered_by_a_bare_text() {
+fn a_submission_is_answered_with_plain_text() {
     let mut world = World::new();
     let (status, text) = world.post(&format!(r#"{{"command": "echo hello", "uuid": "{JOB}"}}"#));
     assert_eq!(
@@ -13,7 +13,7 @@ fn a_job_is_submitted_as_the_document_says_and_answered_by_a_bare_text() {
     let (status, text) = world.post(r#"{"after_commands": [{"value": "mail"}]}"#);
     assert_eq!(status, 201);
     let uuid = text.strip_prefix("submitted jobs ").expect("a uuid");
-    assert_eq!(world.job(uuid)["command"], "", "no command is made up");
+    assert_eq!(world.job(uuid)["command"], "", "no command is added");
     let group = format!(r#"{{"jobs": [{{"command": "x", "group": "{OTHER}"}}]}}"#);
     let (_, text) = world.post(&group);
     assert!(
@@ -23,7 +23,7 @@ fn a_job_is_submitted_as_the_document_says_and_answered_by_a_bare_text() {
 }
 
 #[test]
-fn nothing_of_a_bad_batch_is_stored() {
+fn an_invalid_batch_stores_nothing() {
     let mut world = World::new();
     for body in [
         format!(
@@ -56,7 +56,7 @@ fn nothing_of_a_bad_batch_is_stored() {
 }
 
 #[test]
-fn a_kill_is_answered_when_it_is_recorded() {
+fn a_kill_is_answered_once_it_is_stored() {
     let mut world = World::new();
     world.post(&format!(
         r#"{{"command": "x", "uuid": "{JOB}", "max_retries": 3}}"#
@@ -85,7 +85,7 @@ fn a_kill_is_answered_when_it_is_recorded() {
             .ask("DELETE", &format!("/rawscheduler?job={JOB}"), "")
             .status,
         204,
-        "nothing happens"
+        "a completed job is left alone"
     );
     assert_eq!(
         world
@@ -101,7 +101,7 @@ fn a_kill_is_answered_when_it_is_recorded() {
 }
 
 #[test]
-fn a_job_is_tried_again_when_its_retries_are_raised() {
+fn raising_the_retries_starts_a_failed_job_again() {
     let mut world = World::new();
     world.post(&format!(r#"{{"command": "x", "uuid": "{JOB}"}}"#));
     let instance = world.start();

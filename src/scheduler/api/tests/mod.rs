@@ -1,4 +1,4 @@
-//! The API over a core whose store is always written at once, and whose jobs a test starts and ends.
+//! The API with a core whose store commits at once. The tests start and end the instances themselves.
 
 mod access;
 mod changes;
@@ -91,7 +91,7 @@ impl World {
         world
     }
 
-    /// With logins of bob, eve and admin, whose passwords are `x`.
+    /// Logins of bob, eve and admin, all with the password `x`.
     fn with_logins() -> Self {
         let login = |name| Login {
             user: user(name),
@@ -192,14 +192,14 @@ impl World {
         (response.status, text)
     }
 
-    /// The one job of `/rawscheduler?job=`.
+    /// The job in the reply to `/rawscheduler?job=`.
     fn job(&mut self, uuid: &str) -> Value {
         let (status, json) = self.get(&format!("/rawscheduler?job={uuid}"));
         assert_eq!(status, 200, "{json}");
         json[0].clone()
     }
 
-    /// Offers room for one job, which starts. Its instance.
+    /// Offers resources for one job, which starts. Returns its instance.
     fn start(&mut self) -> InstanceId {
         self.offers += 1;
         let one = PortRange::new(31_000, 31_010).expect("ports");
@@ -221,7 +221,7 @@ impl World {
         };
         let before = self.launched.len();
         self.feed(Event::Backend(BackendEvent::Offered(vec![offer])));
-        assert_eq!(self.launched.len(), before + 1, "one starts");
+        assert_eq!(self.launched.len(), before + 1, "one job starts");
         self.launched[before]
     }
 

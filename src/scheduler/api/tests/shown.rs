@@ -1,9 +1,9 @@
-//! What is shown of jobs.
+//! How jobs are shown in replies.
 
 use super::*;
 
 #[test]
-fn a_job_is_shown_with_all_that_clients_need_and_nothing_that_is_not_known() {
+fn a_job_has_all_keys_that_clients_need_and_none_with_an_unknown_value() {
     let mut world = World::new();
     world.post(&format!(
         r#"{{"command": "c", "uuid": "{JOB}", "before_commands": [{{"value": "b"}}], "max_retries": 2, "env": {{"A": "b"}}}}"#
@@ -88,7 +88,7 @@ fn a_job_is_shown_with_all_that_clients_need_and_nothing_that_is_not_known() {
 }
 
 #[test]
-fn the_results_of_a_job_stand_on_the_job_and_on_its_instance() {
+fn results_are_shown_on_the_job_and_on_its_instance() {
     let mut world = World::new();
     world.post(&format!(
         r#"{{"command": "c", "uuid": "{JOB}", "before_commands": [{{"value": "b"}}], "after_commands": [{{"value": "a"}}, {{"value": "a2"}}]}}"#
@@ -114,7 +114,7 @@ fn the_results_of_a_job_stand_on_the_job_and_on_its_instance() {
     assert_eq!(
         job["after_exit_codes"],
         serde_json::json!([]),
-        "it ends before what is not known"
+        "it ends before the first unknown code"
     );
     assert_eq!(job["default_after_exit_codes"], serde_json::json!([0]));
     assert_eq!(job.get("default_before_exit_codes"), None);
@@ -143,7 +143,7 @@ fn the_results_of_a_job_stand_on_the_job_and_on_its_instance() {
 }
 
 #[test]
-fn a_job_that_is_tried_again_has_not_finished() {
+fn a_job_that_is_retried_has_not_finished() {
     let mut world = World::new();
     world.post(&format!(
         r#"{{"command": "c", "uuid": "{JOB}", "max_retries": 2}}"#
@@ -164,7 +164,7 @@ fn a_job_that_is_tried_again_has_not_finished() {
 }
 
 #[test]
-fn what_is_asked_for_by_uuid_is_there_or_named() {
+fn unknown_uuids_are_named_in_the_error() {
     let mut world = World::new();
     world.post(&format!(r#"{{"command": "x", "uuid": "{JOB}"}}"#));
     let instance = world.start();
@@ -241,7 +241,7 @@ fn what_is_asked_for_by_uuid_is_there_or_named() {
 }
 
 #[test]
-fn groups_are_uuids_in_one_family_and_named_in_the_other() {
+fn rawscheduler_shows_groups_as_uuids_and_jobs_with_names() {
     let mut world = World::new();
     world.post(&format!(
         r#"{{"jobs": [{{"command": "x", "uuid": "{JOB}", "group": "{OTHER}"}}], "groups": [{{"uuid": "{OTHER}", "name": "g"}}]}}"#
@@ -270,7 +270,7 @@ fn groups_are_uuids_in_one_family_and_named_in_the_other() {
 }
 
 #[test]
-fn lists_need_a_user_states_and_times() {
+fn lists_need_a_user_a_state_and_times() {
     let mut world = World::new();
     for name in ["a1", "b1", "a2"] {
         world.post(&format!(r#"{{"command": "x", "name": "{name}"}}"#));
@@ -330,7 +330,7 @@ fn lists_need_a_user_states_and_times() {
 }
 
 #[test]
-fn other_methods_and_paths_say_what_there_is() {
+fn unsupported_methods_and_paths_are_explained() {
     let mut world = World::new();
     for (method, target, allowed) in [
         ("PUT", "/rawscheduler", "GET, HEAD, POST, DELETE"),
@@ -365,7 +365,7 @@ fn other_methods_and_paths_say_what_there_is() {
 }
 
 #[test]
-fn fixed_answers_are_what_clients_expect() {
+fn fixed_answers_have_the_format_that_clients_expect() {
     let mut world = World::new();
     assert_eq!(world.get("/pools"), (200, serde_json::json!([])));
     let (_, quota) = world.get("/quota?user=bob");

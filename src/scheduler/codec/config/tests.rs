@@ -266,15 +266,15 @@ fn an_invalid_value_is_an_error_with_its_line() {
         ),
         (
             "{:authorization {:http-basic true}}",
-            ":authorization :http-basic true would take any password",
+            ":authorization :http-basic true would accept any password",
         ),
         (
             "{:authorization {:http-basic {:validation :open}}}",
-            ":open would take any password",
+            ":open would accept any password",
         ),
         (
             "{:authorization {:http-basic {:valid-logins #{}}}}",
-            "without :valid-logins would take any password",
+            "without :valid-logins would accept any password",
         ),
         (
             "{:authorization {:http-basic {:valid-logins #{[\"bob\"]}}}}",

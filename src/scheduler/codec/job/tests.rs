@@ -258,7 +258,7 @@ fn mistakes_are_explained_with_their_path() {
         ),
         (
             "{\"command\": \"a\", \"env\": {\"\": \"1\"}}",
-            "is not the name of a variable",
+            "is not a valid variable name",
         ),
         (
             "{\"command\": \"a\", \"labels\": []}",
