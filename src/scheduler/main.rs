@@ -1,4 +1,4 @@
-//! `cook-scheduler`: serves the Scheduler HTTP API.
+//! `cook-scheduler`: serves Cook's Scheduler HTTP API.
 
 use std::process::ExitCode;
 
@@ -6,11 +6,11 @@ use cook_scheduler::shell::options::{OptionError, Options, USAGE, Usage};
 use cook_scheduler::shell::serve::{Ending, StartError, Task, run};
 use cook_scheduler::shell::{log, prepare, version};
 
-/// The arguments or the configuration cannot be used.
+/// Exit code for unusable arguments or configuration.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    // Executors are started through this program itself.
+    // The embedded agent starts executors through this program itself.
     cook_agent::helper::run_if_asked();
     let (options, task) = match Options::parse(std::env::args_os().skip(1)) {
         Ok(Usage::Help) => {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 
 fn say(text: &str) -> ExitCode {
     use std::io::Write;
-    // Whoever reads may have seen enough.
+    // The reader may have closed the pipe.
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
 }

@@ -1,16 +1,17 @@
-//! What runs the jobs: this machine, or a Mesos master. Both fill [one face](crate::core::face).
+//! The backends that run jobs: this machine, or a Mesos master. Both implement [the same
+//! interface](crate::core::face).
 
 pub mod embedded;
 
 use crate::core::face::Call;
 
-/// Takes what the core asks for. What it has to tell comes as
-/// [`BackendEvent`](crate::core::face::BackendEvent)s, through the channel that it was made with.
+/// Executes the core's calls. It reports [`BackendEvent`](crate::core::face::BackendEvent)s through a
+/// channel that it gets when it is created.
 pub trait Backend {
-    /// Does this, in the order of the calls, without waiting for anything.
+    /// Makes a call. Calls are made in order, and without waiting.
     fn call(&self, call: Call);
 
-    /// Whether everything that ran under this program has ended and knows that it is over.
+    /// Whether all tasks have ended and all executors have exited.
     fn is_empty(&self) -> bool;
 }
 

@@ -1,4 +1,4 @@
-//! One deadline, by the clock that goes on while the machine sleeps.
+//! A single deadline, on a clock that includes time in which the machine sleeps.
 
 use std::cell::Cell;
 use std::io;
@@ -13,7 +13,7 @@ use rustix::time::{
 
 use crate::core::words::Uptime;
 
-/// Goes off at the deadline that was set last.
+/// Expires at the deadline that was set last.
 pub struct Alarm {
     timer: Async<OwnedFd>,
     set: Cell<Option<Uptime>>,
@@ -24,7 +24,7 @@ impl Alarm {
     ///
     /// # Errors
     ///
-    /// There is no descriptor to be had.
+    /// No file descriptor is available.
     pub fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
@@ -34,7 +34,7 @@ impl Alarm {
         })
     }
 
-    /// Sets the deadline; nothing is done if it is the same.
+    /// Sets the deadline; does nothing if it has not changed.
     pub fn set(&self, deadline: Option<Uptime>) {
         if self.set.replace(deadline) == deadline {
             return;
@@ -44,11 +44,12 @@ impl Alarm {
             it_interval: timespec(Duration::ZERO),
             it_value: timespec(at),
         };
-        // Zero means never. It only fails for times that make no sense, and these are made of durations.
+        // Zero disarms the timer. An error is possible only for an invalid time, which a `Duration`
+        // cannot be.
         let _ = timerfd_settime(self.timer.as_fd(), TimerfdTimerFlags::ABSTIME, &time);
     }
 
-    /// Waits until it goes off.
+    /// Waits until it expires.
     pub async fn wait(&self) -> io::Result<()> {
         let read = |timer: &OwnedFd| Ok(rustix::io::read(timer, &mut [0_u8; 8])?);
         self.timer.read_with(read).await?;
@@ -70,14 +71,14 @@ mod tests {
     use crate::shell::clock::uptime;
 
     #[test]
-    fn it_goes_off_at_the_deadline_that_was_set_last() {
+    fn it_expires_at_the_deadline_that_was_set_last() {
         let alarm = Alarm::new().expect("a timer");
         let start = uptime();
         alarm.set(Some(Uptime(start.0 + Duration::from_secs(600))));
         alarm.set(Some(Uptime(start.0 + Duration::from_millis(20))));
-        async_io::block_on(alarm.wait()).expect("went off");
+        async_io::block_on(alarm.wait()).expect("expired");
         assert!(uptime().0 - start.0 >= Duration::from_millis(20));
         alarm.set(Some(Uptime(Duration::ZERO)));
-        async_io::block_on(alarm.wait()).expect("it was due before the machine was started");
+        async_io::block_on(alarm.wait()).expect("a deadline in the past expires at once");
     }
 }

@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::core::words::{Anchor, BootId, Clock, Moment, Uptime, Wall};
 
-/// Time since the machine was booted, sleep included.
+/// Time since the machine was booted, including sleep.
 pub fn uptime() -> Uptime {
     let time = clock_gettime(ClockId::Boottime);
     Uptime(Duration::try_from(time).unwrap_or_default())
@@ -21,7 +21,7 @@ pub fn wall() -> Wall {
     Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Both times of now.
+/// The present moment, in both times.
 pub fn moment(clock: &Clock) -> Moment {
     Moment {
         steady: clock.steady(uptime()),
@@ -29,11 +29,11 @@ pub fn moment(clock: &Clock) -> Moment {
     }
 }
 
-/// Goes on where the store's clock was.
+/// Continues the clock of the store.
 ///
 /// # Errors
 ///
-/// `/proc` is not there, or says nothing that is understood.
+/// The boot id in `/proc` cannot be read.
 pub fn resume(last: Option<Anchor>) -> io::Result<Clock> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     let boot = crate::core::words::Uuid::parse(text.trim())

@@ -1,4 +1,4 @@
-//! A file on its way to a client: read in pieces, each when the one before was sent.
+//! A file that is sent to a client in pieces; each is read when the previous one was sent.
 
 use std::fs::File;
 use std::io;
@@ -11,15 +11,15 @@ use smol::channel::Receiver;
 use smol::io::{AsyncBufRead, AsyncRead};
 use smol::stream::Stream;
 
-use super::aside::Aside;
+use super::worker::Worker;
 
-/// How much of a file is in memory at once.
+/// The size of a piece in memory.
 const PIECE: u64 = 64 << 10;
 
-/// A file of a known length. If it becomes shorter meanwhile, it ends with an error, which the client sees as a
-/// connection that was cut: everything else would look like a whole file.
+/// A file with a fixed length. If the file is truncated meanwhile, reading ends with an error, so that
+/// the connection is cut and the client cannot mistake the part for a complete file.
 pub struct Download {
-    aside: Aside,
+    worker: Worker,
     file: Arc<File>,
     offset: u64,
     left: u64,
@@ -28,14 +28,14 @@ pub struct Download {
     next: Option<Pin<Box<Asked>>>,
 }
 
-/// A piece that was asked for.
+/// A piece that is being read.
 type Asked = Receiver<io::Result<Vec<u8>>>;
 
 impl Download {
-    /// The first `length` bytes of a file.
-    pub fn new(aside: Aside, file: File, length: u64) -> Self {
+    /// Sends the first `length` bytes of a file.
+    pub fn new(worker: Worker, file: File, length: u64) -> Self {
         Self {
-            aside,
+            worker,
             file: Arc::new(file),
             offset: 0,
             left: length,
@@ -48,7 +48,7 @@ impl Download {
     fn ask(&self) -> Asked {
         let (file, offset) = (Arc::clone(&self.file), self.offset);
         let length = usize::try_from(self.left.min(PIECE)).unwrap_or_default();
-        self.aside.begin(move || {
+        self.worker.begin(move || {
             let mut piece = vec![0; length];
             let read = file.read_at(&mut piece, offset)?;
             piece.truncate(read);
@@ -127,14 +127,14 @@ mod tests {
     }
 
     fn downloaded(file: File, length: u64) -> (io::Result<usize>, Vec<u8>) {
-        let aside = Aside::start("test").expect("a thread");
+        let worker = Worker::start("test").expect("a thread");
         let mut got = Vec::new();
-        let mut download = Download::new(aside, file, length);
+        let mut download = Download::new(worker, file, length);
         (smol::block_on(download.read_to_end(&mut got)), got)
     }
 
     #[test]
-    fn a_file_comes_whole_and_not_longer_than_it_was() {
+    fn a_file_is_sent_with_the_length_it_had_at_the_beginning() {
         let (file, bytes) = file("whole", 200_000);
         let (ended, got) = downloaded(file.try_clone().expect("a descriptor"), 200_000);
         assert!(ended.is_ok() && got == bytes);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_became_shorter_is_no_whole_file() {
+    fn a_truncated_file_ends_with_an_error() {
         let (file, bytes) = file("short", 70_000);
         let (ended, got) = downloaded(file, 70_001);
         assert!(ended.is_err() && got == bytes);

@@ -1,4 +1,4 @@
-//! The API on the network: requests off cook-http's server, answers onto it.
+//! Connects the API to cook-http's server.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -11,20 +11,20 @@ use cook_http::server::{Admission, Handler, Limits};
 use cook_http::socket;
 use rustix::process::geteuid;
 
-use super::aside::Aside;
 use super::download::Download;
-use super::hub::{Hub, Unreadable};
+use super::driver::{Driver, Unreadable};
+use super::worker::Worker;
 use super::{clock, log};
 use crate::api::files::{self, FileAnswer};
 use crate::api::response::Response as Answer;
 use crate::api::{self, Access, Api, Peer, Plan, browser};
 
-/// Strangers may ask whether it lives. More connections of them at once are refused: the others are for those who
-/// may do something.
+/// Maximum number of connections by other users, who may only read `/info` and `/debug`. The remaining
+/// connections are kept for permitted users.
 const MAX_STRANGERS: usize = 16;
 
-/// What a client may send, and how long it may take: one request of Cook's client names 100 jobs in its target,
-/// one submission may have 10,000 jobs, and clients may be far away.
+/// Limits for clients. They are generous because one request of Cook's client lists 100 jobs in its
+/// target, a submission may have 10,000 jobs, and the network may be slow.
 pub fn limits() -> Limits {
     let (head, body, connections) = (40 << 10, 32 << 20, 256);
     Limits {
@@ -43,30 +43,30 @@ pub fn limits() -> Limits {
 
 /// Answers requests.
 pub struct Served {
-    hub: Rc<Hub>,
+    driver: Rc<Driver>,
     api: Api,
-    /// Asks the kernel whose connections are, where that decides.
+    /// Finds out which user owns a connection; `None` if users log in instead.
     owners: Option<Owners>,
-    /// Reads files.
-    files: Aside,
-    /// Counts the connections of strangers.
+    /// The thread that reads files.
+    files: Worker,
+    /// Counts the connections of other users.
     strangers: Rc<()>,
 }
 
 impl Served {
-    /// Gets ready to answer.
+    /// Prepares the server.
     ///
     /// # Errors
     ///
-    /// The kernel cannot be asked whose connections are, and that is what decides; or there is no thread to be had.
-    pub fn new(hub: Rc<Hub>, api: Api) -> io::Result<Self> {
+    /// The owners of connections are needed but cannot be looked up, or the thread cannot be started.
+    pub fn new(driver: Rc<Driver>, api: Api) -> io::Result<Self> {
         let owners = match api.access {
             Access::Local(_) => Some(Owners::open()?),
             Access::Logins(_) => None,
         };
-        let files = Aside::start("files")?;
+        let files = Worker::start("files")?;
         Ok(Self {
-            hub,
+            driver,
             api,
             owners,
             files,
@@ -78,19 +78,19 @@ impl Served {
         match plan {
             Plan::Answer(answer) => response(answer),
             Plan::Change(request, change) => {
-                let reply = self.hub.ask(request).await;
+                let reply = self.driver.ask(request).await;
                 response(self.api.changed(change, reply))
             }
-            Plan::Read(reading) => match self.hub.load(&reading.found).await {
+            Plan::Read(reading) => match self.driver.load(&reading.found).await {
                 Ok(jobs) => {
                     let answer = |view: crate::core::view::View<'_>| {
                         self.api.complete(&reading, &jobs, view)
                     };
-                    response(self.hub.read(answer))
+                    response(self.driver.read(answer))
                 }
                 Err(Unreadable(why)) => {
-                    log::line(format!("completed jobs cannot be read: {why}"));
-                    let text = "the store cannot be read now, and is being opened again: try again";
+                    log::line(format!("cannot read completed jobs: {why}"));
+                    let text = "the store cannot be read at the moment: try again";
                     response(Answer::error(503, text).with("Retry-After", "1"))
                 }
             },
@@ -108,16 +108,19 @@ impl Served {
                     .with_field("content-disposition", files::attachment(&name))
                     .with_reader("application/octet-stream", download, Some(length))
             }
-            // Its thread is gone, which has said why.
-            Err(_) => response(Answer::error(500, "files cannot be read any more")),
+            // The thread has panicked, which was reported then.
+            Err(_) => response(Answer::error(
+                500,
+                "files cannot be read until the scheduler is restarted",
+            )),
         }
     }
 }
 
-/// Who is at the other end of a connection, for as long as it lasts.
+/// The client of a connection.
 pub struct Guest {
     peer: Peer,
-    /// One of the places that strangers have.
+    /// Counts as one of the connections of other users.
     _place: Option<Rc<()>>,
 }
 
@@ -144,7 +147,7 @@ impl Handler for Served {
         };
         let own = geteuid().as_raw();
         let socket::Peer::Tcp { client, server } = peer else {
-            return stranger("the connection is not one of TCP".to_owned());
+            return stranger("this is not a TCP connection".to_owned());
         };
         match owners.of_client(*client, *server, socket) {
             Ok(user) if user == own || user == 0 => Guest::new(Peer::Own),
@@ -154,7 +157,7 @@ impl Handler for Served {
             )),
             Err(Unknown::Gone) => Admission::Close,
             Err(error) => stranger(format!(
-                "the kernel does not tell whose the connection is ({error})"
+                "the owner of the connection cannot be determined ({error})"
             )),
         }
     }
@@ -170,7 +173,7 @@ impl Handler for Served {
         let method = method(&asked.head);
         let target = target(&asked.head);
         let request = request(&asked.head, &guest.peer, &method, &target, &asked.body);
-        let plan = self.hub.read(|view| self.api.plan(&request, view));
+        let plan = self.driver.read(|view| self.api.plan(&request, view));
         self.respond(plan).await
     }
 
@@ -179,12 +182,12 @@ impl Handler for Served {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        log::line(format!("connections cannot be accepted: {error}"));
+        log::line(format!("cannot accept connections: {error}"));
     }
 }
 
 fn method(head: &Head) -> String {
-    // A method without a name is nobody's.
+    // The API serves no method that http-types does not know.
     head.method.map_or_else(
         || "this method".to_owned(),
         |method: Method| method.to_string(),
@@ -206,7 +209,7 @@ fn request<'a>(
     body: &'a [u8],
 ) -> api::Request<'a> {
     let field = |name: &'static str| {
-        // A field that stands there twice, or is no text, is there, and never right.
+        // A field that is repeated or is not text becomes an empty value, which is never valid.
         let is_there = head.fields.all(name).next().is_some();
         is_there.then(|| head.fields.one(name).unwrap_or_default())
     };
@@ -232,7 +235,7 @@ fn request<'a>(
     }
 }
 
-/// What every answer has: nothing here is for a browser to guess about, or to keep.
+/// The fields of every response: browsers must not guess types or cache anything.
 fn framed(status: StatusCode) -> Response {
     Response::new(status)
         .with_field("x-content-type-options", "nosniff")
@@ -240,7 +243,7 @@ fn framed(status: StatusCode) -> Response {
 }
 
 fn response(answer: Answer) -> Response {
-    // All of ours have names.
+    // The API uses only status codes that http-types knows.
     let status = StatusCode::try_from(answer.status).unwrap_or(StatusCode::InternalServerError);
     let mut response = framed(status);
     for (name, value) in answer.fields {

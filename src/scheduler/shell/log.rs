@@ -1,4 +1,4 @@
-//! Lines for the operator, to stderr.
+//! The log: lines on stderr.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,11 +10,11 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use super::clock::wall;
 use crate::codec::calendar;
 
-/// The longest line; what is longer is cut.
+/// Maximum length of a line; longer lines are cut.
 const MAX_LINE: usize = 2048;
 
-/// Writes one line, with the time unless the journal adds its own. What would break the line, or do
-/// something to a terminal, is escaped: lines repeat what clients have sent.
+/// Writes a line, with the time unless the systemd journal adds it. Control characters are escaped,
+/// because lines may contain text from clients.
 pub fn line(text: impl std::fmt::Display) {
     let text = text.to_string();
     let mut shown = match std::env::var_os("JOURNAL_STREAM") {
@@ -28,13 +28,13 @@ pub fn line(text: impl std::fmt::Display) {
         }
     }
     shown.push('\n');
-    // Where stderr is closed, nobody reads.
+    // An error is ignored: if stderr is closed, nobody reads it.
     let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 
-/// Takes what the libraries below say of themselves from now on: warnings and errors.
+/// Logs the warnings and errors of libraries from now on.
 pub fn listen() {
-    // It fails only if somebody else listens already, and there is nobody.
+    // Fails only if another subscriber is set, which this program never does.
     let _ = tracing::subscriber::set_global_default(Listener);
 }
 
@@ -64,7 +64,7 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
-/// An event as a line: its message, then its fields.
+/// Formats an event: its message, then its fields.
 struct Text(String);
 
 impl Visit for Text {

@@ -1,4 +1,4 @@
-//! What this machine has, and who runs the program.
+//! The resources of this machine, and the user who runs the program.
 
 use std::path::PathBuf;
 
@@ -6,33 +6,33 @@ use rustix::process::geteuid;
 
 use crate::core::words::Amount;
 
-/// What this machine has, and who runs the program.
+/// The resources of this machine, and the user who runs the program.
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// The user's name.
     pub user: String,
-    /// Cpus that this process may use.
+    /// The number of cpus that this process may use.
     pub cpus: Amount,
     /// Memory in MB.
     pub mem: Amount,
     /// The current folder.
     pub here: PathBuf,
-    /// The user's home.
+    /// The user's home folder.
     pub home: Option<PathBuf>,
     /// `XDG_STATE_HOME`
     pub state_home: Option<PathBuf>,
 }
 
 impl Machine {
-    /// Looks.
+    /// Looks all this up.
     ///
     /// # Errors
     ///
-    /// The current folder is gone.
+    /// The current folder does not exist any more.
     pub fn look() -> std::io::Result<Self> {
         let folder = |name: &str| {
             let folder = std::env::var_os(name).map(PathBuf::from);
-            // The standard: what is not absolute is to be ignored.
+            // The XDG specification says that relative paths must be ignored.
             folder.filter(|folder| folder.is_absolute())
         };
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -47,7 +47,7 @@ impl Machine {
         })
     }
 
-    /// Where programs of this user keep what they must not lose.
+    /// The folder for persistent data of this user's programs.
     pub fn state_folder(&self) -> Option<PathBuf> {
         let state = match (&self.state_home, &self.home) {
             (Some(state), _) => state.clone(),
@@ -57,13 +57,13 @@ impl Machine {
         Some(state.join("cook-scheduler"))
     }
 
-    /// A path that means the same in every folder.
+    /// An absolute path.
     pub fn absolute(&self, path: PathBuf) -> PathBuf {
         self.here.join(path)
     }
 }
 
-/// The name of the user, or its number.
+/// The user's name, or else the uid.
 fn user() -> String {
     let id = geteuid().as_raw().to_string();
     let table = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -75,13 +75,13 @@ fn user() -> String {
     name.unwrap_or(&id).to_owned()
 }
 
-/// In MB.
+/// Total memory in MB.
 fn total_memory(meminfo: &str) -> f64 {
     let line = meminfo
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    // A machine that does not say has little.
+    // If the kernel does not report it, 1 GB is assumed.
     let kilobytes: u64 = kilobytes.unwrap_or(1024 * 1024);
     (kilobytes / 1024) as f64
 }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_has_something() {
+    fn a_machine_has_cpus_and_memory() {
         let machine = Machine::look().expect("there");
         assert!(machine.cpus >= Amount::from_f64(1.0));
         assert!(machine.mem > Amount::from_f64(16.0));

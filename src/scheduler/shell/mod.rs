@@ -1,16 +1,16 @@
-//! The program around the core: arguments, the loop, signals, the log.
+//! Everything outside the core: the command line, the event loop, signals, the log.
 
 pub mod alarm;
-pub mod aside;
 pub mod clock;
 pub mod download;
+pub mod driver;
 pub mod http;
-pub mod hub;
 pub mod log;
 pub mod machine;
 pub mod options;
 pub mod serve;
 pub mod setup;
+pub mod worker;
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use machine::Machine;
 use options::Options;
 use setup::Setup;
 
-/// A longer file is no configuration.
+/// Maximum size of the configuration file.
 const MAX_CONFIGURATION: u64 = 4 << 20;
 
 /// The version of this program.
@@ -27,30 +27,29 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Reads the configuration and decides everything that is decided before anything starts.
+/// Reads the configuration and checks everything that can be checked before anything starts.
 ///
 /// # Errors
 ///
-/// A text for the operator: what cannot be, and what would be right.
+/// What is wrong and what would be right, as a text for the operator.
 pub fn prepare(options: Options) -> Result<Setup, String> {
     let configuration = match &options.config {
         None => Configuration::default(),
         Some(file) => configuration(file)?,
     };
     let machine =
-        Machine::look().map_err(|error| format!("the current folder cannot be found: {error}"))?;
+        Machine::look().map_err(|error| format!("cannot find the current folder: {error}"))?;
     let mut seed = [0; 16];
-    // The kernel gives as few bytes as these at once.
+    // So few bytes are always returned at once.
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| format!("there is no randomness for the names of jobs: {error}"))?;
+        .map_err(|error| format!("cannot get random bytes for the ids of instances: {error}"))?;
     Setup::new(options, configuration, &machine, clock::wall(), seed)
 }
 
 fn configuration(file: &Path) -> Result<Configuration, String> {
     use std::io::Read;
     let shown = file.display();
-    let failed =
-        |error: std::io::Error| format!("the configuration {shown} cannot be read: {error}");
+    let failed = |error: std::io::Error| format!("cannot read the configuration {shown}: {error}");
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(failed)?;
     opened

@@ -1,4 +1,4 @@
-//! Serving, until it is asked to leave.
+//! Runs the scheduler until it is asked to exit.
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -13,7 +13,7 @@ use smol::channel::Receiver;
 use smol::future::or;
 use smol::stream::StreamExt;
 
-use super::hub::Hub;
+use super::driver::Driver;
 use super::setup::{RunsOn, Setup};
 use super::{clock, http, log};
 use crate::api::Fetching;
@@ -25,35 +25,36 @@ use crate::core::face::BackendEvent;
 use crate::core::request::{ApiRequest, KillOrder, Refusal, Reply};
 use crate::store::{self, Folder};
 
-/// How long a first Ctrl-C waits for a second one.
+/// How long the program waits for a second Ctrl-C after the first one.
 const SECOND_CTRL_C: Duration = Duration::from_secs(5);
 
-/// How long to wait before what could not be recorded is tried again.
+/// The delay before a kill is tried again that could not be stored.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How often and how long to look whether executors have gone, once their jobs have ended.
+/// How often to check whether executors have exited after their jobs have ended, and the maximum number
+/// of checks.
 const LOOK: Duration = Duration::from_millis(20);
 const MOST_LOOKS: u32 = 1500;
 
-/// How a run ends.
+/// Why the program exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It was asked to leave.
+    /// It was asked to.
     Asked,
-    /// It cannot go on.
+    /// It cannot continue.
     Failed,
 }
 
-/// What to do with the store once it is open.
+/// What to do once the store is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Serve the API and run jobs.
     Serve,
-    /// End what runs, start nothing, and leave.
+    /// Start nothing, end the running jobs, and exit.
     Drain,
 }
 
-/// Why it could not start, in words for the operator.
+/// Why the program could not start; a text for the operator.
 #[derive(Debug)]
 pub struct StartError(pub String);
 
@@ -63,11 +64,11 @@ impl From<std::io::Error> for StartError {
     }
 }
 
-/// Opens everything, and runs until it is asked to leave.
+/// Opens everything, and runs until asked to exit.
 ///
 /// # Errors
 ///
-/// It could not start: a text for the operator.
+/// The program could not start; the text is for the operator.
 pub fn run(mut setup: Setup, task: Task) -> Result<Ending, StartError> {
     for remark in &setup.remarks {
         log::line(remark);
@@ -78,7 +79,7 @@ pub fn run(mut setup: Setup, task: Task) -> Result<Ending, StartError> {
         store::open(&mut folder).map_err(|error| StartError(error.to_string()))?;
     let clock = clock::resume(anchor)?;
     let executor = Rc::new(LocalExecutor::new());
-    let (backend, told, remarks) = backend(&mut setup, &executor).map_err(StartError)?;
+    let (backend, events, remarks) = backend(&mut setup, &executor).map_err(StartError)?;
     for remark in remarks {
         log::line(remark);
     }
@@ -89,53 +90,53 @@ pub fn run(mut setup: Setup, task: Task) -> Result<Ending, StartError> {
             let listener = Listener::tcp(listen);
             Some(listener.map_err(|error| {
                 StartError(format!(
-                    "cannot listen at {listen}: {error}; choose another address by --listen"
+                    "cannot listen at {listen}: {error}; choose another address with --listen"
                 ))
             })?)
         }
     };
-    let hub = Hub::new(setup.core, start, store, Some(folder), clock, backend)?;
-    spawn(
-        &executor,
-        &hub,
-        |hub| async move { hub.store_events().await },
-    );
-    spawn(&executor, &hub, |hub| async move {
-        hub.backend_events(told).await
+    let driver = Driver::new(setup.core, start, store, Some(folder), clock, backend)?;
+    spawn(&executor, &driver, |driver| async move {
+        driver.store_events().await
     });
-    spawn(&executor, &hub, |hub| async move { hub.deadlines().await });
+    spawn(&executor, &driver, |driver| async move {
+        driver.backend_events(events).await
+    });
+    spawn(&executor, &driver, |driver| async move {
+        driver.deadlines().await
+    });
     let mut signals = Signals::new([Signal::Term, Signal::Int])?;
     let main = async {
         match listener {
-            None => or(drain(&hub), asked(&mut signals)).await,
+            None => or(drain(&driver), asked(&mut signals)).await,
             Some(listener) => {
                 let address = listener.address().unwrap_or(setup.listen);
-                let served = Rc::new(http::Served::new(Rc::clone(&hub), setup.api)?);
+                let served = Rc::new(http::Served::new(Rc::clone(&driver), setup.api)?);
                 let serving = server::serve(listener, http::limits(), served, Rc::clone(&executor));
                 executor.spawn(serving).detach();
-                // Somebody may wait for this line; where nobody does, nothing is lost.
+                // This line may be read by a script; an error is ignored, because stdout may be closed.
                 use std::io::Write;
                 let mut out = std::io::stdout();
                 let _ = writeln!(out, "cook-scheduler: serving http://{address}");
                 let _ = out.flush();
-                or(signalled(&hub, &mut signals), left(&hub)).await
+                or(signalled(&driver, &mut signals), left(&driver)).await
             }
         }
     };
     async_io::block_on(executor.run(main))
 }
 
-/// What runs the jobs, what it tells, and lines for the operator.
+/// The backend, its events, and lines for the log.
 type Started = (Box<dyn Backend>, Receiver<BackendEvent>, Vec<String>);
 
 fn backend(setup: &mut Setup, executor: &Rc<LocalExecutor<'static>>) -> Result<Started, String> {
     match &setup.runs_on {
         RunsOn::Here(here) => {
-            let (embedded, told, remarks) = Embedded::start(here.clone(), Rc::clone(executor))?;
+            let (embedded, events, remarks) = Embedded::start(here.clone(), Rc::clone(executor))?;
             let embedded = Rc::new(embedded);
             let checking = Rc::clone(&embedded);
             setup.api.fetching = Fetching::by(move |job| checking.check(job));
-            Ok((Box::new(embedded), told, remarks))
+            Ok((Box::new(embedded), events, remarks))
         }
         RunsOn::Mesos(_) => Err(
             "this version cannot be a framework on Mesos yet: leave --master and :mesos :master out"
@@ -146,60 +147,60 @@ fn backend(setup: &mut Setup, executor: &Rc<LocalExecutor<'static>>) -> Result<S
 
 fn spawn<F: Future<Output = ()> + 'static>(
     executor: &LocalExecutor<'static>,
-    hub: &Rc<Hub>,
-    task: impl FnOnce(Rc<Hub>) -> F,
+    driver: &Rc<Driver>,
+    task: impl FnOnce(Rc<Driver>) -> F,
 ) {
-    executor.spawn(task(Rc::clone(hub))).detach();
+    executor.spawn(task(Rc::clone(driver))).detach();
 }
 
-/// The core wants to leave.
-async fn left(hub: &Hub) -> Result<Ending, StartError> {
-    match hub.leaving().await {
+/// Waits until the core asks the program to exit.
+async fn left(driver: &Driver) -> Result<Ending, StartError> {
+    match driver.leaving().await {
         LeaveReason::FrameworkTaken => {
-            log::line("another scheduler has taken over this framework: leaving its jobs to it");
+            log::line("another scheduler has taken over this framework and its jobs; exiting");
             Ok(Ending::Failed)
         }
     }
 }
 
-/// SIGTERM leaves at once, and jobs go on. So does SIGINT, but for a terminal while jobs run: somebody
-/// who has tried something may want it to end.
-async fn signalled(hub: &Hub, signals: &mut Signals) -> Result<Ending, StartError> {
+/// SIGTERM exits at once, and jobs keep running. SIGINT does the same, unless the program runs in a
+/// terminal and jobs are running: then a second Ctrl-C ends the jobs.
+async fn signalled(driver: &Driver, signals: &mut Signals) -> Result<Ending, StartError> {
     let first = signals.next().await;
-    let running = hub.read(|view| view.live());
+    let running = driver.read(|view| view.live());
     let is_typed = matches!(first, Some(Ok(Signal::Int))) && std::io::stderr().is_terminal();
     if !is_typed || running == 0 {
-        log::line(format!("leaving; {running} running jobs go on"));
+        log::line(format!("exiting; {running} running jobs continue"));
         return Ok(Ending::Asked);
     }
     let seconds = SECOND_CTRL_C.as_secs();
     log::line(format!(
-        "{running} jobs are running, and go on when this leaves in {seconds} s; press Ctrl-C again to end them"
+        "exiting in {seconds} s; {running} running jobs will continue; press Ctrl-C again to end them"
     ));
     let second = or(async { signals.next().await }, async {
         Timer::after(SECOND_CTRL_C).await;
         None
     });
     match second.await {
-        Some(_) => or(drain(hub), asked(signals)).await,
+        Some(_) => or(drain(driver), asked(signals)).await,
         None => Ok(Ending::Asked),
     }
 }
 
-/// Any signal: leaves at once.
+/// Exits at any signal.
 async fn asked(signals: &mut Signals) -> Result<Ending, StartError> {
     let _ = signals.next().await;
-    log::line("leaving before everything has ended");
+    log::line("exiting before all jobs have ended");
     Ok(Ending::Failed)
 }
 
-/// Ends what runs, in order, and waits until it has ended.
-async fn drain(hub: &Hub) -> Result<Ending, StartError> {
-    hub.feed(Event::Drain);
-    let running = hub.read(|view| view.running(None));
+/// Ends all running jobs, with their after commands, and waits for them.
+async fn drain(driver: &Driver) -> Result<Ending, StartError> {
+    driver.feed(Event::Drain);
+    let running = driver.read(|view| view.running(None));
     let count = running.len();
     log::line(format!(
-        "ending {count} running jobs, after commands included"
+        "ending {count} running jobs, including their after commands"
     ));
     let instances: Vec<_> = running
         .iter()
@@ -212,23 +213,23 @@ async fn drain(hub: &Hub) -> Result<Ending, StartError> {
         })
     };
     if count > 0 {
-        while let Reply::Refused(Refusal::Unavailable(_)) = hub.ask(order()).await {
+        while let Reply::Refused(Refusal::Unavailable(_)) = driver.ask(order()).await {
             Timer::after(AGAIN).await;
         }
     }
-    hub.until(|view| view.live() == 0).await;
-    // What has ended is on disk: only then nobody has to ask again.
-    hub.until(|view| view.is_settled()).await;
-    // An executor that does not know that its end was noted would wait for it for days.
+    driver.until(|view| view.live() == 0).await;
+    // Once this is on disk, the next start does not ask about these instances.
+    driver.until(|view| view.is_settled()).await;
+    // An executor whose end was not acknowledged would wait for days, so wait until all have exited.
     let mut looks = 0;
-    while !hub.is_empty() && looks < MOST_LOOKS {
+    while !driver.is_empty() && looks < MOST_LOOKS {
         Timer::after(LOOK).await;
         looks += 1;
     }
-    match hub.is_empty() {
+    match driver.is_empty() {
         true => log::line(format!("{count} jobs have ended")),
         false => log::line(format!(
-            "{count} jobs have ended; some of their executors have not"
+            "{count} jobs have ended; some of their executors have not exited yet"
         )),
     }
     Ok(Ending::Asked)

@@ -77,7 +77,7 @@ fn sigterm_leaves_at_once_and_jobs_go_on() {
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert!(
-        server.log().contains("leaving; 1 running jobs go on"),
+        server.log().contains("exiting; 1 running jobs continue"),
         "{}",
         server.log()
     );

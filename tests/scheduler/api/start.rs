@@ -40,7 +40,7 @@ fn arguments_that_make_no_sense() {
         (&["--listen", "0.0.0.0:0"], ":valid-logins"),
         (
             &["--config", "/nowhere/at.edn"],
-            "the configuration /nowhere/at.edn cannot be read",
+            "cannot read the configuration /nowhere/at.edn",
         ),
         (&["--master", "zk://a/b"], "list the masters"),
     ] {

@@ -1,18 +1,18 @@
-//! This machine as the backend: an agent in the scheduler's own process.
+//! The embedded backend: an agent for this machine, in the scheduler's own process.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | `room` | what the machine has, who holds what of it, and when to offer the rest; pure |
-//! | `spec` | a task of the core as an executor to start |
-//! | `told` | what the agent tells, in the words of the core |
-//! | `program` | which executor to run |
-//! | `sandboxes` | how long sandboxes are kept |
+//! | `room` | the machine's resources, who uses them, and when to offer the rest; pure |
+//! | `spec` | converts a task of the core to an executor to start |
+//! | `events` | converts notices of the agent to events of the core |
+//! | `program` | finds the executor |
+//! | `sandboxes` | removes old sandboxes |
 
+mod events;
 pub mod program;
 mod room;
 mod sandboxes;
 mod spec;
-mod told;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -40,34 +40,34 @@ use crate::core::face::{self, BackendEvent, Call, Offer, OfferId, TaskState, Upd
 use crate::core::job::{self, JobSpec, Place};
 use crate::core::words::{Demand, InstanceId, Uuid};
 
-/// The ids of the one agent and its one framework: they never change, so that executors of an earlier process are
-/// found again.
+/// The ids of the agent and the framework. They never change, so that executors started by an earlier
+/// process are recognised.
 const AGENT_ID: &str = "embedded";
 const FRAMEWORK_ID: &str = "cook-scheduler";
 
-/// `FrameworkInfo.Capability.Type.TASK_KILLING_STATE`: the core knows that state.
+/// `FrameworkInfo.Capability.Type.TASK_KILLING_STATE`: the core handles this state.
 const CAPABILITIES: [i32; 1] = [cook_mesos::messages::TASK_KILLING_STATE];
 
-/// What to start the backend with.
+/// The settings of the backend.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The data folder, absolute.
+    /// The absolute path of the data folder.
     pub data: PathBuf,
-    /// What jobs may use together.
+    /// The resources for all jobs together.
     pub room: Demand,
-    /// How long executors wait for a scheduler that is away.
+    /// How long executors wait for a stopped scheduler.
     pub recovery_timeout: Duration,
-    /// How long any job may run, if that is limited.
+    /// The maximum run time of any job; `None` for no limit.
     pub max_runtime: Option<Duration>,
     /// How executors are started.
     pub executor: ExecutorSettings,
-    /// `--executor`, absolute.
+    /// The absolute path given by `--executor`.
     pub executor_file: Option<PathBuf>,
     /// How long sandboxes are kept.
     pub keep: Keep,
 }
 
-/// The backend.
+/// The embedded backend.
 #[derive(Debug)]
 pub struct Embedded {
     inner: Rc<Inner>,
@@ -82,18 +82,19 @@ struct Inner {
     room: RefCell<Room>,
     sandboxes: Sandboxes,
     events: Sender<BackendEvent>,
-    /// Wakes the task that offers.
+    /// Wakes the task that makes offers.
     changed: Sender<()>,
 }
 
 // === impl Embedded ===
 
 impl Embedded {
-    /// Starts the agent, and finds the executors of an earlier process. Lines for the operator come with it.
+    /// Starts the agent, which finds the executors of an earlier process. Also returns lines for the
+    /// log.
     ///
     /// # Errors
     ///
-    /// A text for the operator: what is missing.
+    /// What is missing, as a text for the operator.
     pub fn start(
         settings: Settings,
         executor: Rc<LocalExecutor<'static>>,
@@ -117,7 +118,8 @@ impl Embedded {
                 capabilities: CAPABILITIES.to_vec(),
             },
             folder: settings.data.clone(),
-            // The jobs' relative paths have no other folder that means the same to everybody.
+            // Relative paths in a job are relative to the root, the only folder that means the same to
+            // everybody.
             files: PathBuf::from("/"),
             cgroups,
         };
@@ -136,7 +138,7 @@ impl Embedded {
         }
         let (events, receiver) = unbounded();
         let (changed, changes) = bounded(1);
-        // The core asks for the state of everything that it knows, as it does of a master.
+        // The core then reconciles all instances that it knows, as with a master.
         let _ = events.try_send(BackendEvent::Subscribed(None));
         let inner = Rc::new(Inner {
             agent,
@@ -162,11 +164,11 @@ impl Embedded {
         Ok((backend, receiver, remarks))
     }
 
-    /// Whether this machine can fetch what a job wants.
+    /// Checks whether this machine can fetch a job's files.
     ///
     /// # Errors
     ///
-    /// What cannot be fetched, and why not.
+    /// Which file cannot be fetched, and why.
     pub fn check(&self, job: &JobSpec) -> Result<(), String> {
         self.inner.recipe.check(&self.inner.agent, job)
     }
@@ -190,7 +192,7 @@ impl Backend for Embedded {
             Call::Suppress => inner.room.borrow_mut().suppress(),
             Call::Kill { instance, .. } => match inner.known(instance) {
                 Some(known) => inner.agent.kill(&known.executor_id, None),
-                None => inner.tell_gone(instance),
+                None => inner.report_gone(instance),
             },
             Call::Shutdown { instance, .. } => inner.agent.shut_down(&instance.to_string()),
             Call::Acknowledge {
@@ -199,20 +201,20 @@ impl Backend for Embedded {
             Call::Reconcile(instances) => {
                 for (instance, _) in instances {
                     match inner.known(instance) {
-                        Some(known) => inner.tell_standing(instance, known.standing),
-                        None => inner.tell_gone(instance),
+                        Some(known) => inner.report_standing(instance, known.standing),
+                        None => inner.report_gone(instance),
                     }
                 }
             }
             Call::ReconcileAll => {
                 for known in inner.agent.executors() {
                     if let Some(instance) = id(&known) {
-                        inner.tell_standing(instance, known.standing);
+                        inner.report_standing(instance, known.standing);
                     }
                 }
             }
-            // Its id is not given by anybody.
-            Call::SubscribeAnew => inner.tell(BackendEvent::Subscribed(None)),
+            // There is no master that assigns ids.
+            Call::SubscribeAnew => inner.report(BackendEvent::Subscribed(None)),
             Call::Forget(instances) => {
                 let gone = instances
                     .into_iter()
@@ -220,7 +222,7 @@ impl Backend for Embedded {
                 inner.sandboxes.remove(gone.collect());
             }
         }
-        inner.look_again();
+        inner.check_offers();
     }
 
     fn is_empty(&self) -> bool {
@@ -240,7 +242,7 @@ impl Inner {
             Ok(container) => container,
             Err(error) => {
                 tracing::error!("cannot name a container: {error}");
-                return self.tell_gone(task.instance);
+                return self.report_gone(task.instance);
             }
         };
         let spec = self.recipe.spec(task, container, holding.encode());
@@ -252,26 +254,26 @@ impl Inner {
         self.agent.executor(&instance.to_string())
     }
 
-    fn tell(&self, event: BackendEvent) {
-        // Nobody listens when the program is about to end.
+    fn report(&self, event: BackendEvent) {
+        // Fails only while the program exits.
         let _ = self.events.try_send(event);
     }
 
-    fn tell_gone(&self, instance: InstanceId) {
-        self.tell_state(instance, TaskState::Gone);
+    fn report_gone(&self, instance: InstanceId) {
+        self.report_state(instance, TaskState::Gone);
     }
 
-    fn tell_standing(&self, instance: InstanceId, standing: Standing) {
+    fn report_standing(&self, instance: InstanceId, standing: Standing) {
         match standing {
-            Standing::Starting => self.tell_state(instance, TaskState::Staging),
-            Standing::Acknowledged => self.tell_state(instance, TaskState::Running),
-            // Its end is told by itself, again and again until it is acknowledged.
+            Standing::Starting => self.report_state(instance, TaskState::Staging),
+            Standing::Acknowledged => self.report_state(instance, TaskState::Running),
+            // The agent reports its end by itself and repeats that until it is acknowledged.
             Standing::Ending => {}
         }
     }
 
-    fn tell_state(&self, instance: InstanceId, state: TaskState) {
-        self.tell(BackendEvent::Updated(Box::new(Update {
+    fn report_state(&self, instance: InstanceId, state: TaskState) {
+        self.report(BackendEvent::Updated(Box::new(Update {
             instance,
             agent: Some(self.place.agent.clone()),
             state,
@@ -281,38 +283,38 @@ impl Inner {
         })));
     }
 
-    /// Takes one notice of the agent's.
+    /// Handles a notice of the agent.
     fn take(&self, notice: &Notice) {
         let Some(instance) = Uuid::parse(&notice.executor_id).map(InstanceId) else {
             return;
         };
-        if let Some(event) = told::event(instance, &notice.what, &self.place.agent) {
+        if let Some(event) = events::event(instance, &notice.what, &self.place.agent) {
             let has_ended =
-                matches!(&event, BackendEvent::Updated(it) if told::is_terminal(it.state));
-            self.tell(event);
+                matches!(&event, BackendEvent::Updated(it) if events::is_terminal(it.state));
+            self.report(event);
             if has_ended {
                 self.room.borrow_mut().release(instance);
                 self.sandboxes.look();
-                self.look_again();
+                self.check_offers();
             }
         }
         if notice.what == What::Forgotten {
             self.room.borrow_mut().release(instance);
-            self.look_again();
+            self.check_offers();
         }
     }
 
-    fn look_again(&self) {
-        // If there is no room, the task is about to look in any case.
+    fn check_offers(&self) {
+        // If the channel is full, the task will check anyway.
         let _ = self.changed.try_send(());
     }
 
-    /// Offers what is free, if it is time to.
+    /// Offers the free resources, unless it is too early.
     fn offer(&self) {
         let Some((number, free, ports)) = self.room.borrow_mut().offer(Instant::now()) else {
             return;
         };
-        self.tell(BackendEvent::Offered(vec![Offer {
+        self.report(BackendEvent::Offered(vec![Offer {
             id: OfferId(number.to_string().into()),
             place: self.place.clone(),
             room: free,
@@ -323,19 +325,19 @@ impl Inner {
     }
 }
 
-/// Carries what the agent tells to the core.
+/// Converts notices of the agent to events of the core.
 async fn translate(inner: Rc<Inner>, notices: Receiver<Notice>) {
     while let Ok(notice) = notices.recv().await {
         inner.take(&notice);
     }
 }
 
-/// Offers what is free, whenever that changes or a refusal runs out.
+/// Offers free resources whenever they change or a declined offer may be repeated.
 async fn offer(inner: Rc<Inner>, changes: Receiver<()>) {
     let mut alarm = Alarm::new();
     loop {
         inner.offer();
-        let again = inner.room.borrow().refused_until();
+        let again = inner.room.borrow().declined_until();
         let refusal = async {
             alarm.until(again).await;
             true

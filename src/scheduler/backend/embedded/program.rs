@@ -1,4 +1,4 @@
-//! Which executor to run: `--executor`, or what `:executor :command` names.
+//! Finds the executor: the file of `--executor`, or the command of `:executor :command`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,15 +9,15 @@ use cook_agent::spec::Program;
 
 use crate::codec::config::ExecutorSettings;
 
-/// What a shell would make something else of.
+/// Characters that are special for a shell.
 const SPECIAL: &str = "|&;<>()$`\\\"'*?[]#~=%!{}\n";
 
-/// Finds the executor. The first word of the command, if there is no slash in it, is looked for among the fetched
-/// files, beside this program, and in `PATH`.
+/// Finds the executor. If the first word of the command has no slash, it is looked up among the fetched
+/// files, then beside this program, then in `PATH`.
 ///
 /// # Errors
 ///
-/// A text for the operator: it is nowhere.
+/// It was not found; the text is for the operator.
 pub fn find(settings: &ExecutorSettings, file: Option<&Path>) -> Result<Program, String> {
     if let Some(file) = file {
         return match is_executable(file) {
@@ -53,7 +53,7 @@ fn resolve(command: &str, fetched: &[&str], folders: &[PathBuf]) -> Result<Progr
     if word.is_empty() {
         return Err(":executor :command is empty".to_owned());
     }
-    // A line for the shell begins as it likes, with a variable for example.
+    // A word with special characters is left to the shell; it may be a variable, for example.
     let program: OsString = if word.contains('/') || word.contains(|c| SPECIAL.contains(c)) {
         word.into()
     } else if fetched.contains(&word) {
@@ -64,7 +64,7 @@ fn resolve(command: &str, fetched: &[&str], folders: &[PathBuf]) -> Result<Progr
         found
             .ok_or_else(|| {
                 format!(
-                    "there is no {word} beside this program or in PATH: build it with `make`, or name it with \
+                    "there is no {word} beside this program or in PATH: build it with `make`, or set it with \
                      --executor FILE"
                 )
             })?
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_word_is_looked_for_unless_it_is_a_path() {
+    fn the_first_word_is_looked_up_unless_it_is_a_path() {
         let folders = [PathBuf::from("/nowhere"), PathBuf::from("/bin")];
         let direct = |words: &[&str]| {
             let words = words.iter().map(OsString::from);

@@ -1,4 +1,4 @@
-//! What the machine has, who holds what of it, and when the rest is offered.
+//! The machine's resources, which instance uses them, and when the rest is offered.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,20 +6,20 @@ use std::time::Instant;
 use crate::core::face::OfferId;
 use crate::core::words::{Amount, Demand, InstanceId, PortRange, Ports};
 
-/// The ports that jobs can ask for: those that a Mesos agent offers by default.
+/// The ports that jobs can use; the same as a Mesos agent's by default.
 const FIRST_PORT: u16 = 31_000;
 const LAST_PORT: u16 = 32_000;
 
-/// The machine's room.
+/// The resources of the machine.
 #[derive(Clone, Debug)]
 pub struct Room {
     capacity: Demand,
     holdings: BTreeMap<InstanceId, Holding>,
     offers: u64,
-    wish: Wish,
+    state: OfferState,
 }
 
-/// What an instance holds.
+/// The resources that an instance uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holding {
     /// Cpus and memory.
@@ -28,23 +28,24 @@ pub struct Holding {
     pub ports: Vec<u16>,
 }
 
-/// What the core wants.
+/// Whether an offer may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    /// An offer.
-    Offer,
-    /// It has one, of this number.
-    Has(u64),
-    /// Not what it has refused, for a while; for ever if there is no such moment.
-    Refused(Option<Instant>),
-    /// Nothing.
-    Nothing,
+enum OfferState {
+    /// An offer may be made.
+    Allowed,
+    /// The offer with this number was made and not answered yet.
+    Open(u64),
+    /// The last offer was declined: no offer until this moment, or, without one, until the resources
+    /// change.
+    Declined(Option<Instant>),
+    /// The core wants no offers.
+    Suppressed,
 }
 
 // === impl Room ===
 
 impl Room {
-    /// Everything is free.
+    /// All resources are free.
     pub fn new(capacity: Demand) -> Self {
         Self {
             capacity: Demand {
@@ -53,69 +54,70 @@ impl Room {
             },
             holdings: BTreeMap::new(),
             offers: 0,
-            wish: Wish::Offer,
+            state: OfferState::Allowed,
         }
     }
 
-    /// What there is when nothing runs.
+    /// The total resources.
     pub fn capacity(&self) -> Demand {
         self.capacity
     }
 
-    /// An instance takes its part.
+    /// An instance uses these resources from now on.
     pub fn hold(&mut self, instance: InstanceId, holding: Holding) {
         self.holdings.insert(instance, holding);
     }
 
-    /// An instance has ended. What is free is another offer than the one that was refused.
+    /// An instance has ended, and its resources are free. There is now more to offer than when the last
+    /// offer was declined.
     pub fn release(&mut self, instance: InstanceId) {
         if self.holdings.remove(&instance).is_some()
-            && let Wish::Refused(_) = self.wish
+            && let OfferState::Declined(_) = self.state
         {
-            self.wish = Wish::Offer;
+            self.state = OfferState::Allowed;
         }
     }
 
-    /// An offer was used; what is left may be offered.
+    /// An offer was used; the remaining resources may be offered.
     pub fn used(&mut self, offer: &OfferId) {
         if self.is_current(offer) {
-            self.wish = Wish::Offer;
+            self.state = OfferState::Allowed;
         }
     }
 
-    /// An offer was refused.
+    /// An offer was declined.
     pub fn declined(&mut self, offer: &OfferId, until: Option<Instant>) {
         if self.is_current(offer) {
-            self.wish = Wish::Refused(until);
+            self.state = OfferState::Declined(until);
         }
     }
 
-    /// Something waits for room.
+    /// The core wants offers.
     pub fn revive(&mut self) {
-        if let Wish::Refused(_) | Wish::Nothing = self.wish {
-            self.wish = Wish::Offer;
+        if let OfferState::Declined(_) | OfferState::Suppressed = self.state {
+            self.state = OfferState::Allowed;
         }
     }
 
-    /// Nothing waits.
+    /// The core wants no offers.
     pub fn suppress(&mut self) {
-        self.wish = Wish::Nothing;
+        self.state = OfferState::Suppressed;
     }
 
-    /// When a refusal runs out.
-    pub fn refused_until(&self) -> Option<Instant> {
-        match self.wish {
-            Wish::Refused(until) => until,
-            Wish::Offer | Wish::Has(_) | Wish::Nothing => None,
+    /// The moment from which a declined offer may be repeated.
+    pub fn declined_until(&self) -> Option<Instant> {
+        match self.state {
+            OfferState::Declined(until) => until,
+            OfferState::Allowed | OfferState::Open(_) | OfferState::Suppressed => None,
         }
     }
 
-    /// The number of an offer to make now, and what there is in it.
+    /// The number and the resources of an offer, if one may be made now.
     pub fn offer(&mut self, now: Instant) -> Option<(u64, Demand, Ports)> {
-        match self.wish {
-            Wish::Offer => {}
-            Wish::Refused(Some(until)) if until <= now => {}
-            Wish::Refused(_) | Wish::Has(_) | Wish::Nothing => return None,
+        match self.state {
+            OfferState::Allowed => {}
+            OfferState::Declined(Some(until)) if until <= now => {}
+            OfferState::Declined(_) | OfferState::Open(_) | OfferState::Suppressed => return None,
         }
         let ports = self.free_ports();
         let held = self
@@ -127,17 +129,17 @@ impl Room {
             ..self.capacity.minus(&held)
         };
         if free.cpus == Amount::ZERO || free.mem == Amount::ZERO {
-            // Whoever ends makes room.
-            self.wish = Wish::Refused(None);
+            // The next instance that ends frees resources.
+            self.state = OfferState::Declined(None);
             return None;
         }
         self.offers += 1;
-        self.wish = Wish::Has(self.offers);
+        self.state = OfferState::Open(self.offers);
         Some((self.offers, free, ports))
     }
 
     fn is_current(&self, offer: &OfferId) -> bool {
-        matches!(self.wish, Wish::Has(number) if *number.to_string() == *offer.0)
+        matches!(self.state, OfferState::Open(number) if *number.to_string() == *offer.0)
     }
 
     fn free_ports(&self) -> Ports {
@@ -166,7 +168,7 @@ impl Room {
 // === impl Holding ===
 
 impl Holding {
-    /// As the agent keeps it: thousandths of cpus and of megabytes, then ports.
+    /// The form that the agent stores: thousandths of cpus and megabytes, then ports.
     pub fn encode(&self) -> Vec<u8> {
         let Demand { cpus, mem, .. } = self.demand;
         let mut text = format!("{} {}", cpus.thousandths(), mem.thousandths());
@@ -176,7 +178,7 @@ impl Holding {
         text.into_bytes()
     }
 
-    /// `None` if nothing that this program has written.
+    /// `None` if the bytes were not written by this program.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
         let cpus = Amount::from_thousandths(words.next()?.parse().ok()?);
@@ -229,11 +231,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_offered_until_nothing_is() {
+    fn remaining_resources_are_offered_until_none_are_left() {
         let mut room = Room::new(demand(2.0));
         let (id, free) = offer(&mut room).unwrap();
         assert_eq!(free.cpus, Amount::from_f64(2.0));
-        assert_eq!(offer(&mut room), None, "one offer at a time");
+        assert_eq!(offer(&mut room), None, "there is at most one open offer");
         room.used(&id);
         room.hold(instance(1), holding(1.5, &[]));
         let (id, free) = offer(&mut room).unwrap();
@@ -246,16 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_offer_comes_again_in_time_or_when_it_has_changed_or_is_asked_for() {
+    fn a_declined_offer_is_repeated_after_a_time_a_change_or_a_revive() {
         let mut room = Room::new(demand(1.0));
         let (id, _) = offer(&mut room).unwrap();
         let until = Instant::now() + Duration::from_secs(600);
         room.declined(&id, Some(until));
         assert_eq!(offer(&mut room), None);
-        assert_eq!(room.refused_until(), Some(until));
+        assert_eq!(room.declined_until(), Some(until));
         assert!(room.offer(until).is_some());
-        let (id, _) = match room.wish {
-            Wish::Has(number) => (OfferId(number.to_string().into()), ()),
+        let (id, _) = match room.state {
+            OfferState::Open(number) => (OfferId(number.to_string().into()), ()),
             other => panic!("{other:?}"),
         };
         room.declined(&id, None);
@@ -274,17 +276,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_an_old_offer_changes_nothing() {
+    fn an_answer_to_an_old_offer_has_no_effect() {
         let mut room = Room::new(demand(1.0));
         let (old, _) = offer(&mut room).unwrap();
         room.used(&old);
         let (_, _) = offer(&mut room).unwrap();
         room.declined(&old, None);
-        assert!(matches!(room.wish, Wish::Has(2)));
+        assert!(matches!(room.state, OfferState::Open(2)));
     }
 
     #[test]
-    fn held_ports_are_not_offered_and_a_holding_is_read_back() {
+    fn used_ports_are_not_offered_and_a_holding_is_decoded_back() {
         let mut room = Room::new(demand(1.0));
         let held = holding(0.1, &[31_000, 31_005, 32_000, 80]);
         assert_eq!(Holding::decode(&held.encode()), Some(held.clone()));

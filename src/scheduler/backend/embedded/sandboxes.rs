@@ -1,5 +1,5 @@
-//! How long the sandboxes of ended instances are kept. A thread of its own removes them: a folder with a million
-//! files takes its time.
+//! Removes the sandboxes of ended instances when they are too old or too large. It uses a separate
+//! thread, because removing a million files takes a while.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::core::words::InstanceId;
 
-/// How often the sandboxes' ages and sizes are looked at, at most; and only when an instance has ended.
+/// The minimum time between two checks of ages and sizes. A check is made only after an instance has
+/// ended.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// Requests that wait for the thread, at most; another look does what is left.
+/// Maximum number of waiting requests. A dropped request is harmless: a later check finds the same
+/// sandboxes.
 const WAITING: usize = 64;
 
-/// How long sandboxes are kept. Those of instances that have not ended are kept in any case.
+/// Limits for the sandboxes of ended instances. Those of running instances are always kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
-    /// So long after the last change.
+    /// The maximum age since the last change.
     pub age: Duration,
-    /// So many bytes together, the newest ones; without it, no limit.
+    /// The maximum size of all together; `None` for no limit.
     pub bytes: Option<u64>,
 }
 
-/// The thread, from outside.
+/// A handle of the thread.
 #[derive(Debug)]
 pub struct Sandboxes {
     requests: SyncSender<Request>,
@@ -32,13 +34,13 @@ pub struct Sandboxes {
 
 #[derive(Debug)]
 enum Request {
-    /// These are not needed any more.
+    /// Remove the sandboxes of these instances.
     Remove(Vec<InstanceId>),
-    /// Some may be too old, or too large.
+    /// Check ages and sizes.
     Look,
 }
 
-/// A sandbox that could go.
+/// A sandbox that may be removed.
 struct Old {
     path: PathBuf,
     changed: SystemTime,
@@ -47,7 +49,7 @@ struct Old {
 // === impl Sandboxes ===
 
 impl Sandboxes {
-    /// Makes the folder, and starts the thread.
+    /// Creates the folder and starts the thread.
     pub fn start(folder: PathBuf, keep: Keep) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(&folder).map_err(failed)?;
@@ -60,12 +62,12 @@ impl Sandboxes {
         Ok(Self { requests })
     }
 
-    /// These are not needed any more.
+    /// Removes the sandboxes of these instances.
     pub fn remove(&self, instances: Vec<InstanceId>) {
         let _ = self.requests.try_send(Request::Remove(instances));
     }
 
-    /// An instance has ended: some may be too old, or too large together.
+    /// Checks ages and sizes, because an instance has ended.
     pub fn look(&self) {
         let _ = self.requests.try_send(Request::Look);
     }
@@ -97,12 +99,13 @@ fn remove(path: &Path) {
     }
 }
 
-/// Removes what is too old, then the oldest until the rest is small enough.
+/// Removes the sandboxes that are too old, then the oldest ones until the rest is small enough.
 fn tidy(folder: &Path, keep: Keep) {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        // A live executor's log is written to, or at least held open: its sandbox is young, or is in use.
+        // A live executor is protected twice: it writes to its log, so the sandbox is young; and the
+        // sandbox is its current folder.
         let log = fs::metadata(path.join("executor.log")).or_else(|_| fs::metadata(&path));
         if let Ok(changed) = log.and_then(|it| it.modified())
             && !is_in_use(&path)
@@ -123,7 +126,7 @@ fn tidy(folder: &Path, keep: Keep) {
     }
 }
 
-/// Whether a process is in it, as an executor is in its own for all its life.
+/// Whether it is the current folder of a process. An executor stays in its sandbox as long as it lives.
 fn is_in_use(sandbox: &Path) -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
@@ -136,7 +139,7 @@ fn size(folder: &Path) -> u64 {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            // Of the link, not of what it leads to.
+            // The size of a link itself, not of its target.
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! A task of the core as an executor to start.
+//! Converts a task of the core to an executor to start.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,16 +14,16 @@ use crate::codec::task;
 use crate::core::face::Task;
 use crate::core::job::{self, JobSpec};
 
-/// What executors get of this program's own environment. The operator's and the job's own come above it.
+/// Variables that executors inherit from this program. Those of the operator and the job override them.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "USER", "LANG", "TZ"];
 
-/// `MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD`: Mesos' default.
+/// `MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD`; the default of Mesos.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Thousandths of a megabyte in bytes, nearly.
+/// About a thousandth of a megabyte, in bytes.
 const BYTES_PER_THOUSANDTH: u64 = 1049;
 
-/// What all specs have in common.
+/// The parts that all executors have in common.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     settings: ExecutorSettings,
@@ -38,7 +38,7 @@ pub struct Recipe {
 // === impl Recipe ===
 
 impl Recipe {
-    /// What the settings say.
+    /// Takes them from the settings.
     pub fn new(settings: &Settings, program: Program) -> Self {
         let inherited = INHERITED
             .iter()
@@ -54,7 +54,7 @@ impl Recipe {
         }
     }
 
-    /// What to start for a task.
+    /// The executor to start for a task.
     pub fn spec(&self, it: &Task, container: ContainerId, tag: Vec<u8>) -> Spec {
         let id = it.instance.to_string();
         let spec = &it.job.spec;
@@ -70,7 +70,7 @@ impl Recipe {
                 name: task::name(&it.job, it.instance).into_bytes(),
                 task_id: id.as_str().into(),
                 data: Some(task::data(&it.job)),
-                // The executor keeps to it exactly, and is there also when the scheduler is not.
+                // The executor enforces this exactly, even while the scheduler is stopped.
                 max_completion_time: limit.map(|limit| DurationInfo {
                     nanoseconds: i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX),
                 }),
@@ -100,7 +100,7 @@ impl Recipe {
         }
     }
 
-    /// Whether what the operator adds to every job can be fetched.
+    /// Checks whether the operator's files for every job can be fetched.
     pub fn check_own(&self, agent: &Agent) -> Result<(), String> {
         check(agent, &self.settings.uris)?;
         for uri in &self.settings.uris {
@@ -115,7 +115,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// Whether what a job wants can be fetched.
+    /// Checks whether a job's files can be fetched.
     pub fn check(&self, agent: &Agent, job: &JobSpec) -> Result<(), String> {
         check(agent, &job.uris)
     }

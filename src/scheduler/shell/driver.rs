@@ -1,7 +1,7 @@
-//! Where everything meets: the core, the store's thread, the backend, and whoever waits for an answer.
+//! Connects the core with the store's thread, the backend, and the clients that wait for replies.
 //!
-//! One thread runs all of this. Events come in through [`Hub::feed`], one at a time, and their effects are
-//! begun before the next one: nothing here waits for a disk or a network.
+//! Everything here runs on one thread. [`Driver::feed`] takes one event at a time and starts all its
+//! effects before the next one. Nothing here waits for the disk or the network.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 
 use super::alarm::Alarm;
-use super::aside::Aside;
+use super::worker::Worker;
 use super::{clock, log};
 use crate::backend::Backend;
 use crate::core::effect::{Effect, LeaveReason};
@@ -24,38 +24,38 @@ use crate::core::words::Clock;
 use crate::core::{Scheduler, Start};
 use crate::store::{Archive, Folder, ReadError, Store, Writer};
 
-/// The scheduler at work.
-pub struct Hub {
+/// A running scheduler.
+pub struct Driver {
     scheduler: RefCell<Scheduler>,
     clock: Clock,
     writer: Writer,
     archive: Arc<dyn Archive>,
-    /// Reads the archive.
-    aside: Aside,
+    /// The thread that reads archived jobs.
+    worker: Worker,
     backend: Box<dyn Backend>,
     alarm: Alarm,
-    /// Whoever waits for the core's decision.
+    /// Clients that wait for the core's reply.
     waiting: RefCell<HashMap<RequestId, Sender<Reply>>>,
     last_request: Cell<u64>,
-    inbox: Receiver<Told>,
-    outbox: Sender<Told>,
+    inbox: Receiver<StoreReport>,
+    outbox: Sender<StoreReport>,
     leave: (Sender<LeaveReason>, Receiver<LeaveReason>),
     changed: (Sender<()>, Receiver<()>),
 }
 
-/// An event from another thread, and a text for the log.
-struct Told(Event, Option<String>);
+/// An event from the store's thread, with a text for the log.
+struct StoreReport(Event, Option<String>);
 
-/// Archived jobs that cannot be read now.
+/// Archived jobs cannot be read at the moment; the text says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable(pub String);
 
-impl Hub {
-    /// Starts the store's thread and puts everything together.
+impl Driver {
+    /// Starts the store's thread and connects all parts.
     ///
     /// # Errors
     ///
-    /// There is no thread or no descriptor to be had.
+    /// A thread cannot be started, or no file descriptor is available.
     pub fn new(
         settings: Settings,
         start: Start,
@@ -68,8 +68,8 @@ impl Hub {
         let (outbox, inbox) = unbounded();
         let report = {
             let outbox = outbox.clone();
-            // The hub lives until the process ends.
-            move |event, text| drop(outbox.try_send(Told(event, text)))
+            // This object lives until the process exits.
+            move |event, text| drop(outbox.try_send(StoreReport(event, text)))
         };
         let writer = Writer::start(store, folder, clock, report)?;
         Ok(Rc::new(Self {
@@ -77,7 +77,7 @@ impl Hub {
             clock,
             writer,
             archive,
-            aside: Aside::start("archive")?,
+            worker: Worker::start("archive")?,
             backend,
             alarm: Alarm::new()?,
             waiting: RefCell::new(HashMap::new()),
@@ -89,7 +89,7 @@ impl Hub {
         }))
     }
 
-    /// Takes an event, and begins everything that follows from it.
+    /// Handles an event and starts all its effects.
     pub fn feed(&self, event: Event) {
         let now = clock::moment(&self.clock);
         let effects = self.scheduler.borrow_mut().step(event, now);
@@ -99,16 +99,16 @@ impl Hub {
         let deadline = self.scheduler.borrow().next_deadline();
         self.alarm
             .set(deadline.map(|steady| self.clock.uptime(steady)));
-        // Somebody who waits for changes looks once, however many there were.
+        // Waiting tasks check once after any number of changes.
         let _ = self.changed.0.try_send(());
     }
 
-    /// Shows what is on disk.
+    /// Reads the state that is on disk.
     pub fn read<T>(&self, read: impl FnOnce(View<'_>) -> T) -> T {
         read(self.scheduler.borrow().view())
     }
 
-    /// Asks the core for a change, and waits until the answer is on disk.
+    /// Asks the core for a change, and waits until the reply may be sent.
     pub async fn ask(&self, request: ApiRequest) -> Reply {
         let id = RequestId(self.last_request.get() + 1);
         self.last_request.set(id.0);
@@ -117,16 +117,18 @@ impl Hub {
         self.feed(Event::Request(id, request));
         match receiver.recv().await {
             Ok(reply) => reply,
-            // The core answers every request once; without an answer, nobody knows.
+            // The core replies to every request exactly once; if the reply is missing, the result is
+            // unknown.
             Err(_) => Reply::Refused(Refusal::Unavailable(Unavailable::Undecided)),
         }
     }
 
-    /// The whole of these jobs, those of the archive included. Jobs that were dropped meanwhile are left out.
+    /// These jobs in full, loaded from the archive if necessary. Jobs that were removed meanwhile are
+    /// left out.
     ///
     /// # Errors
     ///
-    /// The store cannot be read now.
+    /// The store cannot be read at the moment.
     pub async fn load(&self, found: &[Found]) -> Result<Vec<Arc<Job>>, Unreadable> {
         let archived: Vec<JobKey> = found
             .iter()
@@ -140,9 +142,10 @@ impl Hub {
             false => {
                 let archive = Arc::clone(&self.archive);
                 let read = move || archive.jobs(&archived);
-                let read: Receiver<Result<Vec<Option<Job>>, ReadError>> = self.aside.begin(read);
+                let read: Receiver<Result<Vec<Option<Job>>, ReadError>> = self.worker.begin(read);
                 let read = read.recv().await;
-                let read = read.map_err(|_| Unreadable("its thread is gone".to_owned()))?;
+                let read =
+                    read.map_err(|_| Unreadable("the reading thread has ended".to_owned()))?;
                 read.map_err(|error| Unreadable(error.to_string()))?
             }
         }
@@ -154,9 +157,9 @@ impl Hub {
         Ok(whole.collect())
     }
 
-    /// Takes what the store's thread reports, for ever.
+    /// Handles the events of the store's thread, for ever.
     pub async fn store_events(&self) {
-        while let Ok(Told(event, text)) = self.inbox.recv().await {
+        while let Ok(StoreReport(event, text)) = self.inbox.recv().await {
             if let Some(text) = text {
                 log::line(text);
             }
@@ -164,30 +167,30 @@ impl Hub {
         }
     }
 
-    /// Takes what the backend tells, for as long as it does.
+    /// Handles the events of the backend until its channel is closed.
     pub async fn backend_events(&self, events: Receiver<crate::core::face::BackendEvent>) {
         while let Ok(event) = events.recv().await {
             self.feed(Event::Backend(event));
         }
     }
 
-    /// Ticks at the core's deadlines, for ever.
+    /// Sends `Tick` at the core's deadlines, for ever.
     pub async fn deadlines(&self) {
         while self.alarm.wait().await.is_ok() {
             self.feed(Event::Tick);
         }
     }
 
-    /// Waits until the core wants to leave.
+    /// Waits until the core asks the program to exit.
     pub async fn leaving(&self) -> LeaveReason {
         match self.leave.1.recv().await {
             Ok(reason) => reason,
-            // Both ends are ours.
+            // This object owns both ends of the channel.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Waits until `is_so`, which is asked after each event.
+    /// Waits until `is_so` is true; it is evaluated after each event.
     pub async fn until(&self, is_so: impl Fn(View<'_>) -> bool) {
         while !self.read(&is_so) {
             if self.changed.1.recv().await.is_err() {
@@ -196,7 +199,7 @@ impl Hub {
         }
     }
 
-    /// Whether nothing of this program's jobs is left, executors included.
+    /// Whether all jobs and their executors have ended.
     pub fn is_empty(&self) -> bool {
         self.backend.is_empty()
     }
@@ -208,7 +211,7 @@ impl Hub {
             Effect::Load(key) => self.load_for_core(key),
             Effect::Reply(id, reply) => {
                 if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
-                    // A client that has gone needs no answer.
+                    // The client may have disconnected.
                     let _ = waiting.try_send(reply);
                 }
             }
@@ -226,8 +229,8 @@ impl Hub {
                 Ok(None) => (LoadAnswer::Missing, None),
                 Err(error) => (LoadAnswer::Failed, Some(error.to_string())),
             };
-            drop(outbox.try_send(Told(Event::Loaded(key, answer), text)));
+            drop(outbox.try_send(StoreReport(Event::Loaded(key, answer), text)));
         };
-        drop(self.aside.begin(load));
+        drop(self.worker.begin(load));
     }
 }

@@ -1,4 +1,4 @@
-//! What the agent tells, in the words of the core.
+//! Converts notices of the agent to events of the core.
 
 use cook_agent::notice::{Cause, What};
 use cook_mesos::messages::TaskStatus;
@@ -8,7 +8,7 @@ use crate::core::face::{BackendEvent, Note, TaskState, Token, Update};
 use crate::core::job::{Agent, Reason};
 use crate::core::words::InstanceId;
 
-/// What the core is told of a notice, if anything.
+/// The event for a notice; `None` if the core does not need to know.
 pub fn event(instance: InstanceId, what: &What, agent: &Agent) -> Option<BackendEvent> {
     match what {
         What::Updated(status) => Some(BackendEvent::Updated(Box::new(update(
@@ -20,11 +20,12 @@ pub fn event(instance: InstanceId, what: &What, agent: &Agent) -> Option<Backend
             state: lost_state(cause),
             reason: Some(lost_reason(cause)),
             token: Some(Token(uuid.to_vec().into())),
-            // What a job says for itself is `message`; the cause is in its stderr and in the log.
+            // `message` is for the job's own text. The cause of the loss is in the log and in the job's
+            // stderr.
             report: None,
         }))),
         What::Message(data) => match task::note(data)? {
-            // It is where it always is: nothing to store.
+            // The path is always the same and need not be stored.
             Note::Sandbox(_) => None,
             note => Some(BackendEvent::Messaged(instance, note)),
         },
