@@ -86,7 +86,7 @@ fn a_store_of_a_newer_format_is_refused() {
         text.contains("has format 99, written by cook-scheduler 7.0.0"),
         "{text}"
     );
-    assert!(text.contains("start that version or a newer one"), "{text}");
+    assert!(text.contains("use that version or a newer one"), "{text}");
 }
 
 #[test]
