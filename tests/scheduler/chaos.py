@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Kills a scheduler and its executors at random moments while jobs are submitted and run, and counts what went wrong.
+"""Kills a scheduler and its executors at random moments while jobs are submitted and run, and counts the mistakes.
 
 Every job writes a line when an instance of it starts, some while it runs, and one when it ends. A job is *lost* if it was
-accepted and has not ended as it should, *doubled* if it was run again without a reason, *overlapped* if an instance showed a
-sign of life after the next one had started. A job whose executor was killed may be run again: nobody knows how far it came.
+accepted but did not end as it should; *doubled* if it ran again without a reason; *overlapped* if an instance still wrote a
+line after the next one had started. A job whose executor was killed may run again, because nobody knows how far it got.
 
   chaos.py --scheduler FILE [--executor FILE] [--jobs 300] [--kills 60] [--seed N]
 """
@@ -40,7 +40,7 @@ class Scheduler:
         self.url = None
 
     def start(self):
-        # On any port: the old one may be in use by what is being killed.
+        # Any port, because the killed process may still use the old one.
         command = [self.options.scheduler, "--listen", "127.0.0.1:0", "--data", str(self.folder / "data")]
         if self.options.executor:
             command += ["--executor", self.options.executor]
@@ -62,7 +62,7 @@ class Scheduler:
             return answer.read()
 
     def executors(self):
-        """Executors and their commands: all processes in a sandbox whose program is an executor."""
+        """The executors and their commands: all processes in a sandbox whose program is an executor."""
         found = []
         sandboxes = str(self.folder / "data" / "sandboxes")
         for entry in os.scandir("/proc"):
@@ -77,7 +77,7 @@ class Scheduler:
 
 
 def submit(scheduler, jobs):
-    """Submits until it is known to be accepted: that may have worked without an answer."""
+    """Submits jobs. Returns whether they are known to be accepted; a submission may succeed without an answer."""
     try:
         scheduler.ask("/rawscheduler", {"jobs": jobs})
         return True
@@ -102,7 +102,7 @@ def main():
     try:
         return run(scheduler, options, chance, folder)
     finally:
-        # After a failure: executors would wait for their scheduler for days.
+        # After a failure, executors would wait for their scheduler for days.
         if scheduler.process and scheduler.process.poll() is None:
             scheduler.kill()
         for executor in scheduler.executors():
@@ -136,7 +136,7 @@ def run(scheduler, options, chance, folder):
             except ProcessLookupError:
                 pass
         if chance.random() < 0.5 and pending == []:
-            # In the middle of a submission.
+            # During a submission.
             batch = [job(options.jobs)]
             sender = subprocess.Popen(["curl", "-s", "-o", "/dev/null", "-d", json.dumps({"jobs": batch}), scheduler.url + "/rawscheduler"])
             time.sleep(chance.random() * 0.01)
@@ -149,7 +149,7 @@ def run(scheduler, options, chance, folder):
         scheduler.start()
     pending = [batch for batch in pending if batch and not submit(scheduler, batch)]
     if pending:
-        sys.exit("chaos: some jobs cannot be submitted at all")
+        sys.exit("chaos: some jobs could not be submitted")
 
     end = time.monotonic() + DEADLINE
     names = list(codes)
@@ -191,12 +191,12 @@ def judge(folder, codes, jobs):
             continue
         if job.get("exit_code") != code or ends == 0:
             reasons = [it.get("reason_string") for it in job["instances"]]
-            # Three executors of one job may have been killed: then it has failed, and says so.
+            # If three executors of a job were killed, the job may have failed for that reason.
             if reasons.count("Mesos executor terminated") != len(reasons):
-                lost.append(f"{name} ended {ends} times with {code}, and is told as {job.get('exit_code')}: {reasons}")
+                lost.append(f"{name} ended {ends} times with {code}, but is reported with {job.get('exit_code')}: {reasons}")
         earlier = job["instances"][:-1]
         if any(not it.get("reason_mea_culpa") for it in earlier):
-            doubled.append(f"{name} was tried again after {[it.get('reason_string') for it in earlier]}")
+            doubled.append(f"{name} was run again after {[it.get('reason_string') for it in earlier]}")
         starts = [number for what, number, _ in events if what == "start"]
         if len(set(starts)) != len(starts):
             doubled.append(f"{name} has one instance that started twice: {starts}")
@@ -205,7 +205,7 @@ def judge(folder, codes, jobs):
             doubled.append(f"{name} ended {ends} times")
         for (_, number, at), (_, later, start) in ((a, b) for a in events for b in events if b[0] == "start"):
             if number < later and at > start:
-                overlapped.append(f"{name}: instance {number} lived after {later} had started")
+                overlapped.append(f"{name}: instance {number} still ran after {later} had started")
                 break
     return lost, doubled, overlapped
 

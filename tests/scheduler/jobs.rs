@@ -1,4 +1,4 @@
-//! Jobs for tests of the core and the store; each program uses some of it.
+//! Jobs for tests of the core and the store. Each test program uses a part of it.
 
 #![allow(dead_code)]
 
@@ -35,7 +35,7 @@ pub fn spec() -> JobSpec {
     }
 }
 
-/// So many cpus, and 100 MB for each.
+/// `cpus` cpus, and 100 MB for each.
 pub fn demand(cpus: f64) -> Demand {
     Demand {
         cpus: Amount::from_f64(cpus),
@@ -44,17 +44,17 @@ pub fn demand(cpus: f64) -> Demand {
     }
 }
 
-/// The job number `number`.
+/// The id of job `number`.
 pub fn job_id(number: u64) -> JobId {
     JobId(uuid(1, number))
 }
 
-/// An instance that nobody has started.
+/// The id of an instance that this scheduler never started.
 pub fn stranger(number: u64) -> InstanceId {
     InstanceId(uuid(2, number))
 }
 
-/// A uuid of a kind.
+/// A uuid made of a kind and a number.
 pub fn uuid(kind: u8, number: u64) -> Uuid {
     let mut bytes = [kind; 16];
     bytes[8..].copy_from_slice(&number.to_be_bytes());
@@ -66,7 +66,7 @@ pub fn user(name: &str) -> UserName {
     UserName::new(name).expect("a name")
 }
 
-/// Submits these jobs of a user.
+/// Submits jobs of a user.
 pub fn submit(name: &str, jobs: Vec<(JobId, JobSpec)>) -> ApiRequest {
     let jobs = jobs
         .into_iter()
@@ -80,7 +80,7 @@ pub fn submit(name: &str, jobs: Vec<(JobId, JobSpec)>) -> ApiRequest {
     })
 }
 
-/// So many milliseconds after the beginning; the wall clock shows something else.
+/// This number of milliseconds after the start; the wall clock is set to something else.
 pub fn at(milliseconds: u64) -> Moment {
     Moment {
         steady: Steady(milliseconds),

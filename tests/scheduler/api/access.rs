@@ -1,4 +1,4 @@
-//! Who may ask: not other users, not web pages.
+//! Access to the API: other users and web pages are refused.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -104,10 +104,10 @@ fn another_user_of_this_machine_is_not_served() {
     ] {
         assert_eq!(ask(arguments, target).as_deref(), Some(status), "{target}");
     }
-    assert_eq!(server.get("/pools").status, 200, "its own user is");
+    assert_eq!(server.get("/pools").status, 200, "its own user is served");
 }
 
-/// Runs this on a thread that has become another user; `None` if this user may not.
+/// Runs this on a thread of another user; `None` if changing the user is not permitted.
 fn as_nobody<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let thread = std::thread::spawn(|| {
         let nobody = rustix::process::Uid::from_raw(65_534);
@@ -125,7 +125,7 @@ fn as_nobody<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Opt
 fn another_user_cannot_take_all_connections() {
     let server = Server::start();
     let address = server.address;
-    // Many connections, each with the beginning of a request, which is waited for.
+    // Many connections, each with an incomplete request, for which the server waits.
     let flood = as_nobody(move || {
         let connect = |_| {
             let mut stream = TcpStream::connect(address).ok()?;

@@ -1,4 +1,4 @@
-//! The document's examples, as printed: plain requests without a header, a uuid, or anything around the job.
+//! The documented examples as printed: plain requests without header, uuid or envelope.
 
 use std::fs;
 use std::process::Command;
@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::server::{Folder, Server, wait_for};
 
-/// The document's commands use curl.
+/// The documented commands use curl.
 fn has_curl() -> bool {
     let has = Command::new("curl").arg("--version").output().is_ok();
     if !has {
-        eprintln!("SKIPPED: there is no curl, which the document's commands use");
+        eprintln!("SKIPPED: the documented commands need curl");
     }
     has
 }
@@ -44,7 +44,7 @@ fn the_readmes_jobs_are_accepted_and_end_as_it_prints() {
         job["exit_code"], job["before_exit_codes"], job["after_exit_codes"]
     );
     assert_eq!(found, printed);
-    // Its files are not there, so that the guard fails.
+    // The files are missing here, so the guard fails.
     let job = server.completed(&server.submit_one(between("```json\n", "```")));
     assert_eq!(job["state"], "failed", "{job:#}");
     assert_eq!(job["before_exit_codes"], json!([127]), "{job:#}");
@@ -95,8 +95,8 @@ fn conditionally_preventing_command_execution() {
         ),
         (&json!([0]), &json!(0), &json!([0]))
     );
-    assert!(!lock.exists(), "it was released");
-    // Somebody else has it.
+    assert!(!lock.exists(), "the lock was released");
+    // Another process has the lock.
     fs::create_dir(&lock).expect("made");
     let job = server.completed(&server.submit_one(&body));
     assert_eq!(job["state"], "failed");
@@ -104,8 +104,8 @@ fn conditionally_preventing_command_execution() {
         (&job["before_exit_codes"], &job["after_exit_codes"]),
         (&json!([7]), &json!([]))
     );
-    assert_eq!(job.get("exit_code"), None, "it was never started");
-    assert!(lock.exists(), "nobody else's lock is released");
+    assert_eq!(job.get("exit_code"), None, "the command was not started");
+    assert!(lock.exists(), "the other process keeps its lock");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn monitoring_a_running_command() {
     assert_eq!(
         job["before_exit_codes"],
         json!([-15]),
-        "it is ended when the rest has ended"
+        "it is stopped when the other commands have ended"
     );
 }
 
@@ -226,7 +226,7 @@ fn the_operators_configuration_as_printed() {
 }
 
 #[test]
-fn codes_are_seen_while_the_job_runs_and_the_exit_code_when_it_has_finished() {
+fn hook_codes_are_shown_while_the_job_runs_and_its_exit_code_once_it_has_finished() {
     let server = Server::start();
     let uuid = server.submit_one(
         r#"{"command": "until test -e go; do sleep 0.02; done; exit 2", "after_commands": [{"value": "until test -e on; do sleep 0.02; done"}]}"#,
@@ -243,20 +243,20 @@ fn codes_are_seen_while_the_job_runs_and_the_exit_code_when_it_has_finished() {
         .expect("known")
         .to_owned();
     fs::write(format!("{sandbox}/go"), "").expect("written");
-    server.until(&uuid, "known by its code", |job| {
+    server.until(&uuid, "its exit code", |job| {
         job["instances"][0]["exit_code"] == json!(2)
     });
     assert_eq!(
         server.job(&uuid).get("exit_code"),
         None,
-        "the job has yet to finish"
+        "the job has not finished"
     );
     fs::write(format!("{sandbox}/on"), "").expect("written");
     assert_eq!(server.completed(&uuid)["exit_code"], 2);
 }
 
 #[test]
-fn a_killed_job_runs_its_after_commands_and_is_tried_again_only_when_asked() {
+fn a_killed_job_runs_its_after_commands_and_is_not_retried() {
     let server = Server::start();
     let uuid = server.submit_one(
         r#"{"command": "sleep 1000", "after_commands": [{"value": "echo released"}], "max_retries": 5}"#,
@@ -277,7 +277,7 @@ fn a_killed_job_runs_its_after_commands_and_is_tried_again_only_when_asked() {
 }
 
 #[test]
-fn a_job_over_its_maximum_runtime_is_ended() {
+fn a_job_that_exceeds_its_maximum_runtime_is_killed() {
     let server = Server::start();
     let uuid = server.submit_one(r#"{"command": "sleep 1000", "max_runtime": 300}"#);
     let job = server.completed(&uuid);
@@ -300,7 +300,7 @@ fn attempts_are_counted_and_numbered() {
 }
 
 #[test]
-fn only_as_many_run_as_there_is_room_for() {
+fn jobs_wait_until_there_are_enough_cpus() {
     let folder = Folder::new();
     let file = folder.file("config.edn", "{:embedded {:cpus 1 :memory-gb 1}}");
     let file = file.to_string_lossy().into_owned();

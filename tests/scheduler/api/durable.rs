@@ -1,4 +1,4 @@
-//! What is accepted is done once, whatever happens to the scheduler.
+//! Accepted jobs run exactly once, whatever happens to the scheduler.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::server::{Folder, Server, program, wait_for};
 
 #[test]
-fn killed_at_any_moment_it_finds_everything_again_and_runs_nothing_twice() {
+fn after_kill_9_at_any_moment_every_job_runs_exactly_once() {
     let folder = Folder::new();
     let file = folder.file("config.edn", "{:embedded {:cpus 2 :memory-gb 2}}");
     let file = file.to_string_lossy().into_owned();
@@ -34,8 +34,8 @@ fn killed_at_any_moment_it_finds_everything_again_and_runs_nothing_twice() {
         let job = server.completed(uuid);
         assert_eq!(job["exit_code"], index % 3, "{job:#}");
         let count = fs::read_to_string(counts.join(index.to_string())).expect("it ran");
-        assert_eq!(count, "x\n", "once");
-        // An instance that was recorded and never started costs nothing.
+        assert_eq!(count, "x\n", "it ran once");
+        // An instance that was recorded but never started does not count as an attempt.
         let instances = job["instances"].as_array().expect("instances");
         let earlier = &instances[..instances.len() - 1];
         assert!(
@@ -46,7 +46,7 @@ fn killed_at_any_moment_it_finds_everything_again_and_runs_nothing_twice() {
 }
 
 #[test]
-fn results_that_come_while_it_is_away_are_there_when_it_is_back() {
+fn results_are_kept_while_the_scheduler_is_stopped() {
     let mut server = Server::start();
     let uuid = server.submit_one(r#"{"command": "until test -e go; do sleep 0.02; done; exit 6", "after_commands": [{"value": "exit 2"}]}"#);
     let job = server.until(&uuid, "running", |job| {
@@ -68,7 +68,7 @@ fn results_that_come_while_it_is_away_are_there_when_it_is_back() {
 }
 
 #[test]
-fn sigterm_leaves_at_once_and_jobs_go_on() {
+fn after_sigterm_jobs_keep_running() {
     let mut server = Server::start();
     let uuid = server.submit_one(r#"{"command": "until test -e go; do sleep 0.02; done; exit 6"}"#);
     let job = server.until(&uuid, "running", |job| {
@@ -90,7 +90,7 @@ fn sigterm_leaves_at_once_and_jobs_go_on() {
 }
 
 #[test]
-fn draining_ends_what_a_stopped_scheduler_has_left_in_order() {
+fn drain_kills_the_jobs_of_a_stopped_scheduler_with_their_after_commands() {
     let folder = Folder::new();
     let after = folder.0.join("after");
     let mut server = Server::with(folder, &[]);
@@ -120,7 +120,7 @@ fn draining_ends_what_a_stopped_scheduler_has_left_in_order() {
 }
 
 #[test]
-fn an_executor_that_is_killed_costs_no_attempt_and_leaves_nothing_behind() {
+fn a_killed_executor_uses_no_attempt_and_leaves_no_process_behind() {
     let folder = Folder::new();
     let pids = folder.0.join("pids");
     let server = Server::with(folder, &[]);
@@ -156,7 +156,7 @@ fn an_executor_that_is_killed_costs_no_attempt_and_leaves_nothing_behind() {
     assert_eq!(job["state"], "success", "{job:#}");
     assert_eq!(job["instances"][0]["reason_code"], 99002);
     assert_eq!(job["instances"][0]["reason_mea_culpa"], true);
-    // Its zombie may be left, where nobody waits for orphans.
+    // It may still be a zombie if init does not reap orphans.
     let state = fs::read_to_string(format!("/proc/{command_pid}/stat")).unwrap_or_default();
     let is_alive = state
         .rsplit(") ")
@@ -164,12 +164,12 @@ fn an_executor_that_is_killed_costs_no_attempt_and_leaves_nothing_behind() {
         .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'));
     assert!(
         !is_alive,
-        "it was ended before the next one was started: {state}"
+        "it ended before the next instance started: {state}"
     );
 }
 
 #[test]
-fn two_schedulers_do_not_share_a_folder() {
+fn two_schedulers_cannot_share_a_data_folder() {
     let server = Server::start();
     let second = program()
         .args(["--listen", "127.0.0.1:0", "--data"])
@@ -189,12 +189,12 @@ fn two_schedulers_do_not_share_a_folder() {
 }
 
 #[test]
-fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+fn a_lock_held_by_a_child_of_a_killed_scheduler_is_waited_for() {
     let folder = Folder::new();
     let data = folder.0.join("data");
     fs::create_dir(&data).expect("made");
-    // As a scheduler leaves it that was killed while it was starting something: the number is that of a process that
-    // is gone, and a child holds the lock.
+    // This simulates a scheduler that was killed while it started a process: its pid in the lock file
+    // no longer exists, and a child still holds the lock.
     let mut gone = Command::new("true").spawn().expect("started");
     let number = gone.id().to_string();
     gone.wait().expect("ended");

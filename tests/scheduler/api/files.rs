@@ -1,10 +1,10 @@
-//! `/files/*`: what a job has written, and nothing else of this machine.
+//! `/files/*` serves the files of sandboxes, and no other file of this machine.
 
 use serde_json::{Value, json};
 
 use crate::server::Server;
 
-/// A completed job with files, its sandbox, and the same as it stands in a query.
+/// A completed job with files, the path of its sandbox, and this path encoded for a query.
 fn with_files(command: &str) -> (Server, String, String) {
     let server = Server::start();
     let uuid = server.submit_one(&json!({"command": command}).to_string());
@@ -19,7 +19,7 @@ fn with_files(command: &str) -> (Server, String, String) {
 }
 
 #[test]
-fn a_file_is_read_in_pieces_and_downloaded_whole() {
+fn a_file_can_be_read_in_parts_and_downloaded() {
     let (server, sandbox, path) = with_files(
         "printf 'hello w\\303\\266rld\\n' > text; mkdir -p sub; head -c 300000 /dev/zero > sub/zeros",
     );
@@ -38,7 +38,7 @@ fn a_file_is_read_in_pieces_and_downloaded_whole() {
     assert_eq!(
         read("&offset=6&length=2"),
         json!({"data": "w", "offset": 6}),
-        "a character is not cut"
+        "a character is not split"
     );
     assert_eq!(read("&offset=99"), json!({"data": "", "offset": 99}));
     let job_url = format!("/files/read.json?path={path}");
@@ -88,7 +88,7 @@ fn a_file_is_read_in_pieces_and_downloaded_whole() {
 }
 
 #[test]
-fn nothing_outside_of_a_sandbox_is_served() {
+fn no_file_outside_of_a_sandbox_is_served() {
     let (server, sandbox, path) = with_files(
         "ln -s /etc/passwd absolute; ln -s ../../store.redb up; ln -s .. parent; ln -s loop loop; mkfifo fifo; ln -s /proc/self/environ environ",
     );
@@ -138,7 +138,7 @@ fn nothing_outside_of_a_sandbox_is_served() {
 }
 
 #[test]
-fn nothing_that_a_job_writes_runs_in_a_browser() {
+fn no_output_of_a_job_runs_in_a_browser() {
     let (server, _, path) = with_files("printf '<script>alert(1)</script>' > 'a\"b.html'");
     let answer = server.get(&format!("/files/download?path={path}%2Fa%22b.html"));
     assert_eq!(answer.status, 200);
@@ -158,13 +158,13 @@ fn nothing_that_a_job_writes_runs_in_a_browser() {
 }
 
 #[test]
-fn a_file_that_cannot_be_fetched_is_named_where_the_author_looks() {
+fn a_failed_fetch_is_explained_in_the_jobs_stderr() {
     let server = Server::start();
     let uuid = server.submit_one(r#"{"command": "true", "uris": [{"value": "/nowhere/tool.sh"}]}"#);
-    // It is not the job's fault until it has happened often, so it may be tried some times.
+    // The failure is not the job's fault at first, so the job may be started several times.
     let job = server.completed(&uuid);
     assert_eq!(job["instances"][0]["reason_code"], 4003, "{job:#}");
-    assert_eq!(job.get("message"), None, "the job has said nothing");
+    assert_eq!(job.get("message"), None, "the job has set no message");
     let sandbox = job["instances"][0]["sandbox_directory"]
         .as_str()
         .expect("known");

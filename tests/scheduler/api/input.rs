@@ -1,11 +1,11 @@
-//! Bad input: a 4xx with a text, and nothing of it is stored.
+//! Invalid requests get a 4xx with an explanation, and store nothing.
 
 use serde_json::json;
 
 use crate::server::Server;
 
 #[test]
-fn bad_bodies_name_their_fault_and_store_nothing() {
+fn invalid_bodies_are_explained_and_store_nothing() {
     let server = Server::start();
     let uuid = "26719da8-394f-44f9-9e6d-8a17500f5109";
     for (body, wanted) in [
@@ -55,7 +55,7 @@ fn bad_bodies_name_their_fault_and_store_nothing() {
 }
 
 #[test]
-fn a_submission_may_come_with_any_content_type_and_twice() {
+fn a_submission_may_have_any_content_type_and_is_refused_the_second_time() {
     let server = Server::start();
     let body =
         br#"{"jobs": [{"command": "true", "uuid": "A2141DFF-fff7-cbff-0000-00000000000f"}]}"#;
@@ -81,7 +81,7 @@ fn a_submission_may_come_with_any_content_type_and_twice() {
 }
 
 #[test]
-fn sizes_have_limits() {
+fn bodies_and_targets_have_maximum_sizes() {
     let server = Server::start();
     let too_long = format!("/jobs?uuid={}", "x".repeat(40 << 10));
     assert_eq!(server.get(&too_long).status / 100, 4);
@@ -94,7 +94,7 @@ fn sizes_have_limits() {
             .get(&format!("/rawscheduler?{many}&partial=true"))
             .status,
         404,
-        "18 kB of uuids are no fault"
+        "18 kB of uuids are accepted"
     );
     let body = vec![b' '; (32 << 20) + 1];
     assert_eq!(server.ask("POST", "/jobs", "", &body).status, 413);

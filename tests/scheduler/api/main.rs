@@ -1,6 +1,7 @@
-//! `cook-scheduler` as its users see it: the built program, asked by a plain HTTP client, with the built executor.
+//! `cook-scheduler` as its users see it: the built program and the built executor, used through a plain
+//! HTTP client.
 
-#![allow(clippy::disallowed_methods, reason = "tests may wait")]
+#![allow(clippy::disallowed_methods, reason = "tests may sleep")]
 
 mod access;
 mod document;

@@ -1,4 +1,4 @@
-//! Starts that cannot be: exit status 2, and a text that says what, where, and what would be right.
+//! Failed starts: exit status 2, and a text that says what is wrong and what would be right.
 
 use std::process::{Command, Stdio};
 
@@ -21,12 +21,12 @@ fn refused(arguments: &[&str], configuration: Option<&str>) -> String {
         Some(2),
         "{arguments:?} {configuration:?}: {text}"
     );
-    assert_eq!(output.stdout, b"", "it never serves");
+    assert_eq!(output.stdout, b"", "it must not serve");
     text
 }
 
 #[test]
-fn arguments_that_make_no_sense() {
+fn unusable_arguments_are_explained() {
     for (arguments, wanted) in [
         (
             &["--lisen", "x"][..],
@@ -50,7 +50,7 @@ fn arguments_that_make_no_sense() {
 }
 
 #[test]
-fn configurations_that_make_no_sense() {
+fn unusable_configurations_are_explained() {
     for (configuration, wanted) in [
         ("", "config.edn, line 1, column 1: there is no value here"),
         ("{:port}", "line 1, column 2: :port has no value"),
@@ -81,7 +81,7 @@ fn configurations_that_make_no_sense() {
 }
 
 #[test]
-fn an_executor_that_is_not_there() {
+fn a_missing_executor_is_reported() {
     let folder = Folder::new();
     let output = Command::new(env!("CARGO_BIN_EXE_cook-scheduler"))
         .args([

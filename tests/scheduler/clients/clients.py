@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Cook's released clients, unmodified, against a running cook-scheduler: every command that users have."""
+"""Runs every command of Cook's released clients, unmodified, against a cook-scheduler."""
 
 import argparse
 import json
@@ -19,14 +19,14 @@ from pathlib import Path
 from cookclient import JobClient
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# A client that hangs has failed.
+# A client that takes longer hangs.
 TIMEOUT = 120
 
 OPTIONS = None
 
 
 class Scheduler:
-    """A scheduler on any port, with its data in a folder of its own."""
+    """A scheduler on any free port, with a data folder of its own."""
 
     def __init__(self, *arguments):
         self.folder = tempfile.mkdtemp(prefix="cook-clients-")
@@ -123,7 +123,7 @@ class Clients(unittest.TestCase):
         self.assertEqual(self.shown(group)["groups"][0]["name"], "g")
         self.wait(group)
 
-    def test_what_is_refused_is_said(self):
+    def test_refusals_are_explained(self):
         for arguments, words in [
             (("--cpus", "9999", "true"), "Requested 9999"),
             (("--gpus", "1", "true"), "GPU support is not enabled"),
@@ -169,7 +169,7 @@ class Clients(unittest.TestCase):
             instances = self.job(name)["instances"]
             if instances and instances[0]["status"] == "running":
                 return instances[0]["task_id"]
-        self.fail("it never runs")
+        self.fail("the job does not start")
 
     def test_files(self):
         [name] = self.submit("mkdir d; seq 5000 > d/numbers; printf 'a\\303\\266b' > text; chmod +x text; echo done")
@@ -224,7 +224,7 @@ class Clients(unittest.TestCase):
             if str(job.status).lower().endswith("completed"):
                 return job
             time.sleep(0.05)
-        return self.fail("it never completes")
+        return self.fail("the job does not complete")
 
     def test_job_client(self):
         client = JobClient(self.scheduler.url)
@@ -247,7 +247,7 @@ class Clients(unittest.TestCase):
 
 
 class WithLogins(Clients):
-    """The same with names and passwords."""
+    """The same tests with user names and passwords."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Cook's released clients, unmodified, against a scheduler: installed from PyPI below target/, once.
+# Runs Cook's released clients, unmodified, against a scheduler. Installs them from PyPI below target/ the first time.
 #   tests/scheduler/clients/run.sh SCHEDULER
 set -eu
 cd "$(dirname "$0")/../../.."
@@ -7,7 +7,7 @@ scheduler=$1
 venv=target/clients
 if ! [ -x $venv/bin/cs ]; then
     if ! python3 -c 'import ensurepip' 2>/dev/null; then
-        # Debian has it in a package of its own.
+        # In Debian, ensurepip is in a separate package.
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv
     fi

@@ -1,4 +1,4 @@
-//! What counts as an attempt, and why instances fail.
+//! What counts as an attempt, and the reasons of failures.
 
 use cook_scheduler::core::face::TaskState;
 use cook_scheduler::core::job::{JobStatus, Outcome, Reason, Report, Retries, Verdict};
@@ -7,7 +7,8 @@ use cook_scheduler::core::request::{ApiRequest, KillOrder, Reply};
 use crate::desk::Desk;
 use crate::jobs::{job_id, spec, stranger};
 
-/// Lets instances of a job with one attempt fail for a reason until it is completed; answers with how many.
+/// Lets instances of a job with one attempt fail for a reason until the job is completed. Returns their
+/// number.
 fn failures(reason: Reason, counts_all: bool) -> usize {
     let mut desk = Desk::new();
     let mut job = spec();
@@ -20,34 +21,38 @@ fn failures(reason: Reason, counts_all: bool) -> usize {
             return count;
         }
     }
-    unreachable!("it never ends");
+    unreachable!("the job is never completed");
 }
 
 #[test]
-fn failures_that_are_not_the_jobs_fault_are_free_up_to_their_limit() {
+fn failures_that_are_not_the_jobs_fault_do_not_count_up_to_a_limit() {
     assert_eq!(failures(Reason::NonZeroExit, false), 1);
-    assert_eq!(failures(Reason::AgentRemoved, false), 6, "five are free");
+    assert_eq!(
+        failures(Reason::AgentRemoved, false),
+        6,
+        "five do not count"
+    );
     assert_eq!(
         failures(Reason::ExecutorTerminated, false),
         4,
-        "three are free"
+        "three do not count"
     );
     assert_eq!(
         failures(Reason::ContainerLaunchFailed, false),
         11,
-        "ten are free"
+        "ten do not count"
     );
     assert_eq!(
         failures(Reason::AgentRemoved, true),
         1,
-        "with disable_mea_culpa_retries none is"
+        "with disable_mea_culpa_retries all count"
     );
 }
 
 #[test]
-fn every_reason_ends_some_time() {
+fn no_reason_allows_unlimited_attempts() {
     for &reason in Reason::ALL {
-        // What an answer to a question says is no reason.
+        // This reason only marks an answer to a reconciliation.
         if reason != Reason::Reconciliation {
             assert!(failures(reason, false) <= 11, "{reason:?}");
         }
@@ -78,7 +83,7 @@ fn a_job_has_as_many_attempts_as_it_asked_for() {
 }
 
 #[test]
-fn the_reason_of_a_kill_is_kept_over_that_of_the_update() {
+fn the_reason_of_a_kill_takes_precedence_over_that_of_the_update() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
@@ -93,7 +98,7 @@ fn the_reason_of_a_kill_is_kept_over_that_of_the_update() {
 }
 
 #[test]
-fn a_killed_instance_counts_and_its_job_goes_on() {
+fn a_killed_instance_counts_and_its_job_is_tried_again() {
     let mut desk = Desk::new();
     let mut job = spec();
     job.max_retries = Retries::new(2).unwrap();
@@ -114,7 +119,7 @@ fn a_killed_instance_counts_and_its_job_goes_on() {
     assert_eq!(
         desk.ask(ApiRequest::Kill(order)),
         Reply::Killed,
-        "again: nothing happens"
+        "a second kill has no effect"
     );
     let second = desk.start();
     desk.update(second, TaskState::Finished);
@@ -128,7 +133,7 @@ fn a_killed_instance_counts_and_its_job_goes_on() {
 }
 
 #[test]
-fn what_an_end_by_reconciliation_did_not_know_is_added_later() {
+fn codes_missing_after_a_reconciliation_are_added_later() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
@@ -140,7 +145,7 @@ fn what_an_end_by_reconciliation_did_not_know_is_added_later() {
         before_codes: vec![Some(4)],
         ..Report::default()
     };
-    // The job is in the archive by now. The end stays what it is.
+    // The job is in the archive by now. The recorded end does not change.
     desk.update_with(id, TaskState::Failed, None, Some(report.clone()));
     let job = desk.job(job_id(1));
     assert_eq!(job.instances[0].report, report);
@@ -152,7 +157,7 @@ fn what_an_end_by_reconciliation_did_not_know_is_added_later() {
 }
 
 #[test]
-fn tasks_that_nobody_wants_are_ended_on_sight() {
+fn unknown_tasks_are_killed() {
     let mut desk = Desk::new();
     desk.update(stranger(1), TaskState::Running);
     assert_eq!(desk.kills(), [stranger(1)]);
@@ -160,25 +165,25 @@ fn tasks_that_nobody_wants_are_ended_on_sight() {
     assert_eq!(
         desk.kills(),
         [],
-        "it has ended: a kill would be answered for ever"
+        "it has ended: killing it would cause updates without end"
     );
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
     desk.update(id, TaskState::Gone);
     desk.update(id, TaskState::Running);
-    assert_eq!(desk.kills(), [id], "it was written off, and has come back");
+    assert_eq!(desk.kills(), [id], "it was given up, and has come back");
 }
 
 #[test]
-fn what_is_lost_from_sight_is_not_gone() {
+fn a_task_that_only_the_master_reports_as_lost_may_come_back() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
     desk.update(id, TaskState::Running);
-    // The master has lost sight of the agent, in the words of old masters.
+    // The master has lost contact with the agent, reported as masters of old versions do.
     desk.answer(id, TaskState::Lost);
     assert!(!desk.job(job_id(1)).instances[0].is_ended());
-    // The agent itself says so.
+    // The agent itself reports it.
     desk.update(id, TaskState::Lost);
     let job = desk.job(job_id(1));
     assert_eq!(job.instances[0].failure(), Some(Reason::AgentRemoved));

@@ -1,4 +1,4 @@
-//! A scheduler at work: every batch is on disk at once, and what it asks for is noted.
+//! A scheduler whose batches are on disk at once, and whose calls are recorded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use cook_scheduler::store::Image;
 
 use crate::jobs::{at, demand, submit};
 
-/// A scheduler at work.
+/// A scheduler with a recording backend and an ideal disk.
 pub struct Desk {
     pub core: Scheduler,
     pub image: Image,
@@ -32,12 +32,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// With an embedded agent.
+    /// With the settings for the embedded agent.
     pub fn new() -> Self {
         Self::with(Settings::embedded([1; 16]))
     }
 
-    /// With these settings, subscribed.
+    /// With these settings, and subscribed.
     pub fn with(settings: Settings) -> Self {
         let image = Image::default();
         let core = Scheduler::new(settings.clone(), image.start());
@@ -57,7 +57,7 @@ impl Desk {
         desk
     }
 
-    /// Another process goes on with the store.
+    /// Starts a new scheduler on the same store.
     pub fn restart(&mut self) {
         self.settings.id_seed[0] += 1;
         self.core = Scheduler::new(self.settings.clone(), self.image.start());
@@ -113,7 +113,7 @@ impl Desk {
         assert_eq!(self.ask(ApiRequest::Kill(order)), Reply::Killed);
     }
 
-    /// Offers so many cpus, and answers with what is started on them.
+    /// Offers cpus, and returns the tasks that are started on them.
     pub fn offer(&mut self, cpus: f64) -> Vec<Task> {
         let offer = self.an_offer(demand(cpus));
         self.take(offer)
@@ -157,7 +157,7 @@ impl Desk {
         }
     }
 
-    /// Starts the next job; it fits.
+    /// Starts the next job, which has to fit.
     pub fn start(&mut self) -> InstanceId {
         let tasks = self.offer(1.0);
         assert_eq!(tasks.len(), 1);
@@ -203,7 +203,7 @@ impl Desk {
         );
     }
 
-    /// An answer to a question.
+    /// The answer to a reconciliation.
     pub fn answer(&mut self, instance: InstanceId, state: TaskState) {
         let reason = Some(Reason::Reconciliation);
         let update = Update {
@@ -222,7 +222,7 @@ impl Desk {
         self.backend(BackendEvent::Messaged(id, note));
     }
 
-    /// Lets time pass, with every deadline in it; the wall clock jumps meanwhile.
+    /// Lets time pass, with every deadline; the wall clock jumps meanwhile.
     pub fn pass(&mut self, span: Duration) {
         let until = self.now.steady.plus(span);
         while let Some(at) = self.core.next_deadline().filter(|&at| at <= until) {
@@ -238,7 +238,7 @@ impl Desk {
         Arc::clone(job.expect("it is on disk"))
     }
 
-    /// The instances that were asked to end.
+    /// The instances that were killed.
     pub fn kills(&self) -> Vec<InstanceId> {
         let kill = |call: &Call| match call {
             Call::Kill { instance, .. } => Some(*instance),
@@ -247,8 +247,8 @@ impl Desk {
         self.calls.iter().filter_map(kill).collect()
     }
 
-    /// The instances that were asked for.
-    pub fn questions(&self) -> Vec<InstanceId> {
+    /// The instances that were reconciled.
+    pub fn reconciled(&self) -> Vec<InstanceId> {
         let mut asked = Vec::new();
         for call in &self.calls {
             if let Call::Reconcile(some) = call {

@@ -1,4 +1,4 @@
-//! What ends when, and what is kept how long: by steady time, while the wall clock jumps.
+//! Time limits and retention. They follow steady time while the wall clock jumps.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[test]
-fn an_instance_runs_as_long_as_it_may_over_restarts_and_days_that_come_twice() {
+fn the_maximum_run_time_is_exact_across_restarts_and_clock_changes() {
     let mut desk = Desk::new();
     let mut job = spec();
     job.max_runtime = Runtime::from_millis(3_600_000);
@@ -40,7 +40,7 @@ fn an_instance_runs_as_long_as_it_may_over_restarts_and_days_that_come_twice() {
 }
 
 #[test]
-fn a_kill_is_repeated_until_the_end() {
+fn a_kill_is_repeated_until_the_instance_has_ended() {
     let mut desk = Desk::with(Settings::mesos([1; 16]));
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
@@ -61,7 +61,7 @@ fn a_kill_is_repeated_until_the_end() {
 }
 
 #[test]
-fn an_instance_that_cannot_be_reached_is_written_off_after_ten_minutes() {
+fn an_unreachable_instance_is_given_up_after_ten_minutes() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
@@ -81,7 +81,7 @@ fn an_instance_that_cannot_be_reached_is_written_off_after_ten_minutes() {
 }
 
 #[test]
-fn completed_jobs_are_kept_for_a_week_and_no_more_than_so_many() {
+fn completed_jobs_are_kept_for_a_week_up_to_a_maximum_number() {
     let mut desk = Desk::with(Settings {
         keep_count: 10,
         ..Settings::embedded([1; 16])
@@ -96,7 +96,7 @@ fn completed_jobs_are_kept_for_a_week_and_no_more_than_so_many() {
     assert_eq!(desk.image.jobs().count(), 10);
     assert!(
         desk.core.view().job(job_id(4)).is_none(),
-        "the oldest are gone"
+        "the oldest were removed"
     );
     assert!(desk.core.view().job(job_id(5)).is_some());
     assert!(
@@ -108,15 +108,11 @@ fn completed_jobs_are_kept_for_a_week_and_no_more_than_so_many() {
     assert_eq!(desk.image.jobs().count(), 10);
     desk.pass(DAY + SECOND);
     assert_eq!(desk.image.jobs().count(), 0);
-    assert_eq!(
-        desk.core.next_deadline(),
-        None,
-        "nothing is left to wait for"
-    );
+    assert_eq!(desk.core.next_deadline(), None, "there is no deadline left");
 }
 
 #[test]
-fn what_an_instance_says_is_seen_at_once_and_written_once_a_second() {
+fn messages_are_recorded_at_most_once_a_second() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
@@ -132,30 +128,30 @@ fn what_an_instance_says_is_seen_at_once_and_written_once_a_second() {
     for sequence in [5, 90, 7, 60] {
         desk.message(id, say(sequence));
     }
-    assert_eq!(desk.image.last(), batches, "not so often");
+    assert_eq!(
+        desk.image.last(),
+        batches,
+        "no further record within the second"
+    );
     desk.pass(SECOND);
     assert_eq!(
         desk.job(job_id(1)).instances[0].report.progress,
         Some(90),
-        "the newest by its sequence"
+        "the message with the highest sequence wins"
     );
     assert_eq!(
         desk.core.next_deadline(),
         None,
-        "a quiet instance wakes nobody"
+        "an instance without messages needs no deadline"
     );
 }
 
 #[test]
-fn nothing_wakes_an_idle_scheduler() {
+fn an_idle_scheduler_has_no_deadline() {
     let mut desk = Desk::new();
     assert_eq!(desk.core.next_deadline(), None);
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
     desk.update(id, TaskState::Running);
-    assert_eq!(
-        desk.core.next_deadline(),
-        None,
-        "a running job does not either"
-    );
+    assert_eq!(desk.core.next_deadline(), None, "neither has a running job");
 }

@@ -1,5 +1,5 @@
-//! The rules of the scheduler, one by one, on its core: who is next, what counts as an attempt, what ends
-//! when, what is kept, what readers see. The disk of these tests is fast and never fails.
+//! The rules of the scheduler, tested on its core: the order of jobs, attempts, time limits, retention,
+//! what readers see. In these tests the disk is fast and never fails.
 
 #[path = "../jobs.rs"]
 mod jobs;

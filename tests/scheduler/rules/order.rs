@@ -1,4 +1,4 @@
-//! Who is next.
+//! The order in which jobs start.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ fn started(desk: &mut Desk, cpus: f64) -> Vec<JobId> {
 }
 
 #[test]
-fn higher_priority_goes_first_then_who_came_first() {
+fn jobs_start_by_priority_then_by_submission() {
     let mut desk = Desk::new();
     for (number, priority) in [(1, 50), (2, 50), (3, 60), (4, 10)] {
         let mut job = spec();
         job.priority = Priority::new(priority).unwrap();
         desk.submit("alice", job_id(number), job);
-        // Each day the clock is set back by two.
+        // Every day the clock is set back by two days.
         desk.now.wall.0 -= 2 * 24 * 60 * 60 * 1000;
     }
     assert_eq!(started(&mut desk, 4.0), [3, 1, 2, 4].map(job_id));
@@ -42,7 +42,7 @@ fn users_take_turns() {
 }
 
 #[test]
-fn what_fits_passes_what_does_not_until_that_has_waited_long() {
+fn small_jobs_overtake_a_large_one_until_it_has_waited_long() {
     let mut desk = Desk::new();
     let mut big = spec();
     big.demand = demand(4.0);
@@ -54,10 +54,17 @@ fn what_fits_passes_what_does_not_until_that_has_waited_long() {
     desk.pass(Duration::from_secs(700));
     let mut offer = desk.an_offer(demand(2.0));
     offer.capacity = Some(demand(4.0));
-    assert!(desk.take(offer).is_empty(), "the room is for the big one");
+    assert!(
+        desk.take(offer).is_empty(),
+        "the resources are reserved for the large job"
+    );
     let mut offer = desk.an_offer(demand(2.0));
     offer.capacity = Some(demand(2.0));
-    assert_eq!(desk.take(offer).len(), 1, "it would never fit there");
+    assert_eq!(
+        desk.take(offer).len(),
+        1,
+        "the large job could never run there"
+    );
     assert_eq!(started(&mut desk, 4.0), [1].map(job_id));
 }
 
@@ -99,7 +106,7 @@ fn constraints_name_the_host_or_attributes() {
 }
 
 #[test]
-fn a_job_that_is_tried_again_keeps_its_place() {
+fn a_retried_job_keeps_its_place() {
     let mut desk = Desk::new();
     let mut job = spec();
     job.max_retries = Retries::new(2).unwrap();

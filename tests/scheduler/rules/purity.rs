@@ -1,5 +1,5 @@
-//! The core is told everything, and the store knows only the core: read from the sources, so that a wrong
-//! import is red on the day that it is written.
+//! The core uses no clock, file or network, and the store depends only on the core. These tests search
+//! the sources for forbidden names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Nothing in the folder names any of these, comments and unit tests aside.
+/// Checks that no file in the folder contains one of these names, except in comments and unit tests.
 fn names_none(folder: &str, forbidden: &[&str]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths = Vec::new();
@@ -40,7 +40,7 @@ fn names_none(folder: &str, forbidden: &[&str]) {
 }
 
 #[test]
-fn the_core_is_told_everything() {
+fn the_core_has_no_input_or_output() {
     names_none(
         "core",
         &[
@@ -70,7 +70,7 @@ fn the_core_is_told_everything() {
 }
 
 #[test]
-fn the_store_knows_only_the_core() {
+fn the_store_depends_only_on_the_core() {
     names_none(
         "store",
         &[
@@ -84,8 +84,8 @@ fn the_store_knows_only_the_core() {
 }
 
 #[test]
-fn matches_in_the_core_name_what_they_mean() {
-    // A new state, event or effect has to be thought about wherever it can come.
+fn matches_in_the_core_name_every_variant() {
+    // So a new state, event or effect must be considered wherever it can occur.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/scheduler");
     let mut paths = Vec::new();
     sources(&root, &mut paths);

@@ -1,4 +1,4 @@
-//! What readers see: what is on disk.
+//! Readers see what is on disk, and nothing else.
 
 use cook_scheduler::core::effect::Effect;
 use cook_scheduler::core::event::Event;
@@ -11,7 +11,7 @@ use crate::desk::Desk;
 use crate::jobs::{demand, job_id, spec, submit, user};
 
 #[test]
-fn what_is_not_on_disk_is_not_seen() {
+fn changes_are_visible_only_once_they_are_on_disk() {
     let mut desk = Desk::new();
     let request = submit("alice", vec![(job_id(1), spec())]);
     let effects = desk
@@ -37,7 +37,7 @@ fn what_is_not_on_disk_is_not_seen() {
 }
 
 #[test]
-fn jobs_are_listed_the_newest_first_whatever_the_clock_says() {
+fn lists_have_the_newest_job_first_whatever_the_clock_says() {
     let mut desk = Desk::new();
     let alice = user("alice");
     for number in 0..10 {
@@ -84,12 +84,12 @@ fn jobs_are_listed_the_newest_first_whatever_the_clock_says() {
     assert_eq!(
         ids(&done, &desk),
         [tasks[0].job.id],
-        "also from the archive"
+        "archived jobs are listed too"
     );
 }
 
 #[test]
-fn an_instance_leads_to_its_job() {
+fn a_job_is_found_by_its_instance() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
@@ -102,7 +102,7 @@ fn an_instance_leads_to_its_job() {
 }
 
 #[test]
-fn a_waiting_job_knows_why() {
+fn the_reason_why_a_job_waits_is_shown() {
     let mut desk = Desk::new();
     let why = |desk: &Desk, number| {
         let view = desk.core.view();

@@ -1,4 +1,4 @@
-//! What clients ask for: all of it, or nothing.
+//! Requests are done as a whole or not at all.
 
 use cook_scheduler::core::event::{Event, Room};
 use cook_scheduler::core::face::TaskState;
@@ -47,7 +47,7 @@ fn grouped(id: u64, group: GroupId, declared: bool, rule: GroupRule) -> ApiReque
 }
 
 #[test]
-fn nothing_of_a_bad_batch_is_stored() {
+fn an_invalid_batch_stores_nothing() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let twice = submit("alice", vec![(job_id(5), spec()), (job_id(5), spec())]);
@@ -89,7 +89,7 @@ fn a_job_without_a_uuid_gets_one() {
 }
 
 #[test]
-fn groups_are_declared_or_implied_and_do_not_grow_unless_told_to() {
+fn existing_groups_get_no_jobs_unless_the_request_allows_it() {
     let mut desk = Desk::new();
     let (one, two) = (GroupId(uuid(3, 1)), GroupId(uuid(3, 2)));
     let submitted = |number, group| Reply::Submitted {
@@ -137,7 +137,7 @@ fn groups_are_declared_or_implied_and_do_not_grow_unless_told_to() {
 }
 
 #[test]
-fn a_kill_of_something_unknown_kills_nothing() {
+fn a_kill_with_an_unknown_id_kills_nothing() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let order = KillOrder {
@@ -171,7 +171,7 @@ fn a_completed_job_is_retried_from_the_archive() {
     let id = desk.start();
     desk.update(id, TaskState::Finished);
     let none = desk.ask(retry(&[job_id(1)], RetryWhich::Failed, total(4)));
-    assert_eq!(none, Reply::NothingToRetry, "it has succeeded");
+    assert_eq!(none, Reply::NothingToRetry, "the job was successful");
     let limit = desk.ask(retry(&[job_id(1)], RetryWhich::All, total(21)));
     assert_eq!(
         limit,
@@ -187,7 +187,7 @@ fn a_completed_job_is_retried_from_the_archive() {
 }
 
 #[test]
-fn a_killed_job_that_is_retried_waits_for_its_old_instance() {
+fn a_retried_job_waits_for_the_end_of_its_killed_instance() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
@@ -195,13 +195,13 @@ fn a_killed_job_that_is_retried_waits_for_its_old_instance() {
     let one = RetryChange::Increment(Retries::ONE);
     let two = Reply::Retried(Retries::new(2).unwrap());
     assert_eq!(desk.ask(retry(&[job_id(1)], RetryWhich::All, one)), two);
-    assert!(desk.offer(1.0).is_empty(), "the old one lives");
+    assert!(desk.offer(1.0).is_empty(), "the old instance has not ended");
     desk.update(id, TaskState::Killed);
     assert_eq!(desk.offer(1.0).len(), 1);
 }
 
 #[test]
-fn there_is_a_limit_to_what_is_unfinished() {
+fn the_number_of_unfinished_jobs_is_limited() {
     let mut desk = Desk::with(Settings {
         unfinished_limit: 2,
         ..Settings::embedded([1; 16])

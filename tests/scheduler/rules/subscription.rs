@@ -1,4 +1,4 @@
-//! Subscriptions, questions, and whether offers are wanted.
+//! Subscriptions, reconciliation, revive and suppress.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn count(desk: &Desk, wanted: &Call) -> usize {
 }
 
 #[test]
-fn a_new_subscription_asks_for_everything_and_repeats_kills() {
+fn a_new_subscription_reconciles_everything_and_repeats_kills() {
     let mut desk = mesos();
     desk.submit("alice", job_id(1), spec());
     desk.submit("alice", job_id(2), spec());
@@ -29,7 +29,7 @@ fn a_new_subscription_asks_for_everything_and_repeats_kills() {
     desk.kill(job_id(2));
     desk.restart();
     desk.subscribe();
-    let mut asked = desk.questions();
+    let mut asked = desk.reconciled();
     asked.sort();
     let mut both = [first, second];
     both.sort();
@@ -38,25 +38,25 @@ fn a_new_subscription_asks_for_everything_and_repeats_kills() {
     desk.answer(first, TaskState::Running);
     desk.pass(Duration::from_secs(20));
     assert!(
-        desk.questions().iter().all(|id| *id == second),
-        "only what was not answered"
+        desk.reconciled().iter().all(|id| *id == second),
+        "only the unanswered one is repeated"
     );
-    assert!(desk.questions().len() >= 2, "5, 15 s");
+    assert!(desk.reconciled().len() >= 2, "5, 15 s");
 }
 
 #[test]
-fn a_launch_that_nobody_heard_of_is_asked_for_and_fails_for_free() {
+fn a_lost_launch_is_reconciled_and_does_not_count_as_an_attempt() {
     let mut desk = mesos();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
     desk.calls.clear();
     desk.pass(Duration::from_secs(29));
-    assert_eq!(desk.questions(), []);
+    assert_eq!(desk.reconciled(), []);
     desk.pass(Duration::from_secs(2));
-    assert_eq!(desk.questions(), [id]);
+    assert_eq!(desk.reconciled(), [id]);
     assert!(
         desk.offer(1.0).is_empty(),
-        "no second one while the first may run"
+        "no second instance while the first may run"
     );
     desk.answer(id, TaskState::Gone);
     assert_eq!(
@@ -67,24 +67,24 @@ fn a_launch_that_nobody_heard_of_is_asked_for_and_fails_for_free() {
 }
 
 #[test]
-fn everything_is_asked_for_again_and_again() {
+fn all_tasks_are_reconciled_regularly() {
     let mut desk = mesos();
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
     desk.update(id, TaskState::Running);
     desk.calls.clear();
     desk.pass(Duration::from_secs(16 * 60));
-    assert_eq!(desk.questions()[0], id);
+    assert_eq!(desk.reconciled()[0], id);
     assert_eq!(count(&desk, &Call::ReconcileAll), 1);
     desk.calls.clear();
     desk.backend(BackendEvent::AgentLost(Agent("another".into())));
-    assert_eq!(desk.questions(), []);
+    assert_eq!(desk.reconciled(), []);
     desk.backend(BackendEvent::AgentLost(Agent("agent".into())));
-    assert_eq!(desk.questions(), [id]);
+    assert_eq!(desk.reconciled(), [id]);
 }
 
 #[test]
-fn offers_are_wanted_while_something_waits() {
+fn offers_are_requested_while_jobs_wait() {
     let mut desk = Desk::new();
     assert_eq!(count(&desk, &Call::Suppress), 1);
     desk.submit("alice", job_id(1), spec());
@@ -93,7 +93,7 @@ fn offers_are_wanted_while_something_waits() {
     assert_eq!(
         count(&desk, &Call::Suppress),
         1,
-        "nothing waits any more: {:?}",
+        "no job waits: {:?}",
         desk.calls
     );
     let offer = desk.an_offer(crate::jobs::demand(1.0));
@@ -106,7 +106,7 @@ fn offers_are_wanted_while_something_waits() {
 }
 
 #[test]
-fn a_master_is_told_seldom_and_again() {
+fn revive_is_rate_limited_and_repeated() {
     let mut desk = mesos();
     desk.calls.clear();
     for number in 0..10 {
@@ -115,19 +115,19 @@ fn a_master_is_told_seldom_and_again() {
     assert_eq!(
         count(&desk, &Call::Revive),
         1,
-        "each one clears the filters of all"
+        "not again within five seconds"
     );
     desk.pass(Duration::from_secs(6));
     assert_eq!(
         count(&desk, &Call::Revive),
         2,
-        "for the jobs that came after it"
+        "for the jobs submitted since the first one"
     );
     desk.pass(Duration::from_secs(130));
     assert_eq!(
         count(&desk, &Call::Revive),
         4,
-        "it may have been lost: each minute"
+        "repeated every minute, because it may be lost"
     );
     desk.kill(job_id(0));
     desk.offer(20.0);
@@ -137,7 +137,7 @@ fn a_master_is_told_seldom_and_again() {
     assert_eq!(
         count(&desk, &Call::Suppress),
         1,
-        "it was lost: there is an offer"
+        "an offer arrived, so it was lost"
     );
 }
 
@@ -182,7 +182,7 @@ fn the_frameworks_id_is_on_disk_before_the_first_launch() {
 }
 
 #[test]
-fn a_removed_framework_writes_off_and_begins_anew() {
+fn a_removed_framework_gives_up_its_instances_and_subscribes_anew() {
     let mut desk = mesos();
     desk.backend(BackendEvent::Subscribed(Some(FrameworkId("f-1".into()))));
     desk.submit("alice", job_id(1), spec());
@@ -201,14 +201,14 @@ fn a_removed_framework_writes_off_and_begins_anew() {
 }
 
 #[test]
-fn another_scheduler_has_the_framework_now() {
+fn the_scheduler_exits_if_another_one_has_its_framework() {
     let mut desk = mesos();
     desk.submit("alice", job_id(1), spec());
     let taken = Event::Backend(BackendEvent::FrameworkTaken);
     let effects = desk.core.step(taken, desk.now);
     assert!(
         matches!(effects[..], [Effect::Leave(_)]),
-        "it touches nothing: {effects:?}"
+        "it must do nothing else: {effects:?}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What is written is what is read.
+//! Everything that is written is read back.
 
 use cook_scheduler::core::effect::BatchNumber;
 use cook_scheduler::store::{Redb, Store as _};
@@ -6,11 +6,11 @@ use cook_scheduler::store::{Redb, Store as _};
 use crate::script::{anchor, assert_same, batches, folder, image};
 
 #[test]
-fn a_start_finds_what_was_written_in_any_grouping() {
+fn a_start_finds_all_batches_however_they_were_grouped() {
     let batches = batches(1, 400);
     let path = folder("groupings").join("store.redb");
     let mut done = 0;
-    // One at a time, then many together, each time with a new start.
+    // One batch per commit, then more and more, opening the store anew each time.
     for count in [1, 2, 7, 50, 340] {
         let (mut store, _, _) = Redb::open(&path, None).expect("it opens");
         let some = &batches[done..done + count];
@@ -28,7 +28,7 @@ fn a_start_finds_what_was_written_in_any_grouping() {
     }
     assert!(
         image(&batches).start().archived.len() > 10,
-        "there is something in the archive"
+        "there are archived jobs"
     );
 }
 
@@ -41,7 +41,7 @@ fn a_new_store_is_empty() {
 }
 
 #[test]
-fn a_store_that_was_dropped_from_does_not_grow() {
+fn a_store_reuses_the_space_of_removed_jobs() {
     let batches = batches(2, 3000);
     let path = folder("grow").join("store.redb");
     let (mut store, _, _) = Redb::open(&path, None).expect("it opens");

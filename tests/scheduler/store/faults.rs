@@ -1,4 +1,4 @@
-//! Bad disks: each operation of a commit fails, one after the other, in each way.
+//! Failing disks: each operation of a commit fails, one after the other, in every way.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use cook_scheduler::store::{Hook, Operation, Redb, Store as _};
 
 use crate::script::{anchor, assert_same, batches, folder, image};
 
-/// Lets the operation of this number fail, and all after it, until it is healed.
+/// After `left` operations, lets all operations fail until it is healed.
 #[derive(Clone, Default)]
 struct Bad {
     left: Arc<AtomicUsize>,
@@ -46,7 +46,7 @@ impl Bad {
     }
 }
 
-/// Every place of a commit at which it can fail; answers with how many there are.
+/// Fails at every operation of a commit, one after the other. Returns the number of operations.
 fn fail_everywhere(name: &str, full: bool) -> usize {
     let batches = batches(3, 60);
     let (first, second, third) = (&batches[..30], &batches[30..40], &batches[40..]);
@@ -71,11 +71,11 @@ fn fail_everywhere(name: &str, full: bool) -> usize {
                 StoreFault::Failed
             };
             assert_eq!(error.0, fault, "{error}");
-            // While it is bad it may open or not, but takes nothing.
+            // While the disk fails, the store may open or not, but must not accept a batch.
             assert!(store.reopen().is_err() || store.commit(second, &anchor(&second[9])).is_err());
         }
         bad.fail_after(NEVER);
-        let last = store.reopen().expect("a good disk opens");
+        let last = store.reopen().expect("it opens on a working disk");
         assert!(
             [BatchNumber(30), BatchNumber(40)].contains(&last),
             "all or nothing: {last:?}"
@@ -97,27 +97,27 @@ fn fail_everywhere(name: &str, full: bool) -> usize {
             return place;
         }
     }
-    unreachable!("a commit comes to an end");
+    unreachable!("a commit has fewer operations");
 }
 
 #[test]
-fn no_commit_is_half_there_after_an_io_error() {
+fn a_commit_is_atomic_when_an_operation_fails() {
     assert!(
         fail_everywhere("eio", false) > 3,
-        "several operations were let fail"
+        "several operations failed"
     );
 }
 
 #[test]
-fn no_commit_is_half_there_on_a_full_disk() {
+fn a_commit_is_atomic_on_a_full_disk() {
     assert!(
         fail_everywhere("enospc", true) > 3,
-        "several operations were let fail"
+        "several operations failed"
     );
 }
 
 #[test]
-fn a_commit_waits_for_the_disk_once() {
+fn a_commit_needs_one_sync() {
     let batches = batches(3, 60);
     let syncs = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&syncs);
@@ -136,7 +136,7 @@ fn a_commit_waits_for_the_disk_once() {
             .commit(std::slice::from_ref(batch), &anchor(batch))
             .expect("it is written");
     }
-    // Once more now and then, when the file becomes longer or shorter.
+    // A change of the file's length now and then needs one more.
     let synced = syncs.load(Ordering::SeqCst) - before;
     assert!((30..=33).contains(&synced), "{synced} for 30 commits");
 }

@@ -1,4 +1,4 @@
-//! Folders and files that cannot be used are refused with a text, and never taken for empty.
+//! Unusable folders and files are refused with an error text, and never treated as empty.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn refusal(path: &Path) -> String {
     }
 }
 
-/// A store with something in it.
+/// A store with some content.
 fn filled(name: &str) -> std::path::PathBuf {
     let path = folder(name).join("store.redb");
     let (mut store, _, _) = Redb::open(&path, None).expect("it opens");
@@ -29,7 +29,7 @@ fn filled(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn two_schedulers_do_not_share_a_folder() {
+fn two_schedulers_cannot_share_a_folder() {
     let path = folder("shared");
     let first = Folder::open(&path).expect("it is free");
     let text = Folder::open(&path).expect_err("it is taken").to_string();
@@ -43,7 +43,7 @@ fn two_schedulers_do_not_share_a_folder() {
 }
 
 #[test]
-fn a_folder_is_its_owners_alone_and_has_a_reserve() {
+fn a_folder_is_private_and_has_a_reserve() {
     use std::os::unix::fs::PermissionsExt as _;
     let path = folder("mode").join("data");
     let mut taken = Folder::open(&path).expect("it is made");
@@ -90,7 +90,7 @@ fn a_store_of_a_newer_format_is_refused() {
 }
 
 #[test]
-fn what_is_no_store_is_refused() {
+fn other_files_are_refused() {
     let folder = folder("no store");
     let garbage = folder.join("garbage");
     fs::write(
@@ -119,7 +119,7 @@ fn what_is_no_store_is_refused() {
 }
 
 #[test]
-fn a_store_that_was_cut_or_changed_is_refused_or_whole() {
+fn a_truncated_or_changed_store_is_refused_or_unaffected() {
     let path = filled("damaged");
     let good = fs::read(&path).expect("it can be read");
     let (_, start, _) = Redb::open(&path, None).expect("it opens");
@@ -133,20 +133,20 @@ fn a_store_that_was_cut_or_changed_is_refused_or_whole() {
         let mut bad = good.clone();
         bad[at] ^= 0x55;
         fs::write(&path, &bad).expect("it can be changed");
-        // What is not used may be anything.
+        // A change in unused space has no effect.
         match Redb::open(&path, None) {
             Ok((_, found, _)) => assert_eq!(found, start, "byte {at}"),
             Err(OpenError::Damaged { .. }) => refused += 1,
-            Err(OpenError::Newer { .. }) => panic!("byte {at} is no format"),
+            Err(OpenError::Newer { .. }) => panic!("byte {at} is not part of the format"),
             Err(other) => panic!("byte {at}: {other}"),
         }
     }
-    assert!(refused > 0, "some changes matter");
+    assert!(refused > 0, "some changes are detected");
     eprintln!("{refused} of 100 changed bytes were found");
 }
 
 #[test]
-fn the_reserve_is_room_for_ends_and_kills() {
+fn the_reserve_allows_ends_and_kills_on_a_full_disk() {
     let path = folder("tmpfs");
     match SmallDisk::mount(&path) {
         Some(_mount) => fill_and_free(&path),
@@ -154,11 +154,11 @@ fn the_reserve_is_room_for_ends_and_kills() {
     }
 }
 
-/// A file system of 40 MB, mounted while this lives.
+/// A file system of 40 MB that is mounted until this is dropped.
 pub struct SmallDisk<'p>(&'p Path);
 
 impl<'p> SmallDisk<'p> {
-    /// `None` unless we may.
+    /// `None` if mounting is not permitted.
     pub fn mount(path: &'p Path) -> Option<Self> {
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"])
@@ -206,7 +206,7 @@ fn fill_and_free(path: &Path) {
     }
     folder.make_reserve(0);
     assert_eq!(folder.room(), Room::ReserveOnly, "the disk is full still");
-    // A start on a full disk.
+    // Starts on a full disk.
     drop(store);
     let (store, start, _) =
         cook_scheduler::store::open(&mut folder).expect("it opens on a full disk");

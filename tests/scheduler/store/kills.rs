@@ -1,4 +1,4 @@
-//! kill -9 at any moment: this program is started again, as the victim.
+//! kill -9 at any moment. The test program starts itself again as the process to kill.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::script::{anchor, assert_same, batches, folder, image};
 const VICTIM: &str = "COOK_STORE_VICTIM";
 const BATCHES: usize = 1000;
 
-/// Not a test by itself: writes batches, and says which are stored, until it is killed.
+/// Not a test of its own: writes batches and reports which are stored, until it is killed.
 #[test]
 fn victim() {
     let Ok(path) = std::env::var(VICTIM) else {
@@ -45,7 +45,7 @@ fn what_was_stored_survives_kill_9() {
             .spawn()
             .expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        // It is killed after so many commits, or rather during the next one.
+        // It is killed after this number of commits, usually during the next one.
         let enough = 3 + kills * 7 % 40;
         let mut reported = 0;
         let mut is_done = true;

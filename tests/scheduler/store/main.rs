@@ -1,5 +1,5 @@
-//! The store on a real disk: what was reported as stored is there, whatever happened since; and what cannot
-//! be used is refused with a text.
+//! The store on a real disk: everything reported as stored survives whatever happens, and unusable
+//! files are refused with an error text.
 
 #[path = "../jobs.rs"]
 mod jobs;

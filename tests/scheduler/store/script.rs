@@ -1,4 +1,4 @@
-//! Batches as the core makes them: a busy hour of it, the same for each seed.
+//! Batches as the core makes them during many random events; the same for the same seed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use cook_scheduler::store::{Archive, Image};
 
 use crate::jobs::{at, demand, job_id, spec, user, uuid};
 
-/// So many batches.
+/// This number of batches.
 pub fn batches(seed: u64, count: usize) -> Vec<Batch> {
     let mut script = Script::new(seed);
     while script.batches.len() < count {
@@ -36,7 +36,7 @@ pub fn batches(seed: u64, count: usize) -> Vec<Batch> {
     script.batches
 }
 
-/// What is in a store after these.
+/// The content of a store with these batches.
 pub fn image(batches: &[Batch]) -> Image {
     let mut image = Image::default();
     for batch in batches {
@@ -45,7 +45,7 @@ pub fn image(batches: &[Batch]) -> Image {
     image
 }
 
-/// When a batch was written.
+/// The time of a batch.
 pub fn anchor(batch: &Batch) -> Anchor {
     let uptime = Uptime(Duration::from_millis(batch.moment.steady.0));
     Anchor {
@@ -55,7 +55,7 @@ pub fn anchor(batch: &Batch) -> Anchor {
     }
 }
 
-/// Both have the same in them.
+/// Checks that both have the same content.
 pub fn assert_same(image: &Image, archive: &dyn Archive) {
     for job in image.jobs() {
         let stored = archive
@@ -66,7 +66,7 @@ pub fn assert_same(image: &Image, archive: &dyn Archive) {
     }
 }
 
-/// A folder of a test's own, new.
+/// A new folder for one test.
 pub fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join("store")
@@ -89,7 +89,7 @@ struct Script {
 
 impl Script {
     fn new(seed: u64) -> Self {
-        // Few completed jobs are kept, so that some are dropped.
+        // A low limit of completed jobs, so that some are removed.
         let settings = Settings {
             keep_count: 20,
             ..Settings::mesos([7; 16])

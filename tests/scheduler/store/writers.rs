@@ -1,4 +1,4 @@
-//! The thread that writes: groups, failures, and what comes after.
+//! The writing thread: how it groups batches, and what it does on failures.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -15,65 +15,66 @@ use crate::folders::SmallDisk;
 use crate::script::{batches, folder, image};
 
 fn start(store: &Memory) -> (Writer, Receiver<Event>) {
-    let (tell, told) = channel();
+    let (tell, events) = channel();
     let clock = Clock::resume(None, BootId([1; 16]), Uptime(Duration::ZERO), Wall(0));
     let report = move |event, _text| {
         let _ = tell.send(event);
     };
     (
         Writer::start(store.clone(), None, clock, report).expect("a thread"),
-        told,
+        events,
     )
 }
 
-fn next(told: &Receiver<Event>) -> Event {
-    told.recv_timeout(Duration::from_secs(20))
-        .expect("the writer says something")
+fn next(events: &Receiver<Event>) -> Event {
+    events
+        .recv_timeout(Duration::from_secs(20))
+        .expect("the writer reports something")
 }
 
 #[test]
-fn everything_is_written_before_the_writer_is_gone() {
+fn dropping_the_writer_waits_until_everything_is_written() {
     let batches = batches(1, 500);
     let store = Memory::default();
-    let (writer, told) = start(&store);
+    let (writer, events) = start(&store);
     for batch in &batches {
         writer.store(batch.clone());
     }
     drop(writer);
-    let last = told.iter().last().expect("something was stored");
+    let last = events.iter().last().expect("something was stored");
     assert_eq!(last, Event::Stored(batches[499].number));
     assert_eq!(store.image(), image(&batches));
 }
 
 #[test]
-fn after_a_failure_nothing_is_taken_until_it_is_opened_again() {
+fn after_a_failure_batches_are_lost_until_the_store_is_reopened() {
     for (fault, written) in [
         (Fault::Lost(StoreFault::Failed), 10),
         (Fault::Written(StoreFault::DiskFull), 11),
     ] {
         let batches = batches(1, 20);
         let store = Memory::default();
-        let (writer, told) = start(&store);
+        let (writer, events) = start(&store);
         for batch in &batches[..10] {
             writer.store(batch.clone());
         }
-        while next(&told) != Event::Stored(batches[9].number) {}
+        while next(&events) != Event::Stored(batches[9].number) {}
         store.fail(fault, false);
         writer.store(batches[10].clone());
-        let Event::StoreFailed(_) = next(&told) else {
-            panic!("it was told to fail")
+        let Event::StoreFailed(_) = next(&events) else {
+            panic!("it was events to fail")
         };
-        // On its way when it failed: lost.
+        // Arrives after the failure, so it is lost.
         writer.store(batches[11].clone());
         writer.reopen();
-        let Event::StoreFailed(StoreFault::Failed) = next(&told) else {
+        let Event::StoreFailed(StoreFault::Failed) = next(&events) else {
             panic!("it does not open")
         };
         store.heal();
         writer.reopen();
         let last = batches[written - 1].number;
         assert_eq!(
-            next(&told),
+            next(&events),
             Event::StoreReopened {
                 last,
                 room: Room::Ample
@@ -81,17 +82,17 @@ fn after_a_failure_nothing_is_taken_until_it_is_opened_again() {
         );
         assert_eq!(store.image(), image(&batches[..written]));
         writer.store(batches[written].clone());
-        assert_eq!(next(&told), Event::Stored(batches[written].number));
+        assert_eq!(next(&events), Event::Stored(batches[written].number));
     }
 }
 
 #[test]
-fn a_full_disk_is_told_and_so_is_room() {
+fn a_full_disk_and_free_space_are_reported() {
     fill_and_free(Appetite::Once);
 }
 
 #[test]
-fn a_full_disk_is_told_and_so_is_room_while_a_job_takes_what_becomes_free() {
+fn a_full_disk_and_free_space_are_reported_while_a_job_takes_all_free_space() {
     fill_and_free(Appetite::Endless);
 }
 
@@ -107,7 +108,7 @@ fn fill_and_free(appetite: Appetite) {
     let batches = batches(6, 2000);
     let mut folder = Folder::open(&path).expect("it opens");
     let (store, _, _) = cook_scheduler::store::open(&mut folder).expect("it opens");
-    let (tell, told) = channel();
+    let (tell, events) = channel();
     let clock = Clock::resume(None, BootId([1; 16]), Uptime(Duration::ZERO), Wall(0));
     let report = move |event, _text| {
         let _ = tell.send(event);
@@ -118,7 +119,7 @@ fn fill_and_free(appetite: Appetite) {
     let mut done = 0;
     while done < batches.len() {
         writer.store(batches[done].clone());
-        match next(&told) {
+        match next(&events) {
             Event::Stored(_) => done += 1,
             Event::StoreFailed(StoreFault::DiskFull) => break,
             other => panic!("{other:?}"),
@@ -128,7 +129,7 @@ fn fill_and_free(appetite: Appetite) {
     writer.reopen();
     let last = BatchNumber(done as u64);
     assert_eq!(
-        next(&told),
+        next(&events),
         Event::StoreReopened {
             last,
             room: Room::ReserveOnly
@@ -137,28 +138,28 @@ fn fill_and_free(appetite: Appetite) {
     for batch in &batches[done..done + 500] {
         writer.store(batch.clone());
         assert_eq!(
-            next(&told),
+            next(&events),
             Event::Stored(batch.number),
             "the reserve is in use"
         );
     }
     drop(filler);
     std::fs::remove_file(&big).expect("it can be removed");
-    assert_eq!(next(&told), Event::RoomChanged(Room::Ample));
+    assert_eq!(next(&events), Event::RoomChanged(Room::Ample));
     drop(writer);
     drop(mount);
 }
 
-/// How much of a disk a job takes.
+/// How much disk space a job takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Appetite {
-    /// What is free now.
+    /// The space that is free now.
     Once,
-    /// Also what becomes free later.
+    /// Also the space that becomes free later.
     Endless,
 }
 
-/// A job that fills a disk, until it is dropped.
+/// A job that fills the disk until it is dropped.
 struct Filler {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,

@@ -1,4 +1,4 @@
-//! Every reachable state of small plans.
+//! Visits every reachable state of small plans.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -10,7 +10,7 @@ use crate::jobs::spec;
 use crate::steps::{Plan, Step};
 use crate::world::{World, one_slot};
 
-/// Walks all of it; answers with the number of states.
+/// Visits all states; returns their number.
 fn walk(plan: Plan) -> usize {
     let world = World::new(Settings::mesos([0; 16]), one_slot());
     let hasher = RandomState::new();
@@ -37,12 +37,12 @@ fn walk(plan: Plan) -> usize {
             open.push((plan, world, trail));
         }
     }
-    assert!(ends > 0, "some walk comes to an end");
+    assert!(ends > 0, "at least one walk ends");
     eprintln!("{} states, {ends} ends", seen.len());
     seen.len()
 }
 
-/// What may happen, and need not.
+/// Steps that may happen but need not.
 fn is_optional(step: Step) -> bool {
     match step {
         Step::Kill(_)
@@ -57,7 +57,7 @@ fn is_optional(step: Step) -> bool {
         | Step::LoseLaunch
         | Step::Vanish(_)
         | Step::LoseSight(_) => true,
-        // A second submission is optional; the first one is due, and then it is not the only step.
+        // A second submission is optional. The first one is required, but then it is not the only step.
         Step::Submit(_) => true,
         Step::Write(_)
         | Step::ReportStored
@@ -74,7 +74,7 @@ fn is_optional(step: Step) -> bool {
     }
 }
 
-/// How a state was reached, to be printed when a promise is broken.
+/// The steps that led to a state, printed when a promise is broken.
 #[derive(Clone, Default)]
 pub struct Trail(Option<std::sync::Arc<(Trail, Step)>>);
 
@@ -124,7 +124,7 @@ fn one_job_is_killed() {
 }
 
 #[test]
-fn an_instance_is_killed_and_the_job_goes_on() {
+fn an_instance_is_killed_and_its_job_is_tried_again() {
     let mut job = spec();
     job.max_retries = Retries::new(2).expect("a number of retries");
     walk(Plan {
@@ -182,7 +182,7 @@ fn launches_and_answers_get_lost() {
 }
 
 #[test]
-fn the_master_is_lost_while_commits_are_on_their_way() {
+fn the_master_disconnects_during_commits() {
     walk(Plan {
         disconnects: 2,
         crashes: 1,
@@ -191,7 +191,7 @@ fn the_master_is_lost_while_commits_are_on_their_way() {
 }
 
 #[test]
-fn updates_come_twice_and_agents_vanish() {
+fn updates_are_duplicated_and_agents_vanish() {
     walk(Plan {
         repeats: 1,
         vanishings: 1,
@@ -210,7 +210,7 @@ fn an_agent_cannot_be_reached_for_a_while() {
 }
 
 #[test]
-fn two_jobs_and_one_place() {
+fn two_jobs_compete_for_one_slot() {
     walk(Plan {
         crashes: 1,
         ..Plan::new(vec![spec(), spec()])

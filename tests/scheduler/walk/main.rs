@@ -1,9 +1,10 @@
-//! The core of the scheduler, walked through: every reachable state of small plans, with every event that
-//! can come in it, against the promises that must hold in all of them; and long random walks of larger plans.
+//! A model of the scheduler's core and its environment. It visits every reachable state of small plans,
+//! with every event that can occur there, and takes long random walks through larger plans. In each
+//! state it checks the promises that must always hold.
 //!
-//! The world of the model is as hostile as the real one. The scheduler is killed at any moment, and what was not
-//! stored is gone; commits fail, with or without having written; launches get lost, updates come twice
-//! or never, agents vanish, tasks end as they like. Time passes only when nothing else is left to happen.
+//! The environment is as hostile as a real one. The scheduler is killed at any moment and loses what
+//! was not stored. Commits fail, with or without having written. Launches get lost, updates arrive
+//! twice or never, agents vanish, tasks end in any way. Time passes only when nothing else can happen.
 
 #[path = "../jobs.rs"]
 mod jobs;

@@ -1,4 +1,4 @@
-//! What must hold at every moment, whatever happens: as clients, the disk and the agent see it.
+//! What must hold at every moment, as clients, the disk and the agent see it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +10,18 @@ use cook_scheduler::store::Image;
 
 use crate::world::{Task, is_end};
 
-/// What was promised.
+/// What clients were promised so far.
 #[derive(Clone, Hash, Default)]
 pub struct Promises {
     /// Answered with 201.
     accepted: BTreeSet<JobId>,
-    /// Submitted, and the client does not know.
+    /// Submitted without an answer.
     unsure: BTreeSet<JobId>,
     /// Killed, and not retried since.
     killed: BTreeSet<JobId>,
-    /// Retries were asked for.
+    /// Retried by a client.
     retried: BTreeSet<JobId>,
-    /// How often each was submitted.
+    /// How often each job was submitted.
     submissions: BTreeMap<JobId, u8>,
 }
 
@@ -66,7 +66,7 @@ impl Promises {
                 }
             }
             (ApiRequest::Submit(_), Reply::Refused(Refusal::JobsExist(jobs))) => {
-                // A client that asks again takes this for success.
+                // A client that repeats a submission takes this answer for success.
                 for &job in jobs {
                     assert!(
                         find(image, job).is_some(),
@@ -84,7 +84,7 @@ impl Promises {
             (ApiRequest::Submit(submission), Reply::Refused(_)) => {
                 for job in submission.jobs.iter().filter_map(|job| job.id) {
                     let is_there = find(image, job).is_some();
-                    // Another copy of it may be on its way, or there.
+                    // Another submission of the same job may be stored, or be on its way.
                     let is_only = self.submissions[&job] == 1 && !self.unsure.contains(&job);
                     assert!(!is_only || !is_there, "{job} was refused, and is on disk");
                 }
@@ -92,11 +92,11 @@ impl Promises {
             (ApiRequest::Kill(order), Reply::Killed) => {
                 for &id in &order.jobs {
                     let job = find(image, id).expect("a job that can be killed is on disk");
-                    // A retry that was asked for after the kill may be on disk with it.
+                    // A retry that was requested after the kill may be on disk too.
                     if !self.retried.contains(&id) {
                         assert!(
                             job.is_completed(),
-                            "204 for {id}, and it is not completed on disk"
+                            "204 for {id}, but it is not completed on disk"
                         );
                         self.killed.insert(id);
                     }
@@ -142,7 +142,7 @@ impl Promises {
         }
         let mut names = BTreeSet::new();
         for job in after.jobs() {
-            assert!(names.insert(job.id), "{} is there twice", job.id);
+            assert!(names.insert(job.id), "{} exists twice", job.id);
             let live = job
                 .instances
                 .iter()
@@ -152,7 +152,7 @@ impl Promises {
         }
     }
 
-    /// The agent starts a task.
+    /// Called when the agent starts a task.
     pub fn launched(&self, task: &Launched, image: &Image, tasks: &BTreeMap<InstanceId, Task>) {
         let job = image
             .job_of(task.instance)
@@ -176,11 +176,11 @@ impl Promises {
         assert_eq!(
             tasks.values().find(overlaps).map(|task| task.job),
             None,
-            "two at once"
+            "two instances of one job at once"
         );
     }
 
-    /// An update is acknowledged.
+    /// Called when an update is acknowledged.
     pub fn acknowledged(&self, id: InstanceId, state: TaskState, image: &Image) {
         let job = image.job_of(id).expect("only what is on disk was started");
         let instance = job
@@ -193,7 +193,7 @@ impl Promises {
             assert_eq!(
                 instance.report.exit_code,
                 Some(7),
-                "what it has come to is not on disk"
+                "its codes are not on disk"
             );
         } else {
             assert!(
@@ -203,7 +203,7 @@ impl Promises {
         }
     }
 
-    /// Nothing can happen any more: everything that was promised is done.
+    /// Called when nothing can happen any more: every promise must have been kept.
     pub fn settled(&self, image: &Image, tasks: &BTreeMap<InstanceId, Task>) {
         for &id in &self.accepted {
             let job = find(image, id).expect("an accepted job is never lost");
@@ -228,7 +228,7 @@ impl Promises {
             );
         }
         for (id, task) in tasks {
-            assert!(!task.is_alive, "task {id} runs for ever");
+            assert!(!task.is_alive, "task {id} is never killed");
             assert!(
                 task.updates.is_empty(),
                 "task {id} waits for an acknowledgement for ever"
@@ -237,7 +237,7 @@ impl Promises {
     }
 }
 
-/// How far an instance is.
+/// The order of an instance's states.
 fn rank(instance: &Instance) -> u8 {
     match instance.state {
         InstanceState::Unknown => 0,

@@ -1,4 +1,4 @@
-//! Long walks of larger plans, each from a seed that is printed when a promise is broken.
+//! Long random walks through larger plans. The seed is printed when a promise is broken.
 
 use cook_scheduler::core::job::{Priority, Retries};
 use cook_scheduler::core::settings::Settings;
@@ -8,7 +8,7 @@ use crate::jobs::{demand, spec};
 use crate::steps::{Plan, Step};
 use crate::world::World;
 
-/// A small generator: walks have to be the same everywhere.
+/// A small random generator, so that walks are the same everywhere.
 struct Dice(u64);
 
 impl Dice {
@@ -69,7 +69,7 @@ fn walk(seed: u64) -> usize {
             });
             return count;
         }
-        // What goes wrong should do so at any moment, not only in the first ones.
+        // Faults are spread over the whole walk, not only its beginning.
         let step = match steps[dice.roll(steps.len())] {
             Step::Crash | Step::Disconnect | Step::FailCommit { .. } if dice.roll(4) > 0 => {
                 steps[dice.roll(steps.len())]

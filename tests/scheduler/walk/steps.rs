@@ -1,4 +1,4 @@
-//! What can happen next.
+//! The steps that can happen next.
 
 use cook_scheduler::core::event::Event;
 use cook_scheduler::core::face::TaskState;
@@ -9,7 +9,7 @@ use cook_scheduler::core::words::{InstanceId, JobId};
 use crate::jobs::{job_id, submit};
 use crate::world::{Task, World};
 
-/// What can happen next.
+/// A step that can happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Submit(usize),
@@ -30,7 +30,7 @@ pub enum Step {
     Disconnect,
     Offer,
     Deliver(InstanceId),
-    /// The agent has waited long enough for an acknowledgement.
+    /// The agent sends an update again, because it was not acknowledged in time.
     Resend(InstanceId),
     Repeat(InstanceId),
     Answer,
@@ -43,7 +43,7 @@ pub enum Step {
     Tick,
 }
 
-/// A plan: what is submitted, and how often what goes wrong.
+/// A plan: the jobs to submit, and how often each fault may happen.
 #[derive(Clone, Hash, Default)]
 pub struct Plan {
     pub jobs: Vec<JobSpec>,
@@ -61,11 +61,11 @@ pub struct Plan {
     pub lost_launches: u8,
     pub vanishings: u8,
     pub lost_sights: u8,
-    /// Tasks that fail.
+    /// The number of tasks that fail.
     pub bad_ends: u8,
 }
 
-/// Longer than any repetition, shorter than any retention.
+/// Longer than any repetition and shorter than any retention.
 const HOUR: u64 = 60 * 60 * 1000;
 
 impl Plan {
@@ -79,7 +79,7 @@ impl Plan {
         }
     }
 
-    /// What can happen, and what has to happen some time.
+    /// All steps that can happen now.
     pub fn steps(&self, world: &World) -> Vec<Step> {
         let mut steps = self.due(world);
         let is_quiet = steps.is_empty();
@@ -96,7 +96,7 @@ impl Plan {
         steps
     }
 
-    /// What has to happen some time.
+    /// Steps that must happen at some time.
     fn due(&self, world: &World) -> Vec<Step> {
         let mut steps = Vec::new();
         let (disk, master) = (&world.disk, &world.master);
@@ -148,7 +148,7 @@ impl Plan {
         steps
     }
 
-    /// What may happen.
+    /// Faults that may happen.
     fn misfortunes(&self, world: &World, steps: &mut Vec<Step>) {
         let (disk, master) = (&world.disk, &world.master);
         for (index, &submitted) in self.submitted.iter().enumerate() {
@@ -210,7 +210,7 @@ impl Plan {
         }
     }
 
-    /// Lets it happen.
+    /// Makes a step happen.
     pub fn take(&mut self, world: &mut World, step: Step) {
         match step {
             Step::Submit(index) => {
@@ -303,7 +303,7 @@ impl Plan {
     }
 }
 
-/// The next deadline while anything is unfinished, unless it is that of a retention.
+/// The next deadline while a job is unfinished, unless it is one of retention.
 fn deadline(world: &World) -> Option<cook_scheduler::core::words::Steady> {
     let at = world.core.next_deadline()?;
     let view = world.core.view();

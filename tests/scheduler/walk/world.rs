@@ -1,4 +1,4 @@
-//! The world around the core: a disk, a master with an agent, clients.
+//! The environment of the core: a disk, a master with an agent, and clients.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use cook_scheduler::store::Image;
 use crate::jobs::{at, demand};
 use crate::promises::Promises;
 
-/// The world.
+/// The environment of the core.
 #[derive(Clone, Hash)]
 pub struct World {
     pub core: Scheduler,
@@ -31,19 +31,19 @@ pub struct World {
     pub promises: Promises,
 }
 
-/// What is written, and what is on its way.
+/// The disk, with batches that are being written.
 #[derive(Clone, Hash, Default)]
 pub struct Disk {
     pub image: Image,
     /// Batches that are not written yet.
     pub flying: VecDeque<Batch>,
-    /// Written, and not reported yet.
+    /// Written, but not reported yet.
     pub unreported: Option<BatchNumber>,
-    /// A commit has failed, and nothing is taken.
+    /// A commit has failed; batches are not accepted.
     pub has_failed: bool,
-    /// The core has asked for it to be opened again.
+    /// The core has asked for the store to be opened again.
     pub reopening: bool,
-    /// The core wants these read.
+    /// Jobs that the core has asked for.
     pub loads: BTreeSet<JobKey>,
 }
 
@@ -51,16 +51,16 @@ pub struct Disk {
 #[derive(Clone, Hash, Default)]
 pub struct Master {
     pub is_subscribed: bool,
-    /// Offers are wanted.
+    /// Whether offers are wanted.
     pub wants: bool,
     pub offers: BTreeSet<u64>,
-    /// Declined, and not offered again before a revive or an end.
+    /// The offer was declined; no new one before a revive or the end of a task.
     pub is_declined: bool,
     pub next_offer: u64,
     pub tasks: BTreeMap<InstanceId, Task>,
-    /// Answers to questions, in order.
+    /// Answers to reconciliations, in order.
     pub answers: VecDeque<(InstanceId, TaskState)>,
-    /// The next launch gets lost.
+    /// Whether the next launch gets lost.
     pub loses_launch: bool,
     pub capacity: Demand,
 }
@@ -72,14 +72,14 @@ pub struct Task {
     pub demand: Demand,
     pub is_alive: bool,
     pub is_wanted_dead: bool,
-    /// The agent forgets everything of it.
+    /// The agent has forgotten the task.
     pub has_vanished: bool,
-    /// Its agent cannot be reached.
+    /// The agent cannot be reached.
     pub is_unreachable: bool,
-    /// Updates that are not acknowledged, with their numbers.
+    /// Updates that are not acknowledged yet, with their numbers.
     pub updates: VecDeque<(u8, TaskState)>,
     pub issued: u8,
-    /// The first of them was sent.
+    /// Whether the first of them was sent.
     pub is_sent: bool,
 }
 
@@ -87,7 +87,7 @@ pub struct Task {
 #[derive(Clone, Hash, Default)]
 pub struct Clients {
     pub next: u64,
-    /// Requests without an answer.
+    /// Requests that are not answered yet.
     pub open: BTreeMap<RequestId, ApiRequest>,
 }
 
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// The core takes an event, and the world what comes of it.
+    /// Passes an event to the core, and performs its effects here.
     pub fn event(&mut self, event: Event) {
         for effect in self.core.step(event, self.now) {
             self.effect(effect);
@@ -128,7 +128,8 @@ impl World {
     fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Store(batch) => {
-                // It might be written by a store that was just opened, and be taken for lost here.
+                // Such a batch could be written by the reopened store, although the core considers it
+                // lost.
                 assert!(
                     !self.disk.has_failed,
                     "nothing is stored while the store has failed"
@@ -155,7 +156,7 @@ impl World {
 
     // --- the disk ---
 
-    /// Writes so many batches together.
+    /// Writes `count` batches in one commit.
     pub fn write(&mut self, count: usize) {
         for batch in self.disk.flying.drain(..count) {
             let before = self.disk.image.clone();
@@ -204,7 +205,7 @@ impl World {
         self.event(Event::Loaded(key, answer));
     }
 
-    /// The scheduler is killed and started again; nothing is left of it but the image.
+    /// Kills the scheduler and starts it again; only the image survives.
     pub fn crash(&mut self) {
         let image = std::mem::take(&mut self.disk.image);
         self.disk = Disk {
@@ -294,7 +295,7 @@ impl World {
             } => {
                 let task = self.master.tasks.get_mut(&instance);
                 let task = task.expect("only what was sent is acknowledged");
-                // An acknowledgement of what was acknowledged before is no harm.
+                // Acknowledging an update twice does no harm.
                 if let Some(&(number, state)) = task.updates.front()
                     && *token.0 == [number]
                 {
@@ -373,7 +374,7 @@ impl World {
         self.event(Event::Backend(BackendEvent::Updated(Box::new(update))));
     }
 
-    /// Gives the oldest answer.
+    /// Sends the oldest answer to a reconciliation.
     pub fn give_answer(&mut self) {
         let Some((id, state)) = self.master.answers.pop_front() else {
             return;
@@ -389,7 +390,7 @@ impl World {
         self.event(Event::Backend(BackendEvent::Updated(Box::new(update))));
     }
 
-    /// A task ends.
+    /// Ends a task.
     pub fn end(&mut self, id: InstanceId, state: TaskState) {
         let Some(task) = self.master.tasks.get_mut(&id) else {
             return;
@@ -400,7 +401,7 @@ impl World {
         self.master.is_declined = false;
     }
 
-    /// The agent is gone for good, and the task with it.
+    /// The agent is gone for good, with its task.
     pub fn vanish(&mut self, id: InstanceId) {
         let Some(task) = self.master.tasks.get_mut(&id) else {
             return;
@@ -422,7 +423,7 @@ impl World {
         self.master.answers.push_back((id, TaskState::Unreachable));
     }
 
-    /// It can again.
+    /// The agent can be reached again.
     pub fn regain_sight(&mut self, id: InstanceId) {
         let Some(task) = self.master.tasks.get_mut(&id) else {
             return;
@@ -434,7 +435,7 @@ impl World {
 }
 
 impl Master {
-    /// What is free.
+    /// The free resources.
     pub fn free(&self) -> Demand {
         self.tasks
             .values()
@@ -450,7 +451,7 @@ impl Master {
             Some(task) if task.is_alive => TaskState::Running,
             Some(task) => match task.updates.back() {
                 Some(&(_, state)) => state,
-                // Its end was acknowledged, and the master has forgotten it.
+                // The master has forgotten the task, because its end was acknowledged.
                 None => TaskState::Gone,
             },
         };
@@ -458,7 +459,7 @@ impl Master {
     }
 }
 
-/// The agent's place.
+/// The place of the agent.
 pub fn place() -> Arc<Place> {
     Arc::new(Place {
         agent: Agent("agent".into()),
@@ -467,7 +468,7 @@ pub fn place() -> Arc<Place> {
     })
 }
 
-/// One job at a time.
+/// Resources for one job at a time.
 pub fn one_slot() -> Demand {
     demand(1.0)
 }
