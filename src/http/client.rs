@@ -37,10 +37,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use smol::io::AsyncWriteExt;
 
 use super::body::{ChunkError, Chunked, Piece};
 use super::error::HeadError;
+use super::fields::Fields;
 use super::head::{Framing, ResponseHead, Scanner};
 use super::message::{Method, encode_request};
 use super::socket::{Socket, read_some};
@@ -160,6 +163,14 @@ impl Connection {
         &self.socket
     }
 
+    /// Whether the other end has neither closed the connection nor said anything unasked, as far as is known here.
+    /// A request that is sent over one that is closed already may or may not have arrived: better not to send it.
+    pub fn is_idle(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = rustix::net::recv(self.socket.get_ref(), &mut [0_u8; 1], flags);
+        self.buffer.is_empty() && peeked.is_err_and(|error| error == Errno::WOULDBLOCK)
+    }
+
     /// Waits until the connection is made, without sending anything.
     ///
     /// # Errors
@@ -206,13 +217,18 @@ impl Connection {
     ///
     /// It is none, or does not come.
     pub async fn receive(&mut self) -> Result<ResponseHead, Error> {
-        for _ in 0..=MAX_INTERIM {
-            let head = self.read_head().await?;
-            if head.status >= 200 {
-                return Ok(head);
-            }
-        }
-        Err(Error::Head(HeadError::FirstLine))
+        let (head, _) = self.receive_whole().await?;
+        Ok(head)
+    }
+
+    /// As [`Self::receive`], with all fields of the head.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn receive_with_fields(&mut self) -> Result<(ResponseHead, Fields), Error> {
+        let (head, bytes) = self.receive_whole().await?;
+        Ok((head, Fields::new(bytes)))
     }
 
     /// The body of the response with this head, to be read piece by piece.
@@ -262,13 +278,24 @@ impl Connection {
         })
     }
 
-    async fn read_head(&mut self) -> Result<ResponseHead, Error> {
+    /// The head of the response, after any interim ones, and its bytes.
+    async fn receive_whole(&mut self) -> Result<(ResponseHead, Vec<u8>), Error> {
+        for _ in 0..=MAX_INTERIM {
+            let bytes = self.read_head().await?;
+            let head = ResponseHead::parse(&bytes)?;
+            if head.status >= 200 {
+                return Ok((head, bytes));
+            }
+        }
+        Err(Error::Head(HeadError::FirstLine))
+    }
+
+    async fn read_head(&mut self) -> Result<Vec<u8>, Error> {
         let mut scanner = Scanner::default();
         loop {
             if let Some(end) = scanner.end(&self.buffer)? {
-                let head = ResponseHead::parse(&self.buffer[..end])?;
-                self.buffer.drain(..end);
-                return Ok(head);
+                let rest = self.buffer.split_off(end);
+                return Ok(std::mem::replace(&mut self.buffer, rest));
             }
             if self.fill().await? == 0 {
                 return Err(Error::Closed);

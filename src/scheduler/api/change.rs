@@ -2,7 +2,7 @@
 
 use super::lookup::{self, missing, permitted, uuids};
 use super::response::Response;
-use super::{Api, Caller, Plan, Request};
+use super::{Api, Caller, Plan, Request, RunsAs};
 use crate::codec::fault::Fault;
 use crate::codec::job::{self, Endpoint};
 use crate::codec::query::Query;
@@ -42,6 +42,11 @@ impl Api {
         request: &Request<'_>,
         caller: &Caller,
     ) -> Result<Plan, Response> {
+        if self.runs_as == RunsAs::Owner && caller.user.as_str() == "root" {
+            let text = "jobs of root do not run: the operator has to name the user that jobs run as, by :mesos \
+                {:run-as-user \"name\"}";
+            return Err(Response::error(403, text));
+        }
         let batch = job::read(endpoint, request.body)?;
         let header = request.fields.pool.filter(|pool| !pool.is_empty());
         if let Some(pool) = batch.pool.as_deref().or(header) {

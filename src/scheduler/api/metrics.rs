@@ -1,12 +1,44 @@
 //! `/metrics`: figures in the Prometheus text format.
 
 use std::fmt::Write;
+use std::rc::Rc;
 
 use super::response::{Content, Response};
 use crate::core::view::{Figures, View, WAITS};
 
+/// What the backend tells of itself, asked at each request.
+#[derive(Clone)]
+pub struct BackendFigures(Rc<dyn Fn() -> Vec<Row>>);
+
+/// A figure of the backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Counts since the start; its name ends in `_total`.
+    Counter(&'static str, &'static str, u64),
+    /// Goes up and down.
+    Gauge(&'static str, &'static str, u64),
+}
+
+impl BackendFigures {
+    /// Of one that tells nothing.
+    pub fn none() -> Self {
+        Self::by(Vec::new)
+    }
+
+    /// By this function.
+    pub fn by(rows: impl Fn() -> Vec<Row> + 'static) -> Self {
+        Self(Rc::new(rows))
+    }
+}
+
+impl std::fmt::Debug for BackendFigures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BackendFigures")
+    }
+}
+
 /// `GET /metrics`
-pub(super) fn answer(view: View<'_>) -> Response {
+pub(super) fn answer(view: View<'_>, backend: &BackendFigures) -> Response {
     let figures = view.figures();
     let mut page = Page(String::new());
     page.gauge("cook_jobs", "Jobs by state.");
@@ -45,6 +77,18 @@ pub(super) fn answer(view: View<'_>) -> Response {
         "Whether the backend that runs the jobs is connected.",
     );
     page.line("cook_backend_connected", u8::from(view.is_connected()));
+    for row in (backend.0)() {
+        match row {
+            Row::Counter(name, help, value) => {
+                page.counter(name, help);
+                page.line(name, value);
+            }
+            Row::Gauge(name, help, value) => {
+                page.gauge(name, help);
+                page.line(name, value);
+            }
+        }
+    }
     Response {
         content: Content::Metrics,
         ..Response::text(200, page.0)

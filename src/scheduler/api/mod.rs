@@ -22,7 +22,6 @@ use std::rc::Rc;
 
 use crate::codec::config::Login;
 use crate::codec::job::JobLimits;
-use crate::codec::reply::Cluster;
 use crate::core::job::JobSpec;
 use crate::core::request::ApiRequest;
 use crate::core::words::{UserName, Wall};
@@ -31,6 +30,7 @@ use files::FileRequest;
 use response::Response;
 
 pub use change::Change;
+pub use metrics::{BackendFigures, Row};
 pub use read::Reading;
 
 /// What the API needs to know, besides the jobs.
@@ -52,8 +52,12 @@ pub struct Api {
     pub free_failures: u32,
     /// The folder of the sandboxes, if they are on this machine.
     pub sandboxes: Option<PathBuf>,
-    /// The cluster that runs the jobs.
-    pub cluster: Cluster,
+    /// The name of the cluster that runs the jobs.
+    pub cluster: String,
+    /// The user that jobs run as.
+    pub runs_as: RunsAs,
+    /// The backend's figures for `/metrics`.
+    pub backend_figures: BackendFigures,
     /// When the program started.
     pub started: Wall,
 }
@@ -64,6 +68,15 @@ pub struct Fetching(Rc<Check>);
 
 /// Returns which file cannot be fetched, and why.
 type Check = dyn Fn(&JobSpec) -> Result<(), String>;
+
+/// The user that jobs run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunsAs {
+    /// One user for all jobs: the scheduler's own, or the configured one.
+    Configured,
+    /// The user who submits. Jobs of root are refused: nobody has configured that they may run as root.
+    Owner,
+}
 
 /// Who may use the API.
 #[derive(Clone, Debug)]

@@ -282,7 +282,7 @@ impl Api {
     /// Makes the response of a reading. `jobs` are those of [`Reading::found`], without any that were
     /// removed meanwhile.
     pub fn complete(&self, reading: &Reading, jobs: &[Arc<Job>], view: View<'_>) -> Response {
-        let context = self.context(&reading.authority);
+        let context = self.context(&reading.authority, view);
         let groups = groups_of(jobs, view);
         let gone = || Response::error(404, "this job was removed because it is too old");
         match &reading.form {

@@ -123,7 +123,7 @@ impl Api {
         caller: &Caller,
         view: View<'_>,
     ) -> Result<Plan, Response> {
-        let context = self.context(target.authority);
+        let context = self.context(target.authority, view);
         let query = &target.query;
         let answer = |response| Ok(Plan::Answer(response));
         match target.path.as_str() {
@@ -157,7 +157,7 @@ impl Api {
             "/pools" => target.get(|| answer(fixed::pools())),
             "/settings" => target.get(|| answer(self.settings())),
             "/failure_reasons" => target.get(|| answer(fixed::failure_reasons())),
-            "/metrics" => target.get(|| answer(metrics::answer(view))),
+            "/metrics" => target.get(|| answer(metrics::answer(view, &self.backend_figures))),
             "/files/read" | "/files/read.json" => {
                 target.get(|| self.file(FileEndpoint::Read, query, caller, view))
             }
@@ -182,11 +182,12 @@ impl Api {
     }
 
     /// What replies depend on, besides the jobs.
-    pub(super) fn context<'a>(&'a self, authority: &'a str) -> Context<'a> {
+    pub(super) fn context<'a>(&'a self, authority: &'a str, view: View<'a>) -> Context<'a> {
         Context {
             authority,
             free_failures: self.free_failures,
             cluster: &self.cluster,
+            framework: view.framework().map(|id| &*id.0),
             sandboxes: self.sandboxes.as_deref(),
         }
     }

@@ -2,6 +2,7 @@
 //! interface](crate::core::face).
 
 pub mod embedded;
+pub mod mesos;
 
 use crate::core::face::Call;
 

@@ -32,6 +32,9 @@ pub fn line(text: impl std::fmt::Display) {
     let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 
+/// The module whose INFO lines are logged too: they report subscriptions.
+const VERBOSE: &str = "cook_scheduler::backend::mesos";
+
 /// Logs the warnings and errors of libraries from now on.
 pub fn listen() {
     // Fails only if another subscriber is set, which this program never does.
@@ -42,7 +45,8 @@ struct Listener;
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
+        let level = *metadata.level();
+        level <= Level::WARN || level <= Level::INFO && metadata.target() == VERBOSE
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -11,6 +11,8 @@ use crate::core::words::Amount;
 pub struct Machine {
     /// The user's name.
     pub user: String,
+    /// The machine's name.
+    pub hostname: String,
     /// The number of cpus that this process may use.
     pub cpus: Amount,
     /// Memory in MB.
@@ -39,6 +41,7 @@ impl Machine {
         let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         Ok(Self {
             user: user(),
+            hostname: hostname(),
             cpus: Amount::from_f64(cpus as f64),
             mem: Amount::from_f64(total_memory(&memory)),
             here: std::env::current_dir()?,
@@ -61,6 +64,11 @@ impl Machine {
     pub fn absolute(&self, path: PathBuf) -> PathBuf {
         self.here.join(path)
     }
+}
+
+fn hostname() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }
 
 /// The user's name, or else the uid.

@@ -14,7 +14,7 @@ Apache Mesos, and serves Cook's Scheduler HTTP API.
 
 usage: cook-scheduler [--config FILE.edn] [--listen ADDRESS:PORT] [--data DIR]
                       [--master URL[,URL...]] [--executor FILE]
-       cook-scheduler --drain [--config FILE.edn] [--data DIR]
+       cook-scheduler --drain [--config FILE.edn] [--data DIR] [--master ...]
 
   --config FILE.edn      the configuration; arguments win over it
   --listen ADDRESS:PORT  where to serve the API; 127.0.0.1:12321 by default.
@@ -26,7 +26,7 @@ usage: cook-scheduler [--config FILE.edn] [--listen ADDRESS:PORT] [--data DIR]
   --master URL           be a framework on this Mesos master, the leading one of
                          several; without it, jobs run on this machine
   --executor FILE        the cook-executor to run jobs with; by default the one
-                         beside this program
+                         beside this program. With --master: a path on the agents
   --drain                end the jobs that a stopped scheduler has left running,
                          in order (their after commands run), report, and exit
   --help, --version

@@ -16,12 +16,14 @@ use smol::stream::StreamExt;
 use super::driver::Driver;
 use super::setup::{RunsOn, Setup};
 use super::{clock, http, log};
-use crate::api::Fetching;
+use crate::api::{BackendFigures, Fetching, Row};
 use crate::backend::Backend;
 use crate::backend::embedded::Embedded;
+use crate::backend::mesos::Mesos;
+use crate::core::Start;
 use crate::core::effect::LeaveReason;
 use crate::core::event::Event;
-use crate::core::face::BackendEvent;
+use crate::core::face::{BackendEvent, FrameworkId};
 use crate::core::request::{ApiRequest, KillOrder, Refusal, Reply};
 use crate::store::{self, Folder};
 
@@ -79,7 +81,10 @@ pub fn run(mut setup: Setup, task: Task) -> Result<Ending, StartError> {
         store::open(&mut folder).map_err(|error| StartError(error.to_string()))?;
     let clock = clock::resume(anchor)?;
     let executor = Rc::new(LocalExecutor::new());
-    let (backend, events, remarks) = backend(&mut setup, &executor).map_err(StartError)?;
+    check_places(&setup.runs_on, &start)?;
+    let framework = start.framework.clone();
+    let (backend, events, remarks) =
+        backend(&mut setup, framework.as_ref(), &executor).map_err(StartError)?;
     for remark in remarks {
         log::line(remark);
     }
@@ -129,19 +134,55 @@ pub fn run(mut setup: Setup, task: Task) -> Result<Ending, StartError> {
 /// The backend, its events, and lines for the log.
 type Started = (Box<dyn Backend>, Receiver<BackendEvent>, Vec<String>);
 
-fn backend(setup: &mut Setup, executor: &Rc<LocalExecutor<'static>>) -> Result<Started, String> {
+fn backend(
+    setup: &mut Setup,
+    framework: Option<&FrameworkId>,
+    executor: &Rc<LocalExecutor<'static>>,
+) -> Result<Started, String> {
     match &setup.runs_on {
         RunsOn::Here(here) => {
-            let (embedded, events, remarks) = Embedded::start(here.clone(), Rc::clone(executor))?;
+            let (embedded, events, remarks) =
+                Embedded::start((**here).clone(), Rc::clone(executor))?;
             let embedded = Rc::new(embedded);
             let checking = Rc::clone(&embedded);
             setup.api.fetching = Fetching::by(move |job| checking.check(job));
             Ok((Box::new(embedded), events, remarks))
         }
-        RunsOn::Mesos(_) => Err(
-            "this version cannot be a framework on Mesos yet: leave --master and :mesos :master out"
-                .to_owned(),
-        ),
+        RunsOn::Mesos(there) => {
+            let (mesos, events, remarks) = Mesos::start((**there).clone(), framework, executor);
+            let mesos = Rc::new(mesos);
+            let asked = Rc::clone(&mesos);
+            setup.api.backend_figures = BackendFigures::by(move || {
+                let counters = asked.figures().rows();
+                let counters = counters.map(|(name, help, value)| Row::Counter(name, help, value));
+                let (name, help) = (
+                    "cook_mesos_calls_waiting",
+                    "Calls that the master has not accepted yet.",
+                );
+                let waiting = Row::Gauge(name, help, asked.waiting() as u64);
+                counters.into_iter().chain([waiting]).collect()
+            });
+            Ok((Box::new(mesos), events, remarks))
+        }
+    }
+}
+
+/// Refuses a data folder with running instances of the other backend: they would count as lost and be started again
+/// while they still run.
+fn check_places(runs_on: &RunsOn, start: &Start) -> Result<(), StartError> {
+    let live = start.jobs.iter().filter_map(|job| job.live());
+    let (here, there): (Vec<_>, Vec<_>) =
+        live.partition(|instance| instance.place.files_at.is_none());
+    match runs_on {
+        RunsOn::Here(_) if !there.is_empty() => Err(StartError(format!(
+            "{} jobs of this data folder run on Mesos: start it with --master, or end them with --drain --master",
+            there.len()
+        ))),
+        RunsOn::Mesos(_) if !here.is_empty() => Err(StartError(format!(
+            "{} jobs of this data folder run on this machine: start it without --master, or end them with --drain",
+            here.len()
+        ))),
+        RunsOn::Here(_) | RunsOn::Mesos(_) => Ok(()),
     }
 }
 

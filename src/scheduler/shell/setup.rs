@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::machine::Machine;
 use super::options::Options;
 use crate::api::browser::Names;
-use crate::api::{Access, Api, Fetching};
-use crate::backend::embedded;
-use crate::codec::config::{Authorization, Configuration, MesosSettings};
+use crate::api::{Access, Api, BackendFigures, Fetching, RunsAs};
+use crate::backend::{embedded, mesos};
+use crate::codec::config::{Authorization, Configuration};
 use crate::codec::job::{JobLimits, Place};
-use crate::codec::reply::Cluster;
 use crate::core::job::Runtime;
 use crate::core::settings::Settings;
 use crate::core::words::{Amount, Demand, UserName, Wall};
@@ -22,6 +22,15 @@ const DEFAULT_PORT: u16 = 12321;
 const COOK_CPUS: f64 = 4.0;
 /// As [`COOK_CPUS`], in MB.
 const COOK_MEM: f64 = 12.0 * 1024.0;
+
+/// What masters call this framework, for people.
+const FRAMEWORK_NAME: &str = "cook-scheduler";
+
+/// The role that every resource without a reservation is of.
+const DEFAULT_ROLE: &str = "*";
+
+/// How long a master keeps tasks while the scheduler is away: a week, as the embedded executors wait.
+const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Everything that is decided before anything starts.
 #[derive(Debug)]
@@ -44,9 +53,9 @@ pub struct Setup {
 #[derive(Clone, Debug)]
 pub enum RunsOn {
     /// This machine.
-    Here(embedded::Settings),
+    Here(Box<embedded::Settings>),
     /// A Mesos cluster.
-    Mesos(MesosSettings),
+    Mesos(Box<mesos::Settings>),
 }
 
 impl Setup {
@@ -88,7 +97,21 @@ impl Setup {
             &data,
             &configuration,
             machine,
-        );
+            (listen, id_seed),
+        )?;
+        let runs_as = match &runs_on {
+            RunsOn::Mesos(there) if there.run_as_user.is_none() => RunsAs::Owner,
+            RunsOn::Mesos(_) | RunsOn::Here(_) => RunsAs::Configured,
+        };
+        if let (RunsAs::Owner, Access::Local(user)) = (runs_as, &access)
+            && user.as_str() == "root"
+        {
+            return Err(
+                "all jobs would run as root: name another user, or root, by :mesos {:run-as-user \"name\"} in the \
+                 configuration"
+                    .to_owned(),
+            );
+        }
         let (core, place, room) = match &runs_on {
             RunsOn::Here(here) => (Settings::embedded(id_seed), Place::Here, here.room),
             RunsOn::Mesos(_) => {
@@ -108,8 +131,7 @@ impl Setup {
         }
         let limits = &configuration.limits;
         let retention = &configuration.retention;
-        let milliseconds =
-            |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let max_runtime = limits.max_runtime.map(milliseconds);
         let api = Api {
             names: Names {
@@ -130,13 +152,12 @@ impl Setup {
             fetching: Fetching::unchecked(),
             free_failures: limits.mea_culpa_failures,
             sandboxes: (place == Place::Here).then(|| data.join("sandboxes")),
-            cluster: Cluster {
-                name: match place {
-                    Place::Here => "local".to_owned(),
-                    Place::Mesos => "mesos".to_owned(),
-                },
-                framework_id: "unsupported".to_owned(),
+            cluster: match place {
+                Place::Here => "local".to_owned(),
+                Place::Mesos => "mesos".to_owned(),
             },
+            runs_as,
+            backend_figures: BackendFigures::none(),
             started,
         };
         let core = Settings {
@@ -183,16 +204,48 @@ fn runs_on(
     data: &Path,
     configuration: &Configuration,
     machine: &Machine,
-) -> RunsOn {
-    let mut mesos = configuration.mesos.clone().unwrap_or_default();
-    if !masters.is_empty() {
-        mesos.masters = masters;
-    }
-    if !mesos.masters.is_empty() {
-        return RunsOn::Mesos(mesos);
+    (listen, seed): (SocketAddr, [u8; 16]),
+) -> Result<RunsOn, String> {
+    let configured = configuration.mesos.clone().unwrap_or_default();
+    let masters = match masters.is_empty() {
+        true => configured.masters,
+        false => masters,
+    };
+    let addresses = masters.iter().map(|master| {
+        mesos::Address::parse(master)
+            .ok_or_else(|| format!("{master} is not the host:port of a Mesos master"))
+    });
+    if let Some(masters) = mesos::Masters::new(addresses.collect::<Result<_, _>>()?) {
+        let own_user = configured.run_as_user.clone();
+        let web_page = configuration
+            .hostname
+            .as_ref()
+            .map(|name| format!("http://{name}:{}", listen.port()));
+        let [_, _, _, _, _, _, _, _, seed @ ..] = seed;
+        return Ok(RunsOn::Mesos(Box::new(mesos::Settings {
+            masters,
+            login: match (&configured.principal, configured.secret) {
+                (Some(principal), Some(secret)) => Some(mesos::Login::new(principal, &secret.0)),
+                (Some(_), None) | (None, _) => None,
+            },
+            principal: configured.principal,
+            name: configured
+                .framework_name
+                .unwrap_or_else(|| FRAMEWORK_NAME.to_owned()),
+            role: configured.role.unwrap_or_else(|| DEFAULT_ROLE.to_owned()),
+            failover_timeout: configured.failover_timeout.unwrap_or(FAILOVER_TIMEOUT),
+            run_as_user: configured.run_as_user,
+            user: own_user.unwrap_or_else(|| framework_user(machine)),
+            hostname: machine.hostname.clone(),
+            web_page,
+            executor: configuration.executor.clone(),
+            executor_file,
+            max_runtime: configuration.limits.max_runtime,
+            seed: u64::from_be_bytes(seed),
+        })));
     }
     let here = &configuration.embedded;
-    RunsOn::Here(embedded::Settings {
+    Ok(RunsOn::Here(Box::new(embedded::Settings {
         data: data.to_owned(),
         room: Demand {
             cpus: here.cpus.unwrap_or(machine.cpus),
@@ -207,7 +260,15 @@ fn runs_on(
             age: configuration.retention.sandbox_age,
             bytes: configuration.retention.sandbox_bytes,
         },
-    })
+    })))
+}
+
+/// Each task names its user, and a master may refuse frameworks of root.
+fn framework_user(machine: &Machine) -> String {
+    match machine.user.as_str() {
+        "root" => "nobody".to_owned(),
+        user => user.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +279,7 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             user: "bob".to_owned(),
+            hostname: "here".to_owned(),
             cpus: Amount::from_f64(2.0),
             mem: Amount::from_f64(4096.0),
             here: PathBuf::from("/here"),
@@ -259,8 +321,8 @@ mod tests {
         let RunsOn::Mesos(mesos) = setup.runs_on else {
             panic!("not Mesos");
         };
-        assert_eq!(mesos.masters, ["b:5050"]);
-        assert_eq!(mesos.role.as_deref(), Some("r"));
+        assert_eq!(mesos.masters.clone().take_turn().to_string(), "b:5050");
+        assert_eq!(mesos.role, "r");
     }
 
     #[test]

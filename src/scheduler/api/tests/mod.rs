@@ -66,10 +66,9 @@ impl World {
             max_runtime: None,
             free_failures: 5,
             sandboxes: Some(PathBuf::from("/data/sandboxes")),
-            cluster: Cluster {
-                name: "local".to_owned(),
-                framework_id: "unsupported".to_owned(),
-            },
+            cluster: "local".to_owned(),
+            runs_as: RunsAs::Configured,
+            backend_figures: BackendFigures::none(),
             started: Wall(NOW),
         };
         let now = Moment {

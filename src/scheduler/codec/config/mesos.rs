@@ -1,5 +1,7 @@
 //! `:mesos`, or `:compute-clusters` instead.
 
+use std::time::Duration;
+
 use super::section::{Entry, Section, Unknown};
 use crate::codec::edn::Error;
 
@@ -12,13 +14,28 @@ pub struct MesosSettings {
     pub role: Option<String>,
     /// The principal to authenticate as.
     pub principal: Option<String>,
+    /// Its secret; without one, it is only named.
+    pub secret: Option<Secret>,
     /// The framework's name.
     pub framework_name: Option<String>,
     /// The user that jobs run as.
     pub run_as_user: Option<String>,
-    /// How long, in seconds, the master keeps tasks while the scheduler is away.
-    pub failover_timeout: Option<f64>,
+    /// How long the master keeps tasks while the scheduler is away.
+    pub failover_timeout: Option<Duration>,
 }
+
+/// A password; never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// The maximum: the master counts nanoseconds in 64 bits.
+const LONGEST_TIMEOUT: f64 = 100.0 * 365.0 * 24.0 * 3600.0;
 
 /// Cook documents `:failover-timeout-ms` but reads `:failover-timeout`, in seconds.
 const RETIRED: [&str; 5] = [
@@ -61,14 +78,31 @@ pub(super) fn clusters(
 }
 
 fn settings(section: &mut Section) -> Result<MesosSettings, Error> {
+    let principal = section.get("principal", Entry::text)?;
+    let secret = section.get("secret", |entry| {
+        let nobodys = entry.fail("is of no use without a :principal".to_owned());
+        match &principal {
+            Some(_) => entry.text().map(Secret),
+            None => Err(nobodys),
+        }
+    })?;
     Ok(MesosSettings {
         masters: section.get("master", masters)?.unwrap_or_default(),
         role: section.get("role", Entry::text)?,
-        principal: section.get("principal", Entry::text)?,
+        principal,
+        secret,
         framework_name: section.get("framework-name", Entry::text)?,
         run_as_user: section.get("run-as-user", Entry::text)?,
-        failover_timeout: section.get("failover-timeout", Entry::positive)?,
+        failover_timeout: section.get("failover-timeout", timeout)?,
     })
+}
+
+fn timeout(entry: Entry) -> Result<Duration, Error> {
+    let seconds = entry
+        .number()
+        .filter(|seconds| *seconds > 0.0 && *seconds <= LONGEST_TIMEOUT);
+    let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    timeout.ok_or_else(|| entry.wrong("a number of seconds above 0, at most 100 years"))
 }
 
 fn masters(entry: Entry) -> Result<Vec<String>, Error> {
@@ -91,6 +125,9 @@ pub fn list(text: &str) -> Result<Vec<String>, String> {
             "names ZooKeeper, which is not supported: list the masters, such as host:5050,host:5050"
                 .to_owned(),
         );
+    }
+    if text.contains("https://") {
+        return Err("names https, which is not spoken here: use http://host:5050".to_owned());
     }
     let masters = text.split(',').map(str::trim).map(|master| {
         let host_port = master.strip_prefix("http://").unwrap_or(master);

@@ -16,7 +16,7 @@ use section::{Entry, Section, Unknown};
 pub use access::{Authorization, Login};
 pub use executor::ExecutorSettings;
 pub use limits::{Embedded, Limits, Retention};
-pub use mesos::{MesosSettings, list as masters};
+pub use mesos::{MesosSettings, Secret, list as masters};
 
 /// The content of a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -82,7 +82,10 @@ fn keys_of_released_cook_keep_their_meaning() {
     let mesos = configuration.mesos.expect("there");
     assert_eq!(mesos.masters, ["one:5050", "two:5050"]);
     assert_eq!(mesos.run_as_user.as_deref(), Some("bob"));
-    assert_eq!(mesos.failover_timeout, Some(604_800.0));
+    assert_eq!(
+        mesos.failover_timeout,
+        Some(std::time::Duration::from_secs(604_800))
+    );
     let executor = configuration.executor;
     assert!(executor.uris[0].is_for.executable);
     assert_eq!(executor.environment[1].name().as_str(), "C");

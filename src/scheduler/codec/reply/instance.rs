@@ -107,7 +107,6 @@ impl<'a> InstanceReply<'a> {
             }
             (None, None) => None,
         };
-        let cluster = context.cluster;
         let (created, submitted) = (instance.created, job.submitted);
         Self {
             task_id: instance.id.to_string(),
@@ -127,10 +126,10 @@ impl<'a> InstanceReply<'a> {
             backfilled: false,
             ports: &instance.ports,
             compute_cluster: ComputeCluster {
-                name: &cluster.name,
+                name: context.cluster,
                 r#type: "mesos",
                 mesos: MesosCluster {
-                    framework_id: &cluster.framework_id,
+                    framework_id: context.framework_id(),
                 },
             },
             executor: "cook",

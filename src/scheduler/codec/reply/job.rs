@@ -115,7 +115,7 @@ impl<'a> JobReply<'a> {
             max_runtime: spec.max_runtime.map_or(NO_LIMIT, |limit| limit.millis()),
             submit_time: job.submitted.wall.0,
             disable_mea_culpa_retries: spec.counts_all_failures,
-            framework_id: &context.cluster.framework_id,
+            framework_id: context.framework_id(),
             env: spec::env(spec),
             labels: spec::labels(spec),
             uris: spec.uris.iter().map(UriReply::new).collect(),

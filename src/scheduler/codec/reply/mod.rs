@@ -28,20 +28,16 @@ pub struct Context<'a> {
     pub authority: &'a str,
     /// How many failures per reason do not count as attempts, for reasons that are not the job's fault.
     pub free_failures: u32,
-    /// The cluster that runs the jobs.
-    pub cluster: &'a Cluster,
+    /// The name of the cluster that runs the jobs.
+    pub cluster: &'a str,
+    /// The framework's id on Mesos.
+    pub framework: Option<&'a str>,
     /// The folder of the sandboxes, if they are on this machine. Each is named after its instance.
     pub sandboxes: Option<&'a Path>,
 }
 
-/// The cluster that runs the jobs, as clients see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cluster {
-    /// Its name.
-    pub name: String,
-    /// The framework's id.
-    pub framework_id: String,
-}
+/// Shown as the framework's id if there is none, as by Cook with several clusters.
+const NO_FRAMEWORK: &str = "unsupported";
 
 /// The form of groups in a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +99,12 @@ pub struct InstanceWithJob<'a> {
     #[serde(flatten)]
     instance: InstanceReply<'a>,
     job: JobOfInstance<'a>,
+}
+
+impl<'a> Context<'a> {
+    fn framework_id(&self) -> &'a str {
+        self.framework.unwrap_or(NO_FRAMEWORK)
+    }
 }
 
 impl<'a> GroupName<'a> {

@@ -54,14 +54,11 @@ fn shown(spec: JobSpec) -> Value {
         status: JobStatus::Waiting,
         instances: Vec::new(),
     };
-    let cluster = Cluster {
-        name: "local".to_owned(),
-        framework_id: "f".to_owned(),
-    };
     let context = Context {
         authority: "localhost",
         free_failures: 5,
-        cluster: &cluster,
+        cluster: "local",
+        framework: None,
         sandboxes: None,
     };
     let reply = JobReply::new(&job, &GroupsAs::Ids, |_| None, &context);
