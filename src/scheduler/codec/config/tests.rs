@@ -252,8 +252,20 @@ fn an_invalid_value_is_an_error_with_its_line() {
             ":mesos :master must be a list of masters, each host:port",
         ),
         (
+            "{:mesos {:secret \"x\"}}",
+            ":mesos :secret is of no use without a :principal",
+        ),
+        (
+            "{:mesos {:principal \"p\" :secret 5}}",
+            ":mesos :secret must be text in quotes",
+        ),
+        (
+            "{:mesos {:master \"https://a\"}}",
+            ":mesos :master names https",
+        ),
+        (
             "{:mesos {:failover-timeout -5}}",
-            "must be a number above 0",
+            "must be a number of seconds above 0",
         ),
         (
             "{:scheduler {:task-constraints {:cpus 0}}}",
