@@ -1,10 +1,11 @@
-# cook-executor. Needs a Rust toolchain from rustup, and a C compiler for the build machine; the rest
-# is installed by the targets that need it.
+# Builds, tests and measures the programs. It needs a Rust toolchain from rustup and a C compiler for the build machine;
+# targets that need more install it.
 
 TARGET ?= x86_64-unknown-linux-musl
 RELEASE = target/$(TARGET)/release
 EXECUTOR = $(RELEASE)/cook-executor
-# The executor as it ships: built alone, so that no feature that another package asks for is in it.
+# The executor that the tests run. It is built alone, like the shipped one, so that features that other packages enable are
+# not in it.
 TESTED = target/tested/cook-executor
 SCHEDULER = $(RELEASE)/cook-scheduler
 CARGO = cargo
@@ -33,7 +34,7 @@ release-all: ## Build the executor for x86_64 and aarch64
 	$(MAKE) build TARGET=aarch64-unknown-linux-musl
 
 .PHONY: reproduce
-reproduce: build ## Build the last commit again elsewhere: it must be the same file
+reproduce: build ## Build the last commit again in another folder; the file must be identical
 	packaging/reproduce.sh $(EXECUTOR) build TARGET=$(TARGET)
 
 .PHONY: run
@@ -69,7 +70,7 @@ test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up
 	tests/mesos/test.sh $(EXECUTOR)
 
 .PHONY: soak-mesos
-soak-mesos: build ## Run many tasks there while the agent is killed and restarted (SOAK="--tasks 1000 ...")
+soak-mesos: build ## Run many tasks under a real Mesos while the agent is killed and restarted (SOAK="--tasks 1000 ...")
 	tests/mesos/setup.sh
 	tests/mesos/soak.py --executor $(EXECUTOR) $(SOAK)
 
@@ -78,37 +79,37 @@ fuzz: ## Run each fuzz target for a minute (needs a C++ compiler; FUZZ_SECONDS)
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: torture
-torture: target-$(TARGET) ## Run floods, guessed ports and a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY, GUESS_SECONDS)
+torture: target-$(TARGET) ## Attack the task API and run a thousand hostile tasks (TORTURE_RUNS, TORTURE_SEED, TORTURE_ONLY, GUESS_SECONDS)
 	$(CARGO) test --locked --release --target $(TARGET) --test torture -- --ignored --nocapture --test-threads=1
 
 .PHONY: lint
-lint: target-$(TARGET) ## Check the formatting and let clippy look
+lint: target-$(TARGET) ## Check formatting and dependencies, and run clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --target $(TARGET) -- --deny warnings
 	packaging/graph.sh $(TARGET)
 
 .PHONY: doc
-doc: target-$(TARGET) ## Build the documentation of the code; a warning is an error
+doc: target-$(TARGET) ## Build the documentation of the code; warnings are errors
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items --target $(TARGET)
 
 .PHONY: deny
-deny: ## Check licences, duplicates and advisories of the crates (needs cargo-deny, which this installs below target)
+deny: ## Check licences, duplicate versions and advisories of all crates (installs cargo-deny below target)
 	packaging/deny.sh
 
 .PHONY: msrv
-msrv: ## Check that each package builds with the oldest compiler that it claims (rustup installs that one)
+msrv: ## Check that each package builds with its rust-version (rustup installs that compiler)
 	packaging/msrv.sh $(TARGET)
 
 .PHONY: size
-size: target-$(TARGET) ## Show where the bytes of the executor go, and hold its budget
+size: target-$(TARGET) ## Print the executor's size by crate and function, and check its budget
 	packaging/size.sh $(TARGET)
 
 .PHONY: footprint
-footprint: build ## Count what executors take at rest and for a short task, and hold the budgets (needs strace)
+footprint: build ## Measure the executor's memory, wake-ups and system calls, and check its budgets (needs strace)
 	tests/bench/footprint.py --executor $(EXECUTOR)
 
 .PHONY: bench
-bench: build ## Compare it with the Python executor and OTHERS="name=command ...", and its parts with other programs
+bench: build ## Measure the executor beside the Python executor, catatonit, tini, s6-supervise and OTHERS="name=command ..."
 	tests/bench/bench.py --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
 
 .PHONY: bench-scheduler
@@ -117,7 +118,7 @@ bench-scheduler: build scheduler ## Measure the scheduler beside Slurm, pueue an
 	tests/bench/scheduler.py --scheduler $(SCHEDULER) $(BENCH)
 
 .PHONY: bench-mesos
-bench-mesos: build ## The same under a real Mesos
+bench-mesos: build ## Measure the executors under a real Mesos
 	tests/bench/bench.py --mesos --executor $(EXECUTOR) --others '$(OTHERS)' $(BENCH)
 
 .PHONY: clean
@@ -125,7 +126,7 @@ clean: ## Remove everything that was built
 	$(CARGO) clean
 	rm -rf tests/mesos/build tests/mesos/run tests/bench/build tests/fuzz/target
 
-# rustup may be absent where a distribution has the target in its own packages.
+# If the target is installed from packages of a distribution, rustup is not needed.
 .PHONY: target-%
 target-%:
 	@rustc --print target-libdir --target $* | xargs test -d || rustup target add $*

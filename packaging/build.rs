@@ -1,5 +1,5 @@
-//! Drops unwind tables from the release executor: with `panic = "abort"` nothing reads them, and they
-//! are a tenth of the file. Debug and test builds keep them for their backtraces.
+//! Removes the unwind tables from the release executor: with `panic = "abort"` they are never read, and they
+//! are a tenth of the file. Debug and test builds keep them for backtraces.
 
 use std::env;
 

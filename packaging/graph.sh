@@ -1,11 +1,11 @@
 #!/bin/sh
-# Checks what the executor is built from: its own graph, without the crates of the programs beside it, and with the
-# features that it has when it is built alone.
+# Checks that the executor's dependencies do not include crates that only the other programs may use, and that it is built
+# alone, without the features that other packages enable.
 #   packaging/graph.sh TARGET
 set -eu
 target=$1
 
-# One crate a line.
+# Prints the dependencies, one crate per line.
 graph() {
     cargo tree --locked --target "$target" --edges normal,build --prefix none --no-dedupe "$@" |
         sed 's/ (.*//' | sort -u
@@ -19,7 +19,7 @@ for package in cook-scheduler cook-agent cook-local cook-test-agent redb tokio a
     fi
 done
 
-# A script that built the workspace would build with the features that any of its packages asks for.
+# A build of the whole workspace would enable the features of all packages.
 if ! grep -q -- '--package cook-executor --bin cook-executor' packaging/cargo.sh; then
     echo "$0: packaging/cargo.sh has to build the executor alone (--package cook-executor)" >&2
     exit 1

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Checks each package with the oldest compiler that its rust-version allows.
+# Checks that each package builds with the compiler of its rust-version.
 #   packaging/msrv.sh TARGET
-# Where rustup cannot install that compiler, this says so; clippy's incompatible_msrv, which is part of `make lint`,
-# still finds newer parts of the standard library.
+# If rustup cannot install that compiler, this prints SKIPPED. `make lint` still finds uses of a newer standard library
+# (clippy's incompatible_msrv).
 set -eu
 target=$1
 
@@ -20,6 +20,6 @@ for version in $(echo "$packages" | cut -d " " -f 1 | sort -uV); do
     fi
     selected=$(for name in $names; do printf -- '--package %s ' "$name"; done)
     echo "Rust $version:" $names
-    # A target directory of its own, so that the everyday build is not thrown away.
+    # A separate target directory keeps the other build.
     cargo "+$version" check --quiet --locked --target "$target" --target-dir target/msrv $selected
 done

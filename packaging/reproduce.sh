@@ -1,17 +1,17 @@
 #!/bin/sh
-# Builds an executor of the last commit once more, in another folder, with another home and with crates
-# that are unpacked anew, and fails if it is not the same file, byte by byte.
+# Builds the executor of the last commit again, in another folder, with another home directory and freshly unpacked crates.
+# Fails if the two files differ.
 #   packaging/reproduce.sh FILE MAKE-ARGUMENT...
 set -eu
 file=$1
 shift
 if ! git diff --quiet HEAD; then
-    echo "$0: commit your changes first: it is the last commit that is built again" >&2
+    echo "$0: commit your changes first, because the last commit is built again" >&2
     exit 1
 fi
 sysroot=$(rustc --print sysroot)
 if grep --quiet --text --fixed-strings "$sysroot" "$file"; then
-    echo "$0: $file names $sysroot" >&2
+    echo "$0: $file contains the path $sysroot" >&2
     exit 1
 fi
 
@@ -24,9 +24,9 @@ cp -r "$cargo_home/registry/cache" "$cargo_home/registry/index" "$elsewhere/home
 for settings in "$cargo_home"/config*; do
     test ! -e "$settings" || cp "$settings" "$elsewhere/home/cargo"
 done
-# The toolchain is the same, wherever rustup has it.
+# Uses the same toolchain, although HOME is another one.
 export RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}"
 HOME=$elsewhere/home CARGO_HOME=$elsewhere/home/cargo make -C "$elsewhere/a folder" "$@"
 cmp "$file" "$elsewhere/a folder/$file"
 sha256sum "$file"
-echo "the same file was built in $elsewhere/a folder"
+echo "the build in $elsewhere/a folder produced the same file"

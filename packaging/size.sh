@@ -1,15 +1,14 @@
 #!/bin/sh
-# Prints where the bytes of an executor go, by crate and by function, and fails over budget.
+# Prints the size of the executor by crate and by function, and fails if the file is larger than its budget.
 #   packaging/size.sh TARGET
-# The figures come from the linker's map of the file that is shipped, which has no symbols itself.
+# The figures come from the linker's map, because the shipped file has no symbols.
 set -eu
 target=$1
-# 0.2.0 had 675 kB. Checks of tasks, the agent's flags, one reader of JSON for all and the proof of each connection's owner
-# have made it more; what comes next has to find its room here.
+# Raising this needs a reason that is worth it for every task that fetches the file.
 budget=760000
 binary=target/$target/release/cook-executor
 packaging/cargo.sh "$target" build --quiet
-# Size and name of each symbol: the third column, which is hexadecimal, and what follows 16 blanks after the fourth.
+# Size and name of each symbol: the third column, in hexadecimal, and the text after the fourth column and 16 spaces.
 symbols=$(python3 - "target/$target.map" <<'END'
 import re, sys
 line = re.compile(r" *[0-9a-f]+ +[0-9a-f]+ +([0-9a-f]+) +[0-9]+ {17}(\S.*)")
@@ -18,7 +17,7 @@ for text in open(sys.argv[1], errors="replace"):
     match = line.fullmatch(text.rstrip("\n"))
     if match and int(match[1], 16):
         found[match[2]] = found.get(match[2], 0) + int(match[1], 16)
-# How names of the older mangling write what no symbol may have in it.
+# The escape sequences of Rust's legacy symbol mangling.
 signs = {"$LT$": "<", "$GT$": ">", "$RF$": "&", "$BP$": "*", "$C$": ",", "$u20$": " ", "$LP$": "(", "$RP$": ")",
          "$u7b$": "{", "$u7d$": "}", "$u5b$": "[", "$u5d$": "]", "$u27$": "'", "..": "::"}
 for name, size in sorted(found.items(), key=lambda it: -it[1]):

@@ -1,11 +1,12 @@
-//! Stands in for libunwind in the release executor. There a panic aborts and no unwind tables are left
-//! (`../discard.ld`), so no backtrace has a frame. Said here, where the optimiser sees it, all that
-//! reads DWARF and demangles names is found to be unused: a fifth of the file. A panic says what is
-//! wrong and where, as before. Where panics unwind, in debug and test builds, this crate is empty.
+//! Replaces libunwind in the release executor. There a panic aborts and the unwind tables are removed
+//! (`../discard.ld`), so a backtrace would have no frames. With these functions the optimiser can see
+//! that, and removes all code that reads DWARF and demangles names, which is a fifth of the file. The
+//! message of a panic and its location are still printed. In debug and test builds, where panics unwind,
+//! this crate is empty.
 //!
-//! It is a crate of its own because the executor forbids unsafe code, and a symbol's name counts as such.
-// SAFETY, for each of them: it has the signature that the Itanium C++ ABI gives this name, and since
-// libunwind is linked only for names that are not found before, nothing else has it.
+//! It is a separate crate because the executor forbids unsafe code, and `no_mangle` counts as unsafe.
+// SAFETY, for each function: it has the signature that the Itanium C++ ABI defines for this name. libunwind
+// is linked only for names that are still undefined, so no other function has this name.
 #![cfg(all(panic = "abort", target_env = "musl"))]
 
 use std::ffi::{c_int, c_void};
@@ -15,13 +16,13 @@ type Context = *mut c_void;
 
 const END_OF_STACK: c_int = 5;
 
-/// Calls `_trace` for each frame of the stack, of which there is none.
+/// Should call `_trace` for each stack frame; there are none.
 #[unsafe(no_mangle)]
 pub extern "C" fn _Unwind_Backtrace(_trace: *const c_void, _argument: *mut c_void) -> c_int {
     END_OF_STACK
 }
 
-/// Defines what is called only with a frame or an exception, which nobody can have.
+/// Defines functions that can be called only with a stack frame or an exception; there are none.
 macro_rules! unreached {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {$(
         #[doc = "Never called: there are no frames and no exceptions."]

@@ -1,12 +1,11 @@
 #!/bin/sh
-# Run each fuzz target for some seconds, or only those that are named; fail on the first crash.
+# Runs each fuzz target, or only the given ones, for some seconds. Stops at the first crash.
 #
 #     run.sh SECONDS [TARGET...]
 #
-# Stable Rust does: coverage is a pass of LLVM, and without unsafe code a memory sanitizer would only
-# watch the libraries. Arithmetic that overflows panics, and so does a failed debug assertion. libFuzzer
-# needs a C++ compiler. What is found on the way stays in target/corpus, what crashes in target/crashes;
-# the committed corpus/ is only read.
+# Stable Rust is enough: coverage is a pass of LLVM, and as this code has no unsafe code, a memory sanitizer
+# would only check libraries. Overflows and failed debug assertions panic. libFuzzer needs a C++ compiler.
+# New inputs are stored in target/corpus, crashing ones in target/crashes; the committed corpus/ is only read.
 set -eu
 
 seconds=${1:?usage: run.sh SECONDS [TARGET...]}
@@ -18,7 +17,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
 coverage="$coverage -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage="$coverage -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
-# A target of its own, so that other builds with other flags do not undo this one.
+# A separate target directory, because other builds use other flags.
 out=target
 RUSTFLAGS="--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 $coverage" \
     cargo build --quiet --locked --release --target "$host" --target-dir "$out"
@@ -26,7 +25,7 @@ RUSTFLAGS="--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 $coverage" \
 for target; do
     mkdir -p "$out/corpus/$target" "$out/crashes"
     log="$out/$target.log"
-    # -timeout: no input may take longer, in seconds; -rss_limit_mb: nor more memory.
+    # -timeout: maximum time of one input, in seconds; -rss_limit_mb: maximum memory.
     if ! "$out/$host/release/$target" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 \
         -max_len=16384 -artifact_prefix="$out/crashes/$target-" -print_final_stats=1 \
         "$out/corpus/$target" "corpus/$target" >"$log" 2>&1

@@ -1,5 +1,5 @@
-//! The environment: each line is a variable. It is understood, or missed, or warned of; a duration that
-//! is read is the one that a reader of fractions finds.
+//! The executor's environment; each line of the input is a variable. Parsing never panics, and each parsed
+//! duration agrees with a simple floating point parser.
 #![no_main]
 
 use std::ffi::OsString;
@@ -30,7 +30,7 @@ fn variables(input: &[u8]) -> impl Iterator<Item = (OsString, OsString)> {
         })
 }
 
-/// In nanoseconds, with the rounding errors of a floating point number.
+/// The duration in nanoseconds, as a floating point number.
 fn roughly(text: &str) -> Option<f64> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let unit = match &text[split..] {
@@ -72,7 +72,7 @@ fuzz_target!(|input: &[u8]| {
         if let Some(duration) = parse_duration(text).filter(|found| found.as_secs() < 1_000_000_000) {
             let found = duration.as_nanos() as f64;
             let rough = roughly(text).expect("a number and a unit");
-            // Digits below a nanosecond are cut off twice: behind the fifteenth, and at the end.
+            // Digits below a nanosecond are cut off twice: after the fifteenth digit, and at the end.
             assert!(
                 (found - rough).abs() <= 2.0 + rough * 1e-9,
                 "{text}: {found} for {rough}"

@@ -1,5 +1,5 @@
-//! Events: whatever a record holds, it means something or is skipped, and the core takes it with every number
-//! in it, now and when its deadlines have come; and a job is read in time, as the data of a task too.
+//! Events of the agent: any record is either decoded or skipped. The core then handles it, with all its
+//! numbers, at once and at its deadlines. The input is also read as a job.
 #![no_main]
 
 use cook_executor::codec::mesos::arguments::Arguments;
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     let arguments = Arguments::Command(Vec::new());
     let mut translator = Translator::new(HookVariables::default(), arguments, Some(endpoint), find_curl);
     let mut log = |_, line: String| assert!(line.len() < 64 + 12 * input.len(), "a long line");
-    // SUBSCRIBED is remembered for what follows.
+    // The decoder keeps the content of SUBSCRIBED for later events.
     let mut events = Vec::new();
     for generation in 0..2 {
         if let Ok(Meaning::Event(event)) = translator.translate(Generation(generation), input, &mut log) {
@@ -48,7 +48,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Read once: it takes longer than a run.
+/// Parsed only once, because it takes longer than one input.
 static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
     let variables = [
         ("MESOS_FRAMEWORK_ID", "f"),
@@ -61,7 +61,7 @@ static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
     config.expect("nothing is missing").settings
 });
 
-/// An executor takes these events, and then the time of its own deadlines.
+/// Passes events to an executor's core, then its own deadlines.
 fn run(events: Vec<Event>, killing_state: bool) {
     let mut core = Executor::new(SETTINGS.clone());
     let mut moment = Moment::default();

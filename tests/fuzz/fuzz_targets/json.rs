@@ -1,5 +1,5 @@
-//! The lenient reader: strict JSON means what the strict parser says; whatever else is accepted is a
-//! value that JSON can say; and a refusal is short.
+//! The lenient JSON parser: it agrees with a strict parser on strict JSON; any other accepted input gives a
+//! value that can be written as JSON; and error texts are short.
 #![no_main]
 
 use cook_executor::codec::api::patch;
@@ -7,7 +7,7 @@ use cook_executor::codec::json::{self, Grammar};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-/// Equal, but for the last digits of a fraction: serde_json reads these not quite exactly.
+/// Equal except for the last digits of a fraction, which serde_json does not read exactly.
 fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Array(a), Value::Array(b)) => {

@@ -1,5 +1,5 @@
-//! Paths: the first line is a task's id, the second a path. The path names the task if and only if its
-//! one segment, decoded once, is the id; and the endpoint that commands are given always does.
+//! Paths of the task API; the first line of the input is a task id, the second a path. The path is accepted
+//! if and only if its only segment, decoded once, is the id. The task's own endpoint is always accepted.
 #![no_main]
 
 use cook_executor::codec::api::request::{self, Asked, TASK_PATH, percent_encode_task_id};
@@ -9,7 +9,7 @@ use cook_http::socket::Peer;
 use cook_executor::words::units::TaskId;
 use libfuzzer_sys::fuzz_target;
 
-/// Decodes a segment from behind, unlike the reader under test.
+/// Decodes a segment from its end, unlike the code under test.
 fn decoded(segment: &str) -> Option<Vec<u8>> {
     let mut pieces = segment.split('%');
     let mut bytes = pieces.next()?.as_bytes().to_vec();
@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(finds(path, &task), named);
     let endpoint = format!("{TASK_PATH}{}", percent_encode_task_id(&task));
     assert!(finds(&endpoint, &task));
-    // Through a URL as well, which removes `.` and `..` as every client does.
+    // Also through a URL parser, which removes `.` and `..` as all clients do.
     if endpoint.len() <= MAX_TARGET && id != "." && id != ".." {
         let head = RequestHead {
             method: "GET".into(),

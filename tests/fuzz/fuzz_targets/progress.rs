@@ -1,5 +1,5 @@
-//! What a task writes: the first line is a pattern, the second cuts the rest into pieces. Whatever the
-//! pieces, the newest value is the one that a reader of whole lines finds, without any short cut.
+//! Progress in a task's output; the first line of the input is a regular expression, the second says how the
+//! rest is split. However it is split, the result is that of a simple parser of whole lines.
 #![no_main]
 
 use cook_executor::codec::tracking::lines::Lines;
@@ -7,7 +7,7 @@ use cook_executor::codec::tracking::pattern::Pattern;
 use cook_executor::codec::tracking::pattern::percent;
 use libfuzzer_sys::fuzz_target;
 
-/// Lines up to this length are promised to be read as a whole.
+/// Lines up to this length must be read completely.
 const LIMIT: usize = 64;
 
 fn is_end(byte: &u8) -> bool {
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
     {
         assert!((percent.get() - rough).abs() < 1e-9, "{expression}");
     }
-    // An expression with flags has no literal, and is tried on every line.
+    // With flags, the expression has no literal prefix and is matched against every line.
     let patterns = (
         Pattern::new(expression),
         Pattern::new(&format!("(?-i){expression}")),
@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
     }
     newest = lines.take(&quick, rest).or(newest);
     newest = lines.end(&quick).or(newest);
-    // Escape sequences end lines, too: that is for the tests of what takes them out.
+    // Escape sequences also end lines; other tests cover them.
     if !text.contains(&0x1b) && text.split(is_end).all(|line| line.len() <= LIMIT) {
         let mut backwards = text.rsplit(is_end);
         assert_eq!(newest, backwards.find_map(|line| slow.read(line)));

@@ -1,10 +1,10 @@
-//! RecordIO: the same records come out however the stream is split, and they are the stream's bytes.
+//! RecordIO: the decoded records do not depend on how the stream is split, and have the stream's bytes.
 #![no_main]
 
 use cook_mesos::recordio::{DecodeError, Decoder, MAX_RECORD, encode};
 use libfuzzer_sys::fuzz_target;
 
-/// All records, and the error that ended them.
+/// All records, and the error after them, if any.
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Option<DecodeError>) {
     let mut decoder = Decoder::default();
     let mut records = Vec::new();

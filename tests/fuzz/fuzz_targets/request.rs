@@ -1,5 +1,5 @@
-//! What clients of the task API send: framed the same however it is split; what is let through becomes
-//! a message without a panic.
+//! Requests to the task API: their framing does not depend on how the stream is split, and an accepted
+//! request is converted to a message without a panic.
 #![no_main]
 
 use cook_executor::codec::api::request;
@@ -22,7 +22,7 @@ fn head_end(stream: &[u8], size: usize) -> Result<Option<usize>, HeadError> {
     }
 }
 
-/// The body, as far as it has come, and what follows it.
+/// The body received so far, and the bytes after it.
 fn body<'a>(head: &RequestHead, mut rest: &'a [u8]) -> Option<(Vec<u8>, &'a [u8])> {
     match head.framing {
         Framing::Length(length) => {
@@ -40,7 +40,7 @@ fn body<'a>(head: &RequestHead, mut rest: &'a [u8]) -> Option<(Vec<u8>, &'a [u8]
                 }
             }
         }
-        Framing::UntilClose => panic!("no request is framed so"),
+        Framing::UntilClose => panic!("requests are never framed by the end of the connection"),
     }
 }
 
@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let size = usize::from(size).max(1);
     let task = TaskId("t 1".into());
-    // One request after the other, as on a connection.
+    // Several requests, one after the other, as on a connection.
     while !stream.is_empty() {
         let end = head_end(stream, usize::MAX / 2);
         assert_eq!(end, head_end(stream, size));

@@ -1,11 +1,11 @@
-//! What the agent answers: a head and a body, split anywhere, come out the same or not at all.
+//! Responses of the agent: head and body do not depend on how the stream is split.
 #![no_main]
 
 use cook_http::body::{Chunked, Piece};
 use cook_http::head::{Framing, HeadError, MAX_HEAD, ResponseHead, Scanner};
 use libfuzzer_sys::fuzz_target;
 
-/// The head's end as a reader finds it that is given `size` bytes at once.
+/// The end of the head, found by a reader that gets `size` bytes at a time.
 fn head_end(stream: &[u8], size: usize) -> Result<Option<usize>, HeadError> {
     let mut scanner = Scanner::default();
     let mut held = 0;
@@ -18,7 +18,7 @@ fn head_end(stream: &[u8], size: usize) -> Result<Option<usize>, HeadError> {
     }
 }
 
-/// The payload, and how many bytes of the stream were used; nothing if the framing is bad.
+/// The decoded body, and the number of bytes used; `None` if the chunks are invalid.
 fn unchunk(stream: &[u8], size: usize) -> Option<(Vec<u8>, usize, bool)> {
     let mut decoder = Chunked::default();
     let mut payload = Vec::new();
