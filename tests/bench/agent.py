@@ -1,8 +1,8 @@
-"""The agent's side of the Mesos v1 executor API on loopback, for any number of executors: just enough to subscribe
-them, to launch one task each right after, to acknowledge their updates at once, and to keep when each call was complete.
+"""The agent's side of the Mesos v1 executor API on loopback, for any number of executors. It subscribes them, launches one
+task in each of them at once, acknowledges their updates, and records the time of each call.
 
-That moment is the kernel's: the time at which the segment with the call's last byte came (SO_TIMESTAMPNS). On loopback
-the kernel takes it while the executor writes, so that a busy machine and a slow reader do not change it."""
+This time is taken by the kernel when the segment with the last byte of the call arrives (SO_TIMESTAMPNS). On loopback that
+is while the executor writes, so that neither a busy machine nor a slow reader changes it."""
 import base64
 import collections
 import json
@@ -15,12 +15,12 @@ import time
 import kernel
 from messages import JSON, PROTOBUF, TERMINAL, decoded, encoded
 
-# Of <asm-generic/socket.h>; Python has no name for it. What comes is a struct timespec.
+# From <asm-generic/socket.h>; Python does not define it. The value is a struct timespec.
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@qq")
 
-# A call of an executor: when it had come (monotonic, ns), its type, of an UPDATE the state of the task, and of an UPDATE
-# or a MESSAGE its data, if that is JSON.
+# A call of an executor: the time of its arrival (monotonic, ns), its type, the state of the task (UPDATE), and the data
+# (UPDATE or MESSAGE) if it is JSON.
 Call = collections.namedtuple("Call", "at kind state data")
 
 
@@ -36,8 +36,8 @@ class Agent:
         self.thread.start()
 
     def session(self, job, checks=None):
-        """What there is with one more executor, that has not been started yet. `job` is what its task's data will be:
-        `command`, and maybe hooks; `checks` are the TaskInfo's `check` and `health_check`."""
+        """A session for an executor that will be started. `job` is the data of its task: `command`, and optionally hooks;
+        `checks` has the TaskInfo's `check` and `health_check`."""
         session = Session(self, f"task-{len(self.sessions) + 1}", job, checks or {})
         self.sessions[session.id] = session
         return session
@@ -61,7 +61,7 @@ class Agent:
                     elif not key.data.read():
                         self.selector.unregister(key.fileobj)
                         key.fileobj.close()
-        except Exception as error:  # also that the listener is closed; what executors send is well-formed
+        except Exception as error:  # includes the closing of the listener; executors send valid requests
             with self.changed:
                 self.error = repr(error)
                 self.changed.notify_all()
@@ -78,13 +78,13 @@ class Agent:
 
 
 class Connection:
-    """Requests on one connection, answered one after the other."""
+    """One connection; its requests are answered in order."""
 
     def __init__(self, agent, connection):
         self.agent, self.socket, self.buffer = agent, connection, b""
 
     def read(self):
-        """Take what is there; False at the end of the connection."""
+        """Reads and handles what has arrived. Returns False at the end of the connection."""
         try:
             data, extra, _, _ = self.socket.recvmsg(1 << 16, 64)
         except ConnectionError:
@@ -99,7 +99,7 @@ class Connection:
         return True
 
     def _request(self):
-        """The next complete request: its headers and its body."""
+        """The headers and body of the next complete request, or None."""
         head, found, rest = self.buffer.partition(b"\r\n\r\n")
         if not found:
             return None
@@ -129,12 +129,12 @@ class Connection:
 
 
 class Session:
-    """One executor as the agent sees it. Its only task has the same id."""
+    """One executor, from the agent's point of view. Its only task has the same id."""
 
     def __init__(self, agent, identity, job, checks):
         self.agent, self.id, self.job, self.checks, self.calls = agent, identity, job, checks, []
         self.subscription = self.form = None
-        self.launched = None    # when LAUNCH was sent, just before its first byte
+        self.launched = None    # the time just before LAUNCH was sent
         self.sending = threading.Lock()
 
     def environment(self, sandbox):
@@ -155,7 +155,7 @@ class Session:
             self.agent.changed.notify_all()
 
     def wait(self, condition, what, timeout=20):
-        """The first call for which the condition holds."""
+        """Waits for the first call that meets the condition, and returns it."""
         def found():
             return next((call for call in self.calls if condition(call)), None)
         with self.agent.changed:
@@ -189,7 +189,7 @@ class Session:
         self.send("KILL", {"task_id": {"value": self.id}})
 
     def send(self, kind, body):
-        """One event, in a record, in a chunk."""
+        """Sends one event as one record in one chunk. Returns the time just before."""
         data = encoded("Event", {"type": kind, kind.lower(): body}, self.form)
         record = b"%d\n" % len(data) + data
         chunk = b"%x\r\n" % len(record) + record + b"\r\n"

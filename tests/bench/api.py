@@ -1,6 +1,6 @@
-"""The task API: how quickly it answers, beside Python's http.server answering a GET of the same size.
+"""The speed of the task API, compared with Python's http.server for a GET of the same size.
 
-Both servers answer the same client, in turns, so that what else the machine does meets both."""
+Both servers are measured in turns with the same client, so that other load on the machine affects both."""
 import contextlib
 import http.server
 import re
@@ -21,7 +21,7 @@ PATCH = b'{"progress": 10, "message": "a tenth"}'
 
 
 class Client:
-    """A connection that asks and reads what is answered, with as little work of its own as possible."""
+    """A minimal HTTP client with one connection."""
 
     def __init__(self, endpoint):
         url = urllib.parse.urlsplit(endpoint)
@@ -30,7 +30,7 @@ class Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def get(self):
-        """The body of the answer."""
+        """Sends a GET and returns the body of the response."""
         self.socket.sendall(self.request)
         answer = b""
         while True:
@@ -51,14 +51,14 @@ class Client:
 
 
 def get(endpoint):
-    """One GET on a connection of its own."""
+    """Sends one GET on a new connection."""
     client = Client(endpoint)
     client.get()
     client.close()
 
 
 def storm(endpoint):
-    """So many PATCHes over some connections with pipelines; how many were answered in a second."""
+    """Sends STORM PATCHes, pipelined over several connections. Returns the number per second."""
     url, errors = urllib.parse.urlsplit(endpoint), []
     patch = (f"PATCH {url.path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(PATCH)}\r\n\r\n").encode() + PATCH
 
@@ -89,10 +89,10 @@ def storm(endpoint):
 # -- the other server ------------------------------------------------------------------------------------------
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers each GET with the same JSON, as a user's own small server would."""
+    """Answers each GET with the same JSON."""
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1   # an answer is one write, as it should be
+    wbufsize = -1   # buffered, so that a response is one write
     body = b""
 
     def do_GET(self):
@@ -107,7 +107,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def serve(length):
-    """What the other server's process does: says its port and serves for ever."""
+    """The main function of the other server's process: prints its port and serves until it is killed."""
     Handler.body = b"{}".ljust(length)
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_port, flush=True)
@@ -116,9 +116,9 @@ def serve(length):
 
 @contextlib.contextmanager
 def other_server(length):
-    """Its pid and its endpoint."""
+    """Runs the other server; gives its pid and its endpoint."""
     process = subprocess.Popen([sys.executable, __file__, "--serve", str(length)], stdout=subprocess.PIPE, text=True,
-                               start_new_session=True)  # as the executor has one: the kernel schedules by session
+                               start_new_session=True)  # like the executor, because the kernel schedules by session
     try:
         yield process.pid, f"http://127.0.0.1:{int(process.stdout.readline())}/"
     finally:
@@ -130,7 +130,7 @@ def other_server(length):
 # -- both ------------------------------------------------------------------------------------------------------
 
 FIGURES = (
-    # figure, digits after the point
+    # figure, number of decimals
     ("GETs per second, connection kept", 0),
     ("median latency, connection kept, us", 0),
     ("99th percentile of latency, connection kept, us", 0),
@@ -160,7 +160,7 @@ def sample(pid, endpoint, requests):
 
 
 def compare(place, program, requests, rounds):
-    """Rows (figure, our values, the other's values, digits); values at the same place are of the same round."""
+    """Rows (figure, our values, the other's values, decimals); values with the same index are from the same round."""
     ours, theirs = [], []
     with place.start(program, "sleep 1000") as run:
         run.running()

@@ -1,7 +1,7 @@
-"""The kernel's own account of when processes start, exec and end: its process events (connector, <linux/cn_proc.h>).
+"""The kernel's process events (connector, <linux/cn_proc.h>): forks, execs and exits of all processes.
 
-Each event carries the moment, on the monotonic clock, at which it happened, so that it does not matter when somebody
-reads it. It takes CONFIG_PROC_EVENTS, no container of one's own, and before Linux 6.6 root."""
+Each event has the time, on the monotonic clock, at which it happened, so a late reader does not change it. Process events
+need CONFIG_PROC_EVENTS, do not work in a container, and need root before Linux 6.6."""
 import collections
 import os
 import socket
@@ -15,25 +15,25 @@ CN_IDX_PROC = CN_VAL_PROC = 1
 PROC_CN_MCAST_LISTEN = 1
 NLMSG_DONE = 3
 FORK, EXEC, EXIT = 0x00000001, 0x00000002, 0x80000000
-# struct nlmsghdr, struct cn_msg; of struct proc_event: what, cpu, when, and for all three the ids that follow.
+# struct nlmsghdr and struct cn_msg; then the fields what, cpu and timestamp of struct proc_event, and its ids.
 HEADER = struct.Struct("=IHHIIIIIIHH")
 EVENT = struct.Struct("=IIQIIII")
-SO_RCVBUFFORCE = 33   # of <asm-generic/socket.h>: beyond net.core.rmem_max, for root
+SO_RCVBUFFORCE = 33   # from <asm-generic/socket.h>: lets root exceed net.core.rmem_max
 BUFFER = 32 << 20
 
 
 class Process:
-    """What has happened to one process, each moment in ns of the monotonic clock."""
+    """The events of one process; times are in ns of the monotonic clock."""
 
     def __init__(self, parent):
         self.parent, self.children = parent, []
-        self.execs = []     # every exec of it
-        self.threads = 1    # that have not ended
-        self.end = None     # when the last thread had ended
+        self.execs = []     # the times of its execs
+        self.threads = 1    # the number of threads that have not ended
+        self.end = None     # the time at which the last thread ended
 
 
 class Events:
-    """Follows all processes of the machine that are forked from now on."""
+    """Records the events of all processes that are forked from now on."""
 
     def __init__(self):
         self.processes = collections.defaultdict(lambda: Process(None))
@@ -51,8 +51,8 @@ class Events:
             threading.Thread(target=self._read, daemon=True).start()
             self.end(subprocess.Popen(["true"]).pid, 2)
         except (OSError, RuntimeError) as error:
-            raise RuntimeError("the kernel gives no process events here (it takes CONFIG_PROC_EVENTS, no container, and "
-                               f"before Linux 6.6 root): {error}") from None
+            raise RuntimeError("there are no process events here (they need CONFIG_PROC_EVENTS, do not work in a container, "
+                               f"and need root before Linux 6.6): {error}") from None
 
     def _read(self):
         try:
@@ -61,7 +61,7 @@ class Events:
                 what, _, when, *ids = EVENT.unpack_from(data, HEADER.size)
                 with self.changed:
                     self._note(what, when, *ids)
-        except OSError as error:  # ENOBUFS: more than we could read in time
+        except OSError as error:  # ENOBUFS: more events than could be read in time
             with self.changed:
                 self.error = f"process events were lost: {error}"
                 self.changed.notify_all()
@@ -71,7 +71,7 @@ class Events:
             self.processes[child] = Process(group)
             self.processes[group].children.append(child)
         elif what == FORK:
-            self.processes[child_group].threads += 1  # its parent is that of the process
+            self.processes[child_group].threads += 1  # a new thread
         elif what == EXEC:
             self.processes[group].execs.append(when)
         elif what == EXIT:
@@ -83,10 +83,10 @@ class Events:
             return
         self.changed.notify_all()
 
-    # -- asking ------------------------------------------------------------------------------------------------
+    # -- queries -----------------------------------------------------------------------------------------------
 
     def wait(self, condition, what, timeout=5):
-        """What the condition gives, as soon as that is not None."""
+        """Waits until the condition returns something other than None, and returns it."""
         deadline = time.monotonic() + timeout
         with self.changed:
             while (found := condition()) is None:
@@ -95,12 +95,12 @@ class Events:
             return found
 
     def exec(self, pid):
-        """When the process has become the program that it is (its last exec)."""
+        """The time of the last exec of a process."""
         return self.wait(lambda: self.processes[pid].execs[-1] if self.processes[pid].execs else None,
                          f"the exec of {pid}")
 
     def command(self, pid):
-        """The first child of this process that is a program of its own, and when it became that."""
+        """The first child of a process that has executed a program, and the time of this exec."""
         def found():
             for child in self.processes[pid].children:
                 if self.processes[child].execs:
@@ -109,5 +109,5 @@ class Events:
         return self.wait(found, f"a command of {pid}")
 
     def end(self, pid, timeout=5):
-        """When the last thread of the process had ended."""
+        """The time at which the last thread of a process ended."""
         return self.wait(lambda: self.processes[pid].end, f"the end of {pid}", timeout)

@@ -1,4 +1,4 @@
-"""Executors under the small agent of the bench. mesos.py has the same two classes for executors under a real one."""
+"""Runs executors under the small agent of the bench. mesos.py has the same two classes for a real agent."""
 import contextlib
 import os
 import select
@@ -12,24 +12,24 @@ from agent import Agent
 
 
 class SmallAgent(contextlib.AbstractContextManager):
-    """A place where executors run: each in a sandbox below the folder."""
+    """Runs executors, each in a sandbox below the folder."""
 
-    name = "a small agent of the bench's own"
+    name = "the bench's own small agent"
     begin = "the fork of the executor"
-    most = 10_000   # executors at once
+    most = 10_000   # maximum number of executors at once
 
     def __init__(self, folder, events=None):
         self.folder, self.events, self.agent = folder, events, Agent()
-        self.sessions = set()   # of the executors that were started
+        self.sessions = set()   # the sessions of all started executors
         keep_descriptors_to_ourselves()
 
     def start(self, program, command, environment=None, checks=None, **hooks):
-        """Start an executor, and a task in it as soon as it has subscribed. `program` is a list of arguments, the first
-        of them a file."""
+        """Starts an executor, and a task in it as soon as it has subscribed. `program` is a list of arguments; the first
+        one is a file."""
         return Run(self, program, {"command": command, **hooks}, environment or {}, checks)
 
     def start_many(self, program, command, count):
-        """Start so many of the same at once; the caller closes them by the stack that is given along."""
+        """Starts `count` equal executors. Returns them, and the stack with which the caller closes them."""
         with contextlib.ExitStack() as stack:
             runs = [stack.enter_context(self.start(program, command)) for _ in range(count)]
             return runs, stack.pop_all()
@@ -42,8 +42,8 @@ class SmallAgent(contextlib.AbstractContextManager):
 
 
 class Run(contextlib.AbstractContextManager):
-    """One executor and its task. The executor has a session of its own and its output in files `stdout` and `stderr` of
-    the sandbox, as agents have it. Whatever is left of it at the end of the `with` is killed."""
+    """One executor and its task. As under a real agent, the executor has its own session, and its output is in the files
+    `stdout` and `stderr` of the sandbox. Processes that are left at the end of the `with` are killed."""
 
     def __init__(self, place, program, job, environment, checks=None):
         self.events, self.session = place.events, place.agent.session(job, checks)
@@ -52,7 +52,7 @@ class Run(contextlib.AbstractContextManager):
         files = [(os.devnull, os.O_RDONLY), *((os.path.join(self.sandbox, name), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
                                               for name in ("stdout", "stderr"))]
         actions = [(os.POSIX_SPAWN_OPEN, number, path, flags, 0o644) for number, (path, flags) in enumerate(files)]
-        os.chdir(self.sandbox)  # posix_spawn has no way to say it for the child alone
+        os.chdir(self.sandbox)  # posix_spawn cannot set the folder of the child only
         self.begun = time.monotonic_ns()
         self.pid = os.posix_spawn(program[0], program, {**self.session.environment(self.sandbox), **environment},
                                   file_actions=actions, setsid=True,
@@ -61,19 +61,19 @@ class Run(contextlib.AbstractContextManager):
         self.pidfd = os.pidfd_open(self.pid)
         place.sessions.add(self.pid)
 
-    # -- what can be waited for --------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------------------
 
     def running(self, timeout=20):
-        """When TASK_RUNNING had come."""
+        """Waits for TASK_RUNNING; returns its time."""
         return self.session.wait(lambda call: call.state == "TASK_RUNNING", "TASK_RUNNING", timeout).at
 
     def terminal(self, state="TASK_FINISHED", timeout=20):
-        """When the terminal update had come."""
+        """Waits for the terminal update; returns its time."""
         return self.session.wait_terminal(state, timeout).at
 
     def ends(self, timeout=20):
-        """Wait for the executor's end, which has to be a good one."""
-        poll = select.poll()  # select takes no descriptor beyond 1023
+        """Waits for the executor's end; its exit status has to be 0."""
+        poll = select.poll()  # select cannot wait for descriptors above 1023
         poll.register(self.pidfd, select.POLLIN)
         if not poll.poll(timeout * 1000):
             raise RuntimeError(f"{self.session.id} has not ended within {timeout} s")
@@ -83,13 +83,13 @@ class Run(contextlib.AbstractContextManager):
             raise RuntimeError(f"{self.session.id} ended with {self.status}")
 
     def kill(self):
-        """Let the agent ask for the end of the task."""
+        """Makes the agent send KILL."""
         self.session.kill()
 
-    # -- what has been -----------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------
 
     def moments(self):
-        """When what happened, in ns of the monotonic clock, once all of it is over."""
+        """The times of all events, in ns of the monotonic clock. Called after the executor's end."""
         command, command_exec = self.events.command(self.pid)
         subscribe = self.session.wait(lambda call: call.kind == "SUBSCRIBE", "SUBSCRIBE").at
         return {"begin": self.begun, "exec": self.events.exec(self.pid), "subscribe": subscribe,
@@ -97,22 +97,22 @@ class Run(contextlib.AbstractContextManager):
                 "terminal": self.terminal(), "end": self.events.end(self.pid)}
 
     def progress(self):
-        """The last progress that the agent was told, in percent: by a message, or in the data of the terminal update."""
+        """The last progress that the executor reported, in percent, by a message or in the data of the terminal update."""
         found = None
         for call in list(self.session.calls):
-            found = told_progress(call.data, found)
+            found = reported_progress(call.data, found)
         return found
 
     def command(self):
-        """The pid of the one command that runs."""
+        """The pid of the only running command."""
         return kernel.processes(lambda pid: kernel.parent(pid) == self.pid)[0]
 
     def read(self, name):
-        """What is in a file of the sandbox."""
+        """The content of a file in the sandbox."""
         with open(os.path.join(self.sandbox, name), errors="replace") as file:
             return file.read()
 
-    # -- the end -----------------------------------------------------------------------------------------------
+    # -- closing -----------------------------------------------------------------------------------------------
 
     def __exit__(self, error, *_):
         for name in ("stdout", "stderr", "executor.log") if error else ():
@@ -126,16 +126,16 @@ class Run(contextlib.AbstractContextManager):
         os.close(self.pidfd)
 
 
-def told_progress(data, before):
+def reported_progress(data, before):
     """The percentage in the data of a message or of a terminal update; `before` if there is none."""
     if not isinstance(data, dict):
         return before
-    told = data.get("progress-percent", data.get("progress"))
-    return before if told is None else told
+    progress = data.get("progress-percent", data.get("progress"))
+    return before if progress is None else progress
 
 
 def keep_descriptors_to_ourselves():
-    """Executors would inherit what our caller has left open."""
+    """Prevents executors from inheriting descriptors that this program inherited itself."""
     for descriptor in map(int, os.listdir("/proc/self/fd")):
-        with contextlib.suppress(OSError):  # of the listing itself, closed by now
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
             os.set_inheritable(descriptor, descriptor <= 2)

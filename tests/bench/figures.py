@@ -1,4 +1,4 @@
-"""The figures of a queue of jobs. Each is measured now, from outside: by the kernel, by a job, or by who submits."""
+"""Measures a job queue from outside: by the kernel's data, by the jobs, and by the client."""
 import os
 import random
 import statistics
@@ -9,9 +9,9 @@ import time
 import kernel
 from report import number
 
-LISTS, ADDS = 10, 10   # how often each is repeated
+LISTS, ADDS = 10, 10   # number of repetitions
 
-# The first thing that it does is to look at the clock; the file is there once it is complete.
+# Reads the clock first. The file is renamed into place when it is complete.
 STAMP = r"""
 #include <stdio.h>
 #include <time.h>
@@ -30,7 +30,7 @@ int main(int count, char **arguments) {
 
 
 def stamp(folder):
-    """A small static program that writes the moment of its start to a file."""
+    """Compiles a small static program that writes the time of its start to a file."""
     source, program = os.path.join(folder, "stamp.c"), os.path.join(folder, "stamp")
     with open(source, "w") as file:
         file.write(STAMP)
@@ -49,13 +49,13 @@ def ms(seconds):
 
 
 def memory(queue):
-    """Resident, and what is left when shared pages are shared out."""
-    all_of_it = [kernel.memory(pid) for pid in queue.pids()]
-    return " / ".join(number(sum(one[kind] for one in all_of_it) / 1000, 1) for kind in ("Rss", "Pss")) + " MB"
+    """The sum of RSS, and that of PSS, in which shared pages are divided among their processes."""
+    each = [kernel.memory(pid) for pid in queue.pids()]
+    return " / ".join(number(sum(one[kind] for one in each) / 1000, 1) for kind in ("Rss", "Pss")) + " MB"
 
 
 def at_rest(queue, options):
-    time.sleep(2)   # what a start sets off is over
+    time.sleep(2)   # lets the work of the start finish
     pids = queue.pids()
     before, start = sum(kernel.switches(pid, "voluntary") for pid in pids), time.monotonic()
     time.sleep(options.idle)
@@ -70,7 +70,7 @@ def to_exec(queue, options):
     with tempfile.TemporaryDirectory(prefix="cook-bench-") as folder:
         program = stamp(folder)
         for turn in range(options.runs):
-            # A fixed pause would meet a queue that looks for jobs each second always at the same point.
+            # Random, because some queues look for jobs at fixed intervals.
             time.sleep(random.uniform(0.5, 1.5))
             file = os.path.join(folder, str(turn))
             sent = time.time_ns()
@@ -110,7 +110,7 @@ def waiting(queue, options):
 
 
 def measure(kind, options):
-    """All figures of a kind of queue, by name."""
+    """All figures of one kind of queue, by name."""
     queue = kind(options)
     try:
         size = sum(os.stat(program).st_size for program in queue.programs)

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Measure what an executor takes, and hold its budgets.
+"""Measures the resources that an executor uses, and compares them with budgets.
 
     footprint.py --executor FILE [--executors N] [--idle SECONDS] [--traced N]
 
-So many executors run a `sleep` each under an agent of this program's own, side by side as on a host. The kernel says
-what each of them takes then, and how often any of them woke up while nothing happened; strace counts the system calls
-of some short tasks meanwhile. One of them had its API used before: by a PATCH of the kind that is hardest on a server,
-and by a storm of PATCHes. All is counted and
-nothing timed, so that a busy machine gives the same figures. Exit status 1 if a figure is over its budget."""
+Several executors run a `sleep` each under the bench's own agent, as on a host. The figures are what the kernel reports about
+each of them, and how often they wake up while nothing happens; meanwhile, strace counts the system calls of some short tasks.
+The API of one executor is used first: by a chunked PATCH with `Expect: 100-continue`, and by 10,000 PATCHes. Everything is
+counted and nothing is timed, so a busy machine gives the same figures. The exit status is 1 if a figure is over its budget."""
 import argparse
 import contextlib
 import http.server
@@ -28,10 +27,10 @@ from gate import Gate
 from messages import TERMINAL
 from report import footer, spread, table
 
-# What CI holds; `make size` holds the bytes of the file. Lower a number when the executor takes less; it takes a reason
-# to raise one.
+# CI enforces these; `make size` has the budget of the file's size. Lower a number when the executor needs less. Raising one
+# needs a reason.
 BUDGETS = {
-    # Mostly pages of the file: checks, flags and the proof of owners have made it 100 kB larger than that of 0.2.0.
+    # Mostly pages of the file.
     "RSS, kB": 1000,
     "anonymous memory, kB": 224,
     "PSS, kB": 250,
@@ -47,20 +46,20 @@ BUDGETS = {
     "descriptors after that, with one command": 16 + 2,
     "anonymous memory of a check and a health check, kB": 8,
     "wake-ups of the main thread per probe": 2.0,
-    # 46 of these catch a signal each, and some thirty ask the kernel whose the API's and the agent's sockets are.
+    # 46 of these install signal handlers, and about thirty look up the owners of the API's and the agent's sockets.
     "system calls, exec to SUBSCRIBE": 230,
     "system calls, command's exit to terminal update": 82,
 }
-# How often the checks run, and how many runs of each are watched.
+# The interval of the checks in seconds, and how many runs of each are measured.
 INTERVAL, PROBES = 1.0, 20
-# Who has not been switched for so many seconds has done everything that the last event has set off: progress is sampled
-# each second, and a timer that nobody waits for any more goes off once, at most five seconds after the last call.
+# An executor without context switches for this many seconds has finished all work that the last event caused: progress is
+# sampled every second, and an obsolete timer may expire once, at most five seconds after the last call.
 QUIET = 6.5
 REQUESTS = 2000
 
 
 class Figures:
-    """The rows of the table. Each figure has one value of each executor or run."""
+    """The rows of the table. Each figure has one value per executor or run."""
 
     def __init__(self):
         self.rows, self.over = [], []
@@ -74,7 +73,7 @@ class Figures:
 
 
 def patch(endpoint, chunks):
-    """A PATCH that waits for `100 Continue`, with a chunked body."""
+    """Sends a PATCH with a chunked body that waits for `100 Continue`."""
     url = urllib.parse.urlsplit(endpoint)
     with socket.create_connection((url.hostname, url.port), 5) as connection, connection.makefile("rb") as answers:
         connection.sendall(f"PATCH {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nTransfer-Encoding: chunked\r\n"
@@ -88,7 +87,7 @@ def patch(endpoint, chunks):
 
 
 def resting(figures, pids):
-    """Executors that all do the same: nothing."""
+    """Figures of idle executors."""
     memory = [kernel.memory(pid) for pid in pids]
     figures.add("RSS, kB", [each["Rss"] for each in memory])
     figures.add("anonymous memory, kB", [each["Anonymous"] for each in memory])
@@ -99,7 +98,7 @@ def resting(figures, pids):
 
 
 def api_used(figures, run):
-    """What it takes to use the API of one, and what is left of that."""
+    """Context switches while the API is used, and the resources in use afterwards."""
     endpoint = kernel.environment(run.command())["EXECUTOR_ENDPOINT"]
     patch(endpoint, [b'{"progress": 10, ', b'"message": "a tenth"}'])
     client = api.Client(endpoint)
@@ -131,16 +130,17 @@ class Service(http.server.BaseHTTPRequestHandler):
 
 
 def checked(figures, place, program, plain):
-    """What a task with a check and a health check takes beside a `plain` one, and how often it wakes up for a probe."""
+    """The additional memory of a task with a check and a health check, and its wake-ups per probe. `plain` is the anonymous
+    memory of a task without checks."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service) as service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
         port, times = {"port": service.server_port}, {"delay_seconds": 0, "interval_seconds": INTERVAL}
         checks = {"check": {**times, "tcp": port}, "health_check": {**times, "http": port}}
         with place.start([program], "sleep 1000", checks=checks) as run:
             run.running()
-            # The first probes, and the timers of the calls that report them.
+            # Waits for the first probes and the timers of the calls that report them.
             time.sleep(QUIET)
-            # async-io's own thread waits in the reactor whenever the main one is busy, which is no work of ours.
+            # Only the main thread: async-io's own thread enters the reactor whenever the main one is busy.
             before = kernel.switches(run.pid, "voluntary", [run.pid])
             time.sleep(INTERVAL * PROBES)
             switches = kernel.switches(run.pid, "voluntary", [run.pid]) - before
@@ -154,17 +154,18 @@ def checked(figures, place, program, plain):
 
 
 def work(pids):
-    """The context switches and the microseconds of CPU time of each so far."""
+    """The context switches and the CPU time in microseconds of each process so far."""
     return [(kernel.switches(pid), round(kernel.cpu(pid) * 1e6)) for pid in pids]
 
 
 def system_calls(place, program, runs):
-    """(from exec to the write of SUBSCRIBE, from the command's exit to that of the terminal update) of each run, all
-    threads together. They get one CPU: which thread gets to poll when there are two is a matter of luck."""
+    """The numbers of system calls of all threads, for each run: from exec to the write of SUBSCRIBE, and from the command's
+    exit to the write of the terminal update. The executor gets only one CPU, because with two it is random which thread
+    polls."""
     counts, cpus = [], os.sched_getaffinity(0)
     for number in range(runs):
         trace, gate = os.path.join(place.folder, f"trace-{number}"), Gate(place.folder)
-        os.sched_setaffinity(0, [min(cpus)])  # what is started inherits it
+        os.sched_setaffinity(0, [min(cpus)])  # child processes inherit this
         with place.start([shutil.which("strace"), "-f", "-o", trace, program], gate.wait) as run:
             os.sched_setaffinity(0, cpus)
             run.running()
@@ -185,7 +186,7 @@ def count(trace, calls):
     command_end = next(index for index, text in enumerate(lines) if text.startswith("+++ exited"))
 
     def between(start, stop):
-        # The other lines are signals, exits, and second halves of calls that another thread's came between.
+        # Other lines are signals, exits, and the second parts of calls that were interrupted by another thread's call.
         return sum(text[0].isalpha() for text in lines[start:stop + 1])
     return between(0, writes[0]), between(command_end, terminal)
 
@@ -198,7 +199,7 @@ def measure(figures, program, folder, arguments):
                 run.running()
             pids = [run.pid for run in runs]
             kernel.quiet(pids, QUIET)
-            os.sync()  # pages of a freshly written file would count as dirty
+            os.sync()  # otherwise pages of the new file count as dirty
             resting(figures, pids)
             plain = statistics.median(kernel.memory(pid)["Anonymous"] for pid in pids)
             checked(figures, place, program, plain)
@@ -223,9 +224,9 @@ def measure(figures, program, folder, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", required=True, help="the cook-executor to measure")
-    parser.add_argument("--executors", type=int, default=50, help="how many of them side by side")
-    parser.add_argument("--idle", type=float, default=60, metavar="SECONDS", help="how long to watch them idle")
-    parser.add_argument("--traced", type=int, default=9, help="runs under strace")
+    parser.add_argument("--executors", type=int, default=50, help="number of executors at once")
+    parser.add_argument("--idle", type=float, default=60, metavar="SECONDS", help="how long to observe them idle")
+    parser.add_argument("--traced", type=int, default=9, help="number of runs under strace")
     arguments = parser.parse_args()
     if not os.access(arguments.executor, os.X_OK):
         sys.exit(f"{arguments.executor} is not an executable file")
@@ -234,7 +235,7 @@ def main():
 
     figures = Figures()
     with tempfile.TemporaryDirectory(prefix="cook-footprint-") as folder:
-        # A copy, so that nobody builds it anew meanwhile, and that it shares no pages with others.
+        # A copy, so that a build at the same time does not replace it, and that it shares no pages with other processes.
         program = shutil.copy(arguments.executor, os.path.join(folder, "cook-executor"))
         try:
             measure(figures, program, folder, arguments)
@@ -242,7 +243,7 @@ def main():
             sys.exit(str(error))
     table(("figure", "measured", "budget"), figures.rows)
     footer(f"{arguments.executors} executors, {arguments.idle:g} idle seconds, {arguments.traced} runs under strace; "
-           "median [least, most]; the most is judged, of PSS the median, of system calls the least")
+           "median [minimum, maximum]; budgets are for the maximum, of PSS for the median, of system calls for the minimum")
     if figures.over:
         sys.exit(f"over budget: {', '.join(figures.over)}")
 

@@ -1,11 +1,11 @@
-"""A way to let a command go on."""
+"""Lets a command wait until it may continue."""
 import os
 import tempfile
 import time
 
 
 class Gate:
-    """A pipe with a name, in a folder of ours. A shell that runs `wait` stays there until `open`."""
+    """A named pipe. A shell that runs the command `wait` waits until `open` is called."""
 
     def __init__(self, folder):
         self.path = os.path.join(tempfile.mkdtemp(dir=folder), "gate")
@@ -13,15 +13,15 @@ class Gate:
         os.mkfifo(self.path)
 
     def open(self, timeout=20):
-        """Returns the moment before it opened. The command has to arrive there in time."""
+        """Lets the command continue, and returns the time just before. The command has to reach the gate in time."""
         deadline = time.monotonic() + timeout
         while True:
             try:
                 descriptor = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
                 break
-            except OSError:  # ENXIO: nobody reads yet
+            except OSError:  # ENXIO: the command does not read yet
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"nobody came to {self.path} within {timeout} s") from None
+                    raise RuntimeError(f"no command waits at {self.path} within {timeout} s") from None
                 time.sleep(0.001)
         at = time.monotonic_ns()
         os.write(descriptor, b"\n")

@@ -1,5 +1,5 @@
-"""Executors under a real Mesos master and agent (tests/mesos), in the two classes that executor.py has for the small
-agent. What the agent alone knows, its log tells to the microsecond."""
+"""Runs executors under a real Mesos master and agent (tests/mesos), with the same two classes as executor.py. Times that only
+the agent knows are read from its log, which has microseconds."""
 import contextlib
 import json
 import os
@@ -13,11 +13,11 @@ MESOS = os.path.join(os.path.dirname(HERE), "mesos")
 sys.path.insert(1, MESOS)
 
 import kernel
-from executor import told_progress
+from executor import reported_progress
 from framework import TERMINAL, Framework, Task, a_little_of_each, encoded, shown
 from lab import COOKIE, Lab, eventually, marked
 
-# Executors that the lab's agent has resources for.
+# The maximum number of executors: the agent has resources for this many.
 MOST = 500
 
 
@@ -65,7 +65,7 @@ class MesosAgent(contextlib.AbstractContextManager):
 
     @staticmethod
     def moment(log, text):
-        """When the log has such a line."""
+        """The time of the log line that has this text."""
         day, clock, micros = re.search(rf"^I(\d{{4}}) (\S+)\.(\d+) .*\] {text}", log, re.M).groups()
         seconds = time.mktime(time.strptime(f"{time.strftime('%Y')}{day} {clock}", "%Y%m%d %H:%M:%S"))
         return kernel.monotonic(int(seconds) * 10**9 + int(micros) * 1000)
@@ -83,10 +83,10 @@ class MesosAgent(contextlib.AbstractContextManager):
 
 
 class TimedFramework(Framework):
-    """Launches many tasks at once, and keeps in each status when it had been read, as `received`."""
+    """Launches many tasks at once, and adds to each status the time at which it was read, as `received`."""
 
     def launch_all(self, tasks):
-        """Launch all pairs of a task and its executor; returns when the ACCEPT was sent, and the tasks."""
+        """Launches pairs of a task and an executor. Returns the time of the ACCEPT, and the tasks."""
         offers = eventually(lambda: self._offers_for(len(tasks)), "offers of enough resources", 60)
         agent = offers[0]["agent_id"]
         resources = {"resources": a_little_of_each()}
@@ -102,7 +102,7 @@ class TimedFramework(Framework):
         return at, launched
 
     def _offers_for(self, count):
-        """All offers at hand, if they do for so many tasks and executors."""
+        """All present offers, if they have enough resources for `count` tasks and executors; otherwise None."""
         offers = list(self.offers.values())
         for needed in a_little_of_each():
             offered = sum(r["scalar"]["value"] for o in offers for r in o["resources"] if r["name"] == needed["name"])
@@ -126,7 +126,7 @@ class Run(contextlib.AbstractContextManager):
 
     @property
     def pid(self):
-        """The child of the launch helper that the agent has forked: a shell, which has become the executor."""
+        """The child of the launch helper that the agent has forked: a shell that has executed the executor."""
         if self._pid is None:
             log = self.place.log()
             container = re.search(rf"Launching container (\S+) for executor '{self.task.id}'", log)[1]
@@ -134,7 +134,7 @@ class Run(contextlib.AbstractContextManager):
             self._pid, _ = self.events.command(helper)
         return self._pid
 
-    # -- what can be waited for --------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------------------
 
     def _received(self, states, timeout):
         def found():
@@ -142,24 +142,24 @@ class Run(contextlib.AbstractContextManager):
         return self.task.wait(found, " or ".join(states), timeout)
 
     def running(self, timeout=20):
-        """When the framework had read TASK_RUNNING."""
+        """Waits for TASK_RUNNING; returns the time at which the framework read it."""
         return self._received({"TASK_RUNNING"}, timeout)["received"]
 
     def terminal(self, state="TASK_FINISHED", timeout=20):
-        """When the framework had read the terminal update."""
+        """Waits for the terminal update; returns the time at which the framework read it."""
         status = self._received(TERMINAL, timeout)
         if status["state"] != state:
             raise RuntimeError(f"{self.task.id} ended {shown(status)}, not {state}")
         return status["received"]
 
     def ends(self, timeout=20):
-        """Wait until the agent is through with the executor."""
+        """Waits until the agent reports the executor as completed."""
         eventually(lambda: self.place.has_ended(self.task.id), f"the end of the executor of {self.task.id}", timeout)
 
     def kill(self):
         self.task.kill()
 
-    # -- what has been -----------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------
 
     def moments(self):
         log = self.place.log()
@@ -173,11 +173,11 @@ class Run(contextlib.AbstractContextManager):
     def progress(self):
         found = None
         for message in [*self.task.messages, *(update.get("data") for update in self.task.updates)]:
-            found = told_progress(message, found)
+            found = reported_progress(message, found)
         return found
 
     def command(self):
         return kernel.processes(lambda pid: kernel.parent(pid) == self.pid)[0]
 
     def __exit__(self, *_):
-        pass  # the framework's end is the end of what is left
+        pass  # when the framework ends, the agent ends what is left

@@ -1,5 +1,6 @@
-"""The few messages of the Mesos v1 executor API that the bench needs: as dicts in the shape of their JSON form, and the
-same as protobuf. Field numbers are those of mesos/v1/mesos.proto and mesos/v1/executor/executor.proto of Mesos 1.11.0."""
+"""Encodes and decodes the few messages of the Mesos v1 executor API that the bench needs, as JSON or protobuf. In Python they
+are dicts with the keys of the JSON form. The field numbers are from mesos/v1/mesos.proto and mesos/v1/executor/executor.proto
+of Mesos 1.11.0."""
 import base64
 import json
 import struct
@@ -12,9 +13,8 @@ STATE = {"TASK_STARTING": 0, "TASK_RUNNING": 1, "TASK_FINISHED": 2, "TASK_FAILED
          "TASK_STAGING": 6, "TASK_ERROR": 7, "TASK_KILLING": 8}
 TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR"}
 
-# Message -> field -> (number, type); a type is another message, "text", "bytes" (base64 in JSON), "number", "double" or
-# an enumeration. Numbers and doubles are only written.
-# Fields that are not here are skipped.
+# Message -> field -> (number, type). A type is another message, "text", "bytes" (base64 in JSON), "number", "double" or an
+# enumeration. Numbers and doubles can only be encoded. Unknown fields are skipped.
 MESSAGES = {
     "Id": {"value": (1, "text")},
     "Call": {"executor_id": (1, "Id"), "type": (3, CALL), "update": (5, "Update"), "message": (6, "Message")},
@@ -40,12 +40,12 @@ MESSAGES = {
 
 
 def encoded(message, fields, form):
-    """A message as bytes; `form` is PROTOBUF or JSON."""
+    """Encodes a message; `form` is PROTOBUF or JSON."""
     return json.dumps(fields).encode() if form == JSON else _protobuf(message, fields)
 
 
 def decoded(message, data, form):
-    """The opposite of `encoded`."""
+    """Decodes a message; the opposite of `encoded`."""
     return json.loads(data) if form == JSON else _fields(message, data)
 
 

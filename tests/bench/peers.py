@@ -1,6 +1,6 @@
-"""Other queues of jobs for one machine, each set up at its best: Slurm, pueue and task-spooler.
+"""Other job queues for one machine: Slurm, pueue and task-spooler, each with its fastest settings.
 
-They are what setup-peers.sh installs. Each listens on loopback or a Unix socket only, and leaves nothing behind."""
+setup-peers.sh installs them. Each one listens on loopback or a Unix socket only, and leaves nothing behind."""
 import contextlib
 import json
 import os
@@ -12,8 +12,8 @@ from queues import SLOTS, Queue, descendants
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# Slurm starts jobs in passes. These are the settings of scheduling that start most jobs a second and soonest; the others
-# are limits that would be too small, and what a machine without cgroups of its own needs.
+# Slurm starts jobs in passes. Its scheduling settings here gave the lowest delay and the most jobs per second. The other
+# settings raise limits that would be too low, or are needed without a delegated cgroup.
 SLURM = """\
 ClusterName=bench
 SlurmctldHost={host}(127.0.0.1)
@@ -59,7 +59,7 @@ def free_ports(count):
 
 
 class Slurm(Queue):
-    """slurmctld, slurmd and a munged of their own. It has arrays: many jobs of one script in one request."""
+    """slurmctld, slurmd and munged. Many jobs of one script can be submitted as an array, in one request."""
     name = "Slurm"
 
     @staticmethod
@@ -80,7 +80,7 @@ class Slurm(Queue):
             file.write("#!/bin/sh\ntrue\n")
         self.environment["SLURM_CONF"] = self.path("slurm.conf")
         subprocess.run(["mungekey", "--create", "--keyfile", self.path("munge.key")], check=True)
-        # Forced, since the folder is nobody else's business.
+        # --force, because munged does not accept a folder below /tmp otherwise.
         self.spawn("munged", "--foreground", "--force", *(
             f"--{option}={self.path('munge.' + end)}" for option, end in
             [("socket", "socket"), ("key-file", "key"), ("log-file", "log"), ("pid-file", "pid"), ("seed-file", "seed")]))
@@ -101,7 +101,7 @@ class Slurm(Queue):
     def finish(self):
         self.wait_until("idle", lambda: not self.run("squeue", "-h", "-t", "PD,R,CG"), pause=0.1)
         state = self.run("sinfo", "-h", "-o", "%T %E").strip()
-        if not state.startswith("idle"):   # it drains its node after some errors, and starts nothing more
+        if not state.startswith("idle"):   # after some errors, Slurm drains the node and starts no more jobs
             raise RuntimeError(f"the node of Slurm is {state}")
 
     def list(self, count):
@@ -118,7 +118,7 @@ class Slurm(Queue):
 
 
 class Pueue(Queue):
-    """pueued. Each job is a command of the client, which asks the daemon over a Unix socket."""
+    """pueued. Each job is submitted by a separate client process, over a Unix socket."""
     name = "pueue"
     folder_of_programs = os.path.join(HERE, "build/pueue/bin")
 
@@ -128,7 +128,7 @@ class Pueue(Queue):
 
     def start(self, options):
         self.programs = [os.path.join(self.folder_of_programs, "pueued")]
-        # Each job holds a copy of its submitter's environment, so that a large one would count as the queue's memory.
+        # A small environment, because the daemon keeps a copy of the client's environment for each job.
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder}
         os.mkdir(self.path("pueue"))
         with open(self.path("pueue.yml"), "w") as file:
@@ -141,7 +141,7 @@ class Pueue(Queue):
         return self.run(os.path.join(self.folder_of_programs, "pueue"), "-c", self.path("pueue.yml"), *arguments, check=check)
 
     def states(self, text):
-        """Of each job, as pueue names it: such as "Done", "Running", "Stashed"."""
+        """The state of each job, such as "Done", "Running" or "Stashed"."""
         return [next(iter(task["status"])) for task in json.loads(text)["tasks"].values()]
 
     def submit(self, *command):
@@ -169,9 +169,9 @@ class Pueue(Queue):
 
 
 class TaskSpooler(Queue):
-    """tsp: a server, and a process for each job that waits. It stores nothing."""
+    """tsp: a server, and a process for each waiting job. It stores nothing on disk."""
     name = "task-spooler"
-    most_waiting = 900   # at 993 it blocks the submitter
+    most_waiting = 900   # at 993, tsp blocks the client
 
     @staticmethod
     def missing():
@@ -184,7 +184,7 @@ class TaskSpooler(Queue):
         self.run("tsp", "-l")   # the first client starts the server
 
     def pids(self):
-        # All processes of tsp: a waiting job is one of them.
+        # All processes of tsp, because each waiting job is one.
         return [pid for pid in descendants() if os.readlink(f"/proc/{pid}/exe") == os.path.realpath(self.programs[0])]
 
     def submit(self, *command):
@@ -195,7 +195,7 @@ class TaskSpooler(Queue):
             self.submit("true")
 
     def states(self, text):
-        """Of each job: "finished", "running", "queued"."""
+        """The state of each job: "finished", "running" or "queued"."""
         return [line.split()[1] for line in text.splitlines()[1:]]
 
     def finish(self):

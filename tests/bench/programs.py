@@ -7,25 +7,25 @@ import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(HERE, "build", "venv")
-# What is in the virtual environment besides the executor.
+# Packages of the virtual environment that are not part of the executor.
 TOOLS = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence", "__pycache__")
 
 
 @dataclasses.dataclass
 class Program:
     name: str
-    arguments: list   # the first is a file
-    size: int         # bytes that an agent has to fetch
+    arguments: list   # the first one is a file
+    size: int         # the number of bytes that an agent has to fetch
 
 
 def this(file, folder):
-    """The cook-executor under test: a copy, so that nobody builds it anew meanwhile."""
+    """The cook-executor under test; a copy, so that a build at the same time does not replace it."""
     file = shutil.copy(file, os.path.join(folder, "cook-executor"))
     return Program("cook-executor", [file], os.path.getsize(file))
 
 
 def python():
-    """The Python executor, which setup.sh installs. Its size is that of its packages, without the interpreter."""
+    """The Python executor, installed by setup.sh. Its size is that of its packages, without the interpreter."""
     subprocess.run([os.path.join(HERE, "setup.sh")], check=True)
     libraries = os.path.join(VENV, "lib")
     size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(libraries) for name in names
@@ -34,7 +34,7 @@ def python():
 
 
 def others(text):
-    """From a list of NAME=COMMAND, in the quoting of a shell; the first word of a command is a file."""
+    """Parses a list of NAME=COMMAND with shell quoting; the first word of a command is a file."""
     found = []
     for entry in shlex.split(text):
         name, _, command = entry.partition("=")

@@ -1,4 +1,4 @@
-"""A queue of jobs under measurement: what figures.py asks of the scheduler and of each of its peers, and our scheduler."""
+"""The interface between figures.py and a job queue, and its implementation for cook-scheduler."""
 import contextlib
 import ctypes
 import http.client
@@ -12,19 +12,19 @@ import time
 
 import kernel
 
-DEADLINE = 600      # seconds; a queue that needs longer for one step is stuck
-SLOTS = 20          # jobs that run at once, of 0.1 cpu each
+DEADLINE = 600      # seconds for one step
+SLOTS = 20          # the number of jobs that run at once, with 0.1 cpu each
 PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt():
-    """Makes this process the parent of what its descendants leave behind, so that it finds and ends all of that."""
+    """Makes this process the parent of orphaned descendants, so that it can find and end all of them."""
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError("prctl PR_SET_CHILD_SUBREAPER failed")
 
 
 def descendants():
-    """The pids of all living processes that this program has started, directly or not."""
+    """The pids of all living processes that this program has started, directly or indirectly."""
     found, new = set(), {os.getpid()}
     while new:
         new = set(kernel.processes(lambda pid: kernel.parent(pid) in new)) - found
@@ -33,9 +33,9 @@ def descendants():
 
 
 class Queue:
-    """Daemons in a folder of their own, which are ended with everything that they started. One at a time: all
-    descendants of this program are taken to be of the queue."""
-    most_waiting = None     # how many waiting jobs it can hold, if that is few
+    """A job queue: daemons with a folder of their own. They are ended with everything that they have started. There can be
+    only one queue at a time, because all descendants of this program are assumed to belong to it."""
+    most_waiting = None     # the maximum number of waiting jobs, if it is low
 
     def __init__(self, options):
         self.folder = tempfile.mkdtemp(prefix="cook-bench-")
@@ -53,7 +53,7 @@ class Queue:
         return os.path.join(self.folder, name)
 
     def spawn(self, *command, **streams):
-        """A daemon in the foreground. Its log shows why it did not come up."""
+        """Starts a daemon in the foreground, with a log of its errors."""
         streams = {"stdout": subprocess.DEVNULL, **streams}
         with open(self.path(os.path.basename(command[0]) + ".err"), "w") as log:
             daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=self.environment, **streams)
@@ -61,8 +61,8 @@ class Queue:
         return daemon
 
     def run(self, *command, check=True):
-        """What a client of the queue prints. Its output goes to files, because a client may leave processes behind that
-        would keep a pipe open."""
+        """Runs a client of the queue, and returns its output. The output goes to a file, because a client may leave
+        processes behind that would keep a pipe open."""
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, check=False,
                                   env=self.environment, timeout=DEADLINE)
@@ -81,7 +81,7 @@ class Queue:
             time.sleep(pause)
 
     def reap(self):
-        """Takes the ends of adopted processes; that of a daemon is an error."""
+        """Reaps orphaned processes that have ended. If a daemon has ended, that is an error."""
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 for daemon in self.daemons:
@@ -91,7 +91,7 @@ class Queue:
                 os.waitpid(ended.si_pid, 0)
 
     def pids(self):
-        """The processes that it consists of while no job runs."""
+        """The processes of the queue while no job runs."""
         return [daemon.pid for daemon in self.daemons]
 
     def stop(self):
@@ -113,10 +113,10 @@ class Queue:
 
 
 class Cook(Queue):
-    """cook-scheduler with its embedded backend, over one kept connection."""
+    """cook-scheduler with the embedded backend, used over one connection."""
     name = "cook-scheduler"
     small = {"command": "true", "cpus": 0.1, "mem": 16}
-    never = {**small, "cpus": 4}   # more than there is, so that it waits
+    never = {**small, "cpus": 4}   # more than the machine offers, so that it waits
 
     def start(self, options):
         with open(self.path("config.edn"), "w") as file:
@@ -170,7 +170,7 @@ class Cook(Queue):
         self.post({"jobs": [self.never] * count})
 
     def stop(self):
-        if self.daemons:   # its executors live on by design, and it has a way to end them
+        if self.daemons:   # its executors survive it, so they are ended with --drain
             self.daemons[0].kill()
             self.daemons[0].wait()
             self.daemons[0].stdout.close()

@@ -1,4 +1,4 @@
-"""Figures as text."""
+"""Formats figures and tables."""
 import statistics
 import time
 
@@ -6,7 +6,7 @@ import kernel
 
 
 def number(value, digits=None):
-    """As many digits after the point as are asked for, or as make sense."""
+    """A number with this many decimals; by default with about three digits in total."""
     if digits is None:
         size = abs(value)
         digits = 0 if size >= 100 or value == int(value) else 1 if size >= 10 else 2
@@ -14,8 +14,8 @@ def number(value, digits=None):
 
 
 def spread(values, digits=None):
-    """The median of some values, and between which they lie."""
-    if digits is None:  # those of the median for all three
+    """The median of some values, with their minimum and maximum."""
+    if digits is None:  # all three get the decimals of the median
         middle = statistics.median(values)
         digits = len(number(middle).partition(".")[2]) if middle else 0
     low, middle, high = (number(value, digits) for value in (min(values), statistics.median(values), max(values)))
@@ -23,12 +23,12 @@ def spread(values, digits=None):
 
 
 def ratio(ours, theirs):
-    """The median of the other's values, each divided by ours of the same round."""
+    """The median of the other's values divided by ours, each in the same round."""
     return number(statistics.median(other / our for our, other in zip(ours, theirs)), 2) if min(ours) > 0 else "-"
 
 
 def table(head, rows):
-    """Prints an aligned table, which is one in Markdown too."""
+    """Prints an aligned table in Markdown."""
     widths = [max(len(str(row[column])) for row in [head, *rows]) for column in range(len(head))]
 
     def line(cells):
@@ -40,5 +40,5 @@ def table(head, rows):
 
 
 def footer(how):
-    """When, where and how."""
+    """Prints the date, the machine, its load, and how the figures were measured."""
     print(f"{time.strftime('%Y-%m-%d')}, {kernel.machine()}, {kernel.load()}: {how}", flush=True)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What the scheduler takes for a job, for many, and for nothing, beside Slurm, pueue and task-spooler.
+"""Measures cook-scheduler, and Slurm, pueue and task-spooler for comparison: one job, many jobs, and idle.
 
   scheduler.py --scheduler FILE [--executor FILE] [--peers Slurm,pueue] [--quick]
 
-Each figure is measured now, on this machine, one queue after the other. A peer that is not there is
-SKIPPED; one that fails is FAILED, and the exit status 1."""
+The queues are measured one after the other. A peer that is not installed is reported as SKIPPED; if one
+fails, it is reported as FAILED and the exit status is 1."""
 
 import argparse
 import signal
@@ -29,11 +29,11 @@ GOALS = {
     "memory with these: RSS / PSS": "60 MB",
 }
 HOW = """
-Each has {slots} slots. cook-scheduler answers over one kept HTTP connection once a job is on disk; the peers are asked by a new
-process of their own client each time. {jobs:,} `true` jobs are one request to cook-scheduler, one array of one script for
-Slurm, and one client each for the others; so are the {waiting:,} that wait, and the number in brackets says how many fit if fewer did.
-task-spooler stores nothing, and Slurm stores seconds later. Files do not include shared libraries; cook-scheduler is static.
-Medians of {runs} submissions and of {lists} lists."""
+Each queue has {slots} slots. cook-scheduler is used over one HTTP connection and replies once a job is on disk; for each request
+to a peer, its own client is started. {jobs:,} `true` jobs are one request to cook-scheduler, one array of one script in Slurm,
+and one client per job for the others. The same is true for the {waiting:,} waiting jobs; a number in brackets is how many of
+them a queue could hold. task-spooler stores nothing on disk, and Slurm stores jobs seconds later. The size of the daemons'
+files is without shared libraries; cook-scheduler is static. Figures are medians of {runs} submissions and of {lists} lists."""
 
 
 def main():
@@ -41,12 +41,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scheduler", required=True)
     parser.add_argument("--executor")
-    parser.add_argument("--peers", default=names, help=f"which of {names}; '' for none")
+    parser.add_argument("--peers", default=names, help=f"a selection of {names}; '' for none")
     parser.add_argument("--jobs", type=int, default=1000, help="`true` jobs at once (1000)")
-    parser.add_argument("--waiting", type=int, default=10_000, help="jobs that wait (10000; pueue takes minutes for these)")
-    parser.add_argument("--idle", type=float, default=60, help="seconds in which wake-ups are counted (60)")
+    parser.add_argument("--waiting", type=int, default=10_000, help="waiting jobs (10000; pueue needs minutes for these)")
+    parser.add_argument("--idle", type=float, default=60, help="seconds for counting wake-ups (60)")
     parser.add_argument("--runs", type=int, default=20, help="submissions of one job (20)")
-    parser.add_argument("--quick", action="store_true", help="100 jobs, 200 that wait, 5 idle seconds, 5 submissions")
+    parser.add_argument("--quick", action="store_true", help="100 jobs, 200 waiting jobs, 5 idle seconds, 5 submissions")
     options = parser.parse_args()
     if options.quick:
         options.jobs, options.waiting, options.idle, options.runs = 100, 200, 5, 5
@@ -54,7 +54,7 @@ def main():
     if unknown := wanted - set(names.split(",")):
         parser.error(f"no such peer: {', '.join(unknown)}")
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))   # through `finally`, so that nothing stays behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))   # runs `finally`, so that nothing is left behind
     queues.adopt()
     measured, notes, failed = {}, [], False
     for kind in [queues.Cook, *(peer for peer in PEERS if peer.name in wanted)]:
@@ -68,7 +68,7 @@ def main():
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             if kind is queues.Cook:
                 raise
-            failed = True   # the others' figures are of use without it
+            failed = True   # the figures of the others are still useful
             notes.append(f"FAILED: {kind.name}: {error}")
             print(notes[-1], file=sys.stderr, flush=True)
     print()

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the queues that scheduler.py compares with: Slurm and task-spooler from Debian, pueue into build/pueue.
-# A peer that cannot be had is SKIPPED, and the bench goes on without it. Safe to repeat.
+# Installs the job queues that scheduler.py compares with: Slurm and task-spooler from Debian, pueue into build/pueue.
+# A queue that cannot be installed is reported as SKIPPED, and the bench runs without it. Safe to repeat.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 pueue=4.0.4
@@ -9,7 +9,8 @@ say() { echo "setup-peers: $*"; }
 skipped() { echo "SKIPPED: $*" >&2; }
 have() { for program; do command -v "$program" >/dev/null || return 1; done; }
 
-# install NAME PROGRAMS PACKAGES: the packages, unless the programs are there. No service is started: the bench starts its own.
+# install NAME PROGRAMS PACKAGES: installs the packages if a program is missing. Their services are not started, because the
+# bench starts its own.
 install() {
   local name=$1 programs=$2 packages=$3 policy=/usr/sbin/policy-rc.d status
   # shellcheck disable=SC2086
@@ -18,7 +19,7 @@ install() {
   [ "$(id -u)" = 0 ] || { skipped "$name: run this as root, or install $packages"; return; }
   say "installing $packages"
   if [ -e "$policy" ]; then
-    policy=   # somebody else's
+    policy=   # this machine has its own policy
   else
     # shellcheck disable=SC2064
     trap "rm -f $policy" EXIT
@@ -39,7 +40,7 @@ install task-spooler tsp task-spooler
 
 if [ "$(build/pueue/bin/pueued --version 2>/dev/null)" != "pueued $pueue" ]; then
   say "building pueue $pueue: some minutes"
-  # In its own folder, because this repository's cargo settings are not meant for it.
+  # Outside of the repository, because its cargo settings are not meant for pueue.
   mkdir -p build/pueue
   root=$PWD/build/pueue
   (cd / && cargo install --quiet pueue --locked --version $pueue --force --root "$root" --target-dir "$root/target") ||

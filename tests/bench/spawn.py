@@ -1,7 +1,7 @@
-"""What one more command of a task takes, beside the least that the system allows.
+"""The time of one more command in a task, compared with the minimum that the system allows.
 
-In turns: a task with so many before commands `true`, less one without any; and a program in C that does posix_spawn and
-waitpid for `sh -c true` as often."""
+Measured in turns: a task with many before commands `true`, minus a task with none; and a C program that calls posix_spawn and
+waitpid for the same number of `sh -c true`."""
 import os
 import subprocess
 
@@ -29,7 +29,7 @@ int main(int count, char **arguments) {
 
 
 def task(place, program, commands):
-    """Nanoseconds from the LAUNCH of a task with so many before commands to its terminal update."""
+    """Nanoseconds from the LAUNCH of a task with this many before commands to its terminal update."""
     with place.start(program, "true", before_commands=[{"value": "true"}] * commands) as run:
         run.terminal()
         run.ends()
@@ -38,7 +38,7 @@ def task(place, program, commands):
 
 
 def compare(place, program, commands, rounds):
-    """One row (figure, our values, the other's values, digits); values at the same place are of the same round."""
+    """One row (figure, our values, the other's values, decimals); values with the same index are from the same round."""
     source, least = os.path.join(place.folder, "bare.c"), os.path.join(place.folder, "bare")
     with open(source, "w") as file:
         file.write(BARE)

@@ -1,8 +1,8 @@
-"""How quickly executors find progress in what a task writes to its standard output, beside `tail -F` into `grep`.
+"""How fast executors find progress in a task's standard output, compared with `tail -F | grep`.
 
-The task writes so many bytes at the speed of `cat`, with a last line of `progress: 100, done`, and then stays until who
-reads that file has read all of it. When that is, the kernel says: by the number of bytes that the process has read
-(rchar in /proc/PID/io). CPU and memory are of the whole process up to then."""
+The task writes its output at the speed of `cat`, ending with the line `progress: 100, done`, and then waits until the reader
+has read all of it, according to the number of bytes that the reader has read (rchar in /proc/PID/io). CPU time and memory are
+those of the whole process until then."""
 import contextlib
 import os
 import subprocess
@@ -15,17 +15,17 @@ from gate import Gate
 LAST = "progress: 100, done"
 EXPRESSION = r"progress: ([0-9]*\.?[0-9]+), (.*)"   # the executors' own default
 KINDS = ("no line matches", "every line matches")
-# Until what polls has found the file.
+# Seconds in which a polling reader finds the file.
 SETTLE = 0.5
-# Without a single byte read for so long, nobody reads.
+# If no byte is read for this many seconds, nobody reads.
 PATIENCE = 3
-# And so long for all of it.
+# Maximum seconds for all of it.
 LIMIT = 120
 MEGABYTE = 1_000_000
 
 
 def written(folder, kind, megabytes):
-    """A file with so much output."""
+    """Writes the output of one kind to a file."""
     path = os.path.join(folder, kind.replace(" ", "-"))
     with open(path, "w") as file:
         number = size = 0
@@ -40,7 +40,8 @@ def written(folder, kind, megabytes):
 
 
 def read_all(pids, size, began, before):
-    """Wait until each of the processes has read so many bytes more: nanoseconds, CPU seconds; None if nobody reads."""
+    """Waits until each process has read `size` more bytes than `before`. Returns the nanoseconds since `began`; None if
+    nobody reads."""
     deadline, last, since = time.monotonic() + LIMIT, None, time.monotonic()
     while True:
         now = [kernel.bytes_read(pid) for pid in pids]
@@ -54,14 +55,14 @@ def read_all(pids, size, began, before):
 
 
 def figures(kind, size, took, cpu, peak):
-    """One value for each figure; none if nobody has read."""
+    """The figures of one measurement; empty if nobody has read."""
     return {} if took is None else {
         f"output, {kind}: MB/s": size / MEGABYTE / (took / 1e9), f"output, {kind}: CPU per GB, s": cpu / size * 1e9,
         f"output, {kind}: most resident memory, kB": peak}
 
 
 def executor(place, program, kind, path):
-    """The figures of one executor, once."""
+    """Measures one executor once."""
     size, gates = os.path.getsize(path), [Gate(place.folder) for _ in range(2)]
     with place.start(program.arguments, f"{gates[0].wait}; cat {path}; echo '{LAST}'; {gates[1].wait}") as run:
         run.running()
@@ -73,17 +74,17 @@ def executor(place, program, kind, path):
         run.terminal(timeout=LIMIT)
         run.ends()
         if took is not None and run.progress() != 100:
-            raise RuntimeError(f"{program.name} has read {LAST} and told {run.progress()}")
+            raise RuntimeError(f"{program.name} has read {LAST!r} but reported {run.progress()}")
     return figures(kind, size, took, cpu, peak)
 
 
 def yardstick(folder, kind, path):
-    """The same of `tail -F` into `grep`."""
+    """Measures `tail -F | grep` once."""
     size, gate, output = os.path.getsize(path), Gate(folder), tempfile.mkstemp(dir=folder)[1]
     with contextlib.ExitStack() as stack:
         writer = subprocess.Popen(["sh", "-c", f"{gate.wait}; cat {path} >>{output}; echo '{LAST}' >>{output}"])
         tail = subprocess.Popen(["tail", "-n", "+1", "-F", output], stdout=subprocess.PIPE)
-        # Into a file: with /dev/null it would stop at the first match.
+        # To a file: with /dev/null, grep would stop at the first match.
         matches = stack.enter_context(tempfile.TemporaryFile(dir=folder))
         grep = subprocess.Popen(["grep", "-E", EXPRESSION], stdin=tail.stdout, stdout=matches)
         tail.stdout.close()
@@ -99,7 +100,7 @@ def yardstick(folder, kind, path):
 
 
 def compare(place, programs, megabytes, rounds, report):
-    """A list for each program, and one for the yardstick at the end: a dict of figures for each round."""
+    """A list for each program, and one for `tail -F | grep` at the end, with a dict of figures per round."""
     samples = [[] for _ in range(len(programs) + 1)]
     paths = {kind: written(place.folder, kind, megabytes) for kind in KINDS}
     for number in range(rounds):

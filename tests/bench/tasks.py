@@ -1,5 +1,5 @@
-"""What executors take for their tasks: short ones, idle ones, many at once. All executors are measured in turns, in the
-same place: a SmallAgent (executor.py) or a MesosAgent (mesos.py)."""
+"""Measures executors with short tasks, idle tasks, and many tasks at once. All executors are measured in turns, under the same
+agent: a SmallAgent (executor.py) or a MesosAgent (mesos.py)."""
 import contextlib
 import random
 import resource
@@ -7,30 +7,30 @@ import time
 
 import kernel
 
-# How long a task has been running before its executor counts as idle: the Python one takes a while to settle, and a timer of
-# ours that nobody waits for any more goes off once, at most five seconds after the last call.
+# Seconds before an executor counts as idle: the Python executor needs a while, and in this executor an obsolete timer may
+# expire once, at most five seconds after the last call.
 SETTLE = 7
-# How much of what the machine has left many executors may take, and how much one of them takes, by its anonymous memory
-# while idle: page tables, stacks of the kernel and sockets come on top.
+# The share of the available memory that many executors may use, and the memory of one of them as a multiple of its idle
+# anonymous memory (it also needs page tables, kernel stacks and sockets).
 SHARE = 0.8
 ALLOWANCE = 1.5
-# Descriptors of ours for each executor under the small agent.
+# Descriptors that this program needs per executor under the small agent.
 DESCRIPTORS = 6
 
 
 def short(place, program):
-    """One value for each figure of three short tasks, in ms."""
+    """The figures of three short tasks, in ms."""
     with place.start(program.arguments, "true") as run:
         run.terminal()
         run.ends()
         true = run.moments()
-    # The length is random, so that what polls is not always met at the same moment of its period.
+    # The duration is random, so that a polling executor is not always at the same point of its period.
     with place.start(program.arguments, f"sleep {0.5 + random.random() / 2:.3f}") as run:
         run.terminal()
         run.ends()
         sleep = run.moments()
 
-    # What it leaves ends by itself, for executors that would leave it too.
+    # The daemon ends by itself, for executors that do not end it.
     with place.start(program.arguments, "setsid sleep 3 & sleep 0.1") as run:
         run.terminal()
         run.ends()
@@ -47,7 +47,7 @@ def short(place, program):
 
 
 def shorts(place, programs, rounds, report):
-    """A list for each program: a dict of figures for each round."""
+    """A list for each program, with a dict of figures per round."""
     samples = [[] for _ in programs]
     for number in range(rounds):
         for found, program in zip(samples, programs):
@@ -57,7 +57,7 @@ def shorts(place, programs, rounds, report):
 
 
 def idle(place, programs, seconds, report):
-    """The same, of one round: all programs run a task that does nothing, in the same minute."""
+    """The same, with one round: all programs run an idle task during the same time."""
     with contextlib.ExitStack() as stack:
         runs = [stack.enter_context(place.start(program.arguments, f"sleep {seconds + 1000}")) for program in programs]
         for run in runs:
@@ -84,13 +84,13 @@ def idle(place, programs, seconds, report):
 
 
 def fits(place, wanted, needed):
-    """As many executors as there is room for; `needed` is the memory of the largest, in kB."""
+    """How many of the wanted executors can run at once; `needed` is the memory of the largest one, in kB."""
     descriptors = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100) // DESCRIPTORS
     return min(wanted, int(kernel.available() * SHARE / needed), descriptors, place.most)
 
 
 def crowd(place, programs, count, rounds, report):
-    """The same, for so many executors of one kind at once."""
+    """The same, for `count` executors of one kind at once."""
     samples = [[] for _ in programs]
     for number in range(rounds):
         for found, program in zip(samples, programs):
