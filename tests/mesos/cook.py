@@ -1,4 +1,4 @@
-"""What the tests know about cook-executor: how a job gets to it. `Cook` stands in for a scheduler that uses it."""
+"""How a job gets to the executor. `Cook` takes the place of a scheduler that uses cook-executor."""
 import contextlib
 import json
 import os
@@ -8,9 +8,9 @@ from lab import COOKIE, Lab
 
 
 class Cook:
-    """A framework on a lab, that launches jobs through the cook-executor under test. Each test gets its own."""
+    """A framework on a lab that launches jobs with the cook-executor under test. Each test gets its own."""
 
-    # How the agent starts the executor, in a shell.
+    # The shell command by which the agent starts the executor.
     command = "./cook-executor"
 
     def __init__(self, lab, executor, folder, cookie, launched=None):
@@ -30,24 +30,24 @@ class Cook:
 
     @contextlib.contextmanager
     def on_own_lab(self, **options):
-        """Another Cook, on a lab of its own (options as of Lab): for a test that kills the agent or sets its flags."""
+        """Another Cook, on its own lab (with the options of Lab): for tests that kill the agent or set its flags."""
         with Lab(os.path.join(self.folder, "lab"), cookie=self.cookie, **options) as lab:
             with Cook(lab, self.executor, self.folder, self.cookie, self.launched) as other:
                 yield other
 
     def launch(self, job, files=None, environment=None, executor_data=None, shutdown_grace=None, name=None,
                through="LAUNCH", checks=None):
-        """Launch a job and return its Task.
+        """Launches a job and returns its Task.
 
-        job             what TaskInfo.data carries: a dict (sent as JSON), or text that is sent as it is
+        job             the content of TaskInfo.data: a dict (sent as JSON), or text (sent unchanged)
         files           name -> content of executable files, fetched into the sandbox by `uris`
         environment     of the executor (ExecutorInfo.command.environment), and so of the commands
         executor_data   a dict for ExecutorInfo.data
-        shutdown_grace  ExecutorInfo.shutdown_grace_period in seconds (the agent's own default is 5)
-        name            the task's id (default: a fresh one)
-        through         LAUNCH; or LAUNCH_GROUP, or COMMAND for the agent's own mesos-executor: there `job` is a shell
-                        command and travels in TaskInfo.command
-        checks          what else TaskInfo has: `check`, `health_check`, `kill_policy`"""
+        shutdown_grace  ExecutorInfo.shutdown_grace_period in seconds (the default of the agent is 5)
+        name            the task's id (default: a new one)
+        through         LAUNCH; or LAUNCH_GROUP, or COMMAND for the agent's own mesos-executor: then `job` is a shell
+                        command, sent in TaskInfo.command
+        checks          further keys of TaskInfo: `check`, `health_check`, `kill_policy`"""
         name = name or f"job-{len(self.launched) + 1}"
         cookie = f"{self.cookie}/{name}/"
         environment = {"variables": [{"name": key, "type": "VALUE", "value": value}
@@ -77,7 +77,7 @@ class Cook:
         return self.launched[-1]
 
     def file(self, task, name, content):
-        """Make a file that a task can have fetched into its sandbox, and return its path."""
+        """Creates a file that a task can fetch into its sandbox, and returns its path."""
         path = os.path.join(self.folder, "files", task, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w") as file:

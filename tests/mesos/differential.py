@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Run the same tasks through the Python cook-executor 0.1.19 and the one under test, and compare all that is seen.
+"""Runs the same tasks with the Python cook-executor 0.1.19 and with the one under test, and compares everything visible.
 
-    differential.py --executor FILE [--python FILE] [WORD...]    all tasks, or those with one of the words in their name
+  differential.py --executor FILE [--python FILE] [WORD...]    all tasks, or those with one of the words in their name
 
-Both run as under Cook, on one real Mesos master and agent: each task's states, reasons, framework messages, output,
-environment and files, how its executor ended, and what it has left running. What differs must stand in DIFFERENCES,
-with both values and the reason why it differs; there, a value that does not come any more is a failure, too. One line
-for each task; the last line is `N passed, N failed`. The Python executor is set up by tests/bench/setup.sh."""
+Both run as under Cook, on one real Mesos master and agent. Compared are each task's states, reasons, framework messages,
+output, environment and files, how its executor ended, and the processes that it left. Every difference must be in DIFFERENCES,
+with both values and the reason; an entry there that does not occur any more is a failure too. There is one line per task; the
+last line is `N passed, N failed`. tests/bench/setup.sh installs the Python executor."""
 import argparse
 import dataclasses
 import os
@@ -19,14 +19,15 @@ from lab import HERE
 from run import describe, session
 
 PYTHON = os.path.join(os.path.dirname(HERE), "bench", "build", "venv", "bin", "cook-executor")
-# So many tasks at once, each of them twice: an interpreter takes a while to start.
+# How many tasks run at once, each of them twice. More would be slow, because Python interpreters take a
+# while to start.
 BATCH = 7
 COOKS_PATTERN = r"progress:\s+([0-9]*\.?[0-9]+)($|\s+.*)"
 FILE = "EXECUTOR_PROGRESS_OUTPUT_FILE"
 
 
 def unchanged(task):
-    """What is done with most tasks while they run: nothing."""
+    """Does nothing: for tasks that run undisturbed."""
 
 
 def kill_when_ready(task):
@@ -42,7 +43,7 @@ def shut_down_when_ready(task):
 
 
 def step_by_step(*percents):
-    """Lets the task go on (file `step-N`) whenever progress N has arrived."""
+    """Lets the task continue (file `step-N`) when progress N has arrived."""
     def drive(task):
         for percent in percents:
             task.wait(lambda: any(m.get("progress-percent") == percent for m in task.messages), f"progress {percent}")
@@ -51,15 +52,15 @@ def step_by_step(*percents):
 
 
 def reports(*lines):
-    """A command that says lines of progress, each of which has to arrive before the next: pairs (percent, line). The
-    Python executor forgets what comes within the interval of what it has sent."""
+    """A command that prints lines of progress; `lines` are pairs (percent, line). It waits until each one has arrived, because
+    the Python executor drops progress that follows within its sampling interval."""
     return "\n".join(f"echo '{line}'; until [ -e step-{percent} ]; do sleep 0.02; done; sleep 0.2"
                      for percent, line in lines)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One task. `drive` does something to it while it runs."""
+    """One task. `drive` interacts with it while it runs."""
     job: object
     environment: dict = dataclasses.field(default_factory=dict)
     drive: object = unchanged
@@ -84,9 +85,9 @@ CASES = {
     # The job.
     "a blank command": case("  \n"),
     "no command": Case({}),
-    "a job that is no JSON": Case("exit 6"),
+    "a job that is not JSON": Case("exit 6"),
     "a job whose command is a number": Case({"command": 5}),
-    "a job with a key that nobody knows": Case({"command": "exit 7", "later": {"a": 1}}),
+    "a job with an unknown key": Case({"command": "exit 7", "later": {"a": 1}}),
     # Progress.
     "progress on stdout": case("echo 'progress: 25.5, a quarter'"),
     "progress on stderr": case("echo 'progress: 26, a quarter' >&2"),
@@ -96,12 +97,12 @@ CASES = {
         "echo 'progress: 29, a quarter' >> $MINE", EXECUTOR_PROGRESS_OUTPUT_FILE_ENV="MINE", MINE="mine.txt"),
     "progress in a file of another name": case(
         f"echo 'progress: 30, a quarter' >> ${FILE}", EXECUTOR_DEFAULT_PROGRESS_OUTPUT_NAME="other.txt"),
-    "progress in a file that is none": case(f"echo 'progress: 31, a' > ${FILE}; echo 'progress: 32, b'",
+    "progress in a file that is not a regular one": case(f"echo 'progress: 31, a' > ${FILE}; echo 'progress: 32, b'",
                                             **{FILE: "/dev/null"}),
     "progress step by step": case(
         reports((10, "progress: 10, one"), (54, "progress: 54.5,  two "), (100, "progress: 100, three")),
         drive=step_by_step(10, 54, 100)),
-    "progress that is no number or out of range": case(
+    "progress that is not a number or out of range": case(
         reports((7, "progress: 7 good")) + "\necho 'progress: 100.1 bad'; echo 'progress: F50 bad'\n"
         + reports((75, "progress: 075 good")),
         drive=step_by_step(7, 75), PROGRESS_REGEX_STRING=r"progress: (\S+) (.*)"),
@@ -111,9 +112,9 @@ CASES = {
     "progress by a pattern of one group": case("echo 'done: 34%'", PROGRESS_REGEX_STRING=r"done: (\d+)%"),
     "progress by a pattern of three groups": case("echo '35 a b'", PROGRESS_REGEX_STRING=r"(\d+) (a) (b)"),
     "no progress by an empty pattern": case("echo 'progress: 35, a'", PROGRESS_REGEX_STRING=""),
-    "no progress by a pattern that is none": case("echo 'progress: 35, a'; touch ran", PROGRESS_REGEX_STRING="("),
+    "no progress by an invalid pattern": case("echo 'progress: 35, a'; touch ran", PROGRESS_REGEX_STRING="("),
     "progress with a long message": case(f"echo 'progress: 36, {'long ' * 200}'"),
-    "progress with a message that is no ASCII": case("echo 'progress: 37, naïve'"),
+    "progress with a message that is not ASCII": case("echo 'progress: 37, naïve'"),
     "progress by a bar": case(r"printf '\rprogress: 38, a\rprogress: 39, b\r'"),
     "progress of a failing command": case("echo 'progress: 40, almost'; exit 8"),
     # The environment.
@@ -122,7 +123,8 @@ CASES = {
                                        EXECUTOR_RESET_VARS="FOO,MESOS_SLAVE_ID,NEVER_SET"),
     "an exit for a test": case("touch ran", EXECUTOR_TEST_EXIT="3"),
     "a hook in the environment": case("touch ran", EXECUTOR_BEFORE_COMMANDS='[{"value": "echo before"}]'),
-    # Kills. Of processes without children: what a shell says of the end of one, and when, is a matter of luck.
+    # Kills of processes without children, because it is random what a shell prints about the end of a
+    # child, and when.
     "a kill": case("touch ready; exec sleep 1000", drive=kill_when_ready),
     "a kill of a shell and its child": case("touch ready; sleep 1000; true", drive=kill_when_ready),
     "a kill of a command that then succeeds": case(
@@ -135,7 +137,7 @@ CASES = {
 }
 
 
-# What the executors print themselves: all other lines of stdout are the command's.
+# Lines that the executors print themselves; all other lines of stdout are from the command.
 OWN_LINES = {
     "own start": re.compile(r"(Cook Executor version|Starting task|Forked command at) .*"),
     "own kill": re.compile(r"Received kill for task .*"),
@@ -145,12 +147,12 @@ OWN_LINES = {
 
 
 def record(task):
-    """All that can be seen of a task that has ended: a dict of values that do not depend on chance."""
+    """Everything visible of a task that has ended: a dict of values that do not depend on chance."""
     terminal = task.updates[-1]
     names = {os.path.realpath(task.path("")): "SANDBOX", task.id: "TASK"}
 
     def known(text):
-        """Without what only says which task, which process and which version it is."""
+        """Replaces ids of tasks and processes, and versions."""
         for found, name in names.items():
             text = text.replace(found, name)
         text = text.replace(f"(state={terminal['state']})", "(state=STATE)")
@@ -175,11 +177,12 @@ def record(task):
         "files": sorted(known(name) for name in os.listdir(task.path(""))),
         "executor's exit": [failure.get("status") for failure in task.failures],
         "left behind": sorted(task.left_behind.values()),
-        # Two threads of the Python executor print the end of a command that is killed.
+        # The Python executor prints the end of a killed command from two threads, so the order is
+        # random.
         **{kind: sorted(line for line in stdout if own.fullmatch(line)) for kind, own in OWN_LINES.items()},
     }
     if task.has("env"):
-        pairs = dict(pair.split("=", 1) for pair in task.read("env").split("\0") if pair)
+        """A known difference between the two executors."""
         seen["environment"] = {name: known(value) for name, value in pairs.items()}
     return seen
 
@@ -192,12 +195,12 @@ class Difference:
 
 
 def shows(python, ours, why):
-    """A difference between these two values."""
+    """A difference between exactly these two values."""
     return Difference(why, lambda *found: found == (python, ours))
 
 
 def ends_by_signal(python, ours):
-    """Python tells a signal's number as a status, and in a line of its own how it killed."""
+    """Python prints a signal as a negative status, and has a separate line about how it killed."""
     numbers = {"Killed": 9, "Terminated": 15}
     exited = [line for line in python if "exited" in line]
     words = re.fullmatch(r"Command terminated with signal (\w+) (.*)", ours[0])
@@ -205,9 +208,9 @@ def ends_by_signal(python, ours):
 
 
 def has_only_more(python, ours):
-    """The variables of commands: the executor's own, and one that the Python interpreter sets for itself."""
-    told = {"EXECUTOR_ENDPOINT", "EXECUTOR_BIN", "EXECUTOR_OF", "EXECUTOR_PHASE", "MESOS_ALLOCATION_ROLE"}
-    return (ours.keys() - python.keys() == told and python.keys() - ours.keys() == {"LC_CTYPE"}
+    """The variables of commands: those that the executor sets, and one that the Python interpreter sets for itself."""
+    expected = {"EXECUTOR_ENDPOINT", "EXECUTOR_BIN", "EXECUTOR_OF", "EXECUTOR_PHASE", "MESOS_ALLOCATION_ROLE"}
+    return (ours.keys() - python.keys() == expected and python.keys() - ours.keys() == {"LC_CTYPE"}
             and all(ours[name] == python[name] for name in ours.keys() & python.keys()))
 
 
@@ -215,36 +218,38 @@ STARTED = ["TASK_STARTING", "TASK_RUNNING"]
 DIRECTORY = {"sandbox-directory": "SANDBOX", "task-id": "TASK", "type": "directory"}
 EXIT_ZERO = {"exit-code": "0", "task-id": "TASK"}
 
-# Keyed by the name of a task, or None for all tasks, and what is seen of it. One for all tasks need not be in each.
+# Keyed by the name of a task, or None for all tasks, and what is compared. An entry for all tasks need
+# not occur in each.
 DIFFERENCES = {
-    # What the last status tells beside its state: Cook stores none of it, other frameworks have nothing else.
-    (None, "message"): Difference("it says how the task has ended", lambda python, ours: python is None and ours),
-    (None, "data"): Difference("it has all codes, so that they are not lost with a framework message",
+    # The message and data of the last status: Cook does not store them, other frameworks have nothing
+    # else.
+    (None, "message"): Difference("it says how the task ended", lambda python, ours: python is None and ours),
+    (None, "data"): Difference("it has all exit codes, because a framework message can get lost",
                                lambda python, ours: python is None and "before_codes" in ours),
-    # stdout, where people look.
-    (None, "own end"): Difference("as Mesos' own executor tells it, and once", ends_by_signal),
-    (None, "own kill"): Difference("it may be the grace of a policy, and is no variable's text then",
+    # stdout
+    (None, "own end"): Difference("printed once, in the words of Mesos' own executor", ends_by_signal),
+    (None, "own kill"): Difference("the grace period may come from a kill policy",
                                    lambda python, ours: [line.replace("secs", "s") for line in python] == ours),
-    (None, "own completion"): Difference("a task that makes no sense is over, too", lambda python, ours: not python),
+    (None, "own completion"): Difference("an invalid task has ended too", lambda python, ours: not python),
     ("a shutdown", "own kill"): shows([], ["Received kill for task TASK with grace period of 5s"],
-                                      "whoever reads stdout should see why the command has ended"),
+                                      "stdout should show why the command ended"),
     ("a command that does not exist", "errors"): shows(
         ["/bin/sh: 1: exec: /nowhere/program: not found"], ["sh: 1: exec: /nowhere/program: not found"],
-        "the shell is called sh, as by Mesos' own executor"),
+        "the shell is started as sh, as by Mesos' own executor"),
     # The environment.
-    (None, "environment"): Difference("the task API is found by variables", has_only_more),
-    ("a hook in the environment", "output"): shows([], ["before"], "hooks are what this executor is for"),
-    # States: killed is what somebody has asked for.
+    (None, "environment"): Difference("commands find the task API by variables", has_only_more),
+    ("a hook in the environment", "output"): shows([], ["before"], "only this executor has hooks"),
+    # States: TASK_KILLED is only for requested kills.
     ("a command that dies by a signal", "states"): shows(
-        [*STARTED, "TASK_KILLED"], [*STARTED, "TASK_FAILED"], "nobody has killed it; it may have run out of memory"),
+        [*STARTED, "TASK_KILLED"], [*STARTED, "TASK_FAILED"], "nobody asked for it; it may have run out of memory"),
     ("a kill of a command that then succeeds", "states"): shows(
-        [*STARTED, "TASK_FINISHED"], [*STARTED, "TASK_KILLED"], "it has not done what it was to do"),
+        [*STARTED, "TASK_FINISHED"], [*STARTED, "TASK_KILLED"], "it did not finish its work"),
     ("a kill of a command that then fails", "states"): shows(
-        [*STARTED, "TASK_FAILED"], [*STARTED, "TASK_KILLED"], "it was killed and has not failed by itself"),
-    # Python tells the end of a killed shell before its children have ended, if they take a moment longer.
-    (None, "left behind"): Difference("nothing of a task lives when its end is told", lambda python, ours: not ours),
-    # A command that is none: what the Python executor makes a text of is a mistake of whoever wrote it.
-    **{("a job whose command is a number", facet): shows(python, ours, "it is refused, with words that say why")
+        [*STARTED, "TASK_FAILED"], [*STARTED, "TASK_KILLED"], "it was killed and did not fail by itself"),
+    # The Python executor reports the end of a killed shell before slow children of it have ended.
+    (None, "left behind"): Difference("no process of a task is left when its end is reported", lambda python, ours: not ours),
+    # Invalid commands, which the Python executor converts to text.
+    **{("a job whose command is a number", facet): shows(python, ours, "it is refused with an explanation")
        for facet, python, ours in (
            ("states", [*STARTED, "TASK_FAILED"], ["TASK_STARTING", "TASK_ERROR"]),
            ("reason", None, "REASON_TASK_INVALID"),
@@ -253,26 +258,26 @@ DIFFERENCES = {
             ["Cook Executor version X", "Starting task TASK"]),
            ("own end", ["Command exited with status 127 (pid: PID)"], []),
            ("errors", ["/bin/sh: 1: 5: not found"], []))},
-    # It leaves before there is a task, and so before it knows whether stdout is the task's own.
-    ("an exit for a test", "own start"): shows(["Cook Executor version X"], [], "nothing is said before there is a task"),
+    # It exits before there is a task, and so before it knows whether stdout belongs to the task.
+    ("an exit for a test", "own start"): shows(["Cook Executor version X"], [], "nothing is printed before there is a task"),
     # Progress.
-    **{("no progress by a pattern that is none", facet): shows(python, ours, "a job is not lost by its progress")
+    **{("no progress by an invalid pattern", facet): shows(python, ours, "an invalid pattern does not fail the job")
        for facet, python, ours in (
            ("states", [*STARTED, "TASK_FAILED"], [*STARTED, "TASK_FINISHED"]),
            ("reason", "REASON_EXECUTOR_TERMINATED", None),
            ("messages", [DIRECTORY], [DIRECTORY, EXIT_ZERO]),
            ("own end", [], ["Command exited with status 0 (pid: PID)"]))},
     ("progress by a pattern of three groups", "progress"): shows(
-        [], [(35, "a")], "the first two are what they always are"),
-    ("progress with a message that is no ASCII", "progress"): shows(
-        [(37, "")], [(37, "naïve")], "messages are in any language"),
+        [], [(35, "a")], "the first two groups have their usual meaning"),
+    ("progress with a message that is not ASCII", "progress"): shows(
+        [(37, "")], [(37, "naïve")], "messages may be in any language"),
     ("progress by a bar", "progress"): shows(
         [(38, "a\rprogress: 39, b")], [(39, "b")], "a carriage return ends a line"),
 }
 
 
 def run_to_the_end(tasks):
-    """Wait until nothing more can come of the tasks."""
+    """Waits until nothing more can arrive about the tasks."""
     for task in tasks:
         task.wait(lambda: any(state in TERMINAL for state in task.states()), "its terminal status", 30)
         task.wait(lambda: task.executor_id in task.framework.lab.completed_executors(), "the end of its executor")
@@ -323,7 +328,7 @@ class Differential:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", required=True, help="the cook-executor to test")
-    parser.add_argument("--python", default=PYTHON, help="the one to compare it with")
+    parser.add_argument("--python", default=PYTHON, help="the executor to compare it with")
     parser.add_argument("--keep", action="store_true", help="keep the folder of this run")
     parser.add_argument("words", nargs="*", help="run only tasks whose names contain one of these")
     arguments = parser.parse_args()
@@ -343,8 +348,8 @@ def main():
             unused = DIFFERENCES.keys() - differential.used
 
             def every_difference_was_needed():
-                assert not unused, f"these are no differences any more: {sorted(unused, key=str)}"
-            runner.check("every argued difference is one", every_difference_was_needed)
+                assert not unused, f"these differences do not occur any more: {sorted(unused, key=str)}"
+            runner.check("every listed difference occurs", every_difference_was_needed)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
         task = framework.launch({"task_id": {"value": "t1"}, "name": "t1", "data": ...}, {"executor_id": ..., ...})
         status = task.ends("TASK_FINISHED")
 
-A thread reads the events, acknowledges every status update at once and files everything under its task. Leaving the
-`with` tears the framework down, which shuts down whatever executor is left."""
+A thread reads the events, acknowledges every update at once, and stores everything with its task. Leaving the `with` tears
+the framework down, which shuts down all executors that are left."""
 import base64
 import http.client
 import json
@@ -18,18 +18,18 @@ import time
 from lab import eventually, marked
 
 TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR", "TASK_LOST", "TASK_DROPPED", "TASK_GONE"}
-# The command line of an executor itself: as cook.py starts it, and as the agent starts its mesos-executor.
+# The command line of an executor, as cook.py starts it, and as the agent starts its mesos-executor.
 EXECUTOR = re.compile(r"(\S+ (-c )?)?\./cook-executor(;.*)?|(\S+ )?(\S*/)?mesos-executor .*")
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
 def encoded(text):
-    """Text or bytes as the JSON form of a protobuf `bytes` field."""
+    """Encodes text or bytes for a protobuf `bytes` field in JSON."""
     return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
 
 
 def decoded(field):
-    """A `bytes` field as what it holds: JSON, else text, else bytes."""
+    """Decodes a `bytes` field: as JSON, else as text, else as bytes."""
     raw = base64.b64decode(field)
     try:
         return json.loads(raw)
@@ -46,19 +46,19 @@ def duration(seconds):
 
 
 def shown(status):
-    """A status in one line, without what only says where and when."""
+    """A status in one line, without ids and times."""
     keys = ("state", "source", "reason", "message", "healthy", "check_status", "data")
     return {key: status[key] for key in keys if key in status}
 
 
 def a_little_of_each():
-    """Resources; the agent of the lab has enough for dozens of tasks."""
+    """A small amount of each resource; the agent of the lab has enough for dozens of tasks."""
     return [{"name": name, "type": "SCALAR", "scalar": {"value": value}, "allocation_info": {"role": "*"}}
             for name, value in (("cpus", 0.1), ("mem", 32), ("disk", 16))]
 
 
 class Task:
-    """What is known of one launched task, in the order in which it arrived."""
+    """Everything that has arrived about one launched task, in order."""
 
     def __init__(self, framework, task_id, executor_id, agent_id, cookie):
         self.framework, self.id, self.executor_id, self.agent_id = framework, task_id, executor_id, agent_id
@@ -69,13 +69,13 @@ class Task:
         self.is_killed = False  # we have asked for its end
         self.left_behind = {}   # what still ran, the executor aside, when the terminal status came
 
-    # -- what has come -----------------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------------------
 
     def states(self):
         return [update["state"] for update in self.updates]
 
     def wait(self, condition, what, timeout=20):
-        """Wait for a condition about this task; a broken framework ends the wait at once."""
+        """Waits for a condition about this task; an error of the framework ends the wait at once."""
         def check():
             assert not self.framework.error, self.framework.error
             return condition()
@@ -89,14 +89,14 @@ class Task:
         assert self.states()[-1] == "TASK_RUNNING", f"not running but {self.updates[-1]}"
 
     def ends(self, state, exit_is_reported=True):
-        """Wait for the end of the task and of its executor, and return the terminal status. Checked on the way, for
-        every task: no process of it was left when that status came, there is no second one, the executor itself ends
-        with status 0, and nothing at all is left. The agent reports (FAILURE) how an executor has ended, but not of
-        command tasks, and not if it has just been restarted."""
+        """Waits for the end of the task and of its executor, and returns the terminal status. It also checks, for every task,
+        that no process was left when that status arrived, that there is no second terminal status, that the executor itself
+        exits with status 0, and that finally no process is left. The agent reports (FAILURE) how an executor has ended, but not
+        for command tasks, and not if it was restarted just before."""
         self.wait(lambda: any(s in TERMINAL for s in self.states()), "its terminal status", 30)
         status = next(update for update in self.updates if update["state"] in TERMINAL)
-        assert status["state"] == state, f"{state} expected, not {shown(status)}"
-        assert not self.left_behind, f"at {state} there still ran {self.left_behind}"
+        assert status["state"] == state, f"expected {state}, not {shown(status)}"
+        assert not self.left_behind, f"still running at {state}: {self.left_behind}"
         self.wait(lambda: self.executor_id in self.framework.lab.completed_executors(), "the end of its executor")
         assert [s for s in self.states() if s in TERMINAL] == [state], self.states()
         if exit_is_reported:
@@ -106,10 +106,10 @@ class Task:
         return status
 
     def processes(self):
-        """What runs of the task now, without the executor itself: a dict pid -> command line."""
+        """The running processes of the task, without the executor itself: a dict pid -> command line."""
         return {pid: command for pid, command in marked(self.cookie).items() if not EXECUTOR.fullmatch(command)}
 
-    # -- its sandbox -------------------------------------------------------------------------------------------
+    # -- the sandbox -------------------------------------------------------------------------------------------
 
     def path(self, name):
         return os.path.join(self.framework.lab.path("agent"), "slaves", self.agent_id, "frameworks", self.framework.id,
@@ -126,11 +126,11 @@ class Task:
         open(self.path(name), "w").close()
 
     def wait_file(self, name):
-        """Wait until the file is there. A task that has ended meanwhile will not make it any more."""
+        """Waits until the file exists; fails at once if the task has ended without it."""
         self.wait(lambda: self.has(name) or self.states()[-1:] in [[s] for s in TERMINAL], f"its file {name}")
         assert self.has(name), f"the task has ended without {name}: {shown(self.updates[-1])}"
 
-    # -- what can be asked for ---------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------------------
 
     def kill(self, grace=None):
         call = {"task_id": {"value": self.id}, "agent_id": {"value": self.agent_id}}
@@ -190,10 +190,10 @@ class Framework:
             raise RuntimeError(f"{kind}: {response.status} {text[:500]}")
 
     def launch(self, task, executor=None, group=False, cookie=None):
-        """Launch one task on the agent. `task` and `executor` are TaskInfo and ExecutorInfo without agent,
-        framework and resources. Without an executor the task is a command task (the agent's own mesos-executor);
-        with `group` it is the only task of a LAUNCH_GROUP. `cookie` is what the caller has put into the environment of
-        its processes. Returns the Task."""
+        """Launches one task on the agent. `task` and `executor` are TaskInfo and ExecutorInfo without agent, framework and
+        resources. Without an executor the task is a command task, run by the agent's own mesos-executor; with `group` it is
+        the only task of a LAUNCH_GROUP. `cookie` is the value that the caller has put into the environment of its processes.
+        Returns the Task."""
         offers = eventually(self._enough_offers, "offers of enough resources")
         task = {"agent_id": offers[0]["agent_id"], "resources": a_little_of_each(), **task}
         if executor:
@@ -214,8 +214,8 @@ class Framework:
         return launched
 
     def _enough_offers(self):
-        """All offers at hand, which are of the one agent, taken if they do for a task and its executor. (What a task
-        gives back may come in several small offers.)"""
+        """All present offers, which are from the same agent, if they have enough for a task and its executor. The resources of
+        an ended task may be offered in several small offers."""
         assert not self.error, self.error
         offers = list(self.offers.values())
         for needed in a_little_of_each():
@@ -283,4 +283,4 @@ class Framework:
         return [task for task in list(self.tasks.values()) if task.executor_id == executor_id]
 
     def _on_error(self, event):
-        self.error = "the master says: " + event.get("message", "")
+        self.error = "error from the master: " + event.get("message", "")

@@ -1,9 +1,10 @@
 #!/bin/bash
-# Puts a real Apache Mesos 1.11.0 into build/, for run.py. Debian 12, x86_64. Safe to repeat: about a second when there
-# is nothing to do. Any failure ends it with a message and a non-zero status.
+# Installs a real Apache Mesos 1.11.0 into build/, for run.py. Debian 12, x86_64. Safe to repeat; takes
+# about a second if there is nothing to do. Any failure ends it with a message and a non-zero status.
 #
-# Mesos is not built here. The Python package `mesos.scheduler` 1.11.0 carries all of libmesos in its extension module
-# and exports its C++ symbols; src/mesos_lab.cpp is a small main() around it. README.md says what is real and what not.
+# Mesos is not built here. The Python package `mesos.scheduler` 1.11.0 contains all of libmesos in its
+# extension module and exports its C++ symbols; src/mesos_lab.cpp is a small main() for it. README.md
+# lists what is real and what is not.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -11,10 +12,11 @@ say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 1; }
 trap 'echo "setup: failed at line $LINENO: $BASH_COMMAND" >&2' ERR
 
-[ "$(uname -sm)" = "Linux x86_64" ] || die "the Mesos library at hand is for Linux x86_64, this is $(uname -sm)"
-command -v dpkg-query apt-get >/dev/null || die "this needs a Debian system: its packages supply what Mesos links with"
+[ "$(uname -sm)" = "Linux x86_64" ] || die "the Mesos library is for Linux x86_64, but this is $(uname -sm)"
+command -v dpkg-query apt-get >/dev/null || die "this needs a Debian system, whose packages have the libraries of Mesos"
 
-# 1. Debian packages: what libmesos links with, what compiles the launcher, and what the tests' jobs use.
+# 1. Debian packages: the libraries of Mesos, the compilers for the launcher, and programs that the
+# tests' jobs use.
 packages=(libsvn1 libapr1 libsasl2-2 zlib1g gcc g++ libc6-dev binutils python3 ca-certificates curl jq)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 missing=()
@@ -28,7 +30,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# 2. The library, from the package index that pip is set up for. Both checksums are fixed.
+# 2. The library, from the package index that pip is configured for. Both checksums are fixed.
 mkdir -p build/lib build/libexec/mesos build/generated
 library=build/lib/libmesos-1.11.0.so
 library_sha256=84d7ee9af27e912636b139de40257df1ee4f56c201de6bba834278aa1e8fd64c
@@ -38,14 +40,14 @@ if ! echo "$library_sha256  $library" | sha256sum -c --status 2>/dev/null; then
   say "downloading mesos.scheduler 1.11.0 (27 MB)"
   python3 src/download.py mesos.scheduler "$(basename "$archive")" "$archive_sha256" "$archive"
   tar -xzf "$archive" -O ./usr/local/lib/python2.7/dist-packages/mesos/scheduler/_scheduler.so >"$library.part"
-  echo "$library_sha256  $library.part" | sha256sum -c --status || die "the library in $archive is not the known one"
+  echo "$library_sha256  $library.part" | sha256sum -c --status || die "the library in $archive has an unexpected checksum"
   chmod 755 "$library.part"
   mv "$library.part" "$library"
   rm "$archive"
 fi
 
-# 3. Stub libraries for what Debian 12 does not have any more, the launcher under its three names, and the fetcher.
-#    Only when a source has changed since the last time.
+# 3. Stub libraries for those that Debian 12 no longer has, the launcher under its three names, and the
+# fetcher. They are compiled only if a source has changed.
 sources=$(cat setup.sh src/* | sha256sum)
 if [ "$(cat build/sources 2>/dev/null)" != "$sources" ]; then
   say "compiling the launcher"
@@ -56,9 +58,9 @@ if [ "$(cat build/sources 2>/dev/null)" != "$sources" ]; then
       -Wl,-soname,"$soname" -Wl,--version-script="build/generated/$name.map"
   done
   gcc -w -O1 -c build/generated/python.c -o build/generated/python.o
-  # The agent's constructor has a name of some 900 characters: taken from the symbol table.
+  # The symbol of the agent's constructor has about 900 characters, so it is read from the symbol table.
   agent_constructor=$(nm -D --defined-only "$library" | awk '$3 ~ /^_ZN5mesos8internal5slave5SlaveC1ERK/ {print $3}')
-  [ -n "$agent_constructor" ] || die "no constructor of the agent in $library"
+  [ -n "$agent_constructor" ] || die "$library has no constructor of the agent"
   g++ -std=c++17 -O1 -g -Wall -DAGENT_CONSTRUCTOR="\"$agent_constructor\"" -o build/libexec/mesos/mesos-lab.part \
     src/mesos_lab.cpp build/generated/python.o -Lbuild/lib -l:libmesos-1.11.0.so \
     -Wl,--disable-new-dtags,-rpath,'$ORIGIN/../../lib' -Wl,-rpath-link,build/lib

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""Run many random tasks under a real Mesos while its agent is killed with -9 and restarted at random moments.
+"""Runs many random tasks under a real Mesos while its agent is killed with -9 and restarted at random moments.
 
-    soak.py --executor FILE [--tasks N] [--restarts N] [--parallel K] [--seed S]
+  soak.py --executor FILE [--tasks N] [--restarts N] [--parallel K] [--seed S]
 
-Three labs run side by side and share the numbers: one as it comes, one with executor authentication (JWT), one with
-JWT and the domain socket. What must become of each task is known before (soak_jobs.py), and compared: the states in
-their order, exactly one terminal, each update with its own UUID, codes, message, progress; Cook's messages; the
-executor's own exit status; that nothing of the task is left. An update that the agent has made up counts as lost.
+Three labs run at the same time and share the tasks: a plain one, one with executor authentication (JWT), and one with JWT and
+the domain socket. The result of each task is known in advance (soak_jobs.py) and compared: the order of states, exactly one
+terminal state, a separate UUID for each update, codes, message, progress; Cook's messages; the executor's own exit status; and
+that no process of the task is left. An update that the agent has generated itself counts as lost.
 
-What no executor can do anything about is counted apart:
-* never delivered: the agent died with the task before the executor had it; executor.log has no launchTask. Such a task
-  is launched once more.
-* went down: a message of Cook's that never came, of an executor that had called an agent just before it was killed.
-  Mesos keeps messages nowhere.
-* a KILL that crossed the terminal update: the master answers it with a reconciliation, as the task is unknown by then.
+Events that no executor can prevent are counted separately:
+* never delivered: the agent died with the task before the executor had it; executor.log has no launchTask. Such a task is
+  launched again.
+* went down: a message for Cook did not arrive, and the executor had sent a call to an agent just before that agent was killed.
+  Mesos does not store messages.
+* a KILL that crossed the terminal update: the master answers it with a reconciliation, because the task is unknown by then.
 
-The last lines are `soak: T tasks, R restarts, U updates, L lost, W wrong, D doubled (seed S)` and
-`N passed, N failed`; exit status 1 if something was lost, wrong or doubled, or a process was left. All files are in a
-folder below tests/mesos/run (or $MESOS_TEST_RUN), which is kept if something has failed (or with --keep)."""
+The last lines are `soak: T tasks, R restarts, U updates, L lost, W wrong, D doubled (seed S)` and `N passed, N failed`. The exit
+status is 1 if something was lost, wrong or doubled, or if a process was left. All files are in a folder below tests/mesos/run
+(or $MESOS_TEST_RUN), which is kept if something has failed (or with --keep)."""
 import argparse
 import collections
 import contextlib
@@ -40,10 +40,10 @@ from framework import TERMINAL, Framework, shown
 from lab import COOKIE, HERE, Lab, answer, eventually, marked
 
 EXIT_FILE = "executor-exit"
-# Between the moment at which nothing more is to be waited for and the terminal update, everything included: restarts
-# on end, and an acknowledgement that went down with an agent (it tells us again after 10 seconds).
+# Maximum seconds from the last expected event to the terminal update. It includes repeated restarts,
+# and an acknowledgement lost with an agent (the executor sends the update again after 10 seconds).
 PATIENCE = 120
-# An agent has sent on what it accepted this long ago.
+# An agent has forwarded everything that it accepted earlier than this many seconds ago.
 IN_FLIGHT = 0.5
 
 
@@ -52,7 +52,7 @@ class Stopped(Exception):
 
 
 def census(cookie):
-    """The processes of each task, the executors included: dict cookie -> {pid: command line}."""
+    """The processes of each task, including executors: dict cookie -> {pid: command line}."""
     found, needle = collections.defaultdict(dict), f"{COOKIE}={cookie}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -69,7 +69,7 @@ def census(cookie):
 
 
 class Census(threading.Thread):
-    """Takes one census after the other, for everybody."""
+    """Takes one census after the other, for all threads."""
 
     def __init__(self, cookie):
         super().__init__(daemon=True)
@@ -81,13 +81,13 @@ class Census(threading.Thread):
             self.found, self.begun = census(self.cookie), begun
 
     def of(self, task, since):
-        """What runs of a task, by a census that has begun after `since`; None if there is none yet."""
-        begun = self.begun  # before `found`, which may be replaced by a later one meanwhile
+        """The processes of a task, from a census that began after `since`; None if there is none yet."""
+        begun = self.begun  # read before `found`, which a later census may replace
         return self.found.get(task.cookie, {}) if begun > since else None
 
 
 class SoakFramework(Framework):
-    """Tells when an update comes, and remembers what came again under the same UUID but is not the same."""
+    """Signals arriving updates, and records updates that were repeated under the same UUID but with other content."""
 
     def __init__(self, lab):
         self.arrivals, self.again, self.changed, self.crossed = threading.Condition(), 0, [], 0
@@ -111,13 +111,13 @@ class SoakFramework(Framework):
 
 
 class SoakCook(Cook):
-    # The agent does not know how an executor has ended if it was restarted meanwhile; this does.
+    # The agent does not know how an executor ended if it was restarted meanwhile, so this records it.
     command = f"./cook-executor; code=$?; echo $code >{EXIT_FILE}; exit $code"
     subscribe = staticmethod(SoakFramework)
 
 
 class Outcome:
-    """What became of one job in the end."""
+    """The final result of one job."""
 
     def __init__(self, job, task, lab_name):
         self.job, self.task, self.lab_name = job, task, lab_name
@@ -125,8 +125,8 @@ class Outcome:
         self.kills = []         # when the framework has killed it: wall clock
         self.subscriptions, self.ended_alone = 0, False
 
-    def told(self, problems):
-        """All that helps to see what has happened."""
+    def details(self, problems):
+        """Everything that helps to find out what happened."""
         yield from (f"{kind}: {text}" for kind, text in problems)
         yield f"its files: {self.task.path('')}"
         yield from (f"  {shown(update)}" for update in self.task.updates)
@@ -141,7 +141,7 @@ class Outcome:
         return self.task.read(name).splitlines() if self.task.has(name) else []
 
     def read_log(self):
-        """How often the executor has subscribed, and whether it had no subscription when the task ended."""
+        """Counts the executor's subscriptions, and finds out whether it was subscribed when the task ended."""
         log = "\n".join(self._lines("executor.log"))
         self.subscriptions = log.count("registered executor=")
         until_end = log.partition("Executor completed execution")[0]
@@ -149,7 +149,7 @@ class Outcome:
 
 
 class SoakLab(threading.Thread):
-    """One lab with its jobs: this thread starts, kills and restarts the agent, others see the jobs through."""
+    """One lab with its jobs: this thread starts, kills and restarts the agent; other threads handle the jobs."""
 
     def __init__(self, soak, name, jobs, restarts, parallel, flags):
         super().__init__(name=name)
@@ -157,7 +157,8 @@ class SoakLab(threading.Thread):
         for job in jobs:
             self.jobs.put(job)
         self.rng = random.Random(f"{soak.seed}/{name}")
-        # The restarts are spread over the launches: number n comes after so many.
+        # The restarts are distributed over the launches: restart n happens after this number of
+        # launches.
         self.due = sorted(self.rng.uniform(0, len(jobs)) for _ in range(restarts))
         self.folder = os.path.join(soak.folder, name)
         self.may_launch, self.over = threading.Event(), threading.Event()
@@ -190,7 +191,7 @@ class SoakLab(threading.Thread):
                 self._check()
                 worker.join(0.2)
         self._check()
-        eventually(self._is_drained, "the agent to have no executor any more", 60)
+        eventually(self._is_drained, "the agent to have no executors", 60)
         self._judge_all()
 
     def _check(self):
@@ -217,7 +218,7 @@ class SoakLab(threading.Thread):
             self.lab.kill_agent()
             time.sleep(rng.choice([0.1, rng.uniform(0.1, 1), rng.uniform(1, 4)]))
             self.lab.launch_agent()
-            # Now and then it dies again while it recovers.
+            # Sometimes it dies again while it recovers.
             wait_for_it = rng.random() > 0.25 or number + 1 == len(self.due)
             if wait_for_it:
                 self._await_agent()
@@ -226,8 +227,8 @@ class SoakLab(threading.Thread):
                 time.sleep(rng.uniform(0.1, 3.5))
 
     def _await_agent(self):
-        """An agent that cannot start is started again, as init would do it: a child that the last one was forking when
-        it died may have its port for a moment longer."""
+        """Waits for the agent. An agent that cannot start is started again, as an init system would do: a child that the previous
+        agent was forking when it died may hold its port for a moment."""
         for attempt in range(10):
             try:
                 return self.lab.await_agent()
@@ -239,7 +240,7 @@ class SoakLab(threading.Thread):
             self.lab.launch_agent()
 
     def _await_moment(self, due):
-        """Any moment after so many launches, or one at which something is under way."""
+        """Waits for a moment after this number of launches: a random one, or one just after an event."""
         while self.launched < due:
             self._check()
             with self.launching:
@@ -248,7 +249,8 @@ class SoakLab(threading.Thread):
         if how == "any":
             time.sleep(self.rng.uniform(0, 3))
         if how != "launch" and self.rng.random() < 0.9:
-            # A launch that is hit says nothing about the executor: let all arrive, and do no other.
+            # A launch that is lost says nothing about the executor, so wait until all have arrived, and
+            # pause launching.
             self.may_launch.clear()
             deadline = time.monotonic() + 10
             while any(not task.updates for task in self.cook.launched[-20:]) and time.monotonic() < deadline:
@@ -257,7 +259,7 @@ class SoakLab(threading.Thread):
             condition = self.launching if how == "launch" else self.cook.framework.arrivals
             with condition:
                 condition.wait(1)
-            # What is on the way takes from one to some hundred milliseconds.
+            # Messages in transit take between one and some hundred milliseconds.
             time.sleep(self.rng.uniform(0, 1) ** 3 * 0.5)
 
     # -- the jobs ----------------------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ class SoakLab(threading.Thread):
             self.error = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
     def _see_through(self, job):
-        """Launch a job until an executor gets it, and wait for its end."""
+        """Launches a job until an executor gets it, and waits for its end."""
         for attempt in range(10):
             task = self._launch(job, f"job-{job.number}" + (f"-{attempt + 1}" if attempt else ""))
             outcome = Outcome(job, task, self.name)
@@ -297,7 +299,8 @@ class SoakLab(threading.Thread):
     def _launch(self, job, name):
         environment = {**job.environment, "EXECUTOR_LOG_LEVEL": "DEBUG"}
         if "domain_socket_location" in self.flags and job.number % 2:
-            # What ExecutorInfo says comes last: an address where no agent is. Only the socket is left.
+            # ExecutorInfo overrides the agent's variables; here with an address where no agent listens,
+            # so that only the socket is left.
             environment.update(MESOS_AGENT_ENDPOINT="127.0.0.1:1", MESOS_SLAVE_PID="slave(1)@127.0.0.1:1")
         while True:
             self._wait_until(lambda: self.may_launch.is_set() and self.cook.framework.offers, 120)
@@ -315,7 +318,7 @@ class SoakLab(threading.Thread):
             return task
 
     def _wait_until(self, condition, timeout):
-        """True once the condition is, False after the timeout."""
+        """Waits until the condition is true, and returns True; after the timeout returns False."""
         deadline = time.monotonic() + timeout
         while not condition():
             if self.soak.stopping.is_set() or self.over.is_set() or self.cook.framework.error:
@@ -330,7 +333,7 @@ class SoakLab(threading.Thread):
         return any(state in TERMINAL for state in task.states())
 
     def _follow(self, outcome, attempt):
-        """Kill the task when it is time, and wait for its terminal update and its executor's end."""
+        """Kills the task at its time, and waits for its terminal update and the end of its executor."""
         job, task = outcome.job, outcome.task
         if job.kill:
             if job.kill.gate:
@@ -346,16 +349,16 @@ class SoakLab(threading.Thread):
         if not self._wait_until(lambda: self._has_ended(task), PATIENCE):
             outcome.problems.append(("lost", f"no terminal update in {PATIENCE} s"))
             return
-        # The executor may wait for an agent to take its last messages.
+        # The executor may wait for an agent that accepts its last messages.
         since = time.monotonic()
         if not self._wait_until(lambda: self.soak.census.of(task, since) == {}, 60):
             left = self.soak.census.of(task, 0)
-            outcome.problems.append(("wrong", f"a minute after its terminal update there still ran {left}"))
+            outcome.problems.append(("wrong", f"still running a minute after its terminal update: {left}"))
         self._wait_until(lambda: not list(job.unheard(task.updates, task.messages)), 2)
 
     @staticmethod
     def _was_never_delivered(task):
-        """The agent says how it ended, and it has never been told to the executor."""
+        """Whether the agent reported its end, and the executor never got it."""
         terminal = [update for update in task.updates if update["state"] in TERMINAL]
         if not terminal or terminal[0].get("source") == "SOURCE_EXECUTOR":
             return False
@@ -369,7 +372,7 @@ class SoakLab(threading.Thread):
         if not self._has_ended(task):
             return
         if task.left_behind:
-            yield "wrong", f"at its terminal update there still ran {task.left_behind}"
+            yield "wrong", f"still running at its terminal update: {task.left_behind}"
         status = task.read(EXIT_FILE).strip() if task.has(EXIT_FILE) else "unknown"
         if status != "0":
             yield "wrong", f"the executor's exit status is {status}"
@@ -380,7 +383,7 @@ class SoakLab(threading.Thread):
     def _wrong_updates(job, task):
         made_up = [update for update in task.updates if update.get("source") != "SOURCE_EXECUTOR"]
         for update in made_up:
-            yield "lost", f"in place of an update came what the {update.get('source')} made up: {shown(update)}"
+            yield "lost", f"instead of an update of the executor there is one generated by {update.get('source')}: {shown(update)}"
         updates = [update for update in task.updates if update not in made_up]
         terminal = [update for update in updates if update["state"] in TERMINAL]
         if len(terminal) > 1:
@@ -391,7 +394,7 @@ class SoakLab(threading.Thread):
             yield from job.wrong(updates, lambda name: task.read(name) if task.has(name) else "")
 
     def _judge_all(self):
-        """Once nothing more can come: what came late, and what did not come at all."""
+        """Checks, when nothing more can arrive, what arrived late or not at all."""
         uuids = collections.Counter(u.get("uuid") for o in self.outcomes for u in o.task.updates)
         for outcome in self.outcomes:
             task, problems = outcome.task, []
@@ -400,7 +403,7 @@ class SoakLab(threading.Thread):
                     problems.append((kind, text))
             for update in task.updates:
                 if "uuid" in update and uuids[update["uuid"]] > 1:
-                    problems.append(("doubled", f"the UUID of {shown(update)} is another update's, too"))
+                    problems.append(("doubled", f"the UUID of {shown(update)} was also used for another update"))
             problems += [("wrong", text) for other, text in self.cook.framework.changed if other is task]
             if self._has_ended(task):
                 for text in outcome.job.unheard(task.updates, task.messages):
@@ -415,16 +418,16 @@ class SoakLab(threading.Thread):
         self.updates = sum(len(task.updates) for task in self.cook.launched)
 
     def _dropped(self, task):
-        """What the agent says of the task's messages: those that come before it has registered, it drops."""
-        said = f"Dropping framework message from executor '{task.executor_id}'"
+        """The agent's log lines about dropped messages of the task: it drops those that arrive before it has registered."""
+        text = f"Dropping framework message from executor '{task.executor_id}'"
         with open(self.lab.path("mesos-agent.log"), errors="replace") as log:
             found = [line.strip() for line in log if said in line]
-        return "".join(f"; the agent says: {line}" for line in found)
+        return "".join(f"; the agent's log: {line}" for line in found)
 
 
 def went_down(task, kills):
-    """Whether an agent was killed just after the executor had called it, and the executor believed to have told all:
-    it did not leave because its time was over (a tick)."""
+    """Whether an agent was killed just after the executor had sent it a call, and the executor exited because everything was
+    acknowledged, not because of a timeout (a tick)."""
     lines = task.read("executor.log").splitlines() if task.has("executor.log") else []
     calls, before = [], ""
     for line in lines:
@@ -438,7 +441,7 @@ def went_down(task, kills):
 
 
 class Soak:
-    """All labs, and what is common to them."""
+    """All labs, and the state that they share."""
 
     def __init__(self, executor, folder, seed):
         self.executor, self.folder, self.seed = executor, folder, seed
@@ -485,11 +488,11 @@ class Soak:
     def report(self, outcome, problems):
         job, task = outcome.job, outcome.task
         self.say(f"FAIL  {outcome.lab_name} {task.id} ({job.kind}; seed {self.seed})",
-                 *(f"      {line[:400]}" for line in outcome.told(problems)),
+                 *(f"      {line[:400]}" for line in outcome.details(problems)),
                  f"      the agent's log: {os.path.join(self.folder, outcome.lab_name, 'lab', 'mesos-agent.log')}")
 
     def nothing_is_left(self):
-        """End what is left after all; the text that says what it was."""
+        """Ends the processes that are left; returns a text about them."""
         try:
             eventually(lambda: not marked(self.cookie), "the end of all processes", 10)
         except AssertionError:
@@ -497,17 +500,17 @@ class Soak:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            return f"there still ran {left}"
+            return f"still running: {left}"
         return None
 
 
 def variants(folder, sockets):
-    """The three kinds of agents."""
+    """The flags of the three kinds of agents."""
     key = os.path.join(folder, "jwt-key")
     with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
         file.write("a secret for tests")
     token = {"authenticate_http_executors": "true", "http_authenticators": "jwt", "jwt_secret_key": key}
-    # A socket's path must be short.
+    # The path of a socket must be short.
     socket = {"http_executor_domain_sockets": "true", "domain_socket_location": os.path.join(sockets, "agent.sock")}
     return [("plain", {}), ("token", token), ("socket", {**token, **socket})]
 
@@ -517,8 +520,8 @@ def main():
     parser.add_argument("--executor", required=True, help="the cook-executor to test")
     parser.add_argument("--tasks", type=int, default=40)
     parser.add_argument("--restarts", type=int, default=6)
-    parser.add_argument("--parallel", type=int, default=18, help="tasks at once, in all three labs together")
-    parser.add_argument("--seed", default=None, help="whatever was printed as seed")
+    parser.add_argument("--parallel", type=int, default=18, help="number of tasks at once, in all three labs together")
+    parser.add_argument("--seed", default=None, help="the seed that was printed by an earlier run")
     parser.add_argument("--keep", action="store_true", help="keep the folder of this run")
     arguments = parser.parse_args()
     seed = arguments.seed or str(random.SystemRandom().randrange(10 ** 9))
@@ -531,7 +534,7 @@ def main():
     base = os.environ.get("MESOS_TEST_RUN") or os.path.join(HERE, "run")
     folder = os.path.join(os.path.abspath(base), f"soak-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
     os.makedirs(folder)
-    # The build may replace the file while this runs.
+    # A copy, because a build at the same time may replace the file.
     executor = shutil.copy(arguments.executor, os.path.join(folder, "cook-executor"))
     soak = Soak(executor, folder, seed)
     with tempfile.TemporaryDirectory() as sockets:
@@ -544,7 +547,7 @@ def main():
 
 
 def conclude(soak, keep):
-    """Print the last lines; the exit status."""
+    """Prints the last lines; returns the exit status."""
     outcomes = [outcome for lab in soak.labs for outcome in lab.outcomes]
     kinds = collections.Counter(kind for outcome in outcomes for kind in {kind for kind, _ in outcome.problems})
     broken = [outcome for outcome in outcomes if outcome.problems]
@@ -566,16 +569,16 @@ def conclude(soak, keep):
     frameworks = [lab.cook.framework for lab in soak.labs if lab.cook]
     print(f"      {time.monotonic() - soak.began:.0f} s; {sum(outcome.subscriptions for outcome in outcomes)} "
           f"subscriptions; {sum(outcome.ended_alone for outcome in outcomes)} tasks ended without an agent; "
-          f"{sum(framework.again for framework in frameworks)} updates came again; "
-          f"{sum(framework.crossed for framework in frameworks)} KILLs crossed the end; "
+          f"{sum(framework.again for framework in frameworks)} updates were repeated; "
+          f"{sum(framework.crossed for framework in frameworks)} KILLs crossed the terminal update; "
           f"{never_delivered.total()} launches never delivered; {len(messages)} messages went down with an agent")
     false_starts = sum(lab.false_starts for lab in soak.labs)
     if false_starts:
-        print(f"      {false_starts} times an agent could not start and was started again")
+        print(f"      an agent could not start and was started again: {false_starts} times")
     only_messages = sum(all(text.startswith("message: ") for _, text in outcome.problems) for outcome in broken)
     if only_messages:
-        dropped = sum("the agent says: " in text for outcome in broken for _, text in outcome.problems)
-        print(f"      {only_messages} tasks failed by nothing but a message of Cook's that did not come; "
+        dropped = sum("the agent's log: " in text for outcome in broken for _, text in outcome.problems)
+        print(f"      {only_messages} tasks failed only because a message for Cook did not arrive; "
               f"{dropped} messages were dropped by an agent that had not registered again")
     print("      " + ", ".join(f"{count} {kind}" for kind, count in
                                collections.Counter(outcome.job.kind for outcome in outcomes).most_common()))

@@ -1,20 +1,21 @@
-"""The jobs of a soak: random, but made so that what must become of each is known before it runs.
+"""The jobs of a soak: random, but with a result that is known before they run.
 
     job = make(random.Random("seed/1"), 1)
     job.data, job.environment, job.shutdown_grace     what to launch
     job.kill                                          when the framework kills it, if it does
-    job.wrong(task.updates, read)                     how what came differs from what had to come
+    job.wrong(task.updates, read)                     the differences between the expected and the actual updates
 
-Each command writes `+NAME` to the file `journal` when it starts and `-NAME` when it ends by itself; PATCHes write
-`>NUMBER` before and `<NUMBER CODE` after. That is what a job which was killed at a moment nobody chose is judged by;
-all others are judged by their plan alone."""
+Each command writes `+NAME` to the file `journal` when it starts and `-NAME` when it ends by itself; PATCHes write `>NUMBER`
+before and `<NUMBER CODE` after. A job that was killed at a random moment is judged by this journal; all others are judged by
+their plan only."""
 import json
 import re
 import signal
 
-# Those that end a shell by default. What 32 and above are called depends on the C library.
+# Signals that end a shell by default. The names of 32 and above depend on the C library.
 SIGNALS = sorted(set(range(1, 32)) - {17, 18, 19, 20, 21, 22, 23, 28})
-# No `progress-percent` of Cook's messages is further from the progress than this: they are whole.
+# The maximum difference between progress and `progress-percent` in Cook's messages, which is a whole
+# number.
 ROUNDING = 0.5
 MESSAGE_LIMIT = 512
 WORDS = ["loading", "half way", "größer", "100% sure", "a \"quoted\" word", "back\\slash", "日本語", "tab\there",
@@ -22,7 +23,7 @@ WORDS = ["loading", "half way", "größer", "100% sure", "a \"quoted\" word", "b
 
 
 class Command:
-    """One command: `lines` is what it does, `code` how it ends by itself (None: never), `stopped` how it ends by
+    """One command: `lines` is what it does, `code` its result if it ends by itself (None: never), `stopped` its result after
     SIGTERM."""
 
     def __init__(self, name, lines, code, stopped=-signal.SIGTERM, guard=False, is_async=False, patches=()):
@@ -39,8 +40,8 @@ class Command:
 
 
 class Kill:
-    """KILL with `grace` seconds, `delay` seconds after the file `ready` is there (`gate`), or after the first update,
-    or after the launch (`early`); again each `repeat` seconds until the task has ended, if set."""
+    """KILL with `grace` seconds, `delay` seconds after the file `ready` exists (`gate`), or after the first update, or after the
+    launch (`early`). If `repeat` is set, it is repeated every `repeat` seconds until the task has ended."""
 
     def __init__(self, gate, delay, grace, repeat):
         self.gate, self.delay, self.grace, self.repeat = gate, delay, grace, repeat
@@ -52,7 +53,7 @@ class Job:
         self.number, self.kind = number, kind
         self.before, self.main, self.after = [], None, []
         self.environment, self.shutdown_grace, self.kill = {}, None, None
-        # The guard that ends by itself and badly while the command runs; the command runs for ever then.
+        # The async guard that fails by itself while the command runs; the command then runs for ever.
         self.breaker = None
         self.refused = None     # TaskInfo.data that must be refused
 
@@ -67,10 +68,10 @@ class Job:
     def commands(self):
         return [*self.before, self.main, *self.after]
 
-    # -- what must become of it --------------------------------------------------------------------------------
+    # -- the expected result -----------------------------------------------------------------------------------
 
     def expected(self):
-        """(state, codes by name, the guard that failed, patches applied) if nothing but the plan interferes."""
+        """(state, codes by name, the guard that failed, applied patches) if the job runs as planned."""
         codes, running, patches, failed_guard, killed = {}, [], [], None, False
         gate = self.kill and self.kill.gate
         for command in self.commands():
@@ -83,7 +84,7 @@ class Job:
                 else:
                     codes[command.name] = command.code
             elif command.name == gate:
-                # An after command is not asked to end, it is given the grace period.
+                # An after command gets no SIGTERM; it may run during the grace period.
                 codes[command.name] = -signal.SIGKILL if command.is_after else command.stopped
                 codes.update((other.name, other.stopped) for other in running)
                 killed, running = True, []
@@ -107,12 +108,12 @@ class Job:
         return state, codes, failed_guard, patches
 
     def wrong(self, updates, read):
-        """(kind, text) of each difference between what had to come and `updates`, which are the task's, its own
-        executor's and without repetitions. `kind` is lost, wrong or doubled."""
+        """(kind, text) of each difference between the expected result and `updates`: those of the task, sent by its own executor,
+        without repetitions. `kind` is lost, wrong or doubled."""
         terminal = updates[-1]
         if self.refused is not None:
             if terminal["state"] != "TASK_ERROR" or terminal.get("reason") != "REASON_TASK_INVALID":
-                yield "wrong", f"TASK_ERROR expected, not {terminal['state']} {terminal.get('reason')}"
+                yield "wrong", f"expected TASK_ERROR, not {terminal['state']} {terminal.get('reason')}"
             yield from self._wrong_order(updates, False)
             return
         journal = read("journal").splitlines()
@@ -127,10 +128,10 @@ class Job:
             return
         state, codes, failed_guard, patches = self.expected()
         if terminal["state"] != state:
-            yield "wrong", f"{state} expected, not {terminal['state']}"
-        told = self._codes(data)
-        if told != codes:
-            yield "wrong", f"the codes {codes} expected, not {told}"
+            yield "wrong", f"expected {state}, not {terminal['state']}"
+        reported = self._codes(data)
+        if reported != codes:
+            yield "wrong", f"expected the codes {codes}, not {reported}"
         progress, message = _newest(patches)
         yield from self._wrong_progress(data, [progress], [message])
         if message is None:
@@ -141,60 +142,60 @@ class Job:
             else:
                 parts = ["Killed before its command started"]
             if not all(part in terminal.get("message", "") for part in parts):
-                yield "wrong", f"a message with {parts} expected, not {terminal.get('message')!r}"
+                yield "wrong", f"expected a message with {parts}, not {terminal.get('message')!r}"
         elif terminal.get("message") != _cut(message):
-            yield "wrong", f"the message {message!r} expected, not {terminal.get('message')!r}"
+            yield "wrong", f"expected the message {message!r}, not {terminal.get('message')!r}"
         yield from self._wrong_order(updates, "c" in codes)
 
     def _wrong_at_random(self, terminal, data, journal):
-        """A job without guards and traps, killed when nobody knows where it was: the journal does."""
+        """Checks a job without guards and traps that was killed at a random moment; the journal shows how far it was."""
         if terminal["state"] != "TASK_KILLED":
-            yield "wrong", f"TASK_KILLED expected, not {terminal['state']}"
-        told, interrupted, patches = self._codes(data), False, []
+            yield "wrong", f"expected TASK_KILLED, not {terminal['state']}"
+        reported, interrupted, patches = self._codes(data), False, []
         never_began = "before its command started" in terminal.get("message", "") and not journal
         for command in self.commands():
             allowed = set()
             if f"-{command.name}" in journal:
                 allowed = {command.code}
             if f"-{command.name}" not in journal or not command.is_after:
-                # It may have been hit between its last line and its end, or before its first line.
+                # It may have been killed between its last line and its end, or before its first line.
                 if not command.is_after and not interrupted:
                     allowed.add(-signal.SIGTERM)
                 if f"+{command.name}" not in journal and (not command.is_after or never_began):
                     allowed.add(None)
-            if told.get(command.name) not in allowed:
-                yield "wrong", (f"{command.name} ended with {told.get(command.name)}, which is none of {allowed}; the "
+            if reported.get(command.name) not in allowed:
+                yield "wrong", (f"{command.name} ended with {reported.get(command.name)}, which is none of {allowed}; the "
                                 f"journal is {journal}")
-            if told.get(command.name) != command.code or f"-{command.name}" not in journal:
+            if reported.get(command.name) != command.code or f"-{command.name}" not in journal:
                 interrupted = True
             patches += command.patches
         begun = [p for number, p in enumerate(patches) if f">{number}" in journal]
-        # Of the last one, if it was interrupted, nobody can say whether it arrived.
+        # If the last one was interrupted, it is unknown whether it arrived.
         ended = begun[:-1] if begun and not any(
             line.startswith(f"<{patches.index(begun[-1])} ") for line in journal) else begun
         newest = [_newest(begun), _newest(ended)]
         yield from self._wrong_progress(data, *([pair[i] for pair in newest] for i in (0, 1)))
 
     def _codes(self, data):
-        """The codes that were told, by the names of the commands."""
-        told = {} if data.get("exit_code") is None else {"c": data["exit_code"]}
+        """The reported codes, by the names of the commands."""
+        reported = {} if data.get("exit_code") is None else {"c": data["exit_code"]}
         for letter, key in (("b", "before_codes"), ("a", "after_codes")):
             codes = data.get(key) or []
             if codes and codes[-1] is None:
-                told[key] = "ends with null"
-            told.update((f"{letter}{i}", code) for i, code in enumerate(codes) if code is not None)
-        return told
+                reported[key] = "ends with null"
+            reported.update((f"{letter}{i}", code) for i, code in enumerate(codes) if code is not None)
+        return reported
 
     @staticmethod
     def _wrong_progress(data, progresses, messages):
         if data.get("progress") not in progresses:
-            yield "wrong", f"a progress of {progresses} expected, not {data.get('progress')}"
+            yield "wrong", f"expected a progress of {progresses}, not {data.get('progress')}"
         if data.get("message") not in [_cut(message) for message in messages]:
-            yield "wrong", f"a message of {messages} expected, not {data.get('message')!r}"
+            yield "wrong", f"expected a message of {messages}, not {data.get('message')!r}"
 
     @staticmethod
     def _wrong_order(updates, ran):
-        """STARTING, RUNNING if the command ran (None: nobody knows), the terminal one."""
+        """STARTING, RUNNING if the command ran (None: unknown), and the terminal state."""
         states = [update["state"] for update in updates]
         wanted = ["TASK_STARTING", "TASK_RUNNING", states[-1]]
         allowed = [wanted] if ran else [wanted[::2]] if ran is False else [wanted, wanted[::2]]
@@ -202,14 +203,14 @@ class Job:
             return
         for state in allowed[-1]:
             if state not in states:
-                yield "lost", f"{state} never came, only {states}"
+                yield "lost", f"{state} is missing in {states}"
         for state in set(states):
             if states.count(state) > 1:
-                yield "doubled", f"{state} came with several UUIDs: {states}"
+                yield "doubled", f"{state} has several UUIDs: {states}"
         if sorted(set(states)) == sorted(allowed[0]) and len(states) == len(allowed[0]):
             yield "wrong", f"the order is {states}"
         elif len(states) == len(set(states)) and not set(allowed[-1]) - set(states):
-            yield "wrong", f"{states} came, where {allowed} was expected"
+            yield "wrong", f"expected {allowed}, not {states}"
 
     @staticmethod
     def _refused_patches(journal):
@@ -220,32 +221,32 @@ class Job:
     # -- messages ----------------------------------------------------------------------------------------------
 
     def unheard(self, updates, messages):
-        """Cook's messages that must come at least once and have not, and those that must not have come."""
+        """The messages for Cook that must arrive at least once but have not, or must not arrive but have."""
         data = updates[-1].get("data")
         data = data if isinstance(data, dict) else {}
         code = data.get("exit_code")
         if code is not None and not any(message.get("exit-code") == code for message in messages):
-            yield f"the exit-code {code} did not come"
-        told = [m for m in messages if "progress-sequence" in m]
+            yield f"the exit-code {code} is missing"
+        reported = [m for m in messages if "progress-sequence" in m]
         wanted = (data.get("progress"), data.get("message") or "")
         if (data.get("progress"), data.get("message")) != (None, None):
             percent, message = wanted
-            if not any(_is_near(m.get("progress-percent"), percent) and m["progress-message"] == message for m in told):
-                yield f"the last progress {wanted} did not come"
+            if not any(_is_near(m.get("progress-percent"), percent) and m["progress-message"] == message for m in reported):
+                yield f"the last progress {wanted} is missing"
         if not any(message.get("type") == "directory" for message in messages):
-            yield "the directory did not come"
+            yield "the directory is missing"
 
     @staticmethod
     def wrong_messages(messages):
         sequences = [m["progress-sequence"] for m in messages if "progress-sequence" in m]
         if sequences != sorted(sequences):
-            yield "wrong", f"the progress came in the order {sequences}"
+            yield "wrong", f"the progress has the order {sequences}"
         if len({m["exit-code"] for m in messages if "exit-code" in m}) > 1:
-            yield "wrong", "several exit-codes came"
+            yield "wrong", "there are several exit-codes"
 
 
 def _was_killed(log):
-    """Whether the KILL had reached the executor when no process of the task was left."""
+    """Whether the KILL had reached the executor before the last process of the task ended."""
     lines = log.splitlines()
     ends = [n for n, line in enumerate(lines) if "Executor completed execution" in line]
     kills = [n for n, line in enumerate(lines) if "killTask task=" in line]
@@ -264,7 +265,7 @@ def _newest(patches):
 
 
 def _cut(message):
-    """A long message ends in three dots, without blanks before them."""
+    """A long message ends in three dots, without spaces before them."""
     if message is None or len(message) <= MESSAGE_LIMIT:
         return message
     return message[:MESSAGE_LIMIT - 3].rstrip() + "..."
@@ -278,14 +279,14 @@ def _outcome(code):
     return f"exited with status {code}" if code >= 0 else f"terminated with signal {signal.strsignal(-code)}"
 
 
-# === making them ===
+# === creating jobs ===
 
 KINDS = {"plain": 26, "hooks": 18, "guard": 10, "monitor": 8, "environment": 6, "leftovers": 8, "killed": 12,
          "killed at random": 9, "refused": 3}
 
 
 class Maker:
-    """Draws one job; all chance comes from `rng`."""
+    """Creates one random job; all random decisions use `rng`."""
 
     def __init__(self, rng, number):
         self.rng = rng
@@ -306,7 +307,7 @@ class Maker:
         return self.rng.random() < share
 
     def code(self, zeros=0.4):
-        """An exit code or, negative, a signal."""
+        """An exit code, or the negative number of a signal."""
         draw = self.rng.random()
         if draw < zeros:
             return 0
@@ -316,7 +317,7 @@ class Maker:
         return f"sleep {self.rng.choice([0, 0.3, 1, 1]) * self.rng.uniform(0, longest):.2f}"
 
     def patch(self, **keys):
-        """A PATCH by curl as the document shows it, keys with quotes or without."""
+        """A documented PATCH by curl, with or without quotes around keys."""
         body = json.dumps(keys, ensure_ascii=False)
         if self.chance(0.4):
             body = re.sub(r'([{,] ?)"(progress|message|env)":', r"\1\2:", body)
@@ -326,7 +327,7 @@ class Maker:
                 f"-d '{quoted}' $EXECUTOR_ENDPOINT)\" >>journal")
 
     def report(self):
-        """Progress, a message, or both: the line and the patch."""
+        """Progress, a message, or both: the shell line and the patch."""
         patch = {}
         if self.chance(0.7):
             patch["progress"] = self.rng.choice([self.rng.randint(0, 100), round(self.rng.uniform(0, 100), 1)])
@@ -348,14 +349,14 @@ class Maker:
             if self.chance(0.5):
                 lines.append(self.pause(longest / 2))
         lines += [self.pause(longest), f"echo -{name} >>journal"]
-        # No core files: each would be as large as a shell.
+        # No core files, because each would be as large as a shell.
         lines.append(f"exit {code}" if code >= 0 else f"ulimit -c 0; kill -{-code} $$; sleep 10")
         return Command(name, lines, code, patches=patches, **options)
 
     def endless(self, name, grace, **options):
         """A command that ends only when it is stopped."""
         how = "" if options.get("is_async") else self.rng.choice(["", "", "trap", "ignore"])
-        # An ignored SIGTERM costs the whole grace; a trap needs some time.
+        # An ignored SIGTERM takes the whole grace period; a trap needs some time.
         stopped, lines = -signal.SIGTERM, []
         if how == "trap":
             stopped = self.rng.randint(0, 255)
@@ -390,7 +391,7 @@ class Maker:
         self.job.after = self.hooks("a", 3, 0.8)
 
     def _guard(self):
-        """Guards that hold, then one that fails; or an async one that fails while the command runs."""
+        """Guards that succeed, then one that fails; or an async guard that fails while the command runs."""
         job = self.job
         if self.chance(0.25):
             code = self.rng.randint(1, 255)
@@ -407,7 +408,7 @@ class Maker:
                 job.main = self.command("c", 2)
 
     def _monitor(self):
-        """Async commands beside others: they are stopped, or end first, with a code that others can read."""
+        """Async commands that are stopped or end first; their exit codes are read by other commands."""
         job = self.job
         job.before = [self.endless("b0", 5, is_async=True)]
         if self.chance(0.5):
@@ -421,7 +422,7 @@ class Maker:
             job.after = [self.endless("a0", 5, is_async=True), self.command("a1", 1)]
 
     def _environment(self):
-        """A before command sets and unsets variables, of which the command's exit code is made."""
+        """A before command sets and unsets variables, from which the command's exit code is computed."""
         job = self.job
         new, old, gone = (self.rng.randint(0, 120) for _ in range(3))
         job.environment.update(OLD=str(old), GONE=str(gone))
@@ -431,7 +432,7 @@ class Maker:
         job.after = self.hooks("a", 2, 0.3)
 
     def _leftovers(self):
-        """What commands leave running, in the background, in sessions of their own, without a parent, deaf."""
+        """Processes that commands leave: in the background, in their own sessions, without a parent, ignoring SIGTERM."""
         job = self.job
         job.shutdown_grace = 1
         job.before = self.hooks("b", 1, 0.3)
@@ -447,7 +448,7 @@ class Maker:
         return Kill(gate, self.rng.choice([0, 0, self.rng.uniform(0, 3)]), grace, repeat)
 
     def _killed(self):
-        """Killed within a command that would never end."""
+        """Killed during a command that would never end."""
         job = self.job
         gate = self.rng.choice(["b", "c", "c", "c", "a"])
         grace = self.rng.choice([2, 3]) if gate == "a" else self.rng.choice([2, 3, 10])
@@ -464,7 +465,7 @@ class Maker:
             if self.chance(0.5):
                 job.after.append(self.command("a1", 0.3))
         elif self.chance(0.6):
-            # Short: the grace that the command had is what they have.
+            # Short, because they have the same grace period as the command.
             job.after = [self.command(f"a{n}", 0.1, reports=0) for n in range(self.rng.randint(1, 2))]
         job.kill = self._kill(gate, grace)
 

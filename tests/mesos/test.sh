@@ -1,6 +1,6 @@
 #!/bin/bash
-# Test an executor under a real Mesos master and agent:  test.sh PATH_TO_EXECUTOR [arguments of run.py]
-# Without such arguments it is then compared with the Python executor.
+# Tests an executor under a real Mesos master and agent:  test.sh PATH_TO_EXECUTOR [arguments of run.py]
+# Without further arguments, the executor is then compared with the Python executor.
 set -euo pipefail
 here=$(dirname "$0")
 [ $# -ge 1 ] || { echo "usage: $0 PATH_TO_EXECUTOR [arguments of run.py]" >&2; exit 2; }

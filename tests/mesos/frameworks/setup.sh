@@ -1,6 +1,6 @@
 #!/bin/bash
-# Puts pymesos and Yelp's task_processing into ../build/frameworks, for scenarios/frameworks.py. Debian 12, x86_64. Safe
-# to repeat.
+# Installs pymesos and Yelp's task_processing into ../build/frameworks, for scenarios/frameworks.py.
+# Debian 12, x86_64. Safe to repeat.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -20,9 +20,10 @@ if ! works; then
   rm -rf $venv
   python3 -m venv $venv
   $venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
-  # requests needs these, in whatever version there is.
+  # Dependencies of requests, in any version.
   $venv/bin/pip install --quiet --disable-pip-version-check certifi charset-normalizer idna urllib3
-  # The C part of http-parser does not compile on today's Python; the rest of it is complete without.
+  # The C part of http-parser does not compile with recent versions of Python. The rest works without
+  # it.
   archive=../build/http-parser-0.9.0.tar.gz
   python3 ../src/download.py http-parser "$(basename $archive)" \
     441d3a57c6227230f98aa97539da006fda0f8f4880bc4c5cd895ff2138a52621 $archive

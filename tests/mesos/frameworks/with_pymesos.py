@@ -1,8 +1,8 @@
-"""A framework as users of pymesos write it: with_pymesos.py MASTER EXECUTOR COOKIE TASKS
+"""A framework written with pymesos: with_pymesos.py MASTER EXECUTOR COOKIE TASKS
 
-TASKS is JSON: a list of {"id", "job"}, which go to the executor in TaskInfo.data, and of {"id", "command"}, which the
-agent's own mesos-executor runs; "kill" asks for a task's end once it runs. One line of JSON for each update and
-message; it ends when all tasks have."""
+TASKS is a JSON list. Tasks {"id", "job"} go to the executor in TaskInfo.data; the agent's own mesos-executor runs tasks
+{"id", "command"}. A task with "kill" is killed once it runs. Each update and message is printed as a line of JSON; the program
+ends when all tasks have ended."""
 import json
 import sys
 
@@ -59,7 +59,7 @@ class Users(Scheduler):
             driver.stop()
 
     def frameworkMessage(self, driver, executor_id, agent_id, message):
-        print(json.dumps({"executor": executor_id.value, "said": decode_data(message).decode()}), flush=True)
+        print(json.dumps({"executor": executor_id.value, "message": decode_data(message).decode()}), flush=True)
 
 
 driver = MesosSchedulerDriver(Users(), Dict(user="root", name="pymesos test", checkpoint=True), MASTER, use_addict=True)

@@ -1,7 +1,7 @@
-"""A program as users of Yelp's task_processing write it: with_task_processing.py MASTER COOKIE TASKS
+"""A program written with Yelp's task_processing: with_task_processing.py MASTER COOKIE TASKS
 
-TASKS is JSON: a list of shell commands. Each is a task of the Mesos containerizer without an image, which the agent's
-own mesos-executor runs. One line of JSON for each event; it ends when all tasks have."""
+TASKS is a JSON list of shell commands. Each is a task of the Mesos containerizer without an image, run by the agent's own
+mesos-executor. Each event is printed as a line of JSON; the program ends when all tasks have ended."""
 import json
 import sys
 

@@ -1,12 +1,12 @@
-"""Checks and health checks as real frameworks send them, through a real master and agent: as the agent's own
-mesos-executor, which is how Marathon's reach it, and as a custom executor."""
+"""Checks and health checks as frameworks send them, through a real master and agent: with this executor as the agent's own
+mesos-executor (as for Marathon), and as a custom executor."""
 import contextlib
 import sys
 
 from framework import duration
 from lab import free_port
 
-# A service in the background that can be told to die, while its task lives on.
+# A service in the background that can be told to exit while its task continues.
 SERVICE = """{python} -m http.server --bind 127.0.0.1 {port} >served 2>&1 &
 until [ -e die ]; do sleep 0.05; done
 kill $!; wait $!
@@ -18,7 +18,7 @@ def _service(port):
 
 
 def _marathons(port, path="/"):
-    """What Marathon puts into the TaskInfo of an app with a MESOS_HTTP check, with seconds in the place of minutes."""
+    """The TaskInfo keys that Marathon sends for an app with a MESOS_HTTP check, with seconds instead of minutes."""
     return {"kill_policy": {"grace_period": duration(3)},
             "health_check": {"type": "HTTP", "http": {"port": port, "path": path, "scheme": "http"},
                              "delay_seconds": 0, "interval_seconds": 1, "timeout_seconds": 2,
@@ -44,7 +44,7 @@ def _as_mesos_executor(cook):
         yield other
 
 
-def an_app_of_marathons_becomes_healthy_and_is_killed_with_the_cause_when_its_service_dies(cook):
+def a_marathon_app_becomes_healthy_and_is_killed_when_its_service_exits(cook):
     with _as_mesos_executor(cook) as other:
         port = free_port()
         app = other.launch(_service(port), through="COMMAND", checks=_marathons(port))
@@ -57,21 +57,21 @@ def an_app_of_marathons_becomes_healthy_and_is_killed_with_the_cause_when_its_se
         cause = f"Killed: HTTP health check failed 3 times in a row: connection refused (127.0.0.1:{port}/)"
         assert status["message"].startswith(cause), status["message"]
         sick = [update for update in app.updates if update.get("healthy") is False]
-        assert len(sick) == 4, f"three failures and the end expected, not {sick}"
-        # Nothing of ours stands between the task's own bytes.
+        assert len(sick) == 4, f"expected three failures and the end, not {sick}"
+        # The executor prints nothing of its own to the task's stdout.
         assert app.read("stdout") == "", app.read("stdout")
 
 
-def health_and_a_checks_result_are_what_a_reconciliation_says(cook):
+def a_reconciliation_reports_the_health_and_the_result_of_a_check(cook):
     with _as_mesos_executor(cook) as other:
         task = other.launch("touch ready; exec sleep 1000", through="COMMAND", checks={
             "check": _often(type="COMMAND", command={"command": {"value": "exit 7"}}),
             "health_check": _often(type="COMMAND", command={"value": "test -e ready"}, grace_period_seconds=0)})
         both = {"type": "COMMAND", "command": {"exit_code": 7}}
         _wait_for(task, "both results", lambda update: update.get("healthy") and update.get("check_status") == both)
-        told = len(task.updates)
+        before = len(task.updates)
         other.framework.call("RECONCILE", {"tasks": [{"task_id": {"value": task.id}}]})
-        task.wait(lambda: len(task.updates) > told, "the reconciliation")
+        task.wait(lambda: len(task.updates) > before, "the reconciliation")
         status = task.updates[-1]
         assert status["reason"] == "REASON_RECONCILIATION", status
         assert status["healthy"] is True and status["check_status"] == both, status
@@ -80,7 +80,7 @@ def health_and_a_checks_result_are_what_a_reconciliation_says(cook):
         assert status["healthy"] is True and status["check_status"] == both, status
 
 
-def checks_of_a_custom_executor_see_its_sandbox_and_find_what_changes(cook):
+def checks_of_a_custom_executor_run_in_its_sandbox_and_detect_changes(cook):
     port = free_port()
     task = cook.launch({"command": _service(port)}, checks={
         "check": _often(type="TCP", tcp={"port": port}),
@@ -99,7 +99,7 @@ def checks_of_a_custom_executor_see_its_sandbox_and_find_what_changes(cook):
     task.ends("TASK_KILLED")
 
 
-def checks_go_on_in_one_row_while_the_agent_is_away_and_only_the_newest_result_is_told(cook):
+def checks_continue_while_the_agent_is_down_and_only_the_newest_result_is_reported(cook):
     with cook.on_own_lab() as other:
         task = other.launch({"command": "touch ready; exec sleep 1000"}, checks={
             "check": _often(type="COMMAND", command={"command": {
@@ -113,7 +113,7 @@ def checks_go_on_in_one_row_while_the_agent_is_away_and_only_the_newest_result_i
             task.wait(lambda: len(task.read("looks").split()) >= seen + more, f"{more} looks")
 
         _wait_for(task, "the first result", code(1))
-        # Its acknowledgement has come by then.
+        # By then, its acknowledgement has arrived.
         looked(3)
         for number in (2, 3, 4):
             if number == 2:
@@ -127,12 +127,12 @@ def checks_go_on_in_one_row_while_the_agent_is_away_and_only_the_newest_result_i
         looked(5)
         times = [int(time) for time in task.read("looks").split()]
         shortest = min(later - earlier for earlier, later in zip(times, times[1:]))
-        assert shortest >= 0.08e9, f"two looks within {shortest} ns"
+        assert shortest >= 0.08e9, f"two checks within {shortest} ns"
         task.kill()
         task.ends("TASK_KILLED", exit_is_reported=False)
 
 
-def a_check_that_the_master_lets_pass_and_nobody_can_do_is_a_task_error(cook):
+def a_check_that_the_master_accepts_but_cannot_be_run_is_a_task_error(cook):
     task = cook.launch({"command": "touch ran"}, checks={"check": _often(type="TCP", tcp={"port": 70000})})
     status = task.ends("TASK_ERROR")
     assert status["reason"] == "REASON_TASK_INVALID", status

@@ -1,11 +1,11 @@
-"""A drop-in under the Cook scheduler: its jobs and configuration as they are, and what its users see. `scheduler.py`
-stands in for it and refuses whatever it could not take."""
+"""The executor as a replacement under the Cook scheduler, with Cook's jobs and configuration unchanged. `scheduler.py` takes the
+place of Cook and refuses everything that Cook could not handle."""
 import json
 
 from scheduler import Scheduler
 
 
-def a_job_of_cook_succeeds_and_its_users_see_all_of_it(cook):
+def a_successful_job_of_cook_is_shown_completely(cook):
     instance = Scheduler(cook).submit({"command": "pwd >here; echo 'progress: 99 We are so close!'; exit 0"})
     shown = instance.ends()
     assert shown == {"status": "success", "exit_code": 0, "progress": 99, "progress_message": "We are so close!",
@@ -17,13 +17,13 @@ def a_job_of_cook_succeeds_and_its_users_see_all_of_it(cook):
     assert "WARN" not in log and "ERROR" not in log, log
 
 
-def a_failing_job_of_cook_is_shown_as_such_and_costs_a_retry(cook):
+def a_failing_job_of_cook_is_shown_as_failed_and_uses_an_attempt(cook):
     shown = Scheduler(cook).submit({"command": "exit 1"}).ends()
     assert (shown["status"], shown["exit_code"]) == ("failed", 1), shown
     assert shown["reason_string"] == "Command exited non-zero" and not shown["reason_mea_culpa"], shown
 
 
-def a_job_of_cook_that_tests_the_executors_end_is_not_held_against_the_job(cook):
+def an_executor_exit_requested_by_a_test_uses_no_attempt_of_cooks_job(cook):
     job = {"command": "touch ran", "env": {"EXECUTOR_TEST_EXIT": "1"}}
     instance = Scheduler(cook).submit(job)
     shown = instance.ends(exit_status=1 << 8)
@@ -42,7 +42,7 @@ def a_job_of_cook_that_is_killed_ends_with_its_exit_code(cook):
 
 def progress_of_a_job_of_cook_is_shown_while_it_runs(cook):
     scheduler = Scheduler(cook, **{"progress-sample-interval-ms": 100})
-    # `progress_output_file` and the pattern are the job's; the variable is the one that Cook names.
+    # The job sets `progress_output_file` and the pattern; Cook sets the variable.
     instance = scheduler.submit({
         "command": """say() { echo "message: $1 $2" >>${EXECUTOR_PROGRESS_OUTPUT_FILE_NAME}
                               until [ -e seen-$1 ]; do sleep 0.02; done; }
@@ -57,7 +57,7 @@ def progress_of_a_job_of_cook_is_shown_while_it_runs(cook):
     assert (shown["progress"], shown["progress_message"]) == (75, "three quarters"), shown
 
 
-def progress_at_cooks_default_interval_of_five_minutes_is_the_last_one_at_the_end(cook):
+def with_cooks_default_interval_of_five_minutes_the_last_progress_is_reported_at_the_end(cook):
     command = "for i in $(seq 1 100); do echo \"progress: $i step $i\"; echo noise >&2; done"
     instance = Scheduler(cook).submit({"command": command})
     shown = instance.ends()
@@ -65,7 +65,7 @@ def progress_at_cooks_default_interval_of_five_minutes_is_the_last_one_at_the_en
     assert sum("progress-sequence" in message for message in instance.task.messages) <= 2, instance.task.messages
 
 
-def a_job_of_cook_finds_its_files_and_its_environment(cook):
+def a_job_of_cook_has_its_files_and_its_environment(cook):
     script = cook.file("a-job", "hello.sh", "#!/bin/sh\necho \"hello $1\"\n")
     instance = Scheduler(cook, environment={"OF_THE_OPERATOR": "", "BOTH": "operator"}).submit({
         "command": "env | sort >env; ./hello.sh ${COOK_INSTANCE_UUID} >said",
@@ -79,7 +79,7 @@ def a_job_of_cook_finds_its_files_and_its_environment(cook):
     assert not any(line.startswith("MESOS_EXECUTOR_ID=") for line in environment), environment
 
 
-def hooks_of_operator_and_job_reach_the_executor_through_an_unmodified_cook(cook):
+def hooks_of_operator_and_job_work_with_an_unmodified_cook(cook):
     def hook(word):
         return json.dumps([{"value": f"echo {word} >>order; echo 'progress: 50 {word}'", "guard": True}])
 
@@ -89,11 +89,11 @@ def hooks_of_operator_and_job_reach_the_executor_through_an_unmodified_cook(cook
         "env": {"EXECUTOR_BEFORE_COMMANDS": hook("before"), "EXECUTOR_AFTER_COMMANDS": hook("after")}})
     shown = instance.ends()
     assert instance.task.read("order").split() == ["unlock", "before", "main", "after", "lock"]
-    # The exit code and the state are the command's.
+    # The exit code and the state are those of the command.
     assert (shown["status"], shown["exit_code"], shown["progress_message"]) == ("failed", 3, "lock"), shown
 
 
-def a_guard_that_fails_fails_the_instance_of_cook_and_starts_nothing(cook):
+def a_failing_guard_fails_the_instance_of_cook_and_starts_nothing(cook):
     guard = json.dumps([{"value": "exit 9", "guard": True}])
     instance = Scheduler(cook).submit({"command": "touch ran", "env": {"EXECUTOR_BEFORE_COMMANDS": guard}})
     shown = instance.ends()
@@ -102,7 +102,7 @@ def a_guard_that_fails_fails_the_instance_of_cook_and_starts_nothing(cook):
     assert not instance.task.has("ran")
 
 
-def a_job_of_cook_goes_on_while_its_agent_is_away(cook):
+def a_job_of_cook_continues_while_its_agent_is_down(cook):
     with cook.on_own_lab() as other:
         instance = Scheduler(other, **{"progress-sample-interval-ms": 100}).submit({
             "command": """until [ -e agent-is-away ]; do sleep 0.05; done; echo 'progress: 60 alone'; touch said

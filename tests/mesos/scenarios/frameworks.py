@@ -1,4 +1,4 @@
-"""Frameworks of other people, as they come from the package index, with this executor as theirs and as the agent's own."""
+"""Frameworks from the package index, with this executor as their custom executor and as the agent's own one."""
 import contextlib
 import json
 import os
@@ -10,7 +10,7 @@ PYTHON = os.path.join(HERE, "build", "frameworks", "bin", "python")
 
 
 def _run(script, *arguments):
-    """What a framework prints, a list of JSON objects. It has come to its end."""
+    """Runs a framework until it ends; returns the JSON objects that it prints."""
     command = [PYTHON, os.path.join(HERE, "frameworks", script), *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=90)
     assert done.returncode == 0, f"{script} ended with {done.returncode}: {done.stdout}\n{done.stderr[-3000:]}"
@@ -19,7 +19,7 @@ def _run(script, *arguments):
 
 @contextlib.contextmanager
 def _lab(cook, **options):
-    """A lab without a framework of ours, which would have the offers. Nothing is left in the end."""
+    """A lab without the tests' framework, which would take the offers. Checks that no process is left."""
     with Lab(os.path.join(cook.folder, "lab"), cookie=cook.cookie, **options) as lab:
         yield lab
         eventually(lambda: not marked(cook.cookie + "/job"), lambda: f"the end of {marked(cook.cookie + '/job')}")
@@ -39,8 +39,8 @@ def executor_tasks_of_pymesos_run_with_hooks_and_can_be_killed(cook):
     data = json.loads(hooks[-1]["data"])
     assert (data["before_codes"], data["exit_code"], data["after_codes"]) == ([0], 3, [4]), data
     assert _of(lines, "killed")[-1]["state"] == "TASK_KILLED", lines
-    said = [json.loads(line["said"]) for line in lines if line.get("executor") == "of-hooks"]
-    assert {"exit-code": 3, "task-id": "hooks"} in said, said
+    messages = [json.loads(line["message"]) for line in lines if line.get("executor") == "of-hooks"]
+    assert {"exit-code": 3, "task-id": "hooks"} in messages, messages
 
 
 def command_tasks_of_pymesos_run_through_the_agents_own_executor(cook):

@@ -1,14 +1,14 @@
-"""Before and after commands: the use cases of the document, with its scripts and its curl as printed there."""
+"""Before and after commands: the documented use cases, with their scripts and curl commands as printed."""
 import json
 
-# The two scripts of the document's locking example. The lock is a folder outside of the sandboxes.
+# The two scripts of the documented locking example. The lock is a folder outside of the sandboxes.
 LOCK_SCRIPTS = {
     "acquire-lock.sh": '#!/bin/sh\nexec mkdir "$LOCKS/$1"\n',
     "release-lock.sh": '#!/bin/sh\nexec rmdir "$LOCKS/$1"\n',
 }
 
 
-def a_guarded_lock_lets_only_one_copy_of_a_job_run(cook):
+def with_a_guarded_lock_only_one_copy_of_a_job_runs(cook):
     def job(command):
         return cook.launch({
             "command": command,
@@ -33,7 +33,7 @@ def a_guarded_lock_lets_only_one_copy_of_a_job_run(cook):
     third.ends("TASK_FINISHED")
 
 
-def a_monitor_runs_beside_the_command_and_is_stopped_after_it(cook):
+def a_monitor_runs_during_the_command_and_is_stopped_after_it(cook):
     task = cook.launch({
         "command": "rm -f seen; until [ -e seen ]; do sleep 0.02; done",
         "before_commands": [{"value": "./my-monitoring-command", "async": True}],
@@ -161,7 +161,7 @@ def the_operators_default_hooks_run_around_the_jobs_own(cook):
         assert data["default_before_codes"] == [0] and data["default_after_codes"] == [0], data
 
 
-def a_jobs_hooks_may_come_by_the_environment(cook):
+def a_jobs_hooks_may_be_set_in_the_environment(cook):
     task = cook.launch({"command": "echo command >>order"}, environment={
         "EXECUTOR_BEFORE_COMMANDS": json.dumps([{"value": "echo before >>order"}]),
         "EXECUTOR_AFTER_COMMANDS": json.dumps([{"value": "echo after >>order; exit 6"}])})

@@ -1,11 +1,12 @@
-"""Tasks whose processes do not want to end, and an executor that is killed itself; under both launchers."""
+"""Tasks whose processes resist being ended, and an executor that is killed itself; with both launchers."""
 import os
 import signal
 
 from framework import EXECUTOR, TERMINAL, shown
 from lab import eventually, marked
 
-# One line for each way to stay: each marks its process by a word in $STRAY. `ready` is there when all are.
+# One line for each way to resist; each process is marked by a word in $STRAY. `ready` exists when all
+# are running.
 STRAYS = r"""
 STRAY=background sleep 1000 &
 STRAY=session setsid sleep 1000 &
@@ -26,7 +27,7 @@ until [ -e forks ]; do sleep 0.05; done
 touch ready
 """
 
-# What a command does then that has to be killed. `deaf` is there when it is.
+# A command that has to be killed with SIGKILL. `deaf` exists when it is running.
 DEAF = "trap '' TERM; touch deaf; while :; do sleep 0.05; done"
 
 LAST = {"after_commands": [{"value": "echo after >>order"}]}
@@ -67,12 +68,13 @@ def _is_shut_down(cook):
 
 
 def _executor_is_killed(cook):
-    """kill -9 of the executor while everything runs; the words of what is left after the agent has told its end."""
+    """Kills the executor with -9 while everything runs. Returns the words of the processes that are left after the agent has
+    reported its end."""
     task = cook.launch({"command": STRAYS + "exec sleep 1000"})
     task.wait_file("ready")
     task.wait_running()
     executors = [pid for pid, command in marked(task.cookie).items() if EXECUTOR.fullmatch(command)]
-    # Before it, what only waits for it (`sh -c`): the agent's launcher may have started it so.
+    # The agent's launcher may have started it by `sh -c`, which has the lower pid and only waits.
     os.kill(max(executors), signal.SIGKILL)
     task.wait(lambda: set(task.states()) & TERMINAL, "its terminal status")
     status = task.updates[-1]
@@ -93,15 +95,15 @@ def hostile_tasks_leave_nothing_behind_under_the_posix_launcher(cook):
     _is_shut_down(cook)
 
 
-def when_the_executor_is_killed_the_posix_launcher_ends_everything_but_daemons(cook):
-    # The agent walks through the executor's session, which the commands are in, and all that descends from it. What has
-    # both a session of its own and no parent any more cannot be told from a stranger.
+def when_the_executor_is_killed_the_posix_launcher_ends_all_processes_except_daemons(cook):
+    # The agent ends the executor's session, which includes the commands, and all descendants of the
+    # executor. It cannot recognise a process that has its own session and no longer a parent.
     words = _executor_is_killed(cook)
     assert words == ["daemon", "deaf-daemon"], f"left: {words}"
 
 
 def _linux_launcher(cook):
-    """A cook on an agent with the linux launcher: processes end by their cgroup. Nothing without cgroup v1 or root."""
+    """A Cook on an agent with the linux launcher, which ends processes by their cgroup. None without cgroup v1 or root."""
     hierarchy = "/sys/fs/cgroup"
     if os.getuid() != 0 or not os.path.ismount(os.path.join(hierarchy, "freezer")):
         print("SKIPPED: the linux launcher needs root, and cgroup v1 with its freezer at /sys/fs/cgroup")
@@ -119,7 +121,7 @@ def hostile_tasks_leave_nothing_behind_under_the_linux_launcher(cook):
             _is_shut_down(other)
 
 
-def when_the_executor_is_killed_the_linux_launcher_ends_everything(cook):
+def when_the_executor_is_killed_the_linux_launcher_ends_all_processes(cook):
     lab = _linux_launcher(cook)
     if lab:
         with lab as other:

@@ -1,7 +1,8 @@
-"""KILL and SHUTDOWN by the scheduler: the grace, the after commands, and that nothing survives."""
+"""KILL and SHUTDOWN by the scheduler: the grace period, after commands, and that no process survives."""
 import time
 
-# Ignores SIGTERM, with children in the background, in sessions of their own and without a parent, that ignore it too.
+# Ignores SIGTERM, and so do its children: in the background, in their own sessions, and without a
+# parent.
 STUBBORN = """trap '' TERM
 sleep 1000 &
 setsid sleep 1000 &
@@ -17,7 +18,7 @@ def _ended_by_kill(task):
     return status
 
 
-def a_killed_command_gets_its_grace_and_after_commands_run(cook):
+def a_killed_command_gets_its_grace_period_and_after_commands_run(cook):
     task = cook.launch({
         "command": """trap 'echo got TERM >>order; until [ -e may-end ]; do sleep 0.05; done
                             echo cleaned up >>order; exit 0' TERM
@@ -35,7 +36,7 @@ def a_killed_command_gets_its_grace_and_after_commands_run(cook):
     assert "killTask" in task.read("executor.log")
 
 
-def a_command_that_ignores_sigterm_is_ended_after_the_grace_with_all_it_started(cook):
+def a_command_that_ignores_sigterm_is_killed_after_the_grace_period_with_its_children(cook):
     task = cook.launch({"command": STUBBORN, "after_commands": [{"value": "touch after-ran"}]})
     task.wait_file("ready")
     asked = time.monotonic()
@@ -46,7 +47,7 @@ def a_command_that_ignores_sigterm_is_ended_after_the_grace_with_all_it_started(
     assert task.has("after-ran"), "the after command did not run"
 
 
-def what_a_finished_command_left_behind_is_stopped(cook):
+def processes_left_by_a_finished_command_are_stopped(cook):
     command = """sleep 1000 &
         setsid sleep 1000 &
         (setsid sh -c 'trap "" TERM; touch ready; sleep 1000' &)
@@ -68,7 +69,7 @@ def a_kill_during_a_before_command_starts_no_command(cook):
     assert task.has("after-ran"), "the after command did not run"
 
 
-def a_shutdown_kills_the_task_within_the_agents_grace_and_after_commands_run(cook):
+def a_shutdown_kills_the_task_within_the_agents_grace_period_and_after_commands_run(cook):
     task = cook.launch({"command": STUBBORN, "after_commands": [{"value": "touch after-ran"}]}, shutdown_grace=4)
     task.wait_file("ready")
     task.wait_running()

@@ -1,4 +1,4 @@
-"""What becomes of a command: states, texts, exit codes, and the messages the shipped Cook scheduler reads."""
+"""The results of a command: states, messages, exit codes, and the framework messages that the released Cook reads."""
 
 DIRECTORY, EXIT_CODE = "sandbox-directory", "exit-code"
 
@@ -12,7 +12,7 @@ def a_plain_command_finishes(cook):
     assert status["source"] == "SOURCE_EXECUTOR", status["source"]
 
 
-def cook_is_told_the_sandbox_directory_and_the_exit_code(cook):
+def the_sandbox_directory_and_the_exit_code_are_reported_to_cook(cook):
     task = cook.launch({"command": 'echo "$MESOS_DIRECTORY" >directory; exit 3'})
     task.ends("TASK_FAILED")
     assert task.messages == [
@@ -21,7 +21,7 @@ def cook_is_told_the_sandbox_directory_and_the_exit_code(cook):
     ], task.messages
 
 
-def the_sandbox_has_the_commands_output_and_a_log_that_tells_the_story(cook):
+def the_sandbox_has_the_commands_output_and_a_log_of_all_events(cook):
     task = cook.launch({"command": "echo hello; echo trouble >&2"})
     task.ends("TASK_FINISHED")
     stdout = task.read("stdout").splitlines()
@@ -49,7 +49,7 @@ def a_command_that_dies_by_a_signal_fails_the_task(cook):
     assert "reason" not in status, status["reason"]
 
 
-def an_invalid_job_is_refused_with_a_text_that_says_why(cook):
+def an_invalid_job_is_refused_with_an_explanation(cook):
     jobs = [  # a job, and a word that the text must have
         ('{"command": "touch ran"', "json"),
         ({"command": "  "}, "command"),
@@ -67,7 +67,7 @@ def an_invalid_job_is_refused_with_a_text_that_says_why(cook):
         assert not task.has("ran"), "something was started"
 
 
-def a_task_id_with_blanks_and_percent_signs_has_an_endpoint_that_works(cook):
+def a_task_id_with_spaces_and_percent_signs_has_a_working_endpoint(cook):
     command = "curl -s -w '%{http_code}' -X PATCH -d '{progress: 10}' $EXECUTOR_ENDPOINT >code"
     task = cook.launch({"command": command}, name="100% of a job, é")
     task.ends("TASK_FINISHED")

@@ -1,14 +1,15 @@
-"""The task API for a task of root and for one of an unprivileged `task-user`: the task itself and root get in, a second
-user does not, whatever they send."""
+"""The task API for a task of root and for one of an unprivileged `task-user`: the task itself and root may use it, another user
+may not, whatever it sends."""
 import contextlib
 import json
 import subprocess
 
-# Not nobody: that is how the kernel shows every user that it cannot name, so that it gets no task API.
+# Not nobody: the kernel reports nobody for every user that it cannot name, so nobody gets no task API.
 TASK_USER = ("daemon", 1)
 STRANGER = 65533   # nobody in particular
 
-# Everything that the API answers, as a command sees it: a wanted status and the arguments of curl in each line.
+# Everything that the API answers to a command; each line has the expected status and the arguments of
+# curl.
 SUITE = """\
 204 -X PATCH -d '{progress: 10}' "$EXECUTOR_ENDPOINT"
 204 -X PATCH -d '{"env": {"A": "1"}, "message": "half way"}' "$EXECUTOR_ENDPOINT"
@@ -44,7 +45,7 @@ def _job():
 
 @contextlib.contextmanager
 def _tasks_of(cook, user):
-    """What is launched meanwhile runs as this user, by ExecutorInfo.command.user as the Cook scheduler sets it."""
+    """Tasks launched meanwhile run as this user, set in ExecutorInfo.command.user as Cook does."""
     launch = cook.framework.launch
 
     def launch_as(task, executor=None, **how):
@@ -58,7 +59,7 @@ def _tasks_of(cook, user):
 
 
 def _curl(user, *arguments):
-    """The status and the body of what another user than the task's gets to see."""
+    """Sends a request as another user than the task's; returns the status and the body."""
     command = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups",
                "curl", "-s", "-w", "\n%{http_code}", *arguments]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=20).stdout
@@ -92,9 +93,9 @@ def _check(cook, user, uid):
     assert f"the connection belongs to uid {STRANGER}, not to " in task.read("executor.log")
 
 
-def the_api_of_a_task_of_root_serves_it_and_keeps_others_out(cook):
+def the_api_of_a_task_of_root_refuses_other_users(cook):
     _check(cook, "root", 0)
 
 
-def the_api_of_a_task_of_an_unprivileged_user_serves_it_and_keeps_others_out(cook):
+def the_api_of_a_task_of_an_unprivileged_user_refuses_other_users(cook):
     _check(cook, *TASK_USER)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Download one named file of a project from the package index that pip is set up for, and check its SHA-256.
+"""Downloads one file of a project from the package index that pip is configured for, and checks its SHA-256.
 
     download.py PROJECT FILE SHA256 DESTINATION
 
-pip itself does not fetch the kind of archive that is wanted here (a `bdist_dumb` one, a plain tree of files)."""
+pip itself does not download this kind of archive (a `bdist_dumb`, a plain tree of files)."""
 import hashlib
 import json
 import os
@@ -18,7 +18,7 @@ HEADERS = {"Accept": "application/vnd.pypi.simple.v1+json, text/html;q=0.5", "Us
 
 
 def pip_setting(name):
-    """A setting of pip, from the environment or its configuration files; None where it has none."""
+    """A setting of pip, from the environment or its configuration files; None if it is not set."""
     value = os.environ.get("PIP_" + name.upper().replace("-", "_"))
     if value:
         return value
@@ -31,7 +31,7 @@ def pip_setting(name):
 
 
 def index_url():
-    """The index pip would ask: the configured one, else its built-in default."""
+    """The index that pip would use: the configured one, or the built-in default."""
     url = pip_setting("index-url")
     if not url:
         from pip._internal.models.index import PyPI
@@ -40,7 +40,7 @@ def index_url():
 
 
 def links(text, content_type):
-    """File name -> address, from a project's page in either of its two forms (JSON or HTML)."""
+    """File name -> URL, from a project's page in either format (JSON or HTML)."""
     if content_type.endswith("json"):
         return {f["filename"]: f["url"] for f in json.loads(text)["files"]}
     anchors = re.findall(r'<a[^>]*href="([^"]+)"[^>]*>([^<]+)</a>', text)

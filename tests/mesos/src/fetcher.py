@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -I
-"""The mesos-fetcher of the tests: a stand-in, since the stock program is not part of the library.
+"""A replacement for mesos-fetcher, because the original program is not part of the library.
 
-The agent's own fetcher code runs it as the task's user with a JSON FetcherInfo in MESOS_FETCHER_INFO; stdout and stderr
-are the sandbox's files. It understands local paths, file:// and http(s) addresses, `executable`, `extract` (tar),
-`output_file` and the agent's cache. Nothing else: no Hadoop schemes, no zip."""
+The agent's own fetcher code runs it as the task's user, with a JSON FetcherInfo in MESOS_FETCHER_INFO; stdout and stderr are
+files of the sandbox. It supports local paths, file:// and http(s) URLs, `executable`, `extract` (tar), `output_file` and the
+agent's cache. It does not support Hadoop schemes or zip."""
 import json
 import os
 import pwd
@@ -51,7 +51,7 @@ def fetch(item, info):
 
 
 def become(user, cache):
-    """What the stock fetcher does before it fetches: drop to the task's user, who must own the cache."""
+    """Drops to the task's user, who must own the cache, as the original fetcher does."""
     entry = pwd.getpwnam(user)
     if os.geteuid() != 0 or entry.pw_uid == 0:
         return

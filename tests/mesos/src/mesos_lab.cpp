@@ -1,13 +1,15 @@
-// The master and the agent of the tests: a small main() around libmesos 1.11.0, which comes, byte for byte unchanged,
-// from the Python extension module of the package "mesos.scheduler". It does what its name says (argv[0]):
+// The master and the agent of the tests: a small main() for libmesos 1.11.0, which is taken unchanged
+// from the extension module of the Python package "mesos.scheduler". It does what its name says
+// (argv[0]):
 //
 //   mesos-master        a real master            (local::launch with no agents)
 //   mesos-agent         a real agent             (the objects that the stock main builds)
 //   mesos-containerizer the "launch" helper that the agent forks for each container
 //
-// No Mesos headers are used. Every library function is bound by its mangled name; objects are raw, generously sized,
-// zeroed memory that the library's own constructors fill in. A C++ function that returns a class by value takes the
-// address of the result as a hidden first argument, so it is declared here with an explicit first `void* ret`.
+// No Mesos headers are used. Every library function is bound by its mangled name. Objects are
+// generously sized, zeroed memory that the library's own constructors fill. A C++ function that returns
+// a class by value takes the address of the result as a hidden first argument, so it is declared here
+// with an explicit first `void* ret`.
 #include <cctype>
 #include <cstddef>
 #include <cstdint>
@@ -197,7 +199,7 @@ static int agent() {
   string masterAddress, workDir, socketPath, jwtFile, v0;
   if (!flagValue("master", &masterAddress) || !flagValue("work_dir", &workDir)) {
     fprintf(stderr, "--master= and --work_dir= are required\n"); return 1; }
-  // Flags of the stock agent that its main() (not the library) acts on and this one does not.
+  // Flags that only the original agent's main() handles, not the library.
   for (const char* f : {"modules", "modules_dir", "hooks", "firewall_rules", "acls", "authorizer", "agent_subsystems",
                         "volume_gid_range", "csi_plugin_config_dir", "resource_estimator", "qos_controller",
                         "secret_resolver", "master_detector", "ip_discovery_command", "advertise_ip",
@@ -266,7 +268,7 @@ static int agent() {
 static int containerizer() {
   if (g_argc < 2 || strcmp(g_argv[1], "launch")) {
     fprintf(stderr, "mesos-containerizer: only the 'launch' subcommand exists here\n"); return 1; }
-  // Where the member `flags` lives: getFlags() returns this + member + vbase.
+  // Where the member `flags` is: getFlags() returns this + member + vbase.
   char* probe = (char*)room(1 << 16);
   launchFlagsCtor(probe);
   ptrdiff_t vbase = (char*)flagsBase<DirectFlagsShape>(probe) - probe;
@@ -286,6 +288,6 @@ int main(int argc, char** argv) {
   if (name == "mesos-master") return master();
   if (name == "mesos-agent") return agent();
   if (name == "mesos-containerizer") return containerizer();
-  fprintf(stderr, "call me as mesos-master, mesos-agent or mesos-containerizer\n");
+  fprintf(stderr, "run this as mesos-master, mesos-agent or mesos-containerizer\n");
   return 2;
 }

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Write the C sources of stub libraries that libmesos wants and Debian 12 does not have.
+"""Writes the C sources of stub libraries that libmesos needs and Debian 12 no longer has.
 
     stubs.py LIBMESOS --out FOLDER
 
-The library was built on Ubuntu 16.04 as a Python 2.7 module, so it asks for OpenSSL 1.0, libcurl with Ubuntu's version
-node, and Python 2.7. Nothing the tests do needs them, but the loader wants every name. Written are ssl.c, crypto.c and
-curl.c, each with a linker map of the version nodes (.map), and python.c. A stub that is called ends the process with
-a message; a few harmless initialisers return a constant, and the digests that executor tokens need go to OpenSSL 3."""
+The library was built on Ubuntu 16.04 as a Python 2.7 module, so it needs OpenSSL 1.0, libcurl with Ubuntu's symbol version, and
+Python 2.7. The tests do not use them, but the dynamic loader needs every symbol. This writes ssl.c, crypto.c and curl.c, each with
+a linker map of the symbol versions (.map), and python.c. A stub that is called ends the process with a message. A few harmless
+initialisers return a constant, and the digests for executor tokens are forwarded to OpenSSL 3."""
 import argparse
 import collections
 import os
 import re
 import subprocess
 
-# Called when libprocess starts, even without TLS: the value to return.
+# Called when libprocess starts, even without TLS; the value is returned.
 HARMLESS = {
     "RAND_poll": 1, "SSL_library_init": 1, "SSL_load_error_strings": 1, "OPENSSL_add_all_algorithms_noconf": 1,
     "CRYPTO_num_locks": 1, "CRYPTO_set_locking_callback": 0, "CRYPTO_set_id_callback": 0,
@@ -21,7 +21,7 @@ HARMLESS = {
     "CRYPTO_set_dynlock_destroy_callback": 0, "ERR_clear_error": 0, "ERR_get_error": 0, "ERR_peek_error": 0,
     "curl_global_init": 0, "curl_easy_init": 0, "curl_easy_cleanup": 0,
 }
-# Executor authentication (--jwt_secret_key) calls these; in OpenSSL 3 they have the same ABI.
+# Executor authentication (--jwt_secret_key) calls these; they have the same ABI in OpenSSL 3.
 FORWARDED = {"HMAC", "EVP_sha1", "EVP_sha256", "SHA256"}
 # Objects, not functions.
 DATA = {"PyExc_Exception", "PyExc_TypeError", "_Py_NoneStruct"}
@@ -49,7 +49,7 @@ def output(*command):
 
 
 def version_nodes(library):
-    """Version node -> the files it is wanted from, for example CURL_OPENSSL_3 -> {libcurl.so.4}."""
+    """Symbol version -> the files that must define it, for example CURL_OPENSSL_3 -> {libcurl.so.4}."""
     nodes, file = collections.defaultdict(set), None
     for line in output("readelf", "-VW", library).split("Version needs section", 1)[1].splitlines():
         if found := re.search(r"File: (\S+)", line):
@@ -60,7 +60,7 @@ def version_nodes(library):
 
 
 def wanted_names(library):
-    """Which stub -> version node -> names; Python's names have no node."""
+    """Stub -> symbol version -> names; Python's symbols have no version."""
     wanted = {stub: collections.defaultdict(list) for stub in ("ssl", "crypto", "curl", "python")}
     for line in output("nm", "-D", "--undefined-only", library).splitlines():
         name, _, node = line.split()[-1].partition("@")
@@ -98,7 +98,7 @@ def main():
             source.writelines(definition(name) + "\n" for name in names)
         if stub == "python":
             continue
-        # A node may be wanted by the loader without any name in it, so it must be there all the same.
+        # The loader may require a version without any symbol in it, so each one must exist.
         named = {node for node, files in files_of_node.items() if any(f.startswith("lib" + stub) for f in files)}
         with open(os.path.join(arguments.out, stub + ".map"), "w") as linker_map:
             for node in sorted(named | set(nodes)):
