@@ -7,6 +7,14 @@ use serde_json::json;
 
 use crate::server::{Folder, Server, wait_for};
 
+const PAGE: &str = include_str!("../../../packaging/docs/scheduler.md");
+
+/// The text of a page between two others.
+fn between<'p>(page: &'p str, start: &str, end: &str) -> &'p str {
+    let (_, rest) = page.split_once(start).expect("it is there");
+    rest.split_once(end).expect("it ends").0
+}
+
 /// The documented commands use curl.
 fn has_curl() -> bool {
     let has = Command::new("curl").arg("--version").output().is_ok();
@@ -32,22 +40,67 @@ fn hello() {
 #[test]
 fn the_readmes_jobs_are_accepted_and_end_as_it_prints() {
     let readme = include_str!("../../../README.md");
-    let between = |start: &str, end: &str| {
-        let (_, rest) = readme.split_once(start).expect("it is there");
-        rest.split_once(end).expect("it ends").0
-    };
     let server = Server::start();
-    let job = server.completed(&server.submit_one(between("$ curl -d '", "' http")));
-    let printed = between(r#""exit_code""#, " ...");
+    let job = server.completed(&server.submit_one(between(readme, "$ curl -d '", "' http")));
+    let printed = between(readme, r#""exit_code""#, " ...");
     let found = format!(
         ":{},\"before_exit_codes\":{},\"after_exit_codes\":{},",
         job["exit_code"], job["before_exit_codes"], job["after_exit_codes"]
     );
     assert_eq!(found, printed);
     // The files are missing here, so the guard fails.
-    let job = server.completed(&server.submit_one(between("```json\n", "```")));
+    let job = server.completed(&server.submit_one(between(readme, "```json\n", "```")));
     assert_eq!(job["state"], "failed", "{job:#}");
     assert_eq!(job["before_exit_codes"], json!([127]), "{job:#}");
+}
+
+/// Runs the commands of the page in order, each until it prints what the page shows; `...` stands for any text.
+#[test]
+fn the_commands_of_the_schedulers_page_print_what_it_shows() {
+    if !has_curl() {
+        return;
+    }
+    let server = Server::start();
+    let url = format!("http://{}", server.address);
+    let session = between(PAGE, "```console\n", "```");
+    for step in session.split("$ ").skip(1) {
+        let (command, shown) = step.split_once('\n').expect("a line");
+        let command = command.replace("http://127.0.0.1:12321", &url);
+        let command = command.replace("curl ", "curl --silent --show-error ");
+        let parts: Vec<_> = shown.trim_end().split(" ...").map(str::trim).collect();
+        wait_for(&command, || {
+            let output = Command::new("sh").args(["-c", &command]).output();
+            let output = output.expect("a shell").stdout;
+            let output = String::from_utf8(output).expect("text");
+            let mut rest = output.as_str();
+            parts
+                .iter()
+                .all(|part| match rest.split_once(part) {
+                    Some((_, after)) => {
+                        rest = after;
+                        true
+                    }
+                    None => false,
+                })
+                .then_some(())
+        });
+    }
+}
+
+#[test]
+fn the_configuration_of_the_schedulers_page_adds_its_hooks_to_every_job() {
+    let folder = Folder::new();
+    let file = folder.file("config.edn", between(PAGE, "```clojure\n", "```"));
+    let server = Server::with(folder, &["--config", &file.to_string_lossy()]);
+    let job = server.completed(&server.submit_one(r#"{"command": "echo mine"}"#));
+    assert_eq!(server.stdout(&job), "before\nmine\nafter\n");
+    assert_eq!(job["default_before_exit_codes"], json!([0]));
+    let settings = server.get("/settings").json();
+    let limits = &settings["task-constraints"];
+    assert_eq!(
+        (&limits["cpus"], &limits["memory-gb"]),
+        (&json!(4.0), &json!(8.0))
+    );
 }
 
 #[test]
