@@ -23,13 +23,13 @@ const COOK_CPUS: f64 = 4.0;
 /// As [`COOK_CPUS`], in MB.
 const COOK_MEM: f64 = 12.0 * 1024.0;
 
-/// What masters call this framework, for people.
+/// The default name of the framework, for people.
 const FRAMEWORK_NAME: &str = "cook-scheduler";
 
-/// The role that every resource without a reservation is of.
+/// The default role: resources without a reservation.
 const DEFAULT_ROLE: &str = "*";
 
-/// How long a master keeps tasks while the scheduler is away: a week, as the embedded executors wait.
+/// The default of `:failover-timeout`: a week, as for `:recovery-timeout` of the embedded agent.
 const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Everything that is decided before anything starts.
@@ -263,7 +263,7 @@ fn runs_on(
     })))
 }
 
-/// Each task names its user, and a master may refuse frameworks of root.
+/// `FrameworkInfo.user`. Each task has its own user; a master may refuse frameworks of root.
 fn framework_user(machine: &Machine) -> String {
     match machine.user.as_str() {
         "root" => "nobody".to_owned(),
@@ -321,7 +321,7 @@ mod tests {
         let RunsOn::Mesos(mesos) = setup.runs_on else {
             panic!("not Mesos");
         };
-        assert_eq!(mesos.masters.clone().take_turn().to_string(), "b:5050");
+        assert_eq!(mesos.masters.clone().next().to_string(), "b:5050");
         assert_eq!(mesos.role, "r");
     }
 

@@ -1,40 +1,40 @@
-//! Where a master is: from the configuration, and from the `Location` of one that does not lead.
+//! Addresses of masters, from the configuration and from the `Location` of a redirect.
 
 use std::fmt;
 
-/// Host and port of a master.
+/// The host and port of a master.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
-    /// A name, or an IP address without brackets.
+    /// A name or an IP address, without brackets.
     host: String,
     port: u16,
 }
 
-/// The masters that may lead, each of which has its turn.
+/// The configured masters, tried one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Masters {
     first: Address,
     others: Vec<Address>,
-    /// 0 for the first.
-    turn: usize,
+    /// The index of the next one; 0 is `first`.
+    next: usize,
 }
 
-/// Where masters are called.
+/// The path of the scheduler API.
 const PATH: &str = "/api/v1/scheduler";
 
-/// The port of a `Location` that names none, as of every `http` URL.
+/// The port of a `Location` without one, as for every `http` URL.
 const HTTP_PORT: u16 = 80;
 
 impl Address {
-    /// Reads `host:port`; an IPv6 address stands in brackets.
+    /// Parses `host:port`, with brackets around an IPv6 address.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         Self::new(host, port.parse().ok()?)
     }
 
-    /// Reads the `Location` of a redirect. Masters leave the scheme out (`//host:5050/api/v1/scheduler`), and in
-    /// Mesos' documentation also the slashes. `None` for what names no host, and for `https`, which is not spoken
-    /// here.
+    /// Parses the `Location` of a redirect. Masters send it without the scheme (`//host:5050/api/v1/scheduler`); the
+    /// documentation of Mesos also shows it without the slashes. `None` without a host, and for `https`, which is not
+    /// supported.
     pub fn from_location(location: &str) -> Option<Self> {
         let location = location.trim();
         let rest = match location.split_once("//") {
@@ -71,7 +71,7 @@ impl Address {
         })
     }
 
-    /// A name, or an IP address without brackets.
+    /// A name or an IP address, without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -81,7 +81,7 @@ impl Address {
         self.port
     }
 
-    /// Where to send calls.
+    /// The URL for calls.
     pub fn url(&self) -> String {
         format!("http://{self}{PATH}")
     }
@@ -94,18 +94,18 @@ impl Masters {
         Some(Self {
             first: addresses.next()?,
             others: addresses.collect(),
-            turn: 0,
+            next: 0,
         })
     }
 
-    /// The one whose turn it is.
-    pub fn take_turn(&mut self) -> Address {
-        let taken = match self.turn.checked_sub(1) {
+    /// The next master; after the last one, the first again.
+    pub fn next(&mut self) -> Address {
+        let next = match self.next.checked_sub(1) {
             None => &self.first,
             Some(index) => self.others.get(index).unwrap_or(&self.first),
         };
-        self.turn = (self.turn + 1) % (self.others.len() + 1);
-        taken.clone()
+        self.next = (self.next + 1) % (self.others.len() + 1);
+        next.clone()
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_location_leads_to_the_same_master() {
+    fn every_form_of_a_location_is_understood() {
         for location in [
             "//master2:5050/api/v1/scheduler",
             "master2:5050/api/v1/scheduler",
@@ -150,16 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn every_master_has_its_turn() {
+    fn masters_are_tried_in_turn() {
         let address = |text| Address::parse(text).expect("an address");
         let mut masters = Masters::new(vec![address("a:1"), address("b:1")]).expect("some");
-        let turns = [(); 3].map(|()| masters.take_turn().to_string());
+        let turns = [(); 3].map(|()| masters.next().to_string());
         assert_eq!(turns, ["a:1", "b:1", "a:1"]);
         assert_eq!(Masters::new(Vec::new()), None);
     }
 
     #[test]
-    fn what_names_no_master_is_refused() {
+    fn a_location_without_a_master_is_refused() {
         for location in [
             "",
             "/api/v1/scheduler",

@@ -1,48 +1,48 @@
-//! What `/metrics` tells of the master, counted since the start.
+//! Counters for `/metrics`, since the start.
 
-/// Counts.
+/// The counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// SUBSCRIBED
+    /// SUBSCRIBED events.
     pub subscriptions: u64,
-    /// Subscriptions that have ended.
+    /// Ended subscriptions.
     pub disconnections: u64,
-    /// Offers that came.
+    /// Received offers.
     pub offers: u64,
-    /// Offers that were given back.
+    /// Declined offers.
     pub declined: u64,
-    /// Offers that the master took back.
+    /// Rescinded offers.
     pub rescinded: u64,
-    /// Tasks that were launched.
+    /// Launched tasks.
     pub launches: u64,
-    /// UPDATE
+    /// UPDATE events.
     pub updates: u64,
-    /// ACKNOWLEDGE
+    /// ACKNOWLEDGE calls.
     pub acknowledgements: u64,
-    /// RECONCILE
+    /// RECONCILE calls.
     pub reconciliations: u64,
-    /// KILL and SHUTDOWN
+    /// KILL and SHUTDOWN calls.
     pub kills: u64,
-    /// REVIVE
+    /// REVIVE calls.
     pub revives: u64,
-    /// SUPPRESS
+    /// SUPPRESS calls.
     pub suppresses: u64,
-    /// Agents that the master has lost.
+    /// FAILURE events about an agent.
     pub agents_lost: u64,
 }
 
 impl Figures {
-    /// Each with its name in `/metrics` and what it means.
+    /// Name, help text and value of each counter.
     pub fn rows(&self) -> [(&'static str, &'static str, u64); 13] {
         [
             (
                 "cook_mesos_subscriptions_total",
-                "Subscriptions at a master.",
+                "Subscriptions with a master.",
                 self.subscriptions,
             ),
             (
                 "cook_mesos_disconnections_total",
-                "Subscriptions that have ended.",
+                "Ended subscriptions.",
                 self.disconnections,
             ),
             ("cook_mesos_offers_total", "Offers received.", self.offers),
@@ -53,7 +53,7 @@ impl Figures {
             ),
             (
                 "cook_mesos_offers_rescinded_total",
-                "Offers that the master took back.",
+                "Offers that the master has rescinded.",
                 self.rescinded,
             ),
             (
@@ -63,37 +63,37 @@ impl Figures {
             ),
             (
                 "cook_mesos_updates_total",
-                "Updates received, repeated ones included.",
+                "Status updates received, including repeats.",
                 self.updates,
             ),
             (
                 "cook_mesos_acknowledgements_total",
-                "Updates acknowledged.",
+                "Status updates acknowledged.",
                 self.acknowledgements,
             ),
             (
                 "cook_mesos_reconciliations_total",
-                "Reconciliations asked for.",
+                "Reconciliations requested.",
                 self.reconciliations,
             ),
             (
                 "cook_mesos_kills_total",
-                "Kills asked for, repeated ones included.",
+                "Kills requested, including repeats.",
                 self.kills,
             ),
             (
                 "cook_mesos_revives_total",
-                "Times that offers were asked for.",
+                "REVIVE calls: requests for offers.",
                 self.revives,
             ),
             (
                 "cook_mesos_suppresses_total",
-                "Times that offers were not wanted any more.",
+                "SUPPRESS calls: no offers wanted.",
                 self.suppresses,
             ),
             (
                 "cook_mesos_agents_lost_total",
-                "Agents that the master has lost.",
+                "Agents reported as lost.",
                 self.agents_lost,
             ),
         ]

@@ -1,10 +1,10 @@
-//! The two connections to the leading master: one for SUBSCRIBE, whose response never ends, and one for all other
-//! calls, one at a time, since only that keeps their order.
+//! The two connections to the leading master: one for SUBSCRIBE, whose response is the event stream, and one for all
+//! other calls, one at a time, which keeps their order.
 //!
-//! It decides nothing. A call is sent once: where its connection turns out to be dead, nobody knows whether the
-//! master has it, and that is reported. Dropping a task closes its socket.
+//! Decides nothing. A call is sent once. If its connection breaks, the master may or may not have received it; this is
+//! reported. Dropping a task closes its socket.
 //!
-//! Everything has an end: connections, responses, records (by their decoder), and the calls that wait.
+//! Bounded: the time of connecting and of calls, the size of responses and records, and the calls that wait.
 
 use std::cell::Cell;
 use std::io;
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use cook_http::alarm::Alarm;
-use cook_http::client::{Answer as Reply, Connection, Error, Outgoing};
+use cook_http::client::{Answer, Connection, Error, Outgoing};
 use cook_http::head::{Fields, Framing, ResponseHead};
 use cook_http::message::Method;
 use cook_http::socket::connect_tcp;
@@ -28,26 +28,25 @@ use smol::{LocalExecutor, Task};
 use super::address::Address;
 use super::framework::Input;
 use super::login::Login;
-use super::session::{Answer, Attempt, CallFault, StreamId};
+use super::session::{Attempt, CallError, StreamId, SubscribeReply};
 
-/// A master reads and writes protobuf only if it is asked for exactly this.
+/// The content type of requests, responses and records.
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// The field that ties a call to its subscription.
+/// The header that assigns a call to its subscription.
 const STREAM_ID: &str = "mesos-stream-id";
 
-/// A master that takes no connection for so long is not there: one that is, takes it at once.
+/// The maximum time of connecting. A live master accepts at once.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// How long a master may take to accept a call. One that is busy with a failover takes half a minute; one that takes
-/// longer has probably forgotten it.
+/// The maximum time of a call. A busy master may need half a minute.
 const CALL_TIME: Duration = Duration::from_secs(45);
 
-/// What is read of a response's body: masters answer with a sentence.
-const MOST_SENTENCE: usize = 4 << 10;
+/// The maximum size of a response's body: masters send one sentence.
+const MAX_BODY: usize = 4 << 10;
 
-/// Calls that wait take at most so many bytes: more than a minute of a busy cluster.
-const MOST_WAITING: usize = 64 << 20;
+/// The maximum size of all waiting calls: more than a busy cluster needs in a minute.
+const MAX_QUEUE: usize = 64 << 20;
 
 /// The connections.
 #[derive(Debug)]
@@ -55,30 +54,30 @@ pub struct Link {
     executor: Rc<LocalExecutor<'static>>,
     login: Option<Login>,
     inbox: Sender<Input>,
-    /// Held to keep the subscription.
+    /// The event stream.
     stream: Option<Task<()>>,
     calls: Option<Calls>,
-    /// Where the subscription is: a name may lead elsewhere the next time.
+    /// The address of the subscription: calls must go to the same one, whatever a name resolves to later.
     place: Rc<Cell<Option<SocketAddr>>>,
 }
 
-/// Calls of one subscription.
+/// The calls of one subscription.
 #[derive(Debug)]
 struct Calls {
     queue: Sender<Waiting>,
-    /// What waits, and the call that is being made.
+    /// All calls that are not yet accepted.
     load: Rc<Cell<Load>>,
     _task: Task<()>,
 }
 
-/// A call that waits for the earlier ones.
+/// A call that waits for earlier ones.
 #[derive(Debug)]
 struct Waiting {
     request: Outgoing,
     size: usize,
 }
 
-/// How much waits.
+/// The calls that are not yet accepted.
 #[derive(Clone, Copy, Debug, Default)]
 struct Load {
     calls: usize,
@@ -88,7 +87,7 @@ struct Load {
 // === impl Link ===
 
 impl Link {
-    /// What comes from the master goes to `inbox`.
+    /// Inputs from the master are sent to `inbox`.
     pub fn new(
         executor: Rc<LocalExecutor<'static>>,
         login: Option<Login>,
@@ -104,23 +103,23 @@ impl Link {
         }
     }
 
-    /// Subscribes there. Nothing of an older subscription is left.
+    /// Closes all connections and sends SUBSCRIBE.
     pub fn subscribe(&mut self, attempt: Attempt, master: Address, call: &pb::Call) {
         self.close();
         let request = self.request(&master, call);
         let (inbox, place) = (self.inbox.clone(), Rc::clone(&self.place));
         let stream = async move {
-            let why = match stream(attempt, &master, &request, &place, &inbox).await {
+            let why = match read_stream(attempt, &master, &request, &place, &inbox).await {
                 Ok(()) => "the master has closed the connection".to_owned(),
                 Err(error) => error.to_string(),
             };
-            // The receiver lives as long as the program.
+            // The receiver exists as long as the program.
             let _ = inbox.send(Input::Ended(attempt, why)).await;
         };
         self.stream = Some(self.executor.spawn(stream));
     }
 
-    /// Makes a call after all earlier ones. If it is not accepted, that is reported, and none follows.
+    /// Sends a call after all earlier ones. If one is not accepted, this is reported, and no other is sent.
     pub fn call(&mut self, attempt: Attempt, master: &Address, stream: StreamId, call: &pb::Call) {
         let size = call.encoded_len();
         let request = self.request(master, call).with_field(STREAM_ID, stream.0);
@@ -129,11 +128,11 @@ impl Link {
             None => self.start_calls(attempt),
         };
         let load = calls.load.get();
-        if load.bytes.saturating_add(size) > MOST_WAITING {
+        if load.bytes.saturating_add(size) > MAX_QUEUE {
             let inbox = self.inbox.clone();
             let report = async move {
-                let fault = CallFault::TooMuchWaits;
-                let _ = inbox.send(Input::CallFailed(attempt, fault)).await;
+                let error = CallError::QueueFull;
+                let _ = inbox.send(Input::CallFailed(attempt, error)).await;
             };
             return self.executor.spawn(report).detach();
         }
@@ -141,19 +140,19 @@ impl Link {
             calls: load.calls + 1,
             bytes: load.bytes + size,
         });
-        // The task is there for as long as its handle.
+        // The task exists as long as its handle.
         let _ = calls.queue.try_send(Waiting { request, size });
         self.calls = Some(calls);
     }
 
-    /// Closes both connections. Calls that wait are never made.
+    /// Closes both connections and drops the waiting calls.
     pub fn close(&mut self) {
         self.stream = None;
         self.calls = None;
         self.place.set(None);
     }
 
-    /// How many calls the master has not accepted yet.
+    /// The number of calls that are not yet accepted.
     pub fn waiting(&self) -> usize {
         self.calls
             .as_ref()
@@ -165,7 +164,7 @@ impl Link {
             .with_body(PROTOBUF, call.encode_to_vec())
             .with_field("accept", PROTOBUF);
         match &self.login {
-            Some(login) => request.with_field("authorization", login.field()),
+            Some(login) => request.with_field("authorization", login.header()),
             None => request,
         }
     }
@@ -173,7 +172,7 @@ impl Link {
     fn start_calls(&self, attempt: Attempt) -> Calls {
         let (queue, waiting) = unbounded();
         let load = Rc::new(Cell::new(Load::default()));
-        let work = make_calls(
+        let work = send_calls(
             attempt,
             waiting,
             Rc::clone(&load),
@@ -188,10 +187,10 @@ impl Link {
     }
 }
 
-// --- the subscription ---
+// --- the event stream ---
 
-/// Subscribes, and reads records until there are no more. The core gives up by dropping it.
-async fn stream(
+/// Subscribes and reads records until the stream ends. The session limits the time.
+async fn read_stream(
     attempt: Attempt,
     master: &Address,
     request: &Outgoing,
@@ -203,17 +202,19 @@ async fn stream(
     connection.send(request).await?;
     let (head, fields) = connection.receive_with_fields().await?;
     let stream_id = fields.one(STREAM_ID).map(|id| StreamId(id.to_owned()));
-    let answer = match (head.status, stream_id) {
-        (200, Some(stream_id)) => Answer::Accepted(stream_id),
-        (200, None) => Answer::Refused(200, "the response has no Mesos-Stream-Id".to_owned()),
-        (307, _) => Answer::NotLeading(leader(&fields)),
-        (503, _) => Answer::NotReady,
-        (status @ (401 | 403), _) => Answer::Unauthorized(status),
-        (status, _) => Answer::Refused(status, sentence(&mut connection, &head).await?),
+    let reply = match (head.status, stream_id) {
+        (200, Some(stream_id)) => SubscribeReply::Accepted(stream_id),
+        (200, None) => {
+            SubscribeReply::Refused(200, "the response has no Mesos-Stream-Id".to_owned())
+        }
+        (307, _) => SubscribeReply::NotLeading(leader(&fields)),
+        (503, _) => SubscribeReply::NotReady,
+        (status @ (401 | 403), _) => SubscribeReply::Unauthorized(status),
+        (status, _) => SubscribeReply::Refused(status, read_text(&mut connection, &head).await?),
     };
-    let is_accepted = matches!(answer, Answer::Accepted(_));
-    // The receiver lives as long as the program.
-    let _ = inbox.send(Input::Answered(attempt, answer)).await;
+    let is_accepted = matches!(reply, SubscribeReply::Accepted(_));
+    // The receiver exists as long as the program.
+    let _ = inbox.send(Input::Replied(attempt, reply)).await;
     if !is_accepted {
         return Ok(());
     }
@@ -223,13 +224,13 @@ async fn stream(
         while let Some(record) = records.next(&mut data).map_err(invalid)? {
             let _ = inbox.send(Input::Record(attempt, record)).await;
         }
-        // A master that never stops talking leaves time for others.
+        // A fast master must not block other tasks.
         yield_now().await;
     }
     Ok(())
 }
 
-/// A connection to the master, at the first of its addresses that takes one.
+/// Connects to the first address of the master that accepts.
 async fn connect(master: &Address) -> Result<(Connection, SocketAddr), Error> {
     let mut last = io::Error::other(format!("{} has no address", master.host()));
     for address in resolve(master).await? {
@@ -249,13 +250,13 @@ async fn connect_at(address: SocketAddr) -> io::Result<Connection> {
     match established {
         Some(result) => result.map(|()| connection),
         None => Err(io::Error::other(format!(
-            "{address} does not take the connection"
+            "{address} does not accept the connection"
         ))),
     }
 }
 
-/// The addresses of a master. Each name is looked up on a thread of its own, which ends with that: it can take half a
-/// minute, and the next attempt does not come much sooner.
+/// The addresses of a master. A name is resolved on a thread of its own, since this can take half a minute; attempts
+/// are rare.
 async fn resolve(master: &Address) -> io::Result<Vec<SocketAddr>> {
     let port = master.port();
     if let Ok(ip) = master.host().parse::<IpAddr>() {
@@ -277,8 +278,8 @@ async fn resolve(master: &Address) -> io::Result<Vec<SocketAddr>> {
 
 // --- calls ---
 
-/// Makes one call after the other, until one is not accepted.
-async fn make_calls(
+/// Sends one call after the other, until one is not accepted.
+async fn send_calls(
     attempt: Attempt,
     queue: Receiver<Waiting>,
     load: Rc<Cell<Load>>,
@@ -288,8 +289,8 @@ async fn make_calls(
     let mut idle = None;
     let mut alarm = Alarm::new();
     while let Ok(Waiting { request, size }) = queue.recv().await {
-        let made = alarm.within(CALL_TIME, make_call(&request, place, &mut idle));
-        let fault = match made.await {
+        let sent = alarm.within(CALL_TIME, send_call(&request, place, &mut idle));
+        let error = match sent.await {
             Some(Ok(())) => {
                 let Load { calls, bytes } = load.get();
                 load.set(Load {
@@ -298,45 +299,45 @@ async fn make_calls(
                 });
                 continue;
             }
-            Some(Err(fault)) => fault,
-            None => CallFault::NoAnswer(format!("within {} s", CALL_TIME.as_secs())),
+            Some(Err(error)) => error,
+            None => CallError::NoResponse(format!("none within {} s", CALL_TIME.as_secs())),
         };
-        let _ = inbox.send(Input::CallFailed(attempt, fault)).await;
+        let _ = inbox.send(Input::CallFailed(attempt, error)).await;
         return;
     }
 }
 
-/// Makes one call on the idle connection, or on a new one if there is none or the master has closed it.
-async fn make_call(
+/// Sends a call on the idle connection, or on a new one if there is none, or if the master has closed it.
+async fn send_call(
     request: &Outgoing,
     place: Option<SocketAddr>,
     idle: &mut Option<Connection>,
-) -> Result<(), CallFault> {
-    let no_answer = |error: Error| CallFault::NoAnswer(error.to_string());
+) -> Result<(), CallError> {
+    let no_response = |error: Error| CallError::NoResponse(error.to_string());
     let mut connection = match (idle.take().filter(Connection::is_idle), place) {
         (Some(connection), _) => connection,
         (None, Some(address)) => connect_at(address)
             .await
-            .map_err(|error| no_answer(error.into()))?,
-        // The subscription is at some address.
-        (None, None) => return Err(CallFault::NoAnswer("its address is not known".to_owned())),
+            .map_err(|error| no_response(error.into()))?,
+        // The subscription has an address.
+        (None, None) => return Err(CallError::NoResponse("its address is not known".to_owned())),
     };
-    // A refusal may come before the whole request is taken: it is worth more than the broken pipe.
+    // The master may refuse a request before it has read all of it: the refusal says more than the broken pipe.
     let sent = connection.send(request).await;
     let (head, fields) = match (sent, connection.receive_with_fields().await) {
         (_, Ok(response)) => response,
-        (Err(error), Err(_)) | (Ok(()), Err(error)) => return Err(no_answer(error)),
+        (Err(error), Err(_)) | (Ok(()), Err(error)) => return Err(no_response(error)),
     };
-    let answer = read_sentence(&mut connection, &head)
+    let answer = read_body(&mut connection, &head)
         .await
-        .map_err(no_answer)?;
+        .map_err(no_response)?;
     match head.status {
         200..=299 => {
             *idle = Some(connection).filter(|_| answer.can_reuse);
             Ok(())
         }
-        307 => Err(CallFault::NotLeading(leader(&fields))),
-        status => Err(CallFault::Refused(status, shown(&answer))),
+        307 => Err(CallError::NotLeading(leader(&fields))),
+        status => Err(CallError::Refused(status, shown(&answer))),
     }
 }
 
@@ -346,21 +347,21 @@ fn leader(fields: &Fields) -> Option<Address> {
     fields.one("location").and_then(Address::from_location)
 }
 
-async fn sentence(connection: &mut Connection, head: &ResponseHead) -> Result<String, Error> {
-    Ok(shown(&read_sentence(connection, head).await?))
+async fn read_text(connection: &mut Connection, head: &ResponseHead) -> Result<String, Error> {
+    Ok(shown(&read_body(connection, head).await?))
 }
 
-/// Reads what a master has to say beside its status.
-async fn read_sentence(connection: &mut Connection, head: &ResponseHead) -> Result<Reply, Error> {
-    // A master that says neither how long it is nor closes is not waited for: its status is enough.
+/// Reads the body of a response to a call.
+async fn read_body(connection: &mut Connection, head: &ResponseHead) -> Result<Answer, Error> {
+    // A body without a length is not waited for: the status is enough.
     let limit = match head.framing {
         Framing::UntilClose => 0,
-        Framing::Length(_) | Framing::Chunked => MOST_SENTENCE,
+        Framing::Length(_) | Framing::Chunked => MAX_BODY,
     };
     connection.finish(head, limit).await
 }
 
-fn shown(answer: &Reply) -> String {
+fn shown(answer: &Answer) -> String {
     answer.text().trim().to_owned()
 }
 

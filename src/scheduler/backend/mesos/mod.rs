@@ -1,15 +1,15 @@
-//! A Mesos cluster as the backend: a framework, by the v1 scheduler API of the leading master.
+//! The Mesos backend: a framework that uses the v1 scheduler API of the leading master.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | `session` | the subscription: when to connect, and where; pure |
-//! | `wire` | between the master's messages and the words of the core; pure |
-//! | `framework` | both together, and the open offers; pure |
+//! | `session` | when and where to subscribe; pure |
+//! | `wire` | translation between the messages of Mesos and the types of the core; pure |
+//! | `framework` | both of them, and the open offers; pure |
 //! | `link` | the connections |
-//! | `address`, `login`, `figures` | where a master is, who we are to it, what `/metrics` tells of it |
+//! | `address`, `login`, `figures` | addresses of masters, credentials, counters for `/metrics` |
 //!
-//! Leaving closes the connections and nothing else: the master keeps the tasks for the failover timeout, and the next
-//! start subscribes with the same id. TEARDOWN, which would end them, is never sent.
+//! The end of the program only closes the connections. The master keeps the tasks for the failover timeout, and the
+//! next start subscribes with the same id. TEARDOWN, which would kill them, is never sent.
 
 mod address;
 mod figures;
@@ -33,7 +33,7 @@ use smol::future::{or, yield_now};
 
 use self::framework::{Framework, Input, Output};
 use self::link::Link;
-use self::session::{Note, Session};
+use self::session::{LogLine, Session};
 use self::wire::launch::Recipe;
 use crate::backend::Backend;
 use crate::codec::config::ExecutorSettings;
@@ -43,42 +43,42 @@ pub use self::address::{Address, Masters};
 pub use self::figures::Figures;
 pub use self::login::Login;
 
-/// What is read of the master and was not looked at yet, in pieces: sockets wait meanwhile.
-const MOST_UNREAD: usize = 16;
+/// The maximum number of inputs that wait for the framework; the sockets wait meanwhile.
+const MAX_INPUTS: usize = 16;
 
-/// What the core has not looked at yet: the master waits meanwhile.
-const MOST_UNTOLD: usize = 1000;
+/// The maximum number of events that wait for the core; the framework waits meanwhile.
+const MAX_EVENTS: usize = 1000;
 
-/// What the operator decides.
+/// The settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which masters may lead.
+    /// The masters.
     pub masters: Masters,
-    /// Who to be to them.
+    /// The credentials.
     pub login: Option<Login>,
     /// `FrameworkInfo.principal`
     pub principal: Option<String>,
     /// The framework's name.
     pub name: String,
-    /// The role whose resources are used.
+    /// The role of the framework.
     pub role: String,
-    /// How long the master keeps tasks while nobody is subscribed.
+    /// How long the master keeps the tasks while the scheduler is not subscribed.
     pub failover_timeout: Duration,
-    /// The user that all jobs run as; without it, each runs as its owner.
+    /// The user that all jobs run as. Without it, each job runs as its owner.
     pub run_as_user: Option<String>,
-    /// The user that the framework is of, where a job names none.
+    /// `FrameworkInfo.user`
     pub user: String,
-    /// The name of this machine.
+    /// The name of this host.
     pub hostname: String,
-    /// Where people find this program.
+    /// `FrameworkInfo.webui_url`
     pub web_page: Option<String>,
-    /// How executors are started.
+    /// How the executors are started.
     pub executor: ExecutorSettings,
     /// `--executor`: a path on the agents.
     pub executor_file: Option<PathBuf>,
-    /// How long any job may run, if that is limited.
+    /// The maximum run time of any job, if there is a limit.
     pub max_runtime: Option<Duration>,
-    /// Random.
+    /// A random number.
     pub seed: u64,
 }
 
@@ -94,14 +94,15 @@ struct Inner {
     framework: RefCell<Framework>,
     link: RefCell<Link>,
     events: Sender<BackendEvent>,
-    /// Wakes the task that waits for deadlines.
+    /// Wakes the task that waits for the deadline.
     changed: Sender<()>,
 }
 
 // === impl Mesos ===
 
 impl Mesos {
-    /// Begins to subscribe; with the framework's id, if an earlier run had one. Lines for the operator come with it.
+    /// Starts to subscribe, with the framework's id of an earlier run if there is one. Returns the events for the core, and
+    /// lines for the log.
     pub fn start(
         settings: Settings,
         framework: Option<&FrameworkId>,
@@ -114,17 +115,17 @@ impl Mesos {
             settings.max_runtime,
         );
         let mut remarks = Vec::new();
-        if recipe.is_looked_for() {
+        if recipe.is_in_path() {
             let command = &settings.executor.command;
             remarks.push(format!(
-                "agents look for {command} in their PATH: where they do not have it, name a file to fetch by :executor \
-                 {{:uri {{:value \"http://...\"}}}}"
+                "the agents look for {command} in their PATH; to have it fetched, configure :executor {{:uri {{:value \
+                 \"http://...\"}}}}"
             ));
         }
         let info = info(&settings, framework);
         let session = Session::new(settings.masters, info, settings.seed, Instant::now());
-        let (inbox, inputs) = bounded(MOST_UNREAD);
-        let (events, told) = unbounded();
+        let (inbox, inputs) = bounded(MAX_INPUTS);
+        let (events, receiver) = unbounded();
         let (changed, changes) = bounded(1);
         let inner = Rc::new(Inner {
             framework: RefCell::new(Framework::new(session, recipe)),
@@ -137,15 +138,15 @@ impl Mesos {
             inner,
             _task: executor.spawn(work),
         };
-        (backend, told, remarks)
+        (backend, receiver, remarks)
     }
 
-    /// What has happened so far.
+    /// The counters.
     pub fn figures(&self) -> Figures {
         self.inner.framework.borrow().figures()
     }
 
-    /// How many calls the master has not accepted yet.
+    /// The number of calls that are not yet accepted.
     pub fn waiting(&self) -> usize {
         self.inner.link.borrow().waiting()
     }
@@ -153,8 +154,8 @@ impl Mesos {
 
 impl Backend for Mesos {
     fn call(&self, call: Call) {
-        self.inner.feed(Input::Asked(call));
-        // If there is no room, it is about to look in any case.
+        self.inner.feed(Input::Requested(call));
+        // If the channel is full, the task is about to run anyway.
         let _ = self.inner.changed.try_send(());
     }
 
@@ -187,15 +188,15 @@ impl Inner {
                 stream,
                 call,
             } => self.link.borrow_mut().call(attempt, &master, stream, &call),
-            // Nobody listens when the program is about to end.
-            Output::Tell(event) => drop(self.events.try_send(event)),
-            Output::Note(Note::Subscribed(text)) => tracing::info!("{text}"),
-            Output::Note(Note::Trouble(text)) => tracing::warn!("{text}"),
+            // The receiver is gone only when the program ends.
+            Output::Event(event) => drop(self.events.try_send(event)),
+            Output::Log(LogLine::Info(text)) => tracing::info!("{text}"),
+            Output::Log(LogLine::Warning(text)) => tracing::warn!("{text}"),
         }
     }
 }
 
-/// Takes what comes from the connections, and ticks at the deadlines, for ever.
+/// Handles inputs and deadlines, for ever.
 async fn drive(inner: Rc<Inner>, inputs: Receiver<Input>, changes: Receiver<()>) {
     let mut alarm = Alarm::new();
     inner.feed(Input::Tick);
@@ -214,13 +215,13 @@ async fn drive(inner: Rc<Inner>, inputs: Receiver<Input>, changes: Receiver<()>)
             return;
         };
         inner.feed(input);
-        while inner.events.len() > MOST_UNTOLD {
+        while inner.events.len() > MAX_EVENTS {
             yield_now().await;
         }
     }
 }
 
-/// As the framework subscribes.
+/// The description of the framework for SUBSCRIBE.
 fn info(settings: &Settings, id: Option<&FrameworkId>) -> FrameworkInfo {
     let capability = |kind: CapabilityType| Capability {
         kind: Some(kind as i32),
@@ -232,7 +233,7 @@ fn info(settings: &Settings, id: Option<&FrameworkId>) -> FrameworkInfo {
             value: id.0.to_string(),
         }),
         failover_timeout: Some(settings.failover_timeout.as_secs_f64()),
-        // Executors outlive their agent.
+        // Executors survive a restart of their agent.
         checkpoint: Some(true),
         role: None,
         hostname: Some(settings.hostname.clone()),

@@ -1,17 +1,17 @@
-//! How long to wait before the next attempt: longer after each failure, and never as long as others wait.
+//! The pause before the next attempt: doubles with each failure, with jitter.
 
 use std::time::Duration;
 
-/// The first wait is at most this long.
+/// The maximum of the first pause.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// No wait is longer: a new master should not have to wait for its frameworks.
+/// The maximum of all pauses: what Mesos recommends for frameworks.
 pub const LONGEST: Duration = Duration::from_secs(15);
 
-/// More doublings than these make no difference.
-const MOST_DOUBLINGS: u32 = 16;
+/// [`LONGEST`] is reached after fewer doublings.
+const MAX_DOUBLINGS: u32 = 16;
 
-/// Waits that grow with failures.
+/// Computes pauses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Backoff {
     failures: u32,
@@ -19,40 +19,41 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// No failure yet. Frameworks that lost their master at the same moment come back at different ones: `seed` is
-    /// different for each.
+    /// A backoff without failures. A different `seed` for each framework avoids that all of them subscribe with a new
+    /// leader at the same moment.
     pub fn new(seed: u64) -> Self {
         Self {
             failures: 0,
-            // The generator below stays at zero for ever.
+            // Zero is a fixed point of the generator.
             random: seed | 1,
         }
     }
 
-    /// What went wrong is over.
+    /// Starts again with the shortest pause.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// How long to wait after another failure: between half of the full wait and all of it.
+    /// Counts a failure and returns the pause after it.
     pub fn failed(&mut self) -> Duration {
-        let full = FIRST.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
+        let pause = FIRST.saturating_mul(1 << self.failures.min(MAX_DOUBLINGS));
         self.failures = self.failures.saturating_add(1);
-        self.spread(full.min(LONGEST))
+        self.jitter(pause.min(LONGEST))
     }
 
-    /// How long to wait after a failure that only an operator can mend.
+    /// The pause after a failure that only an operator can repair.
     pub fn refused(&mut self) -> Duration {
-        self.spread(LONGEST)
+        self.jitter(LONGEST)
     }
 
-    fn spread(&mut self, full: Duration) -> Duration {
-        // Xorshift: nothing depends on its quality.
+    /// A random duration between half of the pause and all of it.
+    fn jitter(&mut self, pause: Duration) -> Duration {
+        // Xorshift: its quality does not matter here.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let share = u32::try_from(self.random % 1000).unwrap_or_default();
-        full / 2 + full / 2 * share / 1000
+        let thousandths = u32::try_from(self.random % 1000).unwrap_or_default();
+        pause / 2 + pause / 2 * thousandths / 1000
     }
 }
 
@@ -61,13 +62,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_the_longest_and_begin_anew() {
+    fn pauses_double_up_to_the_longest() {
         let mut backoff = Backoff::new(7);
-        let mut full = FIRST;
+        let mut most = FIRST;
         for _ in 0..100 {
-            let wait = backoff.failed();
-            assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
-            full = (full * 2).min(LONGEST);
+            let pause = backoff.failed();
+            assert!(
+                pause >= most / 2 && pause <= most,
+                "{pause:?}, not {most:?}"
+            );
+            most = (most * 2).min(LONGEST);
         }
         assert!(backoff.refused() >= LONGEST / 2);
         backoff.reset();
@@ -75,12 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn two_frameworks_wait_for_different_times() {
-        let waits = |seed| {
+    fn frameworks_with_different_seeds_pause_for_different_times() {
+        let pauses = |seed| {
             let mut backoff = Backoff::new(seed);
             (0..8).map(|_| backoff.failed()).collect::<Vec<_>>()
         };
-        assert_ne!(waits(1), waits(2));
-        assert_eq!(waits(3), waits(3));
+        assert_ne!(pauses(1), pauses(2));
+        assert_eq!(pauses(3), pauses(3));
     }
 }

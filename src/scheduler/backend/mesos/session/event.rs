@@ -1,158 +1,169 @@
-//! Everything that can happen to the subscription, and everything that it wants done.
+//! The inputs and outputs of the session.
 
 use std::time::Duration;
 
 use cook_mesos::scheduler as pb;
 
 use super::super::address::Address;
-use super::super::wire::News;
+use super::super::wire::Notice;
 use crate::core::face::FrameworkId;
 
-/// Numbers attempts at a subscription. What belongs to an older one than the newest is ignored.
+/// The number of an attempt to subscribe. Inputs of an attempt other than the current one are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt(pub u64);
 
-/// `Mesos-Stream-Id`: which subscription a call belongs to.
+/// The value of `Mesos-Stream-Id`: identifies the subscription that a call belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(pub String);
 
-/// Everything that can happen.
+/// Everything that can happen to the session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A deadline may be over.
+    /// A deadline may have passed.
     Tick,
-    /// The response to SUBSCRIBE has begun.
-    Answered(Attempt, Answer),
-    /// The master says something on the stream.
-    Said(Attempt, Saying),
-    /// The stream is over, or has never begun: why.
+    /// The head of the response to SUBSCRIBE has arrived.
+    Replied(Attempt, SubscribeReply),
+    /// A record of the event stream.
+    Received(Attempt, MasterEvent),
+    /// The event stream has ended, or could not be opened. The text is the reason.
     Ended(Attempt, String),
-    /// A call was not accepted.
-    CallFailed(Attempt, CallFault),
-    /// The core asks for something.
-    Asked(Ask),
+    /// The master has not accepted a call.
+    CallFailed(Attempt, CallError),
+    /// A request of the core.
+    Requested(Request),
 }
 
-/// How a response to SUBSCRIBE begins.
+/// The head of the response to SUBSCRIBE.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// 200: the stream has begun. SUBSCRIBED is still to come.
+pub enum SubscribeReply {
+    /// 200: the event stream begins. SUBSCRIBED is still to come.
     Accepted(StreamId),
-    /// 307: another master leads; `None` if the response does not say which, or says it in a way that cannot be read.
+    /// 307: another master is the leader. `None` if `Location` is missing or invalid.
     NotLeading(Option<Address>),
-    /// 503: there is no leader, or it is not ready.
+    /// 503: there is no leader, or it is still recovering.
     NotReady,
-    /// 401, 403: who we are does not convince the master.
+    /// 401 or 403: the credentials are not accepted.
     Unauthorized(u16),
-    /// Any other status, and what is said with it.
+    /// Any other status, with the text of the body.
     Refused(u16, String),
 }
 
-/// What the master says on the stream.
+/// An event of the master.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Saying {
+pub enum MasterEvent {
     /// SUBSCRIBED
     Subscribed {
-        /// Our name.
+        /// The framework's id.
         framework: FrameworkId,
-        /// How often there will be a HEARTBEAT.
+        /// The interval of HEARTBEAT events.
         heartbeat: Option<Duration>,
-        /// The master's version, for people.
+        /// The version of Mesos, for the log.
         version: Option<String>,
     },
-    /// HEARTBEAT, and whatever else means nothing here.
+    /// HEARTBEAT, and every event that has no meaning here.
     Heartbeat,
     /// ERROR
     Error(String),
-    /// What is about offers and tasks.
-    News(News),
-    /// A record that is no event.
+    /// An event about offers, tasks or agents.
+    Notice(Notice),
+    /// A record that cannot be decoded.
     Unreadable,
 }
 
-/// Why a call was not accepted. In each case nobody knows what became of it.
+/// Why a call was not accepted. It is unknown whether the master has carried it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallFault {
-    /// There is no response, or none in time: why.
-    NoAnswer(String),
-    /// 307: another master leads by now.
+pub enum CallError {
+    /// There was no response, or none in time. The text is the reason.
+    NoResponse(String),
+    /// 307: another master is the leader now.
     NotLeading(Option<Address>),
-    /// Any other status that is not 2xx, and what is said with it.
+    /// Any other status outside 2xx, with the text of the body.
     Refused(u16, String),
-    /// So much waits for the master that it is not worth waiting any longer.
-    TooMuchWaits,
+    /// Too many calls are waiting.
+    QueueFull,
 }
 
-/// What the core asks for.
+/// What the core requests of the session.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ask {
-    /// Offers.
+pub enum Request {
+    /// REVIVE
     Revive,
-    /// No offers.
+    /// SUPPRESS
     Suppress,
-    /// To be another framework.
+    /// Subscribe as a new framework.
     SubscribeAnew,
-    /// This call; the framework's id is not in it yet.
+    /// Make this call. The session adds the framework's id.
     Call(Box<pb::Call>),
 }
 
-/// Everything that the subscription wants done.
+/// Everything that the session wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Send SUBSCRIBE there, over a connection of its own. No other is open.
+    /// Send SUBSCRIBE on a new connection. No other connection is open.
     Subscribe {
-        /// Its number.
+        /// The attempt's number.
         attempt: Attempt,
-        /// Where.
+        /// The master.
         master: Address,
         /// The call.
         call: Box<pb::Call>,
     },
-    /// Close all connections. Calls that were not sent never are.
+    /// Close all connections and drop the calls that were not sent.
     Close,
-    /// Make this call after all earlier ones of the attempt.
+    /// Send a call after all earlier calls of the attempt.
     Call {
-        /// Of which subscription.
+        /// The attempt's number.
         attempt: Attempt,
-        /// Where.
+        /// The master.
         master: Address,
-        /// What it must carry.
+        /// The header of the request.
         stream: StreamId,
         /// The call.
         call: Box<pb::Call>,
     },
-    /// Calls can be made from here on.
+    /// The subscription works: calls are possible.
     Subscribed(FrameworkId),
-    /// Calls cannot be made any more.
+    /// The subscription has ended: calls are not possible.
     Disconnected,
-    /// The framework's id is dead.
+    /// The framework has been removed; its id cannot be used again.
     Removed,
-    /// Another scheduler has the framework's id.
-    Taken,
-    /// The master has news.
-    News(News),
-    /// A line for the operator.
-    Note(Note),
+    /// Another scheduler has subscribed with the framework's id.
+    FailedOver,
+    /// An event for the core.
+    Notice(Notice),
+    /// A line for the log.
+    Log(LogLine),
 }
 
-/// What an operator should know.
+/// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// It works.
-    Subscribed(String),
+pub enum LogLine {
+    /// The subscription works.
+    Info(String),
     /// It does not.
-    Trouble(String),
+    Warning(String),
 }
 
 impl Event {
-    /// The attempt that it belongs to.
+    /// The attempt that the event belongs to.
     pub fn attempt(&self) -> Option<Attempt> {
         match self {
-            Self::Answered(attempt, _)
-            | Self::Said(attempt, _)
+            Self::Replied(attempt, _)
+            | Self::Received(attempt, _)
             | Self::Ended(attempt, _)
             | Self::CallFailed(attempt, _) => Some(*attempt),
-            Self::Tick | Self::Asked(_) => None,
+            Self::Tick | Self::Requested(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoResponse(why) => write!(f, "has not answered a call: {why}"),
+            Self::NotLeading(_) => f.write_str("is not the leader any more"),
+            Self::Refused(status, text) => write!(f, "has refused a call ({status}): {text}"),
+            Self::QueueFull => f.write_str("accepts calls more slowly than they are made"),
         }
     }
 }

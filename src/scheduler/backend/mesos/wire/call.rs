@@ -1,4 +1,4 @@
-//! What the core asks for, as calls. The framework's id is put in where it is known.
+//! Builds calls. The session adds the framework's id.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use cook_mesos::scheduler::{
 use crate::core::job::Agent;
 use crate::core::words::InstanceId;
 
-/// A master takes no longer refusal.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The maximum time that a master accepts.
+const MAX_REFUSE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// ACCEPT: start these. What they leave is refused for as long as Mesos does by itself, 5 s.
+/// ACCEPT with one LAUNCH. The unused rest is refused for Mesos' default of 5 s.
 pub fn accept(offer: Id, tasks: Vec<TaskInfo>) -> Box<pb::Call> {
     Box::new(pb::Call {
         accept: Some(Accept {
@@ -29,20 +29,20 @@ pub fn accept(offer: Id, tasks: Vec<TaskInfo>) -> Box<pb::Call> {
     })
 }
 
-/// DECLINE: not the same again within this time.
+/// DECLINE
 pub fn decline(offer: Id, refuse_for: Duration) -> Box<pb::Call> {
     Box::new(pb::Call {
         decline: Some(Decline {
             offer_ids: vec![offer],
             filters: Some(Filters {
-                refuse_seconds: Some(refuse_for.min(LONGEST_REFUSAL).as_secs_f64()),
+                refuse_seconds: Some(refuse_for.min(MAX_REFUSE).as_secs_f64()),
             }),
         }),
         ..of_kind(CallType::Decline)
     })
 }
 
-/// KILL: without a kill policy, so that a repeated one shortens nothing.
+/// KILL, without a kill policy: a repeated one does not shorten the grace period.
 pub fn kill(task: Id, agent: Option<Id>) -> Box<pb::Call> {
     Box::new(pb::Call {
         kill: Some(Kill {
@@ -77,7 +77,7 @@ pub fn acknowledge(task: Id, agent: Id, uuid: Vec<u8>) -> Box<pb::Call> {
     })
 }
 
-/// RECONCILE of these; of everything if there are none.
+/// RECONCILE: explicit for these tasks, implicit if there are none.
 pub fn reconcile(tasks: impl IntoIterator<Item = (InstanceId, Agent)>) -> Box<pb::Call> {
     let task = |(instance, agent)| ReconcileTask {
         task_id: task_id(instance),
@@ -91,14 +91,14 @@ pub fn reconcile(tasks: impl IntoIterator<Item = (InstanceId, Agent)>) -> Box<pb
     })
 }
 
-/// The name of an instance's task, and of its executor.
+/// The id of an instance's task and executor.
 pub fn task_id(instance: InstanceId) -> Id {
     Id {
         value: instance.to_string(),
     }
 }
 
-/// An agent's id.
+/// The id of an agent.
 pub fn agent_id(agent: &Agent) -> Id {
     Id {
         value: agent.0.to_string(),

@@ -1,5 +1,5 @@
-//! A task of the core as TaskInfo and ExecutorInfo, as Cook's scheduler makes them; the commands of job and
-//! operator stand in their `data`.
+//! Builds TaskInfo and ExecutorInfo as Cook's scheduler does. The commands of the job are in `TaskInfo.data`, those of
+//! the operator in `ExecutorInfo.data`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::core::face::Task;
 use crate::core::job::{self, Job};
 use crate::core::words::UserName;
 
-/// What Cook calls its executors.
+/// The values that Cook's scheduler sets.
 const EXECUTOR_NAME: &str = "cook_executor";
 const EXECUTOR_SOURCE: &str = "cook_scheduler_executor";
 
-/// Nobody's jobs run as this user, unless an operator has said so.
+/// Jobs run as this user only if it is configured.
 const ROOT: &str = "root";
 
-/// What all tasks have in common.
+/// What the tasks have in common.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     settings: ExecutorSettings,
@@ -34,19 +34,19 @@ pub struct Recipe {
     max_runtime: Option<Duration>,
 }
 
-/// How the agent starts an executor.
+/// How the agent starts the executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Program {
-    /// A file on every agent.
+    /// A file on the agents.
     File(String),
-    /// A line for its shell.
+    /// A command line for the shell.
     Line(String),
 }
 
 // === impl Recipe ===
 
 impl Recipe {
-    /// What the settings say. `file` is a path on the agents.
+    /// `file` is a path on the agents; it overrides the configured command.
     pub fn new(
         settings: &ExecutorSettings,
         file: Option<&Path>,
@@ -65,37 +65,33 @@ impl Recipe {
         }
     }
 
-    /// The user whose processes a job's are, for jobs of this user.
-    ///
-    /// # Errors
-    ///
-    /// It would be root, and no operator has said so.
-    pub fn user(&self, owner: &UserName) -> Result<String, String> {
+    /// The user that a job of this owner runs as. `None` if that were root without being configured.
+    fn user(&self, owner: &UserName) -> Option<String> {
         match &self.run_as_user {
-            Some(user) => Ok(user.clone()),
-            None if owner.as_str() == ROOT => Err(
-                "jobs do not run as root: name another user, or root, by :mesos {:run-as-user \"name\"}".to_owned(),
-            ),
-            None => Ok(owner.as_str().to_owned()),
+            Some(user) => Some(user.clone()),
+            None => Some(owner.as_str())
+                .filter(|owner| *owner != ROOT)
+                .map(str::to_owned),
         }
     }
 
-    /// Whether the program has to be on every agent: neither a path nor a fetched file.
-    pub fn is_looked_for(&self) -> bool {
+    /// Whether the agents look for the program in `PATH`: it is neither a path nor a fetched file.
+    pub fn is_in_path(&self) -> bool {
         match &self.program {
             Program::File(_) => false,
             Program::Line(line) => !first_word(line).contains('/'),
         }
     }
 
-    /// What to launch; `None` if the offer does not have what it needs, or it has no user to run as.
+    /// Builds the TaskInfo and takes its resources from the offer. `None` if they are not available, or if there is no
+    /// user to run as.
     pub fn task(
         &self,
         it: &Task,
         framework: Option<&Id>,
         offer: &mut OpenOffer,
     ) -> Option<TaskInfo> {
-        let user = self.user(&it.job.user).ok()?;
+        let user = self.user(&it.job.user)?;
         let resources = offer.pool.take(&it.job.spec.demand, &it.ports)?;
         let id = task_id(it.instance);
         Some(TaskInfo {
@@ -115,7 +111,7 @@ impl Recipe {
             }),
             data: Some(task::data(&it.job)),
             labels: labels(&it.job),
-            // The executor keeps to it exactly, and is there also when the scheduler is not.
+            // The executor enforces it, even while the scheduler is stopped.
             max_completion_time: self.limit(&it.job),
             ..TaskInfo::default()
         })
@@ -128,7 +124,7 @@ impl Recipe {
         };
         let variables = task::environment(it, &self.settings).into_iter();
         CommandInfo {
-            // The operator's are fetched last: where both have a file of this name, theirs is used.
+            // The operator's files are fetched last: they replace files of the same name.
             uris: it
                 .job
                 .spec
@@ -147,7 +143,7 @@ impl Recipe {
         }
     }
 
-    /// The executor itself has to be executable, also where nobody has written that down.
+    /// The executor's own file is made executable even if the configuration does not say so.
     fn own_uri(&self, it: &job::Uri) -> Uri {
         let mut uri = uri(it);
         if let Program::Line(line) = &self.program
@@ -171,7 +167,7 @@ impl Recipe {
     }
 }
 
-/// The command that starts the executor. Its first word is a file in the sandbox if one of this name is fetched.
+/// The command line of the executor. Its first word becomes a path in the sandbox if a file of this name is fetched.
 fn line(settings: &ExecutorSettings) -> String {
     let command = settings.command.trim();
     let word = first_word(command);
@@ -185,7 +181,7 @@ fn first_word(line: &str) -> &str {
     line.split_whitespace().next().unwrap_or_default()
 }
 
-/// The name under which a file is fetched: what stands behind the last slash.
+/// The name of the fetched file: the part after the last slash.
 fn file_name(uri: &job::Uri) -> &str {
     uri.value.as_str().rsplit('/').next().unwrap_or_default()
 }
@@ -194,7 +190,7 @@ fn uri(it: &job::Uri) -> Uri {
     Uri {
         value: it.value.as_str().to_owned(),
         executable: Some(it.is_for.executable),
-        // Mesos would extract if nothing were said.
+        // Mesos' default is to extract.
         extract: Some(it.is_for.extract),
         cache: Some(it.cache),
         output_file: None,

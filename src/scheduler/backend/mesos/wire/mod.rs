@@ -1,17 +1,19 @@
-//! Between the master's messages and the words of the core. Pure.
+//! Translation between the messages of Mesos and the types of the core. Pure.
 //!
-//! | module | what it is |
+//! | module | translates |
 //! |---|---|
-//! | `read` | events, as they come on the stream |
-//! | `offer` | an offer as room on an agent |
-//! | `pool` | what is left of an offer, split by role |
-//! | `launch` | a task of the core as TaskInfo and ExecutorInfo |
-//! | `call` | what the core asks for as a call |
+//! | `read` | records of the event stream to events |
+//! | `offer` | an offer to the core's offer |
+//! | `pool` | the resources of an offer to those of its tasks, split by role |
+//! | `launch` | a task of the core to TaskInfo and ExecutorInfo |
+//! | `call` | requests of the core to calls |
 
 pub mod call;
 pub mod launch;
 pub mod offer;
 pub mod pool;
 mod read;
+#[cfg(test)]
+mod tests;
 
-pub use read::{News, StatusOf, read};
+pub use read::{Notice, StatusUpdate, read};

@@ -1,4 +1,4 @@
-//! An offer as room on an agent.
+//! Translates offers.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use super::pool::Pool;
 use crate::core::face;
 use crate::core::job::{Agent, Place};
 
-/// An offer that nobody has answered.
+/// An offer that is neither accepted nor declined.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOffer {
-    /// Its name.
+    /// The offer's id.
     pub id: Id,
     /// The agent.
     pub agent: Id,
-    /// What is left of it.
+    /// Its unused resources.
     pub pool: Pool,
 }
 
-/// Where clients look for an agent that does not say where it listens: Mesos' default, and theirs.
+/// The port of an agent whose offer has no URL: the default of Mesos and of Cook's clients.
 const AGENT_PORT: i32 = 5051;
 
-/// What the core is told of an offer, and what is kept until it has answered.
+/// Splits an offer into the core's view of it, and the part that is needed to accept or decline it.
 pub fn open(offer: pb::Offer) -> (face::Offer, OpenOffer) {
     let hostname = String::from_utf8_lossy(&offer.hostname).into_owned();
     let port = offer.url.as_ref().map(|url| url.address.port);
@@ -42,7 +42,7 @@ pub fn open(offer: pb::Offer) -> (face::Offer, OpenOffer) {
         room: pool.room(),
         ports: pool.ports(),
         attributes: offer.attributes.iter().flat_map(attribute).collect(),
-        // An offer has what is free, and nothing of what is not.
+        // An offer only has the agent's unused resources.
         capacity: None,
     };
     let open = OpenOffer {
@@ -53,8 +53,8 @@ pub fn open(offer: pb::Offer) -> (face::Offer, OpenOffer) {
     (shown, open)
 }
 
-/// An attribute as text to compare with: `3`, `1.5`, `rack-1`. Of several ranges (`1-5`) or members of a set, each is a
-/// value: a constraint holds if one of them is the wanted one.
+/// An attribute as text: `3`, `1.5`, `rack-1`. Each range (`1-5`) and each item of a set becomes a pair of its own: a
+/// constraint holds if one of them is equal.
 fn attribute(it: &pb::Attribute) -> Vec<(Box<str>, Box<str>)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let values = match (&it.text, &it.scalar, &it.set, &it.ranges) {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_says_where_its_agent_serves_files() {
+    fn the_address_of_the_agents_files_is_known() {
         let offer = |hostname: &str, port: Option<i32>| {
             let offer = Offer {
                 id: id("O"),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_every_kind_are_texts() {
+    fn attributes_of_every_type_become_text() {
         let named = |name: &str| Attribute {
             name: name.into(),
             ..Attribute::default()

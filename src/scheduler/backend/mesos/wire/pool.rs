@@ -1,23 +1,23 @@
-//! What is left of an offer: each kind of resource, split by the role that it is reserved for.
+//! The resources of an offer that are not yet used, by role.
 //!
-//! The framework's own part goes first, so that what everybody can use is left for others. A resource that a task
-//! takes is a copy of the offered one with a smaller amount: who has reserved it, and how, stays as it came.
+//! Tasks use resources that are reserved for the framework first, so that other frameworks can use the rest. The
+//! resource of a task is a copy of the offered one with a smaller amount, with the same reservation and allocation.
 
 use cook_mesos::scheduler::{AllocationInfo, Range, Ranges, Resource, Scalar};
 
 use crate::core::words::{Amount, Demand, PortRange, Ports};
 
-/// What is left of an offer.
+/// The unused resources of an offer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
-    /// Reserved ones first.
+    /// Reserved resources come first.
     parts: Vec<Part>,
 }
 
-/// What is left of one resource of an offer.
+/// The unused part of one resource.
 #[derive(Clone, Debug, PartialEq)]
 struct Part {
-    /// As it was offered.
+    /// The resource as offered.
     offered: Resource,
     left: Left,
 }
@@ -26,14 +26,14 @@ struct Part {
 enum Left {
     Cpus(Amount),
     Mem(Amount),
-    /// In order, without gaps and overlaps.
+    /// Sorted, without overlaps.
     Ports(Vec<PortRange>),
 }
 
 // === impl Pool ===
 
 impl Pool {
-    /// Of an offer that was made to this role. What can be taken away again, or is shared, is left out.
+    /// The resources of an offer that is allocated to this role. Revocable and shared resources are left out.
     pub fn new(resources: Vec<Resource>, allocation: Option<&AllocationInfo>) -> Self {
         let part = |mut offered: Resource| {
             let left = left(&offered)?;
@@ -47,7 +47,7 @@ impl Pool {
         Self { parts }
     }
 
-    /// Cpus and memory.
+    /// The unused cpus and memory.
     pub fn room(&self) -> Demand {
         let mut room = Demand::default();
         for part in &self.parts {
@@ -60,7 +60,7 @@ impl Pool {
         room
     }
 
-    /// Free ports.
+    /// The unused ports.
     pub fn ports(&self) -> Ports {
         let ranges = self.parts.iter().filter_map(|part| match &part.left {
             Left::Ports(ranges) => Some(ranges.iter().copied()),
@@ -69,7 +69,7 @@ impl Pool {
         Ports::new(joined(ranges.flatten().collect()))
     }
 
-    /// Takes what a task needs; nothing if it is not there.
+    /// Takes the resources of a task. `None`, and no change, if they are not available.
     pub fn take(&mut self, demand: &Demand, ports: &[u16]) -> Option<Vec<Resource>> {
         let mut rest = self.clone();
         let mut taken = Vec::new();
@@ -89,7 +89,7 @@ impl Pool {
     }
 }
 
-/// What a task can have of a resource; `None` of one that is of no use here.
+/// `None` for a resource that tasks do not use.
 fn left(offered: &Resource) -> Option<Left> {
     if offered.revocable.is_some() || offered.shared.is_some() {
         return None;
@@ -105,7 +105,7 @@ fn left(offered: &Resource) -> Option<Left> {
     }
 }
 
-/// For some role, which then can only be ours or one above it.
+/// Whether it is reserved. Only reservations for the framework's role, or a parent of it, are offered.
 fn is_reserved(resource: &Resource) -> bool {
     let reservation = resource.reservations.last();
     let role = match reservation {
@@ -121,7 +121,7 @@ fn port_range(range: &Range) -> Option<PortRange> {
     PortRange::new(first, last)
 }
 
-/// The same ports, in order, each once.
+/// Sorts the ranges and joins those that touch or overlap.
 fn joined(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
     ranges.sort_unstable();
     let mut joined: Vec<PortRange> = Vec::new();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_takes_from_the_frameworks_role_first() {
+    fn reserved_resources_are_used_first() {
         let mut pool = Pool::new(
             vec![
                 scalar("cpus", 2.0),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_form_of_a_reservation_is_known_too() {
+    fn the_old_format_of_reservations_is_understood() {
         let old = Resource {
             role: Some("cook".to_owned()),
             ..scalar("cpus", 1.0)
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn several_tasks_use_nothing_twice_and_all_of_it() {
+    fn tasks_of_one_offer_share_its_resources() {
         let mut pool = Pool::new(
             vec![
                 scalar("cpus", 1.0),
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_of_two_roles_go_out_with_their_roles() {
+    fn ports_keep_their_roles() {
         let mut pool = Pool::new(
             vec![ports(&[(5, 9)]), reserved("cook", ports(&[(10, 12)]))],
             None,
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_carries_the_role_that_it_was_allocated_to() {
+    fn the_allocation_of_the_offer_is_added() {
         let allocation = AllocationInfo {
             role: Some("cook".to_owned()),
         };
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_room() {
+    fn invalid_resources_count_as_nothing() {
         let nonsense = vec![
             scalar("cpus", f64::NAN),
             scalar("mem", -5.0),

@@ -1,4 +1,5 @@
-//! Events, as they come on the stream. What is no event, or names nothing, is left out and never a reason to fall.
+//! Decodes the records of the event stream. Invalid input never panics: it is skipped, field by field where that is
+//! possible.
 
 use std::time::Duration;
 
@@ -6,87 +7,89 @@ use cook_mesos::messages::Id;
 use cook_mesos::scheduler::{self as pb, EventType};
 use prost::Message;
 
-use super::super::session::Saying;
+use super::super::session::MasterEvent;
 use crate::codec::task;
 use crate::core::face::{FrameworkId, Note, OfferId, TaskState, Token, Update};
 use crate::core::job::Agent;
 use crate::core::words::{InstanceId, Uuid};
 
-/// What the master has to say about offers and tasks.
+/// An event about offers, tasks or agents.
 #[derive(Clone, Debug, PartialEq)]
-pub enum News {
+pub enum Notice {
     /// OFFERS
     Offers(Vec<pb::Offer>),
     /// RESCIND
     Rescinded(OfferId),
     /// UPDATE
-    Updated(StatusOf),
-    /// MESSAGE from an executor.
+    Updated(StatusUpdate),
+    /// MESSAGE of an executor.
     Messaged(InstanceId, Note),
-    /// FAILURE of an agent.
+    /// FAILURE without an executor: the agent is lost.
     AgentLost(Agent),
 }
 
-/// Whose a status is.
+/// An UPDATE.
 #[derive(Clone, Debug, PartialEq)]
-pub enum StatusOf {
-    /// Of an instance.
+pub enum StatusUpdate {
+    /// The task may be an instance.
     Instance(Box<Update>),
-    /// Of a task whose name cannot be an instance's, or in a state that is not known here: it is not the core's.
-    Stranger {
-        /// Its name.
+    /// The task cannot be an instance: its id is not a UUID; or the state is unknown here.
+    Foreign {
+        /// The task.
         task: Id,
-        /// Where it is.
+        /// Its agent.
         agent: Option<Id>,
         /// Its state, if it is known.
         state: Option<TaskState>,
-        /// What to acknowledge it by.
+        /// The update's uuid, if it has to be acknowledged.
         uuid: Option<Vec<u8>>,
     },
 }
 
-/// An executor says less than this. More would be parsed for longer than a step may take.
-const MOST_DATA: usize = 1 << 20;
+/// The maximum size of `data` that is parsed: parsing more would take too long for one step. Executors send less.
+const MAX_DATA: usize = 1 << 20;
 
-/// Texts of a master are for one line of a log.
-const MOST_TEXT: usize = 1000;
+/// The maximum length of a master's texts in the log.
+const MAX_TEXT: usize = 1000;
 
-/// Reads an event.
-pub fn read(record: &[u8]) -> Saying {
+/// Decodes an event.
+pub fn read(record: &[u8]) -> MasterEvent {
     let Ok(event) = pb::Event::decode(record) else {
-        return Saying::Unreadable;
+        return MasterEvent::Unreadable;
     };
     let kind = event.kind.and_then(|kind| EventType::try_from(kind).ok());
     let said = match kind.unwrap_or(EventType::Unknown) {
         EventType::Subscribed => event.subscribed.map(subscribed),
         EventType::Offers => event
             .offers
-            .map(|offers| Saying::News(News::Offers(offers.offers))),
+            .map(|offers| MasterEvent::Notice(Notice::Offers(offers.offers))),
         EventType::Rescind => event.rescind.map(|rescind| {
             let id = OfferId(rescind.offer_id.value.into());
-            Saying::News(News::Rescinded(id))
+            MasterEvent::Notice(Notice::Rescinded(id))
         }),
         EventType::Update => event
             .update
-            .map(|update| Saying::News(News::Updated(status(update.status)))),
+            .map(|update| MasterEvent::Notice(Notice::Updated(status(update.status)))),
         EventType::Message => event.message.and_then(|it| message(&it)),
         EventType::Failure => event.failure.and_then(failure),
-        EventType::Error => event.error.map(|error| Saying::Error(text(&error.message))),
-        // Maintenance and operations on resources: this framework takes no part in them.
+        EventType::Error => event
+            .error
+            .map(|error| MasterEvent::Error(text(&error.message))),
+        // Maintenance and operations on resources do not concern this framework.
         EventType::Heartbeat
         | EventType::InverseOffers
         | EventType::RescindInverseOffer
         | EventType::UpdateOperationStatus
         | EventType::Unknown => None,
     };
-    said.unwrap_or(Saying::Heartbeat)
+    said.unwrap_or(MasterEvent::Heartbeat)
 }
 
-fn subscribed(it: pb::Subscribed) -> Saying {
+fn subscribed(it: pb::Subscribed) -> MasterEvent {
     let version = it.master_info.and_then(|master| master.version);
-    Saying::Subscribed {
+    MasterEvent::Subscribed {
         framework: FrameworkId(it.framework_id.value.into()),
-        // What is negative, endless or no number is none.
+        // Values that are not positive, or not finite, count as absent.
         heartbeat: it
             .heartbeat_interval_seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -95,12 +98,12 @@ fn subscribed(it: pb::Subscribed) -> Saying {
     }
 }
 
-fn status(it: pb::TaskStatus) -> StatusOf {
+fn status(it: pb::TaskStatus) -> StatusUpdate {
     let uuid = it.uuid.filter(|uuid| !uuid.is_empty());
     match (instance(&it.task_id), task::state(it.state)) {
-        (Some(instance), Some(state)) => StatusOf::Instance(Box::new(Update {
+        (Some(instance), Some(state)) => StatusUpdate::Instance(Box::new(Update {
             instance,
-            // Without an agent there is nobody to acknowledge it to.
+            // An acknowledgement needs the agent.
             token: it
                 .agent_id
                 .as_ref()
@@ -111,10 +114,10 @@ fn status(it: pb::TaskStatus) -> StatusOf {
             reason: it.reason.map(task::reason),
             report: it
                 .data
-                .filter(|data| data.len() <= MOST_DATA)
+                .filter(|data| data.len() <= MAX_DATA)
                 .and_then(|data| task::report(&data)),
         })),
-        (_, state) => StatusOf::Stranger {
+        (_, state) => StatusUpdate::Foreign {
             task: it.task_id,
             agent: it.agent_id,
             state,
@@ -123,31 +126,31 @@ fn status(it: pb::TaskStatus) -> StatusOf {
     }
 }
 
-fn message(it: &pb::FrameworkMessage) -> Option<Saying> {
+fn message(it: &pb::FrameworkMessage) -> Option<MasterEvent> {
     let instance = instance(&it.executor_id)?;
     let note = Some(&it.data)
-        .filter(|data| data.len() <= MOST_DATA)
+        .filter(|data| data.len() <= MAX_DATA)
         .and_then(|data| task::note(data))?;
-    Some(Saying::News(News::Messaged(instance, note)))
+    Some(MasterEvent::Notice(Notice::Messaged(instance, note)))
 }
 
-/// The end of an executor is told by the update of its task.
-fn failure(it: pb::Failure) -> Option<Saying> {
+/// The end of an executor is also reported by an update of its task, which is reliable.
+fn failure(it: pb::Failure) -> Option<MasterEvent> {
     match it.executor_id {
         Some(_) => None,
         None => it
             .agent_id
-            .map(|agent| Saying::News(News::AgentLost(Agent(agent.value.into())))),
+            .map(|agent| MasterEvent::Notice(Notice::AgentLost(Agent(agent.value.into())))),
     }
 }
 
-/// Task and executor have the instance's name. In any other spelling it is not ours.
+/// The ids of task and executor are the instance's. Other spellings of a UUID are not ours.
 fn instance(id: &Id) -> Option<InstanceId> {
     let instance = Uuid::parse(&id.value).map(InstanceId)?;
     (instance.to_string() == id.value).then_some(instance)
 }
 
 fn text(bytes: &[u8]) -> String {
-    let end = bytes.len().min(MOST_TEXT);
+    let end = bytes.len().min(MAX_TEXT);
     String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
 }

@@ -1,23 +1,27 @@
-//! The framework: the subscription, the open offers, and the words between the core and the master.
+//! The framework: the session with the master, the open offers, and the translation between core and master.
 //!
-//! Pure, as its parts are: time is an argument, what it wants done is data.
+//! Pure: time is an argument, effects are data.
 //!
-//! An offer is open from the moment that the core is told of it until the core has answered, which is in the same
-//! step, or as soon as a launch is on disk. With the subscription all of them are void. A task that cannot be
-//! launched, because its offer is not there any more, is reported as dropped at once: nothing of it was sent.
+//! An offer is open until the core has accepted or declined it: at once, or when the launch is on disk. The end of
+//! the subscription voids all open offers. A task whose offer is void is reported as dropped: it was never sent.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cook_mesos::messages::Id;
 use cook_mesos::scheduler as pb;
 
 use super::address::Address;
 use super::figures::Figures;
-use super::session::{self, Answer, Ask, Attempt, CallFault, Event, Note, Session, StreamId};
+use super::session::{
+    self, Attempt, CallError, Event, LogLine, Request, Session, StreamId, SubscribeReply,
+};
 use super::wire::launch::Recipe;
 use super::wire::offer::{self, OpenOffer};
-use super::wire::{News, StatusOf, call, read};
+use super::wire::{Notice, StatusUpdate, call, read};
 use crate::core::face::{BackendEvent, Call, OfferId, Task, TaskState, Update};
 use crate::core::job::Reason;
 
@@ -30,58 +34,58 @@ pub struct Framework {
     figures: Figures,
 }
 
-/// Everything that can happen.
+/// Everything that can happen to the framework.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// A deadline may be over.
+    /// A deadline may have passed.
     Tick,
-    /// The response to SUBSCRIBE has begun.
-    Answered(Attempt, Answer),
-    /// A record of the stream.
+    /// The head of the response to SUBSCRIBE has arrived.
+    Replied(Attempt, SubscribeReply),
+    /// A record of the event stream.
     Record(Attempt, Vec<u8>),
-    /// The stream is over, or has never begun: why.
+    /// The event stream has ended, or could not be opened. The text is the reason.
     Ended(Attempt, String),
-    /// A call was not accepted.
-    CallFailed(Attempt, CallFault),
-    /// The core asks for something.
-    Asked(Call),
+    /// The master has not accepted a call.
+    CallFailed(Attempt, CallError),
+    /// A request of the core.
+    Requested(Call),
 }
 
-/// Everything that it wants done.
+/// Everything that the framework wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Send SUBSCRIBE there, over a connection of its own.
+    /// Send SUBSCRIBE on a new connection. No other connection is open.
     Subscribe {
-        /// Its number.
+        /// The attempt's number.
         attempt: Attempt,
-        /// Where.
+        /// The master.
         master: Address,
         /// The call.
         call: Box<pb::Call>,
     },
-    /// Close all connections. Calls that were not sent never are.
+    /// Close all connections and drop the calls that were not sent.
     Close,
-    /// Make this call after all earlier ones of the attempt.
+    /// Send a call after all earlier calls of the attempt.
     Call {
-        /// Of which subscription.
+        /// The attempt's number.
         attempt: Attempt,
-        /// Where.
+        /// The master.
         master: Address,
-        /// What it must carry.
+        /// The header of the request.
         stream: StreamId,
         /// The call.
         call: Box<pb::Call>,
     },
-    /// Tell the core.
-    Tell(BackendEvent),
-    /// Write a line for the operator.
-    Note(Note),
+    /// An event for the core.
+    Event(BackendEvent),
+    /// A line for the log.
+    Log(LogLine),
 }
 
 // === impl Framework ===
 
 impl Framework {
-    /// To be begun with [`Input::Tick`].
+    /// A framework that begins with [`Input::Tick`].
     pub fn new(session: Session, recipe: Recipe) -> Self {
         Self {
             session,
@@ -91,27 +95,27 @@ impl Framework {
         }
     }
 
-    /// When to step again at the latest, with [`Input::Tick`].
+    /// When the next [`Input::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.session.deadline()
     }
 
-    /// What has happened so far.
+    /// The counters.
     pub fn figures(&self) -> Figures {
         self.figures
     }
 
-    /// Takes what happened, and says what to do about it, in order.
+    /// Handles an input.
     pub fn step(&mut self, input: Input, now: Instant) -> Vec<Output> {
         let mut outputs = Vec::new();
         let event = match input {
             Input::Tick => Event::Tick,
-            Input::Answered(attempt, answer) => Event::Answered(attempt, answer),
-            Input::Record(attempt, record) => Event::Said(attempt, read(&record)),
+            Input::Replied(attempt, reply) => Event::Replied(attempt, reply),
+            Input::Record(attempt, record) => Event::Received(attempt, read(&record)),
             Input::Ended(attempt, why) => Event::Ended(attempt, why),
-            Input::CallFailed(attempt, fault) => Event::CallFailed(attempt, fault),
-            Input::Asked(asked) => {
-                self.asked(asked, now, &mut outputs);
+            Input::CallFailed(attempt, error) => Event::CallFailed(attempt, error),
+            Input::Requested(call) => {
+                self.requested(call, now, &mut outputs);
                 return outputs;
             }
         };
@@ -149,69 +153,69 @@ impl Framework {
                 stream,
                 call,
             },
-            Effect::Note(note) => Output::Note(note),
-            Effect::News(news) => return self.news(news, now, outputs),
+            Effect::Log(line) => Output::Log(line),
+            Effect::Notice(notice) => return self.notice(notice, now, outputs),
             Effect::Subscribed(framework) => {
                 self.open.clear();
                 self.figures.subscriptions += 1;
-                Output::Tell(BackendEvent::Subscribed(Some(framework)))
+                Output::Event(BackendEvent::Subscribed(Some(framework)))
             }
             Effect::Disconnected => {
                 self.open.clear();
                 self.figures.disconnections += 1;
-                Output::Tell(BackendEvent::Disconnected)
+                Output::Event(BackendEvent::Disconnected)
             }
-            Effect::Removed => Output::Tell(BackendEvent::FrameworkRemoved),
-            Effect::Taken => Output::Tell(BackendEvent::FrameworkTaken),
+            Effect::Removed => Output::Event(BackendEvent::FrameworkRemoved),
+            Effect::FailedOver => Output::Event(BackendEvent::FrameworkTaken),
         });
     }
 
-    // --- what the master says ---
+    // --- events of the master ---
 
-    fn news(&mut self, news: News, now: Instant, outputs: &mut Vec<Output>) {
-        let told = match news {
-            News::Offers(offers) => BackendEvent::Offered(self.offered(offers)),
-            News::Rescinded(offer) => {
+    fn notice(&mut self, notice: Notice, now: Instant, outputs: &mut Vec<Output>) {
+        let event = match notice {
+            Notice::Offers(offers) => BackendEvent::Offered(self.offered(offers)),
+            Notice::Rescinded(offer) => {
                 self.open.remove(&offer);
                 self.figures.rescinded += 1;
                 BackendEvent::Rescinded(offer)
             }
-            News::Updated(StatusOf::Instance(update)) => {
+            Notice::Updated(StatusUpdate::Instance(update)) => {
                 self.figures.updates += 1;
                 BackendEvent::Updated(update)
             }
-            News::Updated(StatusOf::Stranger {
+            Notice::Updated(StatusUpdate::Foreign {
                 task,
                 agent,
                 state,
                 uuid,
             }) => {
                 self.figures.updates += 1;
-                return self.stranger(task, agent, state, uuid, now, outputs);
+                return self.foreign(task, agent, state, uuid, now, outputs);
             }
-            News::Messaged(instance, note) => BackendEvent::Messaged(instance, note),
-            News::AgentLost(agent) => {
+            Notice::Messaged(instance, note) => BackendEvent::Messaged(instance, note),
+            Notice::AgentLost(agent) => {
                 self.figures.agents_lost += 1;
                 BackendEvent::AgentLost(agent)
             }
         };
-        outputs.push(Output::Tell(told));
+        outputs.push(Output::Event(event));
     }
 
     fn offered(&mut self, offers: Vec<pb::Offer>) -> Vec<crate::core::face::Offer> {
-        let mut told = Vec::with_capacity(offers.len());
+        let mut shown_offers = Vec::with_capacity(offers.len());
         for offer in offers {
             let (shown, open) = offer::open(offer);
             self.figures.offers += 1;
             self.open.insert(shown.id.clone(), open);
-            told.push(shown);
+            shown_offers.push(shown);
         }
-        told
+        shown_offers
     }
 
-    /// A task of this framework that no instance can be: nobody here has started it. It is ended, and what is said
-    /// of it is acknowledged, so that it does not come for ever.
-    fn stranger(
+    /// Kills a task that this scheduler cannot have launched, and acknowledges its updates, which would be repeated
+    /// for ever.
+    fn foreign(
         &mut self,
         task: Id,
         agent: Option<Id>,
@@ -237,52 +241,52 @@ impl Framework {
         });
         if is_alive {
             self.figures.kills += 1;
-            self.ask(
-                Ask::Call(call::kill(task.clone(), agent.clone())),
+            self.request(
+                Request::Call(call::kill(task.clone(), agent.clone())),
                 now,
                 outputs,
             );
         }
         if let (Some(agent), Some(uuid)) = (agent, uuid) {
             self.figures.acknowledgements += 1;
-            self.ask(
-                Ask::Call(call::acknowledge(task, agent, uuid)),
+            self.request(
+                Request::Call(call::acknowledge(task, agent, uuid)),
                 now,
                 outputs,
             );
         }
     }
 
-    // --- what the core asks for ---
+    // --- requests of the core ---
 
-    fn asked(&mut self, asked: Call, now: Instant, outputs: &mut Vec<Output>) {
+    fn requested(&mut self, call: Call, now: Instant, outputs: &mut Vec<Output>) {
         let figures = &mut self.figures;
-        let ask = match asked {
+        let request = match call {
             Call::Launch { offer, tasks } => return self.launch(&offer, &tasks, now, outputs),
             Call::Decline { offer, refuse_for } => {
-                // One that is not there any more needs no answer.
+                // A void offer needs no answer.
                 let Some(open) = self.open.remove(&offer) else {
                     return;
                 };
                 figures.declined += 1;
-                Ask::Call(call::decline(open.id, refuse_for))
+                Request::Call(call::decline(open.id, refuse_for))
             }
             Call::Revive => {
                 figures.revives += 1;
-                Ask::Revive
+                Request::Revive
             }
             Call::Suppress => {
                 figures.suppresses += 1;
-                Ask::Suppress
+                Request::Suppress
             }
             Call::Kill { instance, agent } => {
                 figures.kills += 1;
                 let agent = agent.as_ref().map(call::agent_id);
-                Ask::Call(call::kill(call::task_id(instance), agent))
+                Request::Call(call::kill(call::task_id(instance), agent))
             }
             Call::Shutdown { instance, agent } => {
                 figures.kills += 1;
-                Ask::Call(call::shutdown(
+                Request::Call(call::shutdown(
                     call::task_id(instance),
                     call::agent_id(&agent),
                 ))
@@ -295,29 +299,29 @@ impl Framework {
                 let Some(agent) = agent else { return };
                 figures.acknowledgements += 1;
                 let (task, agent) = (call::task_id(instance), call::agent_id(&agent));
-                Ask::Call(call::acknowledge(task, agent, token.0.into_vec()))
+                Request::Call(call::acknowledge(task, agent, token.0.into_vec()))
             }
             Call::Reconcile(instances) => {
-                // A list without entries would ask for everything.
+                // An empty list would mean all tasks.
                 if instances.is_empty() {
                     return;
                 }
                 figures.reconciliations += 1;
-                Ask::Call(call::reconcile(instances))
+                Request::Call(call::reconcile(instances))
             }
             Call::ReconcileAll => {
                 figures.reconciliations += 1;
-                Ask::Call(call::reconcile([]))
+                Request::Call(call::reconcile([]))
             }
-            Call::SubscribeAnew => Ask::SubscribeAnew,
-            // Agents remove sandboxes by themselves.
+            Call::SubscribeAnew => Request::SubscribeAnew,
+            // The agents remove the sandboxes.
             Call::Forget(_) => return,
         };
-        self.ask(ask, now, outputs);
+        self.request(request, now, outputs);
     }
 
-    fn ask(&mut self, ask: Ask, now: Instant, outputs: &mut Vec<Output>) {
-        self.session_step(Event::Asked(ask), now, outputs);
+    fn request(&mut self, request: Request, now: Instant, outputs: &mut Vec<Output>) {
+        self.session_step(Event::Requested(request), now, outputs);
     }
 
     fn launch(&mut self, offer: &OfferId, tasks: &[Task], now: Instant, outputs: &mut Vec<Output>) {
@@ -330,22 +334,24 @@ impl Framework {
                 .and_then(|offer| self.recipe.task(task, self.session.framework(), offer));
             match info {
                 Some(info) => infos.push(info),
-                None => outputs.push(Output::Tell(BackendEvent::Updated(Box::new(dropped(task))))),
+                None => outputs.push(Output::Event(BackendEvent::Updated(Box::new(dropped(
+                    task,
+                ))))),
             }
         }
         let Some(offer) = offer else { return };
         let call = match infos.is_empty() {
-            true => call::decline(offer.id, std::time::Duration::ZERO),
+            true => call::decline(offer.id, Duration::ZERO),
             false => {
                 self.figures.launches += infos.len() as u64;
                 call::accept(offer.id, infos)
             }
         };
-        self.ask(Ask::Call(call), now, outputs);
+        self.request(Request::Call(call), now, outputs);
     }
 }
 
-/// What a master says of a task whose offer it does not know.
+/// The update that a master sends for a task whose offer is void.
 fn dropped(task: &Task) -> Update {
     Update {
         instance: task.instance,
