@@ -321,7 +321,7 @@ mod tests {
         let RunsOn::Mesos(mesos) = setup.runs_on else {
             panic!("not Mesos");
         };
-        assert_eq!(mesos.masters.clone().next().to_string(), "b:5050");
+        assert_eq!(mesos.masters.clone().next_master().to_string(), "b:5050");
         assert_eq!(mesos.role, "r");
     }
 

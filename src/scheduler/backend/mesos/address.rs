@@ -99,7 +99,7 @@ impl Masters {
     }
 
     /// The next master; after the last one, the first again.
-    pub fn next(&mut self) -> Address {
+    pub fn next_master(&mut self) -> Address {
         let next = match self.next.checked_sub(1) {
             None => &self.first,
             Some(index) => self.others.get(index).unwrap_or(&self.first),
@@ -153,7 +153,7 @@ mod tests {
     fn masters_are_tried_in_turn() {
         let address = |text| Address::parse(text).expect("an address");
         let mut masters = Masters::new(vec![address("a:1"), address("b:1")]).expect("some");
-        let turns = [(); 3].map(|()| masters.next().to_string());
+        let turns = [(); 3].map(|()| masters.next_master().to_string());
         assert_eq!(turns, ["a:1", "b:1", "a:1"]);
         assert_eq!(Masters::new(Vec::new()), None);
     }

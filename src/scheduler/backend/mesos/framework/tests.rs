@@ -167,10 +167,12 @@ impl World {
 
 /// The calls among the outputs.
 fn calls(outputs: &[Output]) -> Vec<&pb::Call> {
-    let call = |output| match output {
-        &Output::Call { ref call, .. } => Some(&**call),
-        _ => None,
-    };
+    fn call(output: &Output) -> Option<&pb::Call> {
+        match output {
+            Output::Call { call, .. } => Some(call),
+            _ => None,
+        }
+    }
     outputs.iter().filter_map(call).collect()
 }
 

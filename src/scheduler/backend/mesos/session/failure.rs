@@ -48,7 +48,7 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> State {
         let pause = self.backoff.failed();
-        let next = self.masters.next();
+        let next = self.masters.next_master();
         self.wait(text, next, pause, now, effects)
     }
 
@@ -60,7 +60,7 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> State {
         let pause = self.backoff.refused();
-        let next = self.masters.next();
+        let next = self.masters.next_master();
         self.wait(text, next, pause, now, effects)
     }
 

@@ -120,7 +120,7 @@ impl State {
 impl Session {
     /// A session that begins with [`Event::Tick`]. `framework` has the id of an earlier run, if there is one.
     pub fn new(mut masters: Masters, framework: FrameworkInfo, seed: u64, now: Instant) -> Self {
-        let next = masters.next();
+        let next = masters.next_master();
         Self {
             masters,
             framework,
@@ -175,7 +175,7 @@ impl Session {
             (State::FailedOver, _) => State::FailedOver,
 
             (State::Removed, Event::Requested(Request::SubscribeAnew)) => {
-                let master = self.masters.next();
+                let master = self.masters.next_master();
                 self.subscribe(master, now, effects)
             }
             (State::Removed, _) => State::Removed,
@@ -276,7 +276,7 @@ impl Session {
                 let text = format!("the master {master} {error}; subscribing again");
                 let next = match error {
                     CallError::NotLeading(Some(leader)) => leader,
-                    CallError::NotLeading(None) => self.masters.next(),
+                    CallError::NotLeading(None) => self.masters.next_master(),
                     CallError::NoResponse(_) | CallError::Refused(..) | CallError::QueueFull => {
                         master.clone()
                     }
@@ -287,7 +287,7 @@ impl Session {
                 let seconds = subscription.timeout.as_secs();
                 let text = format!("the master {master} has sent nothing for {seconds} s");
                 // Another master may lead by now.
-                let next = self.masters.next();
+                let next = self.masters.next_master();
                 self.lost(text, &subscription, next, now, effects)
             }
             Event::Requested(Request::SubscribeAnew) => {
