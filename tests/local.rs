@@ -187,7 +187,7 @@ fn a_second_interrupt_kills_everything() {
     interrupt(&child);
     let mut lines = BufReader::new(rest).lines();
     let mut until = |word: &str| lines.any(|line| line.is_ok_and(|line| line.contains(word)));
-    assert!(until("once more to kill everything"));
+    assert!(until("interrupt again to kill everything"));
     interrupt(&child);
     assert!(until("killing everything"));
     // Reads to the end, so that the program can write it.

@@ -1,4 +1,5 @@
-//! The shell around the core: it carries events in and effects out, on the program's own thread.
+//! The shell around the core: turns what happens into events and performs effects, on the program's own
+//! thread.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -38,42 +39,43 @@ use crate::server::{Calls, MAX_UNSENT, response, stream_type};
 use crate::spec::{ContainerId, Spec, Uri};
 use crate::sweep;
 
-/// Connections of executors at once: two of each, and as many again for those that are being replaced.
+/// Maximum number of executor connections at the same time: two for each executor, and twice as many while
+/// they are being replaced.
 const CONNECTIONS: usize = 4096;
 
-/// What an executor may send at once: a task's data and message come back in an update.
+/// Maximum size of a call: a task's data and message come back in an update.
 const MAX_CALL: usize = 4 << 20;
 
-/// What to start an agent with.
+/// What an agent needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who the agent and its framework are.
+    /// Identity of the agent and of its framework.
     pub identity: Identity,
-    /// The agent's own folder, for its socket and its records. No other agent uses it.
+    /// The agent's own folder, for its socket and its records. No other agent may use it.
     pub folder: PathBuf,
-    /// Where relative paths of files to fetch start.
+    /// The folder where relative paths of files to fetch start.
     pub files: PathBuf,
-    /// Where containers get cgroups, if anywhere.
+    /// Where containers get cgroups; `None` for no cgroups.
     pub cgroups: Option<Cgroups>,
 }
 
-/// A running agent. It ends with its handle; its executors do not.
+/// A running agent. Dropping it stops the agent, but not its executors.
 #[derive(Debug)]
 pub struct Agent {
     inner: Rc<Inner>,
     _tasks: Vec<smol::Task<()>>,
 }
 
-/// What the agent's tasks share.
+/// State that the agent's tasks share.
 #[derive(Debug)]
 pub struct Inner {
     started: Instant,
     core: RefCell<Core>,
     streams: RefCell<HashMap<String, EventStream>>,
-    /// Events that wait for their turn: effects may cause some at once.
+    /// Events to process; effects may add some immediately.
     queue: RefCell<VecDeque<Event>>,
     launcher: Launcher,
-    /// Bounded by what the core has to tell: a handful for each executor.
+    /// Unbounded, but the core sends only a small number of notices for each executor.
     notices: Sender<Notice>,
     deadline_tx: Sender<()>,
     executor: Rc<LocalExecutor<'static>>,
@@ -89,12 +91,12 @@ struct EventStream {
 // === impl Agent ===
 
 impl Agent {
-    /// Starts an agent on the program's executor. Executors of an earlier process are found again before it
-    /// returns.
+    /// Starts an agent on the program's executor. When it returns, the executors of an earlier process have
+    /// been recovered.
     ///
     /// # Errors
     ///
-    /// Its folder cannot be used.
+    /// The agent's folder cannot be used.
     pub fn start(
         config: Config,
         executor: Rc<LocalExecutor<'static>>,
@@ -102,7 +104,8 @@ impl Agent {
         fs::create_dir_all(&config.folder)?;
         let folder = fs::canonicalize(&config.folder)?;
         let socket = folder.join("agent.sock");
-        // Of an earlier process; a live one is kept out by whoever owns the folder.
+        // Left by an earlier process. The program that owns the folder makes sure that there is only one
+        // agent.
         let _ = fs::remove_file(&socket);
         let listener = Listener::unix(&socket)?;
         let records = Records::open(&folder.join("containers"))?;
@@ -135,7 +138,7 @@ impl Agent {
         let limits = Limits {
             body: MAX_CALL,
             connections: CONNECTIONS,
-            // An executor may have nothing to say for as long as its task runs.
+            // An executor may be silent as long as its task runs.
             idle_time: Duration::MAX,
             ..Limits::default()
         };
@@ -152,12 +155,12 @@ impl Agent {
         Ok((agent, receiver))
     }
 
-    /// Starts an executor, unless one with its id is known.
+    /// Starts an executor, unless there is already one with this id.
     pub fn launch(&self, spec: Spec) {
         self.inner.step(Event::Launch(Box::new(spec)));
     }
 
-    /// Sends KILL, with another grace period than the task's own if one is given. It is sent again when the executor
+    /// Sends KILL. A `grace_period` overrides the task's own. KILL is sent again when the executor
     /// subscribes again.
     pub fn kill(&self, executor_id: &str, grace_period: Option<Duration>) {
         self.inner.step(Event::Kill {
@@ -166,21 +169,22 @@ impl Agent {
         });
     }
 
-    /// Sends SHUTDOWN, and ends the executor with everything of it if it is not gone in time.
+    /// Sends SHUTDOWN. If the executor has not ended in time, it is destroyed.
     pub fn shut_down(&self, executor_id: &str) {
         self.inner.step(Event::Shutdown {
             executor_id: executor_id.to_owned(),
         });
     }
 
-    /// Ends an executor with everything of it, at once.
+    /// Ends an executor and all of its processes at once.
     pub fn destroy(&self, executor_id: &str) {
         self.inner.step(Event::Destroy {
             executor_id: executor_id.to_owned(),
         });
     }
 
-    /// The program has done what an update, or the loss of a task, asks of it; it is not told again.
+    /// Acknowledges an update, or the loss of a task: the program has processed it, and the notice is not
+    /// repeated.
     pub fn acknowledge(&self, executor_id: &str, uuid: &[u8]) {
         self.inner.step(Event::Acknowledge {
             executor_id: executor_id.to_owned(),
@@ -188,32 +192,32 @@ impl Agent {
         });
     }
 
-    /// The executors that are known.
+    /// All executors that have not been forgotten.
     pub fn executors(&self) -> Vec<Known> {
         self.inner.core.borrow().executors()
     }
 
-    /// One of them.
+    /// One executor.
     pub fn executor(&self, executor_id: &str) -> Option<Known> {
         self.inner.core.borrow().executor(executor_id)
     }
 
-    /// Whether a file can be fetched on this machine.
+    /// Checks whether a file could be fetched on this machine.
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// Why it cannot be fetched.
     pub fn check_file(&self, uri: &Uri) -> Result<(), FetchError> {
         self.inner.launcher.tools.check(uri)
     }
 
-    /// Where executors reach the agent.
+    /// The socket on which executors reach the agent.
     pub fn socket(&self) -> &Path {
         &self.inner.launcher.socket
     }
 }
 
-/// Steps when a deadline of the core has come. There is none while nothing happens.
+/// Sends ticks to the core when its deadlines are reached. Sleeps while there are none.
 async fn keep_deadlines(inner: Rc<Inner>, changed: Receiver<()>) {
     let mut alarm = Alarm::new();
     loop {
@@ -237,7 +241,7 @@ impl Inner {
         Moment(self.started.elapsed())
     }
 
-    /// Tells the core, and does what it says, with everything that follows at once.
+    /// Processes an event, and all events that its effects cause immediately.
     fn step(self: &Rc<Self>, event: Event) {
         self.queue.borrow_mut().push_back(event);
         self.take_queue();
@@ -260,11 +264,11 @@ impl Inner {
     }
 
     fn deadlines_changed(&self) {
-        // If there is no room, the task is about to look in any case.
+        // If the channel is full, the task is going to check the deadlines anyway.
         let _ = self.deadline_tx.try_send(());
     }
 
-    /// Answers a call of the executor API.
+    /// Handles a call of the executor API.
     pub fn call(self: &Rc<Self>, peer: Peer, call: Call) -> Response {
         let executor_id = call.executor_id.value.clone();
         let (reply, effects) = self.core.borrow_mut().call(peer, call, self.now());
@@ -273,7 +277,7 @@ impl Inner {
             Reply::Accepted => response(&reply),
             Reply::Refused(status, text) => {
                 info!(
-                    "{executor_id}: a call of process {} is refused with {status}: {text}",
+                    "{executor_id}: refused a call of process {} with {status}: {text}",
                     peer.pid
                 );
                 response(&reply)
@@ -294,7 +298,7 @@ impl Inner {
             agent.stream_closed(id, number);
         };
         self.executor.spawn(watch).detach();
-        // An older stream ends here.
+        // Replacing an older stream ends it.
         let new = EventStream {
             number,
             records: sender,
@@ -330,9 +334,7 @@ impl Inner {
             }
             Effect::MarkAcknowledged(container) => {
                 if let Err(error) = self.launcher.records.mark_acknowledged(container) {
-                    warn!(
-                        "cannot note in the record of {container} that its executor has the task: {error}"
-                    );
+                    warn!("cannot mark the record of {container} as acknowledged: {error}");
                 }
             }
             Effect::Erase(container) => {
@@ -358,14 +360,14 @@ impl Inner {
             What::Started { pid } => info!("{id}: the executor is process {pid}"),
             What::Exited(code) => info!("{id}: the executor has ended: {code:?}"),
             What::Lost { cause, .. } => warn!("{id}: {cause}"),
-            What::Stuck(text) => error!("{id}: cannot be ended: {text}"),
+            What::Stuck(text) => error!("{id}: cannot end its processes: {text}"),
             What::Subscribed
             | What::Updated(_)
             | What::Message(_)
             | What::Sent(_)
             | What::Forgotten => {}
         }
-        // Nobody listens when the program is about to end.
+        // There is no receiver any more when the program is about to exit.
         let _ = self.notices.try_send(notice);
     }
 
@@ -380,7 +382,7 @@ impl Inner {
                 self.watch(executor_id, watched, event);
             }
             Err(text) => {
-                // Where the job's author looks first.
+                // This is where the author of a job looks first.
                 let stderr = fs::OpenOptions::new()
                     .append(true)
                     .open(spec.sandbox.join("stderr"));
@@ -390,7 +392,7 @@ impl Inner {
         }
     }
 
-    /// Tells of a process, now and when it has ended.
+    /// Reports that a process started, and later that it ended.
     fn watch(self: &Rc<Self>, executor_id: String, watched: Watched, event: Event) {
         self.step(event);
         let agent = self.clone();
@@ -408,7 +410,7 @@ impl Inner {
         };
         let record = recordio::encode(&event.encode_to_vec());
         if stream.records.try_send(record).is_err() {
-            warn!("{executor_id}: the executor does not read its events; its stream is ended");
+            warn!("{executor_id}: the executor does not read its events; closing its stream");
             stream.records.close();
         }
     }
@@ -441,7 +443,7 @@ impl Inner {
         if survivors.is_empty() && cgroups.is_some_and(|it| it.is_populated(container)) {
             survivors.push(Survivor {
                 process: None,
-                text: "a process that is about to leave its cgroup".to_owned(),
+                text: "a process that has ended but is still in its cgroup".to_owned(),
             });
         }
         self.queue.borrow_mut().push_back(Event::Swept {
@@ -451,11 +453,11 @@ impl Inner {
         });
     }
 
-    /// Finds an executor of an earlier process again.
+    /// Takes over an executor of an earlier process.
     fn recover(self: &Rc<Self>, record: Record, delivery: crate::record::Delivery) {
         let Some(container) = ContainerId::parse(&record.container) else {
             return warn!(
-                "the record {:?} names no container; skipped",
+                "the record {:?} does not name a container; skipped",
                 record.container
             );
         };
@@ -466,7 +468,7 @@ impl Inner {
             None => sweep::find_root(container),
         };
         let watched = process.and_then(|process| {
-            let watched = Watched::of_stranger(process);
+            let watched = Watched::of_recovered(process);
             watched.unwrap_or_else(|error| {
                 error!("cannot watch an executor: {error}");
                 None
@@ -475,7 +477,7 @@ impl Inner {
         let executor_id = record.executor_id;
         let sandbox = PathBuf::from(OsString::from_vec(record.sandbox));
         info!(
-            "{executor_id}: found again; its executor {}",
+            "{executor_id}: recovered; its executor {}",
             if watched.is_some() {
                 "lives"
             } else {

@@ -1,9 +1,10 @@
-//! A cgroup (version 2) for each container, where this process has been given a part of the tree.
+//! A cgroup (version 2) for each container, if a part of the cgroup tree was delegated to this process.
 //!
-//! systemd gives it with `Delegate=yes`, and says so in an attribute of the cgroup. A cgroup that has processes in it
-//! cannot share out controllers: with `DelegateSubgroup=` this process is in a child of the part that is
-//! ours, and containers beside it get limits. Without, containers are below this process's own cgroup: they can be
-//! ended as one, and their limits are not enforced.
+//! systemd delegates with `Delegate=yes`, and marks the cgroup with an extended attribute. A cgroup that
+//! contains processes cannot enable controllers for its children. With `DelegateSubgroup=`, this process is
+//! in a child of the delegated cgroup, and containers next to it get limits. Without it, containers are
+//! below this process's own cgroup: all of their processes can be ended together, but limits are not
+//! enforced.
 
 use std::fs;
 use std::io;
@@ -13,27 +14,27 @@ use rustix::process::Pid;
 
 use crate::spec::ContainerId;
 
-/// Where version 2 is mounted: alone, or beside version 1.
+/// Where version 2 is mounted: alone, or together with version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
-/// What systemd sets on a cgroup that it does not manage any further.
+/// The attributes with which systemd marks a delegated cgroup.
 const DELEGATED: [&str; 2] = ["user.delegate", "trusted.delegate"];
 
-/// The period of a processor limit: the kernel's default.
+/// The period of the CPU limit: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
 
-/// The part of the tree that is ours.
+/// The delegated part of the cgroup tree.
 #[derive(Clone, Debug)]
 pub struct Cgroups {
     root: PathBuf,
-    /// Whether containers can have limits.
+    /// Whether the limits of containers are enforced.
     pub enforces: bool,
 }
 
 // === impl Cgroups ===
 
 impl Cgroups {
-    /// The part that this process was given, if it was given one.
+    /// Finds the cgroup that was delegated to this process, if any.
     pub fn detect() -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
@@ -52,7 +53,7 @@ impl Cgroups {
         })
     }
 
-    /// Containers get their cgroups below `root`, without limits.
+    /// Puts the cgroups of containers below `root`, without limits.
     pub fn below(root: PathBuf) -> Self {
         Self {
             root,
@@ -60,11 +61,11 @@ impl Cgroups {
         }
     }
 
-    /// Makes a container's cgroup; the file that a process writes its id into to join it.
+    /// Creates the cgroup of a container. Returns the file to which a process writes its id to join it.
     ///
     /// # Errors
     ///
-    /// The kernel does not let us, or a limit cannot be set.
+    /// The kernel does not allow it, or a limit cannot be set.
     pub fn create(
         &self,
         container: ContainerId,
@@ -76,7 +77,8 @@ impl Cgroups {
         if self.enforces {
             if let Some(bytes) = memory {
                 fs::write(folder.join("memory.max"), bytes.to_string())?;
-                // Without swap the limit is what it says; where there is none, there is no file.
+                // Without swap, so that the limit covers all memory. Without swap support there is no such
+                // file.
                 let _ = fs::write(folder.join("memory.swap.max"), "0");
             }
             if let Some(thousandths) = cpu {
@@ -87,13 +89,13 @@ impl Cgroups {
         Ok(folder.join("cgroup.procs"))
     }
 
-    /// Ends all processes of a container, those too that are just being forked.
+    /// Ends all processes of a container, including those that are being forked at this moment.
     pub fn kill(&self, container: ContainerId) {
-        // Since Linux 5.14; the caller signals the members one by one as well.
+        // Exists since Linux 5.14. The caller also signals each member.
         let _ = fs::write(self.folder(container).join("cgroup.kill"), "1");
     }
 
-    /// The processes of a container.
+    /// The process ids in a container's cgroup.
     pub fn members(&self, container: ContainerId) -> Vec<Pid> {
         let mut members = Vec::new();
         for folder in with_descendants(self.folder(container)) {
@@ -104,13 +106,14 @@ impl Cgroups {
         members
     }
 
-    /// Whether there are processes in it, those too that have ended and are not yet taken out by the kernel.
+    /// Whether there are processes in the cgroup, including those that have ended but that the kernel has
+    /// not removed yet.
     pub fn is_populated(&self, container: ContainerId) -> bool {
         let events = fs::read_to_string(self.folder(container).join("cgroup.events"));
         events.is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
     }
 
-    /// Whether the kernel has ended one of them because of the memory limit.
+    /// Whether the kernel has ended a process of the container because of its memory limit.
     pub fn was_out_of_memory(&self, container: ContainerId) -> bool {
         let events = fs::read_to_string(self.folder(container).join("memory.events"));
         let events = events.unwrap_or_default();
@@ -119,10 +122,11 @@ impl Cgroups {
             .any(|line| line.starts_with("oom_kill ") && !line.ends_with(" 0"))
     }
 
-    /// Removes a container's cgroup, which has to be empty, with those that the executor has made in it.
+    /// Removes a container's cgroup, which must be empty, and the cgroups that the executor created in it.
     pub fn remove(&self, container: ContainerId) {
         for folder in with_descendants(self.folder(container)).iter().rev() {
-            // It was seen to be empty; one that stays harms nobody, and goes with the part that is ours.
+            // It was empty a moment ago. If it stays, it does no harm, and it is removed together with the
+            // delegated cgroup.
             let _ = fs::remove_dir(folder);
         }
     }
@@ -132,7 +136,7 @@ impl Cgroups {
     }
 }
 
-/// A cgroup and all below it, each before those that it has in it.
+/// A cgroup and all below it, parents before children.
 fn with_descendants(folder: PathBuf) -> Vec<PathBuf> {
     let mut all = vec![folder];
     let mut index = 0;
@@ -156,7 +160,7 @@ fn is_delegated(folder: &Path) -> bool {
     })
 }
 
-/// Lets the children of `root` have limits.
+/// Enables controllers for the children of `root`.
 fn share_controllers(root: &Path) -> io::Result<()> {
     let file = root.join("cgroup.subtree_control");
     fs::write(&file, "+memory")?;

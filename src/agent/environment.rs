@@ -1,4 +1,4 @@
-//! The environment of an executor: what a Mesos agent sets, what the program adds, and nothing else of our own.
+//! The environment of an executor: what a Mesos agent sets, what the program adds, and nothing else.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::spec::Spec;
 use crate::sweep;
 
-/// What a Mesos agent's launch helper sets if nobody else does.
+/// What the launch helper of a Mesos agent sets if there is no other value.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How long an executor waits at most before it tries to subscribe again. Mesos has two seconds; over a domain
-/// socket an attempt costs next to nothing, and a job that ends while the agent restarts is not kept waiting.
+/// The longest wait of an executor before it tries to subscribe again. Mesos uses two seconds. Over a
+/// domain socket an attempt costs next to nothing, and a job that ends while the agent restarts waits less.
 const SUBSCRIPTION_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The variables of an executor. Those that the agent sets win over the program's.
+/// The variables of an executor. A variable that the agent sets overrides the program's.
 pub fn variables(
     spec: &Spec,
     framework_id: &str,
@@ -29,7 +29,7 @@ pub fn variables(
     set("MESOS_FRAMEWORK_ID", framework_id.into());
     set("MESOS_EXECUTOR_ID", spec.executor_id.as_str().into());
     set("MESOS_SLAVE_ID", agent_id.into());
-    // Only the domain socket is served. No address can be mistaken for one that is.
+    // Only the domain socket is served. This address cannot be mistaken for a real one.
     set("MESOS_SLAVE_PID", "slave(1)@0.0.0.0:0".into());
     set("MESOS_AGENT_ENDPOINT", "0.0.0.0:0".into());
     set("MESOS_DOMAIN_SOCKET", socket.into());
@@ -57,7 +57,7 @@ pub fn variables(
     variables
 }
 
-/// A duration as Mesos writes it.
+/// A duration in the notation of Mesos.
 fn duration(it: Duration) -> String {
     format!("{}ms", it.as_millis())
 }
@@ -69,7 +69,7 @@ mod tests {
     use cook_mesos::messages::TaskInfo;
 
     #[test]
-    fn the_program_adds_variables_but_not_the_agents() {
+    fn the_program_can_add_variables_but_not_override_the_agents() {
         let spec = Spec {
             executor_id: "e".to_owned(),
             container: ContainerId([1; 16]),

@@ -1,8 +1,8 @@
-//! Files for a sandbox, as Mesos' fetcher brings them there: local ones are copied, others downloaded,
-//! archives unpacked.
+//! Fetches files into a sandbox as Mesos' fetcher does: copies local ones, downloads others, and unpacks
+//! archives.
 //!
-//! Nothing here holds up the program's one thread: a copy is made in pieces, downloads wait in the reactor, and
-//! `curl`, `tar`, `unzip` and `gzip` are processes of their own, which belong to the container.
+//! Nothing here blocks the program's one thread: a copy is made in pieces, a download waits in the reactor,
+//! and `curl`, `tar`, `unzip` and `gzip` are separate processes that belong to the container.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -24,13 +24,13 @@ use smol::future::yield_now;
 use crate::spec::{ContainerId, Uri};
 use crate::sweep;
 
-/// A copy is made in pieces of this size, with everybody else's turn between two of them.
+/// A copy is made in pieces of this size. Other tasks have a turn after each piece.
 const PIECE: usize = 256 << 10;
 
-/// How long a server may be silent. As in Mesos (`--fetcher_stall_timeout`).
+/// How long a server may be silent, as in Mesos (`--fetcher_stall_timeout`).
 const STALL: Duration = Duration::from_secs(60);
 
-/// Programs that fetch what this one cannot. They are looked for once.
+/// The programs for what this crate cannot do itself, looked up once.
 #[derive(Clone, Debug, Default)]
 pub struct Tools {
     curl: Option<PathBuf>,
@@ -39,22 +39,22 @@ pub struct Tools {
     gzip: Option<PathBuf>,
 }
 
-/// Why a file cannot be fetched.
+/// Why a file could not be fetched.
 #[derive(Debug)]
 pub enum FetchError {
-    /// The URI has a scheme that is not known here.
+    /// The scheme of the URI is not supported.
     Scheme,
-    /// There is no file name at the URI's end.
+    /// The URI does not end in a file name.
     NoName,
-    /// A program is missing on this machine.
+    /// A program is not installed on this machine.
     Missing(&'static str),
-    /// A local file cannot be read, or the sandbox not be written.
+    /// A local file cannot be read, or the sandbox cannot be written.
     File(io::Error),
-    /// A server cannot be reached, or does not go on.
+    /// A server cannot be reached, or has stopped sending.
     Network(String),
-    /// A server has another answer than 200.
+    /// A server responded with another status than 200.
     Status(u16),
-    /// A program has failed; what it said is in the sandbox's `stderr`.
+    /// A program failed; its output is in the sandbox's `stderr`.
     Program(&'static str),
 }
 
@@ -65,7 +65,7 @@ enum Source<'a> {
     Https(&'a str),
 }
 
-/// What unpacks an archive.
+/// The program that unpacks an archive.
 enum Archive {
     Tar,
     Zip,
@@ -78,13 +78,13 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scheme => {
-                f.write_str("its scheme is not served; use a path, file:, http: or https:")
+                f.write_str("its scheme is not supported; use a path, file:, http: or https:")
             }
-            Self::NoName => f.write_str("it does not end in the name of a file"),
+            Self::NoName => f.write_str("it does not end in a file name"),
             Self::Missing(program) => write!(f, "it needs {program}, which is not installed here"),
             Self::File(error) => error.fmt(f),
             Self::Network(text) => f.write_str(text),
-            Self::Status(status) => write!(f, "the server answers {status}"),
+            Self::Status(status) => write!(f, "the server responded with status {status}"),
             Self::Program(program) => {
                 write!(f, "{program} failed; see stderr in the sandbox")
             }
@@ -122,11 +122,11 @@ impl Tools {
         }
     }
 
-    /// Whether this can be fetched, as far as that can be said before it is.
+    /// Checks whether a file could be fetched, as far as that is known in advance.
     ///
     /// # Errors
     ///
-    /// It cannot.
+    /// Why it cannot be fetched.
     pub fn check(&self, uri: &Uri) -> Result<(), FetchError> {
         if let Source::Https(_) = source(&uri.value)? {
             self.curl()?;
@@ -138,11 +138,11 @@ impl Tools {
         }
     }
 
-    /// Brings a file into the sandbox. Relative paths start at `folder`.
+    /// Fetches a file into the sandbox. Relative paths start at `folder`.
     ///
     /// # Errors
     ///
-    /// It cannot be fetched. What is there of it stays.
+    /// It could not be fetched. A partial file is not removed.
     pub async fn fetch(
         &self,
         uri: &Uri,
@@ -155,7 +155,7 @@ impl Tools {
             Source::Local(path) => copy(&folder.join(path), &to).await?,
             Source::Https(url) => self.run_curl(url, &to, sandbox, container).await?,
             Source::Http(url) => match download(url, &to).await {
-                // Only curl follows a redirection.
+                // Redirections are left to curl.
                 Err(FetchError::Status(300..=399)) => {
                     self.run_curl(url, &to, sandbox, container).await?;
                 }
@@ -187,7 +187,7 @@ impl Tools {
         let stall = STALL.as_secs().to_string();
         command
             .args(["--silent", "--show-error", "--fail", "--location"])
-            // Not even a redirection leads to a local file or another protocol.
+            // A redirection must not lead to a local file or another protocol.
             .args(["--proto", "=http,https", "--connect-timeout", &stall])
             .args(["--speed-limit", "1", "--speed-time", &stall])
             .arg("--output")
@@ -216,7 +216,7 @@ impl Tools {
         let (name, program) = self.unpacker(archive)?;
         let mut command = Command::new(program);
         match archive {
-            // It knows the compression by the file's beginning.
+            // tar detects the compression by the beginning of the file.
             Archive::Tar => command.arg("-C").arg(sandbox).arg("-xf").arg(file),
             Archive::Zip => command.arg("-qo").arg(file).arg("-d").arg(sandbox),
             Archive::Gzip => command.arg("-dkf").arg(file),
@@ -237,7 +237,7 @@ fn source(value: &str) -> Result<Source<'_>, FetchError> {
     }
 }
 
-/// The name in the sandbox: what follows the last slash of the path.
+/// The name of the file in the sandbox: what follows the last slash of the path.
 fn file_name(value: &str) -> Result<&str, FetchError> {
     let path = match value.contains("://") && !value.starts_with("file:") {
         true => value.split(['?', '#']).next().unwrap_or_default(),
@@ -251,7 +251,7 @@ fn file_name(value: &str) -> Result<&str, FetchError> {
     Ok(name)
 }
 
-/// By the name's end, as Mesos' fetcher.
+/// Detected by the suffix of the name, as Mesos' fetcher does.
 fn archive(uri: &Uri) -> Option<Archive> {
     if uri.executable || !uri.extract {
         return None;
@@ -275,7 +275,7 @@ fn archive(uri: &Uri) -> Option<Archive> {
 async fn copy(from: &Path, to: &Path) -> Result<(), FetchError> {
     let metadata = fs::metadata(from)?;
     if !metadata.is_file() {
-        // A FIFO would never end, and a folder is no file.
+        // A FIFO would never end, and a folder is not a file.
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file").into());
     }
     let mut reader = File::open(from)?;
@@ -292,7 +292,7 @@ async fn copy(from: &Path, to: &Path) -> Result<(), FetchError> {
     }
 }
 
-/// Downloads what `http:` names, without TLS and redirections.
+/// Downloads an `http:` URL. TLS and redirections are not supported here.
 async fn download(url: &str, to: &Path) -> Result<(), FetchError> {
     let broken = |text: &dyn fmt::Display| FetchError::Network(text.to_string());
     let silent = || FetchError::Network("the server is silent".to_owned());
@@ -322,7 +322,7 @@ async fn download(url: &str, to: &Path) -> Result<(), FetchError> {
     }
 }
 
-/// The address of a URL's host. The C library's resolver waits as it likes, so it does that on a thread of its own.
+/// The address of a URL's host. The C library's resolver blocks, so it runs on a thread of its own.
 async fn resolve(url: &str) -> Result<SocketAddr, FetchError> {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -340,11 +340,11 @@ async fn resolve(url: &str) -> Result<SocketAddr, FetchError> {
         .name("resolver".to_owned())
         .spawn(move || {
             let found = name.to_socket_addrs().map(|mut all| all.next());
-            // Nobody waits if the fetch was given up.
+            // There is no receiver any more if the fetch was given up.
             let _ = sender.try_send(found);
         })?;
     let unknown =
-        |text: String| FetchError::Network(format!("the host {host} is not known: {text}"));
+        |text: String| FetchError::Network(format!("cannot resolve the host {host}: {text}"));
     match receiver.recv().await {
         Ok(Ok(Some(address))) => Ok(address),
         Ok(Ok(None)) | Err(_) => Err(unknown("it has no address".to_owned())),
@@ -352,7 +352,7 @@ async fn resolve(url: &str) -> Result<SocketAddr, FetchError> {
     }
 }
 
-/// Runs a program as a process of the container, with its words in the sandbox's `stderr`.
+/// Runs a program as a process of the container. Its output goes to the sandbox's `stderr`.
 async fn run(
     name: &'static str,
     mut command: Command,
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_fetched_is_said_before() {
+    fn files_that_cannot_be_fetched_are_refused_in_advance() {
         let bare = Tools::default();
         let text = |value: &str| bare.check(&uri(value)).err().map(|error| error.to_string());
         assert_eq!(text("/x/a.sh"), None);

@@ -1,8 +1,8 @@
-//! The moment between fork and exec, in a process of its own: the program starts itself once more, as a helper
-//! that becomes the executor.
+//! Code that must run between fork and exec runs in a process of its own here: the program starts itself
+//! once more as a helper, which becomes the executor with exec.
 //!
-//! A new session, the umask and the cgroup are a process's own to change, and the standard library changes none of them for a child
-//! without unsafe code. Mesos has `mesos-containerizer launch` for the same reason.
+//! Only a process itself can change its session, umask and cgroup, and the standard library does not change
+//! them for a child without unsafe code. Mesos has `mesos-containerizer launch` for the same reason.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,29 +14,32 @@ use rustix::fs::Mode;
 
 use crate::limits;
 
-/// The first argument of a helper. It is followed by the file to join a cgroup by, or nothing; the soft limit of open
-/// files, or nothing; the folder to start in, the program and its arguments.
+/// The first argument of a helper. The next ones are: the file with which to join a cgroup, or an empty
+/// string; the soft limit of open files, or an empty string; the working directory; the program and its
+/// arguments.
 pub const ARGUMENT: &str = "--become-an-executor";
 
-/// The exit status of a helper that could not become the executor: that of a shell that does not find a command.
+/// The exit status of a helper that could not become the executor: that of a shell that cannot find a
+/// command.
 const NOT_STARTED: i32 = 127;
 
-/// What executors and their commands create is for everybody to read, as under a Mesos agent.
+/// Files that executors and their commands create are readable by everybody, as under a Mesos agent.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
 
-/// Becomes the executor, if this process was started to do that. A program that uses the agent calls it first of all.
+/// Becomes the executor, if this process was started as a helper. A program that uses the agent must call
+/// this first of all.
 pub fn run_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().as_deref() != Some(OsStr::new(ARGUMENT)) {
         return;
     }
     let error = become_executor(arguments);
-    // Into the sandbox's stderr.
+    // This goes to the sandbox's stderr.
     eprintln!("cannot start the executor: {error}");
     std::process::exit(NOT_STARTED);
 }
 
-/// The arguments of a helper.
+/// Builds the arguments of a helper.
 pub fn arguments(
     join: Option<&Path>,
     open_files: Option<u64>,
@@ -55,7 +58,7 @@ pub fn arguments(
     arguments
 }
 
-/// Comes back only if it fails.
+/// Returns only if it fails.
 fn become_executor(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
     let missing = || io::Error::new(io::ErrorKind::InvalidInput, "an argument is missing");
     let mut next = || arguments.next();
@@ -64,7 +67,7 @@ fn become_executor(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
     else {
         return missing();
     };
-    // Before anything is forked: everything that follows is inside.
+    // Before anything is forked, so that all processes are in the cgroup.
     if !join.is_empty()
         && let Err(error) = std::fs::write(&join, "0")
     {
@@ -73,7 +76,7 @@ fn become_executor(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
     if let Some(soft) = open_files.to_str().and_then(|it| it.parse().ok()) {
         limits::set_open_files(Some(soft));
     }
-    // It fails only for the leader of a process group, which a child that was just made is not.
+    // This fails only for the leader of a process group, and a new child is none.
     let _ = rustix::process::setsid();
     rustix::process::umask(UMASK);
     if let Err(error) = std::env::set_current_dir(&folder) {

@@ -1,4 +1,4 @@
-//! The start of an executor: sandbox, files, process; and the wait for the process's end.
+//! Starts an executor (sandbox, files, process), and waits for the end of its process.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,30 +18,30 @@ use crate::process::Process;
 use crate::record::{Record, Records};
 use crate::spec::{Program, Spec};
 
-/// What a start needs beside its spec.
+/// What all starts have in common.
 #[derive(Debug)]
 pub struct Launcher {
-    /// Whose executors they are.
+    /// The framework's id.
     pub framework_id: String,
-    /// Who the agent is.
+    /// The agent's id.
     pub agent_id: String,
-    /// Where executors reach the agent.
+    /// The socket on which executors reach the agent.
     pub socket: PathBuf,
-    /// This boot.
+    /// The boot id of this machine.
     pub boot: String,
-    /// Where relative paths of files start.
+    /// The folder where relative paths of files start.
     pub folder: PathBuf,
-    /// Records of what was started.
+    /// The records of containers.
     pub records: Records,
-    /// What fetches.
+    /// The programs for fetching.
     pub tools: Tools,
-    /// The soft limit of open files that executors get.
+    /// The soft limit of open files for executors.
     pub open_files: Option<u64>,
-    /// Where containers get cgroups, if they do.
+    /// Where containers get cgroups; `None` for no cgroups.
     pub cgroups: Option<Cgroups>,
 }
 
-/// An executor's process, to wait for.
+/// A process of an executor that can be waited for.
 #[derive(Debug)]
 pub struct Watched {
     /// The process.
@@ -56,13 +56,13 @@ impl Launcher {
     ///
     /// # Errors
     ///
-    /// Why it could not be started, for people.
+    /// Why it could not be started: a text for people.
     pub async fn launch(&self, spec: &Spec) -> Result<Watched, String> {
         let sandbox = &spec.sandbox;
         let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         let mut record = self.record(spec);
         if spec.recovery_timeout.is_some() {
-            // Before anything is there to be found.
+            // Before the record describes anything that exists.
             let written = self.records.write(&record);
             written.map_err(|error| failed("cannot write a record", &error))?;
         }
@@ -84,7 +84,7 @@ impl Launcher {
         if spec.recovery_timeout.is_some() {
             record.process = Some(watched.process.to_record());
             if let Err(error) = self.records.write(&record) {
-                // The next process of the agent will look for it by its container's id.
+                // The next process of the agent will find it by the container's id instead.
                 tracing::warn!("cannot add the executor's process to its record: {error}");
             }
         }
@@ -132,7 +132,7 @@ impl Launcher {
     }
 }
 
-/// Programs of the fetcher may have written there, too.
+/// Append: programs of the fetcher may have written to the file.
 fn open_output(sandbox: &Path, name: &str) -> io::Result<File> {
     File::options()
         .append(true)
@@ -143,12 +143,12 @@ fn open_output(sandbox: &Path, name: &str) -> io::Result<File> {
 // === impl Watched ===
 
 impl Watched {
-    /// A process of an earlier agent; `None` if it has ended.
+    /// A process that an earlier process of the agent started; `None` if it has ended.
     ///
     /// # Errors
     ///
-    /// There are no descriptors left.
-    pub fn of_stranger(process: Process) -> io::Result<Option<Self>> {
+    /// No descriptor is free.
+    pub fn of_recovered(process: Process) -> io::Result<Option<Self>> {
         let descriptor = process.open()?;
         Ok(descriptor.map(|descriptor| Self {
             process,
@@ -156,7 +156,7 @@ impl Watched {
         }))
     }
 
-    /// A child that was just made. It cannot vanish before it is waited for.
+    /// A child that was just started. Its id cannot be reused before it is waited for.
     fn of_child(pid: Pid) -> io::Result<Self> {
         let descriptor = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
         let process = Process::of_child(pid).ok_or(io::ErrorKind::NotFound)?;
@@ -166,13 +166,14 @@ impl Watched {
         })
     }
 
-    /// Waits until it has ended; its exit code, if it has one and was our child.
+    /// Waits until the process has ended. Returns its exit code, if it has one and the process was our
+    /// child.
     pub async fn ended(self) -> Option<i32> {
         let Ok(descriptor) = Async::new(self.descriptor) else {
             tracing::error!("cannot wait for process {:?}", self.process.pid);
             return std::future::pending().await;
         };
-        // A process descriptor has no other way to fail.
+        // Waiting for a process descriptor cannot fail.
         let _ = descriptor.readable().await;
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let status = waitid(WaitId::PidFd(descriptor.as_fd()), options);

@@ -1,18 +1,19 @@
-//! The limit of open files: three for each executor, which is soon more than the usual 1024.
+//! The limit of open files. Each executor needs three, so the usual 1024 are soon used up.
 //!
-//! The agent takes all that it may have. Its executors get the limit that it was started with: programs that use select(2)
-//! break above 1024.
+//! The agent raises its own soft limit to the hard limit. Executors get the soft limit with which the agent
+//! was started, because programs that use select(2) break above 1024.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Takes as many open files as the hard limit allows; the soft limit as it was, unless there was none.
+/// Raises the soft limit of open files to the hard limit. Returns the old soft limit, or `None` if there
+/// was none.
 pub fn raise_open_files() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     set_open_files(limit.maximum);
     limit.current
 }
 
-/// Sets the soft limit; `None` is none. If that fails, the limit stays as it is.
+/// Sets the soft limit; `None` means unlimited. If that fails, the limit stays as it is.
 pub fn set_open_files(current: Option<u64>) {
     let limit = Rlimit {
         current,

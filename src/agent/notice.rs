@@ -1,64 +1,66 @@
-//! What the program that uses the agent is told.
+//! What the agent reports to the program that uses it.
 
 use std::fmt;
 
 use cook_mesos::messages::{EventType, TaskStatus};
 
-/// Something that has happened to an executor.
+/// Something that happened to an executor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// Which executor.
+    /// The executor.
     pub executor_id: String,
     /// What happened.
     pub what: What,
 }
 
-/// What can happen.
+/// The kinds of notices.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// The executor's process runs.
+    /// The executor's process was started.
     Started {
-        /// Its id.
+        /// Its process id.
         pid: i32,
     },
     /// The executor has subscribed, for the first time or again.
     Subscribed,
-    /// The task has a new state. It is told again until it is acknowledged.
+    /// The executor sent a status update. Repeated until it is acknowledged.
     Updated(Box<TaskStatus>),
-    /// The executor says something to the framework.
+    /// The executor sent a message to the framework.
     Message(Vec<u8>),
-    /// An event went to the executor.
+    /// An event was sent to the executor.
     Sent(EventType),
-    /// The executor's process has ended; by which exit code is known if it was our child and no signal ended it.
+    /// The executor's process has ended, with this exit code; `None` if a signal ended it, or if it was not
+    /// our child.
     Exited(Option<i32>),
-    /// The task has ended without a terminal update of the executor's, and nothing of it is left. It is told again
+    /// The task has ended without a terminal update of the executor, and no process of it is left. Repeated
     /// until it is acknowledged.
     Lost {
-        /// Why.
+        /// The reason.
         cause: Cause,
-        /// What to acknowledge it by.
+        /// The uuid for the acknowledgement.
         uuid: [u8; 16],
     },
-    /// The executor has ended, but processes of it cannot be ended, so that its end cannot be told yet.
+    /// The executor has ended, but some of its processes cannot be ended, so its end cannot be reported
+    /// yet.
     Stuck(String),
-    /// Everything is over and acknowledged; the agent has forgotten the executor.
+    /// Everything has ended and was acknowledged; the agent has forgotten the executor.
     Forgotten,
 }
 
-/// Why a task has ended without a word of its executor.
+/// Why a task ended without a terminal update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Its sandbox or the executor's process could not be made.
+    /// The sandbox could not be filled, or the executor's process not be started.
     LaunchFailed(String),
-    /// A kill came before the task was handed over.
+    /// A kill arrived before the executor got the task.
     KilledDuringLaunch,
     /// The executor did not subscribe in time.
     NotSubscribed,
     /// The executor ended, or was killed.
     Terminated,
-    /// The kernel ended processes of it: its memory limit was reached.
+    /// The kernel ended processes of it because of its memory limit.
     MemoryLimit,
-    /// It was ended by [`crate::agent::Agent::destroy`], or because a shutdown took too long.
+    /// It was ended by [`crate::agent::Agent::destroy`], or its shutdown took too long.
     Destroyed,
 }
 

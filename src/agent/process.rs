@@ -1,4 +1,4 @@
-//! Processes as `/proc` shows them, named so that a reused id cannot be taken for them.
+//! Processes as `/proc` shows them, identified so that a reused process id is not mistaken for them.
 
 use std::fs;
 use std::io;
@@ -9,40 +9,40 @@ use std::os::fd::OwnedFd;
 
 use crate::record::RecordedProcess;
 
-/// A process of this boot: no other one has the same id and start.
+/// A process of this boot. No other process has the same id and start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
     /// Its id.
     pub pid: Pid,
-    /// Its start in clock ticks since the boot.
+    /// Its start time in clock ticks since boot.
     pub started: u64,
 }
 
-/// What `/proc/PID/stat` says.
+/// Some fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// The letter of its state; `Z` and `X` have ended.
+    /// Its state as a letter. `Z` and `X` mean that it has ended.
     pub state: u8,
     /// Its parent's id.
     pub parent: i32,
     /// Its session's id.
     pub session: i32,
-    /// Its start in clock ticks since the boot.
+    /// Its start time in clock ticks since boot.
     pub started: u64,
 }
 
-/// Names this boot of the machine.
+/// Identifies this boot of the machine.
 ///
 /// # Errors
 ///
-/// `/proc` is not there.
+/// `/proc` is not available.
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())
 }
 
-/// What is known of a process; `None` if it has ended, its zombie included.
+/// The status of a process; `None` if it has ended, even if it is still a zombie.
 pub fn stat(pid: Pid) -> Option<Stat> {
     read(pid).filter(|stat| !matches!(stat.state, b'Z' | b'X'))
 }
@@ -51,7 +51,7 @@ fn read(pid: Pid) -> Option<Stat> {
     parse(&fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
 }
 
-/// The name of a program may have blanks and parentheses in it: what follows the last one is plain.
+/// A program's name may contain blanks and parentheses. The fields follow the last parenthesis.
 fn parse(text: &[u8]) -> Option<Stat> {
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
@@ -90,13 +90,13 @@ impl Process {
         Some(Self { pid, started })
     }
 
-    /// The process of a record of this boot, unless it has ended.
+    /// The recorded process, unless it has ended.
     pub fn recorded(recorded: RecordedProcess) -> Option<Self> {
         let found = Self::find(Pid::from_raw(recorded.pid)?)?;
         (found.started == recorded.started).then_some(found)
     }
 
-    /// For a record.
+    /// The process in the form of a record.
     pub fn to_record(self) -> RecordedProcess {
         RecordedProcess {
             pid: self.pid.as_raw_nonzero().get(),
@@ -104,27 +104,27 @@ impl Process {
         }
     }
 
-    /// A descriptor that is readable when the process has ended; `None` if it has.
+    /// A descriptor that becomes readable when the process ends; `None` if it has ended.
     ///
     /// # Errors
     ///
-    /// There are no descriptors left.
+    /// No descriptor is free.
     pub fn open(self) -> Result<Option<OwnedFd>, Errno> {
         let descriptor = match pidfd_open(self.pid, PidfdFlags::empty()) {
             Ok(descriptor) => descriptor,
             Err(Errno::SRCH) => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Whoever has the id now is what was opened.
+        // The descriptor belongs to the process that has the id now. Check that it is the same one.
         let is_same = Self::find(self.pid) == Some(self);
         Ok(is_same.then_some(descriptor))
     }
 
-    /// Sends a signal to it and to no other process. It is fine if it has ended.
+    /// Sends a signal to this process and to no other one. Nothing happens if it has ended.
     ///
     /// # Errors
     ///
-    /// The kernel does not let us.
+    /// The kernel does not allow it.
     pub fn signal(self, signal: Signal) -> Result<(), Errno> {
         let Some(descriptor) = self.open()? else {
             return Ok(());
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stat_line_is_read_whatever_the_program_is_called() {
+    fn a_stat_line_is_parsed_with_any_program_name() {
         let line = b"42 (a) b (c) S 7 40 39 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 12345 6 7 8";
         let wanted = Stat {
             state: b'S',
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_known_by_its_start_too() {
+    fn a_process_is_identified_by_its_start_time_too() {
         let own = Process::find(rustix::process::getpid()).unwrap();
         assert_eq!(Process::recorded(own.to_record()), Some(own));
         let mut other = own.to_record();
@@ -167,7 +167,7 @@ mod tests {
             ..own
         };
         assert!(other.open().unwrap().is_none());
-        // It would end this test.
+        // Signalling its own id would end this test.
         other.signal(Signal::KILL).unwrap();
     }
 }

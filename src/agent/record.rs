@@ -1,8 +1,9 @@
-//! What is written down of each container, so that the next process of the agent finds it again.
+//! The records of containers on disk, with which the next process of the agent finds them again.
 //!
-//! One file a container, replaced as a whole, but for its first byte: whether an update of the task was acknowledged. That is changed in
-//! place, which a full disk does not prevent. Nothing is synced: a power failure ends the executors with the
-//! records, and a record that cannot be read then belongs to a boot that is over.
+//! There is one file for each container. It is replaced as a whole, except for its first byte, which says
+//! whether an update of the task was acknowledged. That byte is changed in place, which works on a full
+//! disk too. Nothing is synced: a power failure ends the executors as well, and a record that it damages
+//! belongs to an earlier boot.
 
 use std::fs;
 use std::io;
@@ -24,25 +25,25 @@ pub struct Records {
     folder: PathBuf,
 }
 
-/// Whether the executor has the task.
+/// Whether the executor has got its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The executor says so when it subscribes: it lists the tasks that it has had no acknowledgement for.
+    /// Not known. The executor says so when it subscribes: it lists its unacknowledged tasks.
     Unknown,
-    /// An update of it was acknowledged.
+    /// It has: an update was acknowledged.
     Acknowledged,
 }
 
-/// One container, as it is on disk.
+/// The record of one container.
 #[derive(Clone, PartialEq, Message)]
 pub struct Record {
     /// The executor's id.
     #[prost(string, tag = "1")]
     pub executor_id: String,
-    /// The [`ContainerId`]'s text.
+    /// The [`ContainerId`] as text.
     #[prost(string, tag = "2")]
     pub container: String,
-    /// `/proc/sys/kernel/random/boot_id`: process ids mean nothing under another one.
+    /// `/proc/sys/kernel/random/boot_id`: process ids of another boot mean nothing.
     #[prost(string, tag = "3")]
     pub boot: String,
     /// The sandbox's path.
@@ -51,7 +52,7 @@ pub struct Record {
     /// The task; it is sent if the executor does not have it yet.
     #[prost(message, optional, tag = "5")]
     pub task: Option<TaskInfo>,
-    /// The executor's process, once it runs.
+    /// The executor's process, once it was started.
     #[prost(message, optional, tag = "6")]
     pub process: Option<RecordedProcess>,
     /// The shutdown grace period in milliseconds.
@@ -60,18 +61,18 @@ pub struct Record {
     /// `ExecutorInfo.data`.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub executor_data: Option<Vec<u8>>,
-    /// The program's own.
+    /// Bytes that the program attached to it.
     #[prost(bytes = "vec", tag = "10")]
     pub tag: Vec<u8>,
 }
 
-/// A process, in a way that cannot mean another one of the same boot.
+/// A process, identified uniquely within its boot.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct RecordedProcess {
     /// Its id.
     #[prost(int32, tag = "1")]
     pub pid: i32,
-    /// Its start in clock ticks since the boot (`/proc/PID/stat`, field 22).
+    /// Its start time in clock ticks since boot (`/proc/PID/stat`, field 22).
     #[prost(uint64, tag = "2")]
     pub started: u64,
 }
@@ -79,11 +80,11 @@ pub struct RecordedProcess {
 // === impl Records ===
 
 impl Records {
-    /// The records below `folder`, which is made if it is not there.
+    /// Opens the records below `folder`, which is created if necessary.
     ///
     /// # Errors
     ///
-    /// It cannot be made.
+    /// The folder cannot be created.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         Ok(Self {
@@ -91,11 +92,11 @@ impl Records {
         })
     }
 
-    /// Writes a record, or replaces it.
+    /// Writes or replaces a record.
     ///
     /// # Errors
     ///
-    /// The disk is full, or fails.
+    /// The disk is full or fails.
     pub fn write(&self, record: &Record) -> io::Result<()> {
         let new = self.folder.join(format!("{}.new", record.container));
         let mut bytes = vec![NEW];
@@ -104,23 +105,23 @@ impl Records {
         fs::rename(&new, self.folder.join(&record.container))
     }
 
-    /// Notes that an update of this container's task was acknowledged: its executor has the task.
+    /// Records that an update of this container's task was acknowledged.
     ///
     /// # Errors
     ///
-    /// The record is gone, or the disk fails.
+    /// The record does not exist, or the disk fails.
     pub fn mark_acknowledged(&self, container: ContainerId) -> io::Result<()> {
         let path = self.folder.join(container.to_string());
         let file = fs::OpenOptions::new().write(true).open(path)?;
         file.write_all_at(&[ACKNOWLEDGED], 0)
     }
 
-    /// Removes a record. One that stays is harmless: its container is found to be gone again.
+    /// Removes a record. If that fails, it does no harm: the next process finds that the container is gone.
     pub fn erase(&self, container: ContainerId) {
         let _ = fs::remove_file(self.folder.join(container.to_string()));
     }
 
-    /// All records that can be read. The others are named in the log and kept for whoever looks there.
+    /// All readable records. Unreadable ones are named in the log and kept for inspection.
     ///
     /// # Errors
     ///
@@ -130,7 +131,7 @@ impl Records {
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             if path.extension().is_some() {
-                // Half of a replacement: what it would have replaced still holds.
+                // An incomplete replacement: the old record is still valid.
                 let _ = fs::remove_file(&path);
                 continue;
             }
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_and_halves_are_not() {
+    fn complete_records_are_read_and_incomplete_ones_ignored() {
         let folder = std::env::temp_dir().join(format!("cook-records-{}", std::process::id()));
         let records = Records::open(&folder).unwrap();
         let id = ContainerId([7; 16]);

@@ -1,7 +1,7 @@
-//! The executor API over the agent's unix domain socket.
+//! The executor API on the agent's unix domain socket.
 //!
-//! The kernel says which process is at the other end (SO_PEERCRED): it has to be of the agent's user, and the very process that
-//! was started as the executor that it speaks for.
+//! The kernel reports the process at the other end (SO_PEERCRED). It must run as the agent's user, and must
+//! be the process that was started as the executor for which it makes calls.
 
 use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
@@ -15,27 +15,28 @@ use prost::Message;
 use crate::agent::Inner;
 use crate::core::{Peer, Reply};
 
-/// The path of the executor API. A real agent serves no other one on its domain socket.
+/// The path of the executor API, the only one that a real agent serves on its domain socket.
 pub const PATH: &str = "/slave(1)/api/v1/executor";
 
-/// The media type of calls and events; JSON is not served.
+/// The media type of calls and events. JSON is not supported.
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// Events that wait for an executor to read them, at most. Who does not is cut off, and subscribes anew.
+/// Maximum number of events that wait for an executor to read them. Beyond it, the stream is closed, and
+/// the executor has to subscribe again.
 pub const MAX_UNSENT: usize = 32;
 
-/// Turns requests into calls.
+/// The HTTP handler: turns requests into calls.
 #[derive(Debug)]
 pub struct Calls {
     agent: Weak<Inner>,
-    /// The only user whose processes are executors.
+    /// The user as which executors run.
     user: u32,
 }
 
 // === impl Calls ===
 
 impl Calls {
-    /// Answers for an agent.
+    /// A handler for this agent.
     pub fn new(agent: &Rc<Inner>) -> Self {
         Self {
             agent: Rc::downgrade(agent),
@@ -48,7 +49,7 @@ impl Calls {
         if path != PATH {
             return Err(text(
                 StatusCode::Forbidden,
-                "only the executor API is served here",
+                "there is only the executor API here",
             ));
         }
         if head.method != Some(Method::Post) {
@@ -58,16 +59,16 @@ impl Calls {
         match head.fields.one("content-type") {
             Some(PROTOBUF) => Ok(()),
             Some(_) => {
-                let wanted = format!("the content type has to be {PROTOBUF}");
+                let wanted = format!("the content type must be {PROTOBUF}");
                 Err(text(StatusCode::UnsupportedMediaType, wanted))
             }
-            None => Err(text(StatusCode::BadRequest, "there is no content type")),
+            None => Err(text(StatusCode::BadRequest, "a content type is required")),
         }
     }
 }
 
 impl Handler for Calls {
-    type Guest = Peer;
+    type Caller = Peer;
 
     fn admit(&self, peer: &socket::Peer, _: BorrowedFd<'_>) -> Admission<Peer> {
         match peer {
@@ -75,7 +76,7 @@ impl Handler for Calls {
                 Admission::Serve(Peer { pid: *process })
             }
             socket::Peer::Unix { user, .. } => {
-                let told = format!("this agent serves user {}, not user {user}", self.user);
+                let told = format!("this agent serves uid {}, not uid {user}", self.user);
                 Admission::Refuse(text(StatusCode::Forbidden, told))
             }
             socket::Peer::Tcp { .. } | socket::Peer::Unknown => Admission::Close,
@@ -92,12 +93,12 @@ impl Handler for Calls {
             Err(error) => {
                 return text(
                     StatusCode::BadRequest,
-                    format!("the call cannot be read: {error}"),
+                    format!("the call is malformed: {error}"),
                 );
             }
         };
         let Some(agent) = self.agent.upgrade() else {
-            return text(StatusCode::ServiceUnavailable, "the agent ends");
+            return text(StatusCode::ServiceUnavailable, "the agent is shutting down");
         };
         agent.call(*peer, call)
     }
@@ -107,7 +108,7 @@ impl Handler for Calls {
     }
 }
 
-/// The response for what the core has decided; a stream is the caller's to make.
+/// The HTTP response for a reply of the core. The caller adds the body of a stream.
 pub fn response(reply: &Reply) -> Response {
     match reply {
         Reply::Stream(_) => Response::new(StatusCode::Ok),

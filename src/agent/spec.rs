@@ -7,41 +7,40 @@ use std::time::Duration;
 
 use cook_mesos::messages::TaskInfo;
 
-/// Names one start of an executor: 16 random bytes, shown as a uuid. All processes of the container carry
-/// it as `MESOS_CONTAINER_ID`.
+/// Identifies one start of an executor: 16 random bytes, shown as a uuid. All processes of the container
+/// have it in their environment as `MESOS_CONTAINER_ID`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId(pub [u8; 16]);
 
 /// An executor to start, with its task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
-    /// The executor's id. Commands and notices use it; it is not used twice.
+    /// The executor's id, used in commands and notices. It must not be reused.
     pub executor_id: String,
-    /// The name of this start.
+    /// Identifies this start.
     pub container: ContainerId,
-    /// The task. Its `agent_id` is filled in.
+    /// The task. The agent sets its `agent_id`.
     pub task: TaskInfo,
     /// What to run.
     pub program: Program,
     /// `ExecutorInfo.data`.
     pub executor_data: Option<Vec<u8>>,
-    /// The executor's environment, apart from what the agent sets.
+    /// The executor's environment, in addition to what the agent sets.
     pub environment: Vec<(OsString, OsString)>,
-    /// What is fetched into the sandbox before the start.
+    /// Files to fetch into the sandbox before the start.
     pub files: Vec<Uri>,
-    /// Where it runs; it is made if it is not there.
+    /// The working directory; created if necessary.
     pub sandbox: PathBuf,
     /// `MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD`.
     pub shutdown_grace: Duration,
-    /// How much memory its processes may use together, in bytes, where a cgroup can hold them to it.
+    /// Memory limit of all processes together in bytes; enforced only with cgroups.
     pub memory: Option<u64>,
-    /// How much processor time its processes may use together, in thousandths of a processor, where a cgroup can hold
-    /// them to it.
+    /// CPU limit of all processes together in thousandths of a processor; enforced only with cgroups.
     pub cpu: Option<u64>,
-    /// What the program wants to find with the executor after a restart.
+    /// Bytes for the program, which finds them with the executor after a restart.
     pub tag: Vec<u8>,
-    /// How long the executor waits for an agent that is away. Without it there is no record, and the
-    /// executor ends with the agent.
+    /// How long the executor waits for an agent that is away. `None`: there is no record, and the executor
+    /// ends with the agent.
     pub recovery_timeout: Option<Duration>,
 }
 
@@ -50,8 +49,8 @@ pub struct Spec {
 pub enum Program {
     /// A program and its arguments. A relative path starts in the sandbox.
     Direct(Vec<OsString>),
-    /// A line for `/bin/sh -c`. The executor has to take over the shell's process, as the last command of such a line
-    /// and `exec` do.
+    /// A line for `/bin/sh -c`. The executor must replace the shell's process, with `exec` or as the last
+    /// command of the line.
     Shell(OsString),
 }
 
@@ -60,20 +59,20 @@ pub enum Program {
 pub struct Uri {
     /// A path, or a `file:`, `http:` or `https:` URI.
     pub value: String,
-    /// It is made executable; then it is not extracted.
+    /// Make it executable, and do not extract it.
     pub executable: bool,
-    /// It is unpacked if its name is that of an archive.
+    /// Unpack it if its name is that of an archive.
     pub extract: bool,
 }
 
 // === impl ContainerId ===
 
 impl ContainerId {
-    /// A new one.
+    /// Creates a random id.
     ///
     /// # Errors
     ///
-    /// The kernel has no random numbers to give.
+    /// The kernel cannot supply random numbers.
     pub fn random() -> std::io::Result<Self> {
         let mut bytes = [0; 16];
         let length = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
@@ -83,7 +82,7 @@ impl ContainerId {
         Ok(Self(bytes))
     }
 
-    /// Reads what [`fmt::Display`] has written.
+    /// Parses the text that [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: String = text.chars().filter(|c| *c != '-').collect();
         if digits.len() != 32 || !digits.is_ascii() {
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_id_is_read_back_from_its_text() {
+    fn a_container_id_is_parsed_from_its_text() {
         let id = ContainerId(*b"0123456789abcdef");
         assert_eq!(id.to_string(), "30313233-3435-3637-3839-616263646566");
         assert_eq!(ContainerId::parse(&id.to_string()), Some(id));

@@ -1,8 +1,9 @@
-//! Finds and ends everything that a container has left, once its executor is gone or is to be.
+//! Finds and ends all processes of a container, when its executor has ended or must end.
 //!
-//! A process belongs to the container if it carries its id in the environment, is in the executor's session,
-//! writes to the container's `stdout` or `stderr`, is in its cgroup, or descends from one that does. Commands can shake off each of these
-//! marks, but hardly all of them by accident.
+//! A process belongs to the container if it has the container's id in its environment, is in the executor's
+//! session, has the container's `stdout` or `stderr` as its own, is in the container's cgroup, or descends
+//! from such a process. A command can get rid of each of these marks, but hardly of all of them by
+//! accident.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,34 +17,34 @@ use crate::process::{self, Process, Stat};
 use crate::record::RecordedProcess;
 use crate::spec::ContainerId;
 
-/// What marks the processes of a container.
+/// What identifies the processes of a container.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks<'a> {
-    /// Its id, as `MESOS_CONTAINER_ID`.
+    /// The container's id, the value of `MESOS_CONTAINER_ID`.
     pub container: ContainerId,
-    /// The executor's session. Known only while nothing else can have the number: as long as this process of
-    /// the agent has watched the executor.
+    /// The executor's session. Known only if its number cannot have been reused: while this process of the
+    /// agent has been watching the executor.
     pub session: Option<Pid>,
-    /// Its sandbox.
+    /// The container's sandbox.
     pub sandbox: &'a Path,
-    /// The ids in its cgroup.
+    /// The processes in its cgroup.
     pub members: &'a [Pid],
-    /// What was found before.
+    /// What an earlier sweep found.
     pub found: &'a [RecordedProcess],
 }
 
-/// A process that was not there to stay, and is still there.
+/// A process that a sweep found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivor {
     /// The process.
     pub process: Process,
     /// The program's name.
     pub name: String,
-    /// Why SIGKILL could not be sent, if it could not.
+    /// Why SIGKILL could not be sent, if so.
     pub refused: Option<Errno>,
 }
 
-/// The variable whose value marks all processes of a container.
+/// The variable that contains the container's id.
 pub const VARIABLE: &str = "MESOS_CONTAINER_ID";
 
 /// Finds the processes with these marks.
@@ -88,7 +89,8 @@ pub fn find(marks: &Marks<'_>) -> Vec<Process> {
         .collect()
 }
 
-/// Sends SIGKILL to all processes with these marks; those that were there. None is what the caller waits for.
+/// Sends SIGKILL to all processes with these marks, and returns them. The caller repeats this until there
+/// are none.
 pub fn kill(marks: &Marks<'_>) -> Vec<Survivor> {
     let found = find(marks).into_iter();
     found
@@ -100,14 +102,15 @@ pub fn kill(marks: &Marks<'_>) -> Vec<Survivor> {
         .collect()
 }
 
-/// The process that was started as the container's executor: it carries the id, and its parent does not.
+/// The process that was started as the container's executor: it has the container's id, and its parent does
+/// not.
 pub fn find_root(container: ContainerId) -> Option<Process> {
     process::all().find_map(|pid| {
         let stat = process::stat(pid)?;
         let parent_carries =
             Pid::from_raw(stat.parent).is_some_and(|parent| carries(parent, container));
         let is_root = carries(pid, container) && !parent_carries;
-        // What was reparented has another session, or the executor's.
+        // A reparented process is in another session, or in the executor's.
         let leads = stat.session == pid.as_raw_nonzero().get();
         (is_root && leads).then_some(Process {
             pid,
@@ -118,7 +121,7 @@ pub fn find_root(container: ContainerId) -> Option<Process> {
 
 fn carries(pid: Pid, container: ContainerId) -> bool {
     let wanted = format!("{VARIABLE}={container}");
-    // Another user's environment cannot be read.
+    // The environment of another user's process cannot be read.
     let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
     environment.is_ok_and(|it| {
         it.split(|byte| *byte == 0)
@@ -126,7 +129,8 @@ fn carries(pid: Pid, container: ContainerId) -> bool {
     })
 }
 
-/// Whether its stdout or stderr is the container's. Somebody who looks at these files has them elsewhere.
+/// Whether the process's stdout or stderr is the container's file. A process that only reads these files
+/// has them under another number.
 fn writes_into(pid: Pid, sandbox: &Path) -> bool {
     [(1, "stdout"), (2, "stderr")].iter().any(|(number, name)| {
         let link = fs::read_link(format!("/proc/{}/fd/{number}", pid.as_raw_nonzero()));

@@ -1,8 +1,8 @@
-//! One timer for all that one task waits for, one after the other.
+//! One timer for all the waits of one task, which follow each other.
 //!
-//! Hardly any of these times ever comes, and each setting of a timer costs six system calls: so it
-//! stays as it was set for an earlier wait, and is set anew only if it goes off too early. What it was
-//! set for last may so wake its task once when nobody waits for that any more.
+//! Almost every wait ends before its deadline, and setting a timer costs six system calls. So the timer
+//! keeps an earlier setting and is set again only if that one fires too early. An old setting may cause one
+//! spurious wake-up of its task.
 
 use std::future::{Future, pending};
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use smol::future::or;
 
-/// The timer.
+/// A timer that is set as rarely as possible.
 #[derive(Debug)]
 pub struct Alarm {
     timer: Timer,
     set_for: Option<Instant>,
-    /// An old setting that is at least so much too early is not left alone.
+    /// Set the timer again if the old setting is this much too early, or more.
     too_early: Duration,
 }
 
-/// A wait that follows another of the same length begins a little later: this much is no other kind of wait.
+/// Two waits of the same length whose deadlines differ by less than this may share one setting.
 const A_LITTLE: Duration = Duration::from_millis(500);
 
 // === impl Alarm ===
 
 impl Alarm {
-    /// One that is not set.
+    /// A timer that is not set.
     pub fn new() -> Self {
         Self {
             timer: Timer::never(),
@@ -34,8 +34,8 @@ impl Alarm {
         }
     }
 
-    /// One that is not set, for a task that must not wake up in vain: where short waits and long ones take
-    /// turns, it is set anew for the long ones too.
+    /// A timer that is not set, for a task whose spurious wake-ups would be expensive. If short and long
+    /// waits alternate, it is set again for each long one.
     pub fn punctual() -> Self {
         Self {
             too_early: A_LITTLE,
@@ -43,7 +43,7 @@ impl Alarm {
         }
     }
 
-    /// Waits for the moment; for ever if there is none.
+    /// Waits until `moment`, or for ever if there is none.
     pub async fn until(&mut self, moment: Option<Instant>) {
         let Some(moment) = moment else {
             return pending().await;
@@ -59,7 +59,7 @@ impl Alarm {
         }
     }
 
-    /// What the future comes to, unless the time is up before.
+    /// The output of `future`, or `None` if it takes longer than `limit`.
     pub async fn within<T>(
         &mut self,
         limit: Duration,

@@ -1,10 +1,10 @@
-//! The chunked coding of a body: the API's clients may send one, and the agent's event stream is one
-//! that never ends.
+//! A decoder for chunked bodies. Clients of a server may send one, and the event stream of a Mesos agent is
+//! one that never ends.
 //!
-//! Bytes go in however the socket cut them, payload comes out as slices of the same bytes, and nothing
-//! is kept but the state: whoever wants a bounded body counts what comes out. Every byte moves the
-//! decoder on or is an error, so it cannot wait for something that has already come (async-h1's own
-//! decoder does, when the last CR LF is cut in two).
+//! Input may be cut anywhere. The payload comes out as slices of the input, and the decoder keeps only its
+//! state, so the caller has to limit the size of what comes out. Every byte either advances the decoder or
+//! is an error, so it cannot wait for something that has already arrived. (The decoder of async-h1 can, if
+//! the last CR LF is split.)
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use super::fields::is_control;
 /// 16 hexadecimal digits hold any 64-bit size.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// What may follow the size of a chunk; extensions are ignored, and nobody sends any.
+/// Maximum length of chunk extensions, which are ignored. No known client sends any.
 const MAX_EXTENSION: usize = 1 << 10;
 
-/// What may follow the last chunk; trailers are dropped. The same limit as for a head.
+/// Maximum length of all trailers, which are dropped: the same as for a head.
 const MAX_TRAILERS: usize = super::head::MAX_HEAD;
 
 /// Incremental decoder of one body.
@@ -25,27 +25,27 @@ pub struct Chunked {
     state: State,
 }
 
-/// What the decoder has made of its input.
+/// One step of decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// Bytes of the body; never none.
+    /// Bytes of the body, at least one.
     Data(&'a [u8]),
-    /// The input is used up, and the body goes on.
+    /// All input is used, and the body is not complete.
     NeedMore,
-    /// The body is over; what is left of the input belongs to the next message.
+    /// The body is complete. The rest of the input belongs to the next message.
     Finished,
 }
 
-/// Why a body cannot be read any further; every later call would misread it.
+/// Why a body cannot be read. The decoder must not be used after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChunkError {
     /// The size of a chunk is not a hexadecimal number of at most 64 bits.
     Size,
     /// A line does not end in CR LF, or a chunk does not end where its size said.
     LineEnd,
-    /// Extensions or trailers go on and on.
+    /// Extensions or trailers are longer than their limit.
     TooLong,
-    /// Extensions or trailers have a control character.
+    /// Extensions or trailers contain a control character.
     Control,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for ChunkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Size => "the size of a chunk is not a hexadecimal number of at most 64 bits",
-            Self::LineEnd => "there is no CR LF at the end of a chunk or of its size",
+            Self::LineEnd => "a chunk or its size does not end in CR LF",
             Self::TooLong => "the extensions or trailers of a chunked body are too long",
             Self::Control => "the extensions or trailers of a chunked body have control characters",
         })
@@ -89,11 +89,11 @@ impl std::error::Error for ChunkError {}
 // === impl Chunked ===
 
 impl Chunked {
-    /// Takes bytes off the front of `input` until there is payload, or the end of either.
+    /// Takes bytes from the front of `input` until there is payload, or the input or the body ends.
     ///
     /// # Errors
     ///
-    /// A body with bad framing has no next piece.
+    /// The framing is wrong.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Piece<'a>, ChunkError> {
         loop {
             if let State::Finished = self.state {
@@ -187,7 +187,7 @@ impl State {
                 | Self::TrailerLineFeed { .. },
                 _,
             ) => Err(ChunkError::LineEnd),
-            // Neither is asked about single bytes; staying as they are is right for both.
+            // These two states are handled before; staying in them is right.
             (Self::Data { .. } | Self::Finished, _) => Ok(self),
         }
     }
@@ -197,7 +197,7 @@ impl State {
 mod tests {
     use super::*;
 
-    /// The payload, how much of the last piece is left, and whether the body is over.
+    /// The payload, how many bytes of the last piece are left, and whether the body is complete.
     fn decode(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, bool), ChunkError> {
         let mut decoder = Chunked::default();
         let mut payload = Vec::new();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_comes_out_whole_wherever_it_is_split() {
+    fn a_body_is_decoded_wherever_the_input_is_split() {
         let stream: &[u8] =
             b"4\r\nWiki\r\nA;name=\"v\"\r\npedia in\r\n\r\n1 \r\n!\r\n0;x\r\nA: b\r\nC: d\r\n\r\nGET";
         let wanted = Ok((b"Wikipedia in\r\n!".to_vec(), 3, true));
@@ -237,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_feed_may_come_alone() {
+    fn the_last_line_feed_may_arrive_separately() {
         assert_eq!(decode(&[b"0\r\n\r", b"\n"]), Ok((Vec::new(), 0, true)));
         assert_eq!(decode(&[b"0\r\n\r"]), Ok((Vec::new(), 0, false)));
     }
 
     #[test]
-    fn an_endless_body_gives_each_byte_as_it_comes() {
+    fn an_endless_body_yields_each_byte_as_it_arrives() {
         let (payload, _, finished) = decode(&[b"ffffffffffffffff\r\nab", b"c"]).expect("valid");
         assert_eq!((payload.as_slice(), finished), (&b"abc"[..], false));
     }

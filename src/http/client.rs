@@ -1,7 +1,7 @@
-//! A client: requests over one connection, one after the other, and responses that are taken whole, or
-//! piece by piece as they come.
+//! A client: requests over one connection, one after the other. A response can be read as a whole, or in
+//! pieces as they arrive.
 //!
-//! It waits for as long as the other end lets it; whoever has no patience drops the future, and with it
+//! There are no timeouts here. A caller that does not want to wait any longer drops the future and with it
 //! the connection (see [`super::alarm`]).
 //!
 //! ```no_run
@@ -48,7 +48,7 @@ use super::head::{Framing, ResponseHead, Scanner};
 use super::message::{Method, encode_request};
 use super::socket::{Socket, read_some};
 
-/// So many interim responses may come before the real one.
+/// Maximum number of interim responses (1xx) before the final one.
 const MAX_INTERIM: usize = 8;
 
 /// A request to send.
@@ -64,7 +64,7 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
-    /// What was read and not used.
+    /// Bytes that were received and not yet used.
     buffer: Vec<u8>,
 }
 
@@ -72,12 +72,12 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct Body<'a> {
     connection: &'a mut Connection,
-    /// How many bytes of the buffer were handed out, and can go.
+    /// How many bytes at the front of the buffer the caller has already got.
     used: usize,
     left: Left,
 }
 
-/// How much of a body is still to come.
+/// How much of the body is still to come.
 #[derive(Debug)]
 enum Left {
     Bytes(u64),
@@ -86,38 +86,39 @@ enum Left {
     Nothing,
 }
 
-/// A response that was read whole, or as far as it was wanted.
+/// A response, with its body up to the limit of the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The body, as far as it was wanted.
+    /// The body, or its beginning if it is longer than the limit.
     pub body: Vec<u8>,
-    /// The body was read to its end.
+    /// Whether `body` is complete.
     pub is_whole: bool,
-    /// The next request may be sent over the same connection.
+    /// Whether the next request may use the same connection.
     pub can_reuse: bool,
 }
 
-/// Why there is no response, or no more of it.
+/// Why a response could not be read to its end.
 #[derive(Debug)]
 pub enum Error {
     /// The connection is broken.
     Connection(io::Error),
-    /// The server has closed the connection before the response was whole.
+    /// The server closed the connection before the response was complete.
     Closed,
-    /// The address is no URL.
+    /// The address is not a URL.
     Url,
-    /// The head of the response cannot be read.
+    /// The head of the response is malformed.
     Head(HeadError),
-    /// The body of the response cannot be read.
+    /// The body of the response is malformed.
     Body(ChunkError),
 }
 
 // === impl Outgoing ===
 
 impl Outgoing {
-    /// A request without a body. The host and the path are those of `url`, which is not looked up.
+    /// A request without a body. The `Host` field and the target are taken from `url`. The caller connects;
+    /// no name is looked up here.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
         Self {
             method,
@@ -127,14 +128,14 @@ impl Outgoing {
         }
     }
 
-    /// Adds a field. What is not printable ASCII in `value` is sent as `?`.
+    /// Adds a header field. A character of `value` that is not printable ASCII is sent as `?`.
     #[must_use]
     pub fn with_field(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((name, value.into()));
         self
     }
 
-    /// Gives it a body.
+    /// Adds a body.
     #[must_use]
     pub fn with_body(self, content_type: impl Into<String>, body: Vec<u8>) -> Self {
         let typed = self.with_field("content-type", content_type);
@@ -158,24 +159,24 @@ impl Connection {
         }
     }
 
-    /// The socket, to look at who is at its other end.
+    /// The socket, for example to find out who is at its other end.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Whether the other end has neither closed the connection nor said anything unasked, as far as is known here.
-    /// A request that is sent over one that is closed already may or may not have arrived: better not to send it.
+/// Whether the connection is open and nothing has arrived, as far as this host knows. Do not send a request
+    /// on a connection that the server has already closed: nobody would know whether it arrived.
     pub fn is_idle(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let peeked = rustix::net::recv(self.socket.get_ref(), &mut [0_u8; 1], flags);
         self.buffer.is_empty() && peeked.is_err_and(|error| error == Errno::WOULDBLOCK)
     }
 
-    /// Waits until the connection is made, without sending anything.
+    /// Waits until the connection is established. Sends nothing.
     ///
     /// # Errors
     ///
-    /// It cannot be made.
+    /// The connection could not be established.
     pub async fn established(&self) -> io::Result<()> {
         self.socket.writable().await?;
         match rustix::net::sockopt::socket_error(self.socket.get_ref())? {
@@ -184,15 +185,16 @@ impl Connection {
         }
     }
 
-    /// Sends a request and takes the response, of whose body at most `limit` bytes are read.
+    /// Sends a request and reads the response, with at most `limit` bytes of its body.
     ///
     /// # Errors
     ///
-    /// There is no whole response. A connection that has failed is not to be used again.
+    /// There is no complete response. The connection must not be used again.
     pub async fn exchange(&mut self, request: &Outgoing, limit: usize) -> Result<Answer, Error> {
         let bytes = request.encode()?;
         let sent = self.socket.write_all(&bytes).await;
-        // A refusal may come before the whole request is taken: it is worth more than the broken pipe.
+        // A server may refuse a request before it has read all of it. Its response says more than the
+        // broken pipe.
         let head = match (sent, self.receive().await) {
             (_, Ok(head)) => head,
             (Ok(()), Err(error)) => return Err(error),
@@ -205,33 +207,33 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// It is none, or cannot be sent.
+    /// The request is not valid, or could not be sent.
     pub async fn send(&mut self, request: &Outgoing) -> Result<(), Error> {
         let bytes = request.encode()?;
         Ok(self.socket.write_all(&bytes).await?)
     }
 
-    /// Reads the head of the response, after any interim ones.
+    /// Reads the head of the response, and skips interim ones.
     ///
     /// # Errors
     ///
-    /// It is none, or does not come.
+    /// The head is malformed, or the connection ended.
     pub async fn receive(&mut self) -> Result<ResponseHead, Error> {
         let (head, _) = self.receive_whole().await?;
         Ok(head)
     }
 
-    /// As [`Self::receive`], with all fields of the head.
+    /// Reads the head of the response like [`Self::receive`], and also returns its fields.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// See [`Self::receive`].
     pub async fn receive_with_fields(&mut self) -> Result<(ResponseHead, Fields), Error> {
         let (head, bytes) = self.receive_whole().await?;
         Ok((head, Fields::new(bytes)))
     }
 
-    /// The body of the response with this head, to be read piece by piece.
+    /// Reads the body that follows `head` in pieces.
     pub fn body(&mut self, head: &ResponseHead) -> Body<'_> {
         Body {
             connection: self,
@@ -245,11 +247,11 @@ impl Connection {
         }
     }
 
-    /// Reads the body of the response with this head, and not more than `limit` bytes of it.
+    /// Reads the body that follows `head`, but at most `limit` bytes of it.
     ///
     /// # Errors
     ///
-    /// It ends in its middle.
+    /// The connection ended, or the body is malformed.
     pub async fn finish(&mut self, head: &ResponseHead, limit: usize) -> Result<Answer, Error> {
         let mut bytes = Vec::new();
         let mut body = self.body(head);
@@ -311,17 +313,17 @@ impl Connection {
 // === impl Body ===
 
 impl Body<'_> {
-    /// The next bytes of the body, as they come; `None` at its end.
+    /// The next bytes of the body as soon as there are any; `None` at its end.
     ///
     /// # Errors
     ///
-    /// It ends in its middle.
+    /// The connection ended, or the body is malformed.
     pub async fn next(&mut self) -> Result<Option<&[u8]>, Error> {
         loop {
             let buffer = &self.connection.buffer;
             let mut rest = &buffer[self.used..];
             let piece = self.left.next(&mut rest)?;
-            // Both are parts of the buffer, so that their places in it say where they are.
+            // `rest` is the end of the buffer, so its length says where it begins.
             let end = buffer.len() - rest.len();
             match piece {
                 Piece::Data(data) => {
@@ -337,7 +339,7 @@ impl Body<'_> {
                 }
                 Piece::NeedMore => {
                     self.used = 0;
-                    // A stream may be silent for hours: it holds no memory meanwhile.
+                    // A stream may be silent for hours; do not hold memory meanwhile.
                     self.connection.buffer = Vec::new();
                     if self.connection.fill().await? == 0 {
                         match self.left {
@@ -383,7 +385,7 @@ impl Left {
 // === impl Answer ===
 
 impl Answer {
-    /// The body as text, of whatever it is made.
+    /// The body as text. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
@@ -413,7 +415,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(error) => error.fmt(f),
-            Self::Closed => f.write_str("the connection was closed before the response was whole"),
+            Self::Closed => {
+                f.write_str("the connection was closed before the response was complete")
+            }
             Self::Url => f.write_str("the address is not a URL"),
             Self::Head(error) => error.fmt(f),
             Self::Body(error) => error.fmt(f),
@@ -463,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_whole_however_it_is_framed() {
+    fn a_response_is_read_with_every_framing() {
         for (bytes, body) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"),
             ("HTTP/1.1 200 OK\r\n\r\nhi there", "hi there"),
@@ -487,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_is_cut_off_is_an_error_and_a_long_one_is_cut() {
+    fn an_incomplete_response_is_an_error_and_a_long_one_is_truncated() {
         for cut in [
             "",
             "HTTP/1.1 200 OK\r\n",
@@ -505,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_used_again_unless_it_ends() {
+    fn a_connection_is_reused_unless_the_response_ends_it() {
         let (mut connection, mut server) = connection();
         let request =
             Outgoing::new(Method::Post, "http://a/b").with_body("text/plain", b"x".into());
@@ -531,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_gives_each_piece_as_it_comes() {
+    fn a_stream_yields_each_piece_as_it_arrives() {
         let (mut connection, mut server) = connection();
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nd";
         server.write_all(head).expect("room");

@@ -1,4 +1,4 @@
-//! What can be wrong with a head: the status code that tells a client, and a sentence that says it.
+//! What can be wrong with the head of a message: the status code for the client, and a sentence.
 
 use std::fmt;
 
@@ -6,20 +6,21 @@ use http_types::StatusCode;
 
 use super::fields::MAX_FIELDS;
 
-/// Why a head cannot be read; where the next message would begin is unknown then.
+/// Why a head cannot be read. The connection is of no further use, because nobody knows where the next
+/// message begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// A line feed without a carriage return before it.
     BareLineFeed,
-    /// The request line or status line is none.
+    /// The first line is not a request line or status line.
     FirstLine,
     /// A field without a colon, with a bad name, a folded value or a control character.
     Field,
-    /// `Content-Length` is not a number, or two that differ.
+    /// `Content-Length` is not a number, or there are two different ones.
     Length,
-    /// `Transfer-Encoding` beside `Content-Length`, or in HTTP/1.0, which does not have it.
+    /// `Transfer-Encoding` together with `Content-Length`, or in HTTP/1.0, which does not have it.
     TwoFramings,
-    /// No `Host`, or more than one.
+    /// There is no `Host` field, or more than one.
     Host,
     /// The target is longer than this many bytes.
     TargetTooLong(usize),
@@ -27,11 +28,11 @@ pub enum HeadError {
     TooLong(usize),
     /// There are more fields than [`super::head::MAX_FIELDS`].
     TooManyFields,
-    /// `Expect` asks for something else than `100-continue`.
+    /// `Expect` is something other than `100-continue`.
     Expectation,
-    /// `Transfer-Encoding` is something else than `chunked`.
+    /// `Transfer-Encoding` is something other than `chunked`.
     Coding,
-    /// HTTP, but neither 1.0 nor 1.1.
+    /// A version of HTTP other than 1.0 and 1.1.
     Version,
 }
 
@@ -60,14 +61,14 @@ impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BareLineFeed => "a line of the head does not end in CR LF",
-            Self::FirstLine => "the first line of the head is not one of HTTP",
-            Self::Field => "a header field is not a name, a colon and a value on one line",
-            Self::Length => "the Content-Length is not one number",
+            Self::FirstLine => "the first line is not an HTTP request line or status line",
+            Self::Field => "a header field must be a name, a colon and a value on one line",
+            Self::Length => "Content-Length must be one number",
             Self::TwoFramings => {
                 "the end of the body must be given either by its length or by its chunks, which \
                  HTTP/1.0 does not have"
             }
-            Self::Host => "there must be one Host field",
+            Self::Host => "exactly one Host field is required",
             Self::TargetTooLong(limit) => {
                 return write!(f, "the request target has more than {limit} bytes");
             }
@@ -75,8 +76,8 @@ impl fmt::Display for HeadError {
             Self::TooManyFields => {
                 return write!(f, "the head has more than {MAX_FIELDS} header fields");
             }
-            Self::Expectation => "the only Expect that can be met is 100-continue",
-            Self::Coding => "the only Transfer-Encoding that can be decoded is chunked",
+            Self::Expectation => "the only supported Expect is 100-continue",
+            Self::Coding => "the only supported Transfer-Encoding is chunked",
             Self::Version => "only HTTP/1.0 and HTTP/1.1 are supported",
         })
     }

@@ -1,8 +1,8 @@
-//! The fields of a head: those that decide where the message ends, and all of them for whoever asks.
+//! The fields of a head: those that say where the body ends, and all others by name.
 
 use super::error::HeadError;
 
-/// More fields are refused; clients send about five.
+/// Maximum number of fields; usual clients send about five.
 pub const MAX_FIELDS: usize = 100;
 
 /// Where the body of a message ends.
@@ -10,17 +10,18 @@ pub const MAX_FIELDS: usize = 100;
 pub enum Framing {
     /// After this many bytes.
     Length(u64),
-    /// Where [`super::body::Chunked`] says so.
+    /// Where [`super::body::Chunked`] finds the end.
     Chunked,
-    /// With the connection.
+    /// When the connection is closed.
     UntilClose,
 }
 
-/// All fields of a request, as they came. They were checked: each has a name, and no control characters.
+/// All fields of a request, as they were sent. Each one has a valid name, and a value without control
+/// characters.
 #[derive(Clone, Debug, Default)]
 pub struct Fields(Vec<u8>);
 
-/// What the fields say about the message itself.
+/// What the fields say about the framing of the message.
 #[derive(Default)]
 pub(super) struct Framed {
     length: Option<u64>,
@@ -31,7 +32,7 @@ pub(super) struct Framed {
     pub(super) expects_else: bool,
 }
 
-/// The minor version of HTTP/1; higher ones than 1 must be taken for 1.
+/// The minor version of HTTP/1. Versions above 1.1 are treated as 1.1.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     Http10,
@@ -41,12 +42,13 @@ pub(super) enum Version {
 // === impl Fields ===
 
 impl Fields {
-    /// Keeps a whole head that was parsed.
+    /// Keeps a complete head that was parsed.
     pub(super) fn new(head: Vec<u8>) -> Self {
         Self(head)
     }
 
-    /// Every value of the field `name`, without the blanks around it. A client may send several.
+    /// All values of the field `name`, without the blanks around them. A client may send a field several
+    /// times.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let lines = self.0.split(|byte| *byte == b'\n');
         lines
@@ -55,7 +57,7 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
-    /// The value of the field `name`; `None` if there is none, more than one, or one that is not text.
+    /// The value of the field `name`; `None` if it is missing, was sent more than once, or is not UTF-8.
     pub fn one<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         let mut values = self.all(name);
         let value = values.next()?;
@@ -73,7 +75,7 @@ impl Framed {
             if count == MAX_FIELDS {
                 return Err(HeadError::TooManyFields);
             }
-            // A folded line has no name, and a blank before the colon makes it no token.
+            // A folded line has no name, and a blank before the colon makes the name invalid.
             let (name, value) = split_field(line).ok_or(HeadError::Field)?;
             if !is_token(name) || value.iter().any(|byte| is_control(*byte)) {
                 return Err(HeadError::Field);
@@ -90,7 +92,7 @@ impl Framed {
                 return Err(HeadError::Length);
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            // Chunked twice is a coding like any other that nobody uses.
+            // `chunked` twice is not supported either.
             if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(HeadError::Coding);
             }
@@ -144,8 +146,8 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..colon], trim_blanks(&line[colon + 1..])))
 }
 
-/// Without the space and tab around it. Nothing else is a blank (RFC 9110, 5.5): who takes a form feed
-/// or a carriage return for one reads another value than the proxy before it.
+/// Removes spaces and tabs around a value. Nothing else is a blank (RFC 9110, 5.5): a reader that also
+/// removes a form feed or a carriage return reads another value than the proxy before it.
 fn trim_blanks(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -157,7 +159,7 @@ pub(super) fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }
 
-/// Digits only. A number that is too big for the type is big enough to be refused as it is.
+/// A number of digits only; one that does not fit becomes `u64::MAX`, which is always above the limit.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_framing_is_one_thing_or_refused() {
+    fn ambiguous_framing_is_refused() {
         for (fields, wanted) in [
             ("", Ok(None)),
             ("Content-Length: 5\r\n", Ok(Some(Framing::Length(5)))),
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_found_by_its_name_and_is_one_or_none() {
+    fn a_field_is_found_by_its_name_and_a_repeated_one_has_no_single_value() {
         let head = b"GET /a:b HTTP/1.1\r\nHost:a\r\nORIGIN: \tb \r\nX: 1\r\nx: 2\r\nY:\r\n\r\n";
         let fields = Fields::new(head.to_vec());
         assert_eq!(fields.one("host"), Some("a"));

@@ -1,34 +1,35 @@
-//! The head of an HTTP message: where it ends, and what must be known of it to read the body.
+//! The head of an HTTP message: where it ends, and what is needed to read the body.
 //!
-//! Incremental and bounded: a head is refused the moment that it cannot be a good one, and no byte is
-//! looked at twice while it grows. What is lenient elsewhere (a bare line feed, a folded field, two
-//! lengths) is refused here, since a sender and a reader who disagree on framing read each other's
-//! bodies as heads.
+//! The scanner is incremental: it refuses a head as soon as it cannot be valid, and looks at each byte
+//! once. Things that other implementations accept (a bare line feed, a folded field, two lengths) are
+//! refused here. If sender and reader disagree about the framing, one reads a part of the other's body as a
+//! head (request smuggling).
 
 pub use super::error::HeadError;
 pub use super::fields::{Fields, Framing, MAX_FIELDS};
 use super::fields::{Framed, Version, is_control, is_token};
 
-/// The usual limit of a head, also that of most servers and proxies. Of a response it is always this.
+/// The default limit of a request's head, which most servers and proxies use too; always the limit of a
+/// response's head.
 pub const MAX_HEAD: usize = 8 << 10;
 
-/// The usual limit of a request's target.
+/// The default limit of a request's target.
 pub const MAX_TARGET: usize = 4 << 10;
 
 /// Finds the end of a head in a buffer that grows.
 #[derive(Debug)]
 pub struct Scanner {
-    /// Longer heads are refused.
+    /// Maximum size of a head.
     limit: usize,
-    /// How many bytes were looked at.
+    /// How many bytes have been scanned.
     seen: usize,
     /// Where the current line begins.
     line: usize,
-    /// Whether there was a line that is not empty.
+    /// Whether a non-empty line has been seen.
     started: bool,
 }
 
-/// What a server must know of a request before it reads the body.
+/// What a server needs to know about a request before it reads the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// The method as it was sent.
@@ -39,19 +40,19 @@ pub struct RequestHead {
     pub framing: Framing,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// Whether the connection ends with this exchange.
+    /// Whether the connection ends after this exchange.
     pub close: bool,
 }
 
-/// What a client must know of a response before it reads the body.
+/// What a client needs to know about a response before it reads the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
-    /// The status code, of which there are more than names for them. A head with a code below 200 is
-    /// to be skipped: the real one follows.
+    /// The status code as a number, because there are codes without a name. A response below 200 is an
+    /// interim one, and the final one follows.
     pub status: u16,
     /// How the body is framed.
     pub framing: Framing,
-    /// Whether the connection ends with this exchange.
+    /// Whether the connection ends after this exchange.
     pub close: bool,
 }
 
@@ -64,7 +65,7 @@ impl Default for Scanner {
 }
 
 impl Scanner {
-    /// Refuses heads of more than `limit` bytes.
+    /// A scanner that refuses heads of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -74,12 +75,12 @@ impl Scanner {
         }
     }
 
-    /// How many bytes of `buffer` the head takes, its empty line included; nothing while it is not
-    /// whole. Each call must be given the bytes of the call before, and any that came since.
+    /// The length of the head in `buffer`, including its empty line; `None` until it is complete. Each call
+    /// must be given all bytes since the start of the head.
     ///
     /// # Errors
     ///
-    /// A head can be bad before it is whole: too long, or with a line that does not end in CR LF.
+    /// The head is too long, or has a line that does not end in CR LF.
     pub fn end(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadError> {
         let window = &buffer[..buffer.len().min(self.limit)];
         while let Some(ahead) = window[self.seen..].iter().position(|byte| *byte == b'\n') {
@@ -106,11 +107,11 @@ impl Scanner {
 // === impl RequestHead ===
 
 impl RequestHead {
-    /// Reads a whole head, as [`Scanner`] has found it.
+    /// Parses a complete head, as found by [`Scanner`].
     ///
     /// # Errors
     ///
-    /// Says what is wrong, and [`HeadError::status`] what to answer.
+    /// What is wrong with the head; [`HeadError::status`] is the status code for the client.
     pub fn parse(head: &[u8], max_target: usize) -> Result<Self, HeadError> {
         let mut lines = lines(head);
         let mut words = first_line(&mut lines)?.split(|byte| *byte == b' ');
@@ -147,11 +148,11 @@ impl RequestHead {
 // === impl ResponseHead ===
 
 impl ResponseHead {
-    /// Reads a whole head, as [`Scanner`] has found it.
+    /// Parses a complete head, as found by [`Scanner`].
     ///
     /// # Errors
     ///
-    /// Says what is wrong with it.
+    /// What is wrong with the head.
     pub fn parse(head: &[u8]) -> Result<Self, HeadError> {
         let mut lines = lines(head);
         let mut words = first_line(&mut lines)?.splitn(3, |byte| *byte == b' ');
@@ -176,14 +177,14 @@ impl ResponseHead {
     }
 }
 
-/// The lines of a whole head, without the empty ones before the first.
+/// The lines of a complete head, without empty lines before the first one.
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .skip_while(|line| line.is_empty())
 }
 
-/// The request line or status line; a bare CR in it is no end of it.
+/// The request line or status line. A bare CR does not end it.
 fn first_line<'a>(lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<&'a [u8], HeadError> {
     let line = lines.next().unwrap_or_default();
     match line.iter().any(|byte| is_control(*byte)) {
@@ -192,7 +193,7 @@ fn first_line<'a>(lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<&'a [u8]
     }
 }
 
-/// A copy of what was checked to be ASCII.
+/// Text from bytes that are known to be ASCII.
 fn text(ascii: &[u8]) -> String {
     String::from_utf8_lossy(ascii).into_owned()
 }
@@ -216,7 +217,7 @@ mod tests {
     }
 
     fn response(head: &str) -> Result<ResponseHead, HeadError> {
-        parse(head.as_bytes()).expect_err("a response is no request");
+        parse(head.as_bytes()).expect_err("a response is not a request");
         ResponseHead::parse(head.as_bytes())
     }
 
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn host_expect_and_connection_are_understood() {
+    fn host_expect_and_connection_are_parsed() {
         assert_eq!(request(""), Err(HeadError::Host));
         assert_eq!(request("Host: a\r\nhost: a\r\n"), Err(HeadError::Host));
         assert_eq!(
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_request_line_is_told_from_a_foreign_version() {
+    fn a_bad_request_line_is_400_and_an_unsupported_version_505() {
         for (line, status) in [
             ("", 400),
             ("GET", 400),
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_says_its_status_and_framing() {
+    fn the_status_and_framing_of_a_response_are_parsed() {
         for (head, status, framing) in [
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n",

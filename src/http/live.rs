@@ -1,4 +1,4 @@
-//! A response's body that is not known in advance: pieces are sent while the client listens.
+//! A response body that is not known in advance: the program sends pieces while the client reads.
 //!
 //! ```
 //! use cook_http::live;
@@ -6,9 +6,9 @@
 //!
 //! let (events, body) = live::channel(16);
 //! let response = Response::new(StatusCode::Ok).with_stream("text/plain", body);
-//! // Later, for as long as the client is there:
+//! // Later, while the client is connected:
 //! assert!(events.try_send(b"first\n".to_vec()).is_ok());
-//! // Once it has gone, or the response is dropped unsent, the channel is closed.
+//! // The channel is closed when the client disconnects, or when the response is dropped unsent.
 //! drop(response);
 //! assert!(events.is_closed());
 //! ```
@@ -25,15 +25,15 @@ use smol::stream::Stream;
 #[derive(Debug)]
 pub struct Live(Receiver<Vec<u8>>);
 
-/// Both halves of a body. At most `unsent` pieces wait to be sent: a client that does not keep up is the
-/// sender's to see. `closed` of the sender waits until the client has gone; dropping all senders ends the
-/// body.
+/// Creates both halves of a body. At most `unsent` pieces wait to be sent: if the client is too slow,
+/// `try_send` fails, and the program decides what to do. `Sender::closed` waits until the client has
+/// disconnected. The body ends when all senders are dropped.
 pub fn channel(unsent: usize) -> (Sender<Vec<u8>>, Live) {
     let (sender, receiver) = bounded(unsent.max(1));
     (sender, Live(receiver))
 }
 
-/// The pieces as one reader.
+/// Reads the pieces as one stream of bytes.
 pub(super) struct Pieces {
     receiver: Pin<Box<Receiver<Vec<u8>>>>,
     piece: Vec<u8>,
@@ -93,7 +93,7 @@ mod tests {
     use smol::io::AsyncReadExt;
 
     #[test]
-    fn pieces_are_read_as_one_and_end_with_their_sender() {
+    fn pieces_are_read_as_one_stream_which_ends_with_its_sender() {
         let (sender, live) = channel(4);
         for piece in ["ab", "", "cde"] {
             sender.try_send(piece.into()).expect("room");

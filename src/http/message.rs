@@ -1,8 +1,8 @@
-//! Whole messages: requests and responses as programs handle them, and their bytes.
+//! Requests and responses as programs handle them, and their encoding.
 //!
-//! This is the one door to async-h1 and http-types, which write responses. They read nothing: async-h1's
-//! readers panic on a header value that is not ASCII, start threads for an `Expect`, and wait for ever in
-//! some places, and `head`, `fields` and `body` have read everything there is to read.
+//! This module is the only user of async-h1 and http-types, and uses them only to write responses. Reading
+//! is done by `head`, `fields` and `body`, because the readers of async-h1 panic on a header value that is
+//! not ASCII, start threads for an `Expect`, and can wait for ever.
 
 use std::fmt;
 use std::future::Future;
@@ -20,18 +20,18 @@ use super::live::{Live, Pieces};
 use super::socket::Peer;
 use super::target;
 
-/// A request up to its body.
+/// A request without its body.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// `None` for a method that has no name in http-types.
+    /// `None` for a method that http-types does not know.
     pub method: Option<Method>,
     /// The path of the target, still percent-encoded; `.` and `..` are resolved.
     pub path: String,
-    /// What follows the question mark of the target, still percent-encoded.
+    /// The part of the target after `?`, still percent-encoded.
     pub query: Option<String>,
-    /// All fields, as they came.
+    /// All fields, as they were sent.
     pub fields: Fields,
-    /// Who sent it.
+    /// The client's end of the connection.
     pub peer: Peer,
 }
 
@@ -44,7 +44,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// A response, made step by step.
+/// A response, built step by step.
 ///
 /// ```
 /// use cook_http::message::{Response, StatusCode};
@@ -66,9 +66,9 @@ pub struct Response {
 pub(super) enum Body {
     /// In memory.
     Whole(Vec<u8>),
-    /// Read while it is sent; in chunks if its length is not known.
+    /// Read while it is sent; sent in chunks if the length is not known.
     Read(Reader, Option<u64>),
-    /// As long as somebody sends pieces and the client stays.
+    /// Sent as long as the program sends pieces and the client stays connected.
     Live(Live),
 }
 
@@ -77,7 +77,7 @@ type Reader = Box<dyn AsyncBufRead + Unpin + Send + Sync>;
 // === impl Head ===
 
 impl Head {
-    /// Makes sense of a head that was let through; `None` if the target is neither a path nor a URL.
+    /// Makes a `Head` of a parsed head; `None` if the target is neither a path nor a URL.
     pub fn new(head: &RequestHead, fields: Fields, peer: Peer) -> Option<Self> {
         let (path, query) = target::path_and_query(&head.target)?;
         Some(Self {
@@ -103,22 +103,22 @@ impl Response {
         }
     }
 
-    /// Adds a field. What is not printable ASCII in `value` is sent as `?`: it can neither end the field
-    /// nor begin another one.
+    /// Adds a header field. A character of `value` that is not printable ASCII is sent as `?`, so that a
+    /// value can neither end its field nor begin another one.
     #[must_use]
     pub fn with_field(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((name, printable(value.into())));
         self
     }
 
-    /// Gives it a body that is in memory.
+    /// Adds a body that is in memory.
     #[must_use]
     pub fn with_body(self, content_type: impl Into<String>, body: Vec<u8>) -> Self {
         self.with(content_type, Body::Whole(body))
     }
 
-    /// Gives it a body that is read while it is sent: a file, say. If its length is not known, it is sent
-    /// in chunks.
+    /// Adds a body that is read while it is sent, for example a file. If its length is not known, it is
+    /// sent in chunks.
     #[must_use]
     pub fn with_reader(
         self,
@@ -129,14 +129,15 @@ impl Response {
         self.with(content_type, Body::Read(Box::new(reader), length))
     }
 
-    /// Gives it a body that goes on for as long as the other half of [`super::live::channel`] sends and the
-    /// client listens: a stream of events. A client that ends its side of the connection has left.
+    /// Adds a body that continues as long as the other half of [`super::live::channel`] sends and the
+    /// client stays connected: a stream of events. A client that shuts down its side of the connection
+    /// counts as disconnected.
     #[must_use]
     pub fn with_stream(self, content_type: impl Into<String>, stream: Live) -> Self {
         self.with(content_type, Body::Live(stream))
     }
 
-    /// The connection ends with this response.
+    /// Closes the connection after this response.
     #[must_use]
     pub fn ending_connection(mut self) -> Self {
         self.ends_connection = true;
@@ -153,7 +154,7 @@ impl Response {
         Self { body, ..typed }
     }
 
-    /// How many bytes of memory its body takes.
+    /// How many bytes of memory the body takes.
     pub(super) fn memory(&self) -> usize {
         match &self.body {
             Body::Whole(bytes) => bytes.len(),
@@ -169,7 +170,7 @@ impl Response {
         matches!(self.body, Body::Live(_))
     }
 
-    /// The bytes of the response to a request with this method. The body is not in it if it is not in memory.
+    /// Encodes the response to a request with this method. A body that is not in memory is left out.
     pub fn encode(self, method: Method) -> Vec<u8> {
         let (mut response, body) = self.split();
         if let Body::Whole(bytes) = body
@@ -180,7 +181,7 @@ impl Response {
         read_whole(server::Encoder::new(response, method))
     }
 
-    /// A reader of the response's bytes, for a body that is not in memory.
+    /// A reader of the encoded response, for a body that is not in memory.
     pub(super) fn stream(self, method: Method) -> server::Encoder {
         let (mut response, body) = self.split();
         response.set_body(match body {
@@ -197,7 +198,7 @@ impl Response {
     fn split(self) -> (http_types::Response, Body) {
         let mut response = http_types::Response::new(self.status);
         for (name, value) in self.fields {
-            // Both are ASCII: http-types would panic otherwise.
+            // Both are ASCII; otherwise http-types would panic.
             response.append_header(name, value);
         }
         if self.ends_connection {
@@ -217,7 +218,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// What of a value may stand in a field.
+/// Replaces what must not stand in a header field.
 fn printable(value: String) -> String {
     let is_printable = |c: char| c == ' ' || c == '\t' || c.is_ascii_graphic();
     if value.chars().all(is_printable) {
@@ -227,7 +228,7 @@ fn printable(value: String) -> String {
     value.chars().map(kept).collect()
 }
 
-/// The bytes of a client's request; `None` if `url` is no http URL.
+/// Encodes a client's request; `None` if `url` is not an http URL.
 pub(super) fn encode_request(
     method: Method,
     url: &str,
@@ -248,7 +249,7 @@ pub(super) fn encode_request(
     Some(bytes)
 }
 
-/// The bytes are none if the message cannot be encoded, which none with its body in memory can do.
+/// Empty if the message cannot be encoded, which cannot happen with a body in memory.
 fn read_whole(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut bytes = Vec::new();
     match at_once(encoder.read_to_end(&mut bytes)) {
@@ -257,7 +258,7 @@ fn read_whole(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
     }
 }
 
-/// What a future comes to that has everything in memory: done at the first poll, or never.
+/// The output of a future that has everything in memory: it is ready at the first poll, or never.
 fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn every_target_of_one_or_two_characters_is_survived() {
+    fn no_target_of_one_or_two_characters_causes_a_panic() {
         let visible = || (b'!'..=b'~').map(char::from);
         for first in visible() {
             for second in visible() {
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_can_neither_end_its_field_nor_bring_its_own() {
+    fn a_value_can_neither_end_its_field_nor_add_another() {
         let response = Response::new(StatusCode::NoContent)
             .with_field("x", "a\r\nSet-Cookie: b\0\u{e4}")
             .with_field("x", "c");

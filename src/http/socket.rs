@@ -1,5 +1,5 @@
-//! Connected sockets of both families: how to get one, who is at its other end, and reading from it
-//! without a buffer that waits.
+//! Connected sockets, TCP and unix domain: how to connect, who is at the other end, and reading without
+//! holding a buffer.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,53 +15,53 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
 };
 
-/// A connected socket of either family. As a file it reads and writes the same way.
+/// A connected socket. It is used as a file, so that both families read and write the same way.
 pub type Socket = Async<File>;
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A TCP socket. Whose it is, [`super::owner`] finds out if both ends are on this host.
+    /// A TCP socket. If both ends are on this host, [`super::owner`] can find out its user.
     Tcp {
         /// The client's end.
         client: SocketAddr,
         /// Our own end.
         server: SocketAddr,
     },
-    /// A process that has connected to a unix domain socket, as the kernel saw it then.
+    /// A process that connected to a unix domain socket, as the kernel recorded it at that time.
     Unix {
-        /// Its id.
+        /// Its process id.
         process: i32,
-        /// Its effective user.
+        /// Its effective user id.
         user: u32,
-        /// Its effective group.
+        /// Its effective group id.
         group: u32,
     },
-    /// The kernel does not say.
+    /// The kernel reports nothing.
     Unknown,
 }
 
-/// How much is read at once; a request, an answer and an event hardly ever have more.
+/// How much is read at once. Requests, responses and events are hardly ever longer.
 pub(super) const READ_SIZE: usize = 4 << 10;
 
-/// A connection that the network has forgotten is noticed after about a minute (MESOS-7057). The
-/// kernel does the asking: it wakes nobody while the other end answers.
+/// With these values, a connection that the network has dropped is noticed after about a minute
+/// (MESOS-7057). The kernel sends the probes, and wakes the program only if the other end does not answer.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_COUNT: u32 = 3;
 
-/// Begins a connection by TCP. It may still be on its way then: the first write waits for it, and fails
-/// if it does.
+/// Starts a TCP connection. It may not be established yet: the first write waits for that, and reports a
+/// failure.
 ///
 /// # Errors
 ///
-/// There is no socket to be had, or no way to the address.
+/// No descriptor is free, or there is no route to the address.
 pub fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = open(match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     })?;
-    // A request is one write: nothing is gained by waiting for more of it.
+    // A request is one write, so delaying it gains nothing.
     sockopt::set_tcp_nodelay(&socket, true)?;
     sockopt::set_socket_keepalive(&socket, true)?;
     sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
@@ -73,11 +73,11 @@ pub fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
     }
 }
 
-/// Connects to a unix domain socket, whose path may have any length.
+/// Connects to a unix domain socket. Its path may have any length.
 ///
 /// # Errors
 ///
-/// Nobody listens there, or nobody who has room for another connection.
+/// No process listens there, or its queue is full.
 pub fn connect_unix(path: &Path) -> io::Result<Socket> {
     let (path, _folder) = short_enough(path);
     let socket = open(AddressFamily::UNIX)?;
@@ -90,8 +90,8 @@ fn open(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::STREAM, flags, None)?)
 }
 
-/// A path of 108 bytes or more is no address (unix(7)); its folder then has a shorter name while it is
-/// held open.
+/// A path of 108 bytes or more does not fit into a socket address (unix(7)). In that case the folder is
+/// opened, and the path through its descriptor is short while it stays open.
 pub(super) fn short_enough(path: &Path) -> (PathBuf, Option<OwnedFd>) {
     const MAX_PATH: usize = 107;
     if path.as_os_str().len() > MAX_PATH
@@ -104,16 +104,16 @@ pub(super) fn short_enough(path: &Path) -> (PathBuf, Option<OwnedFd>) {
     (path.to_owned(), None)
 }
 
-/// Appends what there is to `buffer`, and waits while there is nothing. 0 is the end.
+/// Appends to `buffer` what has arrived, and waits until there is something. 0 means the end.
 ///
 /// # Errors
 ///
-/// The connection is broken.
+/// The connection failed.
 pub async fn read_some<T>(stream: &Async<T>, buffer: &mut Vec<u8>) -> io::Result<usize>
 where
     for<'a> &'a T: Read,
 {
-    // Nothing is held meanwhile: a buffer would be a page for each connection.
+    // No buffer is held while waiting: it would be a page of memory for each connection.
     let read = stream.read_with(|mut stream| {
         let mut chunk = [0; READ_SIZE];
         let length = stream.read(&mut chunk)?;
@@ -123,9 +123,9 @@ where
     read.await
 }
 
-/// Ends the writing side, so that the other end sees that there is no more to come.
+/// Shuts down the writing side, so that the other end sees the end of the data.
 pub(super) fn end_writing(socket: &Socket) {
-    // It fails only if the other end is gone, which the next read will find too.
+    // This fails only if the other end has disconnected, which the next read reports too.
     let _ = rustix::net::shutdown(socket.get_ref(), rustix::net::Shutdown::Write);
 }
 

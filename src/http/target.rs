@@ -1,15 +1,15 @@
-//! What a request is for: the path and query of its target, and the parts of a URL.
+//! Path and query of a request's target, and the parts of a URL.
 //!
-//! Ours, since a library for URLs is 27 kB, for tricks of host names that nobody here needs.
+//! This is own code because a URL library costs 27 kB for features of host names that are not needed here.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The path of a request's target, with `.` and `..` resolved (RFC 3986, 5.2.4), and what follows its question
-/// mark; both still percent-encoded. `None` if the target is neither a path nor an http URL.
+/// The path of a request's target, with `.` and `..` resolved (RFC 3986, 5.2.4), and its query; both still
+/// percent-encoded. `None` if the target is neither a path nor an http URL.
 pub(super) fn path_and_query(target: &str) -> Option<(String, Option<String>)> {
     let target = match without_scheme(target) {
-        // Whoever came this far is where they wanted to be: the host does not matter.
+        // The host of the URL does not matter: the request has arrived here.
         Some(rest) => match rest.find(['/', '?', '#']) {
             Some(at) => &rest[at..],
             None => "/",
@@ -27,8 +27,8 @@ pub(super) fn path_and_query(target: &str) -> Option<(String, Option<String>)> {
     Some((resolve(path), query))
 }
 
-/// The authority of an http URL, and its path and query as they stand in a request; what cannot stand there is
-/// percent-encoded. `None` if the text is no such URL.
+/// The authority of an http URL, and the target for a request: path and query, with invalid characters
+/// percent-encoded. `None` if the text is not such a URL.
 pub(super) fn authority_and_target(url: &str) -> Option<(&str, String)> {
     let rest = without_fragment(without_scheme(url)?);
     let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -63,8 +63,8 @@ fn without_fragment(text: &str) -> &str {
     text.split_once('#').map_or(text, |(before, _)| before)
 }
 
-/// `path` begins with a slash, and so does what comes of it. Percent-encoded dots count as dots, as they do for
-/// browsers.
+/// Resolves `.` and `..`. `path` begins with a slash, and so does the result. A percent-encoded dot counts
+/// as a dot, as in browsers.
 fn resolve(path: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     let mut ends_in_folder = false;
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dots_are_resolved_and_never_lead_above_the_root() {
+    fn dots_are_resolved_and_never_go_above_the_root() {
         for (path, wanted) in [
             ("/", "/"),
             ("/a", "/a"),

@@ -1,4 +1,4 @@
-//! Folders that go when the run is over.
+//! Folders that are removed at the end of the run.
 
 use std::fs;
 use std::io;
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use crate::options::Options;
 use crate::{Unusable, say};
 
-/// A folder, removed at its end unless it is to be kept.
+/// A folder that is removed when dropped, unless the user wants to keep it.
 pub struct Folder {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
     keep: Keep,
 }
 
-/// What becomes of a folder.
+/// Whether a folder is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keep {
     Keep,
@@ -24,7 +24,7 @@ enum Keep {
 // === impl Folder ===
 
 impl Folder {
-    /// The sandbox that the user wants.
+    /// The sandbox, as the user wants it.
     pub fn sandbox(options: &Options) -> Result<Self, Unusable> {
         let keep = match options.keep || options.sandbox.is_some() {
             true => Keep::Keep,
@@ -37,7 +37,7 @@ impl Folder {
         Self::create(path, keep)
     }
 
-    /// Another folder of this process.
+    /// Another folder for this process.
     pub fn temporary(name: &str) -> Result<Self, Unusable> {
         Self::create(temporary(name), Keep::Remove)
     }

@@ -1,14 +1,14 @@
-//! A job file: the document's job JSON, and what a scheduler and an agent make of it.
+//! A job file: the JSON of a job, and what a scheduler and an agent do with it.
 //!
-//! `env` becomes the executor's environment and `uris` files in the sandbox. All the rest goes to the
-//! executor in `TaskInfo.data` as it stands, good or bad: judging commands is the executor's task.
+//! `env` becomes the executor's environment, and `uris` become files in the sandbox. Everything else goes
+//! unchanged to the executor in `TaskInfo.data`, because the executor validates commands.
 
 use std::fmt;
 
 use cook_agent::spec::Uri;
 use serde_json::{Map, Value};
 
-/// The job that runs when none is given: every feature once, in a second.
+/// The job that runs without a job file: shows every feature once, and takes a second.
 pub const DEMO: &str = r#"{
   "before_commands": [
     {"value": "echo \"[before] runs first, and sets a variable for what follows\"", "guard": true},
@@ -20,12 +20,12 @@ pub const DEMO: &str = r#"{
   ]
 }"#;
 
-/// A job, taken apart.
+/// A job, split into its parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// `TaskInfo.data`.
     pub data: Vec<u8>,
-    /// Variables for the executor.
+    /// The executor's environment.
     pub environment: Vec<(String, String)>,
     /// Files for the sandbox.
     pub uris: Vec<Uri>,
@@ -36,7 +36,7 @@ pub struct Job {
 pub enum JobError {
     /// It is not JSON.
     Syntax(serde_json::Error),
-    /// A key has a value that makes no sense: the key, and what it should be.
+    /// A key has a wrong value: the key, and what the value must be.
     Shape(String, &'static str),
 }
 
@@ -63,11 +63,11 @@ impl std::error::Error for JobError {
 // === impl Job ===
 
 impl Job {
-    /// Takes a job file apart.
+    /// Splits a job file into its parts.
     ///
     /// # Errors
     ///
-    /// It is not a JSON object, or its `env` or `uris` are not what the document says.
+    /// It is not a JSON object, or its `env` or `uris` are malformed.
     pub fn parse(text: &str) -> Result<Self, JobError> {
         let Value::Object(mut job) = serde_json::from_str(text).map_err(JobError::Syntax)? else {
             return Err(JobError::Shape("the job".into(), "a JSON object"));
@@ -90,7 +90,8 @@ fn parse_environment(value: Option<Value>) -> Result<Vec<(String, String)>, JobE
         Some(_) => return Err(JobError::Shape("env".into(), WANTED)),
     };
     let variables = variables.into_iter().map(|(name, value)| match value {
-        // What the kernel cannot pass on would fail the start of the executor with less to say.
+        // The kernel cannot pass on such a variable. The error here is clearer than a failed start of the
+        // executor.
         Value::String(value) if !name.is_empty() && !name.contains(['=', '\0']) => {
             Ok((name, value))
         }
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_file_is_taken_apart_and_its_commands_stay_as_they_are() {
+    fn a_job_file_is_split_and_its_commands_stay_unchanged() {
         let job = Job::parse(
             r#"{"command": "true", "before_commands": [{"value": 5}], "later": 1,
                 "env": {"A": "1"}, "uris": [{"value": "x.sh", "executable": true}]}"#,
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_job_file_is_told_what_is_wrong_and_where() {
+    fn an_error_in_a_job_file_names_the_place_and_what_would_be_right() {
         for (text, told) in [
             ("{\"command\": \"a\"\n\"env\": {}}", "line 2"),
             ("[]", "the job must be a JSON object"),

@@ -1,7 +1,13 @@
-//! `cook-local`: runs a job file through cook-executor without Mesos.
+//! `cook-local`: runs a job file with cook-executor, without Mesos.
 //!
-//! It has an agent of its own, which starts the executor as a Mesos agent would; it shows everything that
-//! happens and leaves with the job's result. See [`USAGE`].
+//! It contains a Mesos agent (`cook_agent`), which starts the executor as a real agent does. It shows
+//! everything that happens, and exits with the job's result. See [`USAGE`]. The modules: `options` parses
+//! the arguments, `job` reads the job file, `run` is the event loop, `show` prints, and `result` makes the
+//! exit code.
+//!
+//! ```text
+//! cook-local --keep packaging/examples/jobs/progress.json
+//! ```
 
 mod folder;
 mod job;
@@ -23,10 +29,10 @@ use options::{Options, USAGE, Usage};
 use run::Run;
 use smol::LocalExecutor;
 
-/// The exit code for arguments or a job file that cannot be used.
+/// The exit code for invalid arguments or job files.
 const UNUSABLE: u8 = 2;
 
-/// Why there is no run: a sentence for the user.
+/// Why nothing can be run: a sentence for the user.
 struct Unusable(String);
 
 fn main() -> ExitCode {
@@ -50,19 +56,19 @@ fn unusable(sentence: &str) -> ExitCode {
     ExitCode::from(UNUSABLE)
 }
 
-/// Prints a line. Where nobody reads it, it is not missed.
+/// Prints a line. An output that was closed is ignored.
 fn say(mut out: impl Write, line: &str) {
     let _ = writeln!(out, "{line}");
 }
 
-/// Runs the job to its end; the exit code that tells its result.
+/// Runs the job to its end. Returns the exit code for its result.
 fn run(options: &Options) -> Result<u8, Unusable> {
     let (job, folder) = read_job(options.job.as_deref())?;
     let program = find_executor(options.executor.as_deref())?;
     let sandbox = Folder::sandbox(options)?;
     let agent = Folder::temporary("agent")?;
     let executor = Rc::new(LocalExecutor::new());
-    // Before the first spawn: otherwise async-process starts a thread for it.
+    // Before the first spawn: otherwise async-process starts a thread for this.
     executor.spawn(async_process::driver()).detach();
     let running = async {
         let mut run = Run::start(job, folder, program, &sandbox, &agent, executor.clone())?;
@@ -71,7 +77,7 @@ fn run(options: &Options) -> Result<u8, Unusable> {
     async_io::block_on(executor.run(running))
 }
 
-/// The job, and the folder that its relative paths start from.
+/// The job, and the folder where its relative paths start.
 fn read_job(path: Option<&Path>) -> Result<(Job, PathBuf), Unusable> {
     let Some(path) = path else {
         let job = Job::parse(job::DEMO).map_err(|error| Unusable(error.to_string()))?;
@@ -84,15 +90,15 @@ fn read_job(path: Option<&Path>) -> Result<(Job, PathBuf), Unusable> {
     Ok((job, path.parent().unwrap_or(Path::new("")).to_owned()))
 }
 
-/// The executor that was asked for, or the one beside this program.
+/// The executor that the user named, or the one next to this program.
 fn find_executor(wanted: Option<&Path>) -> Result<PathBuf, Unusable> {
     let path = match wanted {
         Some(path) => path.to_owned(),
         None => std::env::current_exe()
-            .map_err(|error| Unusable(format!("cannot find myself: {error}")))?
+            .map_err(|error| Unusable(format!("cannot find the path of this program: {error}")))?
             .with_file_name("cook-executor"),
     };
-    // The executor is started in another folder.
+    // Absolute, because the executor is started in another folder.
     fs::canonicalize(&path).map_err(|error| {
         let path = path.display();
         Unusable(format!(

@@ -4,47 +4,47 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-/// The one screen of help.
+/// The help text.
 pub const USAGE: &str = "\
 cook-local runs a job through cook-executor without Mesos.
 
 usage: cook-local [JOB.json] [--executor PATH] [--sandbox DIR] [--keep]
 
   JOB.json         the job: an object with `command`, `before_commands`,
-                   `after_commands` (arrays of {value, guard, async}), `env`
+                   `after_commands` (arrays of hooks), `env`
                    (an object of strings) and `uris` (an array of
                    {value, executable}; local files, relative to the job file).
-                   Without it, a small demonstration runs.
-  --executor PATH  the executor; otherwise the cook-executor beside this program
-  --sandbox DIR    run in this folder and leave it there
-  --keep           leave the temporary sandbox there, and say where it is
+                   Without it, a demonstration job runs.
+  --executor PATH  the executor; default: cook-executor next to this program
+  --sandbox DIR    run in this folder, and keep it
+  --keep           keep the temporary sandbox, and print its path
   --help           this text
 
 Each line shows the seconds since the start and what happened: `state` and `data`
 are status updates to the scheduler, `progress` and `message` framework messages,
 `stdout` and `stderr` the job's output.
 
-Ctrl-C shuts the executor down, as an agent does: after commands still run. Once
+Ctrl-C shuts the executor down, as an agent does: after commands still run. 
 more kills everything at once.
 
 exit code: 0 the task finished, the command's own exit code if it failed (1 if
 there is none, 128 + n for signal n), 130 it was killed, 2 the arguments or the
-job cannot be used.";
+job are invalid.";
 
-/// What the user wants to run, and how.
+/// The options of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The job file; none for the demonstration.
+    /// The job file; `None` for the demonstration job.
     pub job: Option<PathBuf>,
-    /// The executor's binary.
+    /// The executor's file.
     pub executor: Option<PathBuf>,
-    /// Where to run.
+    /// The sandbox.
     pub sandbox: Option<PathBuf>,
-    /// Whether to leave the sandbox there.
+    /// Whether to keep the sandbox.
     pub keep: bool,
 }
 
-/// What the user wants.
+/// The result of parsing the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Usage {
     /// The help text.
@@ -53,7 +53,7 @@ pub enum Usage {
     Run(Options),
 }
 
-/// Arguments that make no sense.
+/// What is wrong with the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Error {
     /// There is no such option.
@@ -71,7 +71,11 @@ impl fmt::Display for Error {
         match self {
             Self::Unknown(option) => write!(f, "there is no option {option}"),
             Self::NoValue(option) => write!(f, "{option} needs a value"),
-            Self::SecondJob(path) => write!(f, "one job at a time, not {} too", path.display()),
+            Self::SecondJob(path) => write!(
+                f,
+                "only one job file is possible; {} is a second one",
+                path.display()
+            ),
         }?;
         f.write_str("; see cook-local --help")
     }
@@ -80,11 +84,11 @@ impl fmt::Display for Error {
 // === impl Options ===
 
 impl Options {
-    /// Reads the arguments after the program's name.
+    /// Parses the arguments after the program's name.
     ///
     /// # Errors
     ///
-    /// They make no sense.
+    /// An argument is not valid.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Usage, Error> {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn options_come_in_any_order() {
+    fn options_may_be_in_any_order() {
         let wanted = Options {
             job: Some("job.json".into()),
             executor: Some("/bin/x".into()),
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named() {
+    fn an_error_names_the_invalid_argument() {
         assert_eq!(parse(&["-x"]), Err(Error::Unknown("-x".into())));
         assert_eq!(parse(&["--sandbox"]), Err(Error::NoValue("--sandbox")));
         assert_eq!(parse(&["a", "b"]), Err(Error::SecondJob("b".into())));

@@ -1,4 +1,4 @@
-//! The exit code that tells a run's result.
+//! The exit code for the result of a run.
 
 use cook_agent::notice::Cause;
 use cook_mesos::messages::{TaskState, TaskStatus};
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::UNUSABLE;
 use crate::show::data_of;
 
-/// The exit code for a killed task: that of a shell whose command was interrupted.
+/// The exit code for a killed task: that of a shell whose command got SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// The exit code for a task that has ended; `None` of a state that is not its last.
+/// The exit code for a terminal status; `None` for any other status.
 pub fn of_status(status: &TaskStatus) -> Option<u8> {
     match status.state() {
         TaskState::Finished => Some(0),
@@ -22,7 +22,7 @@ pub fn of_status(status: &TaskStatus) -> Option<u8> {
             Some(match code {
                 // A guard failed.
                 None | Some(0) => 1,
-                // A signal, in the way of shells.
+                // A signal: the same code as in a shell.
                 Some(code) if code < 0 => {
                     u8::try_from(code.saturating_neg().saturating_add(128)).unwrap_or(1)
                 }
@@ -33,7 +33,7 @@ pub fn of_status(status: &TaskStatus) -> Option<u8> {
     }
 }
 
-/// The exit code for a task whose executor has not told its end.
+/// The exit code for a task whose executor sent no terminal update.
 pub fn of_loss(cause: &Cause) -> u8 {
     match cause {
         Cause::LaunchFailed(_) => UNUSABLE,

@@ -1,4 +1,4 @@
-//! One run: the agent, what it tells, and what the user wants.
+//! One run: the agent, its notices, and what the user wants.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,10 +27,10 @@ use crate::{Unusable, result};
 const TASK_ID: &str = "local-task";
 const EXECUTOR_ID: &str = "local-executor";
 
-/// How often the task's output is looked at; updates are shown at once.
+/// How often the task's output is read. Updates are shown at once.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the executor is given after SHUTDOWN before the agent destroys the container.
+/// The executor's grace period after SHUTDOWN; then the agent destroys the container.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// A run in progress.
@@ -44,7 +44,7 @@ pub struct Run {
     code: Option<u8>,
 }
 
-/// What the user wants by now.
+/// What the user wants at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Run,
@@ -52,7 +52,7 @@ enum Phase {
     Destroy,
 }
 
-/// What the loop woke up for.
+/// Why the loop woke up.
 enum Woken {
     Notice(Notice),
     Interrupt,
@@ -110,7 +110,7 @@ impl Run {
             memory: None,
             cpu: None,
             tag: Vec::new(),
-            // The executor ends with its agent, whatever ends that.
+            // The executor must end with its agent, however the agent ends.
             recovery_timeout: None,
         });
         Ok(Self {
@@ -124,7 +124,7 @@ impl Run {
         })
     }
 
-    /// Shows the run until nothing of it is left, and ends it when the user wants that; the exit code.
+    /// Shows the run until it has ended, and ends it when the user interrupts. Returns the exit code.
     pub async fn follow(&mut self) -> u8 {
         loop {
             let woken = self.next().await;
@@ -141,12 +141,12 @@ impl Run {
             };
             let is_cut_off = shown.is_err() || nobody_reads();
             if is_cut_off && self.phase == Phase::Run {
-                // Whoever cut the output off (`cook-local job.json | head`) has seen enough. What the shutdown
-                // would show has no reader either.
+                // If the output was closed (`cook-local job.json | head`), the user has seen enough. Nobody
+                // would read the output of the shutdown either.
                 let _ = self.interrupt();
             }
         }
-        // There may be no reader any more.
+        // The output may be closed.
         let _ = self.show.finish();
         self.code.unwrap_or(1)
     }
@@ -204,13 +204,13 @@ impl Run {
         Ok(())
     }
 
-    /// The user wants it to end.
+    /// Handles an interrupt by the user.
     fn interrupt(&mut self) -> io::Result<()> {
         match self.phase {
             Phase::Run => {
                 self.phase = Phase::ShutDown;
                 self.agent.shut_down(EXECUTOR_ID);
-                let text = "shutting down; once more to kill everything at once";
+                let text = "shutting down; interrupt again to kill everything at once";
                 self.show.line("local", text)
             }
             Phase::ShutDown | Phase::Destroy => {
@@ -222,7 +222,7 @@ impl Run {
     }
 }
 
-/// Whether stdout is a pipe that nobody reads any more, or a terminal that was closed.
+/// Whether stdout is a pipe without a reader, or a terminal that was closed.
 fn nobody_reads() -> bool {
     let stdout = rustix::stdio::stdout();
     let mut looked = [PollFd::new(&stdout, PollFlags::empty())];

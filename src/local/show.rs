@@ -1,4 +1,4 @@
-//! What a developer sees of a run: one line per thing that happens, with its time and a label.
+//! The output of a run: one line for each thing that happens, with its time and a label.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,10 +10,10 @@ use serde_json::Value;
 use cook_agent::notice::{Cause, Notice, What};
 use cook_mesos::messages::{EventType, Reason, TaskStatus};
 
-/// Bytes read from an output file at once, and the longest line that is shown as one.
+/// How many bytes of an output file are read at once, and the maximum length of a line.
 const MAX_LINE: usize = 8 << 10;
 
-/// Prints a run as it goes.
+/// Prints a run.
 #[derive(Debug)]
 pub struct Show<W> {
     out: W,
@@ -26,11 +26,11 @@ pub struct Show<W> {
 struct Tail {
     label: &'static str,
     file: File,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line whose end was not written yet.
     partial: Vec<u8>,
 }
 
-/// Which lines of a file are wanted.
+/// Which lines of a file to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lines {
     Finished,
@@ -40,7 +40,7 @@ enum Lines {
 // === impl Show ===
 
 impl<W: Write> Show<W> {
-    /// Prints to `out`; time starts now.
+    /// Prints to `out`. Times are counted from now.
     pub fn new(out: W) -> Self {
         Self {
             out,
@@ -49,11 +49,11 @@ impl<W: Write> Show<W> {
         }
     }
 
-    /// Shows the lines of a file, too.
+    /// Also prints the lines of a file.
     ///
     /// # Errors
     ///
-    /// It cannot be opened.
+    /// The file cannot be opened.
     pub fn follow(&mut self, label: &'static str, path: &Path) -> io::Result<()> {
         self.tails.push(Tail {
             label,
@@ -63,13 +63,13 @@ impl<W: Write> Show<W> {
         Ok(())
     }
 
-    /// Prints what has happened to the executor.
+    /// Prints a notice of the agent.
     ///
     /// # Errors
     ///
-    /// Those of the output.
+    /// The output failed.
     pub fn notice(&mut self, notice: &Notice) -> io::Result<()> {
-        // Output first: it was written before the update that tells of the command's end.
+        // Output first: it was written before the update that reports the command's end.
         self.tails(Lines::Finished)?;
         self.event(&notice.what)?;
         self.out.flush()
@@ -79,27 +79,27 @@ impl<W: Write> Show<W> {
     ///
     /// # Errors
     ///
-    /// Those of the output.
+    /// The output failed.
     pub fn output(&mut self) -> io::Result<()> {
         self.tails(Lines::Finished)?;
         self.out.flush()
     }
 
-    /// Prints what is left, unfinished lines included.
+    /// Prints the rest, including incomplete lines.
     ///
     /// # Errors
     ///
-    /// Those of the output.
+    /// The output failed.
     pub fn finish(&mut self) -> io::Result<()> {
         self.tails(Lines::All)?;
         self.out.flush()
     }
 
-    /// Prints one line of our own.
+    /// Prints one line of this program.
     ///
     /// # Errors
     ///
-    /// Those of the output.
+    /// The output failed.
     pub fn line(&mut self, label: &str, text: &str) -> io::Result<()> {
         let at = self.started.elapsed().as_secs_f64();
         writeln!(self.out, "{at:>8.3}  {label:<9} {text}")
@@ -123,7 +123,7 @@ impl<W: Write> Show<W> {
             What::Subscribed => self.line("agent", "executor subscribed"),
             What::Updated(status) => self.status(status),
             What::Message(data) => self.message(data),
-            // The echo of each call: nothing to learn from them.
+            // These only respond to a call that was shown.
             What::Sent(EventType::Acknowledged | EventType::Subscribed) => Ok(()),
             What::Sent(kind) => {
                 let name = screaming(&format!("{kind:?}"));
@@ -134,7 +134,9 @@ impl<W: Write> Show<W> {
             }
             What::Exited(None) => self.line("executor", "terminated by a signal"),
             What::Lost { cause, .. } => self.line("agent", &lost(cause)),
-            What::Stuck(text) => self.line("EXECUTOR", &format!("cannot be ended: {text}")),
+            What::Stuck(text) => {
+                self.line("EXECUTOR", &format!("cannot end its processes: {text}"))
+            }
             What::Forgotten => Ok(()),
         }
     }
@@ -175,7 +177,7 @@ pub fn data_of(status: &TaskStatus) -> Option<Value> {
 
 fn lost(cause: &Cause) -> String {
     match cause {
-        // The sentence begins with what failed.
+        // The text already says what failed.
         Cause::LaunchFailed(text) => text.clone(),
         Cause::KilledDuringLaunch
         | Cause::NotSubscribed
@@ -185,7 +187,7 @@ fn lost(cause: &Cause) -> String {
     }
 }
 
-/// `TaskInvalid` is `TASK_INVALID` in Mesos.
+/// The name in the notation of Mesos: `TASK_INVALID` for `TaskInvalid`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {
@@ -200,7 +202,7 @@ fn screaming(name: &str) -> String {
 // === impl Tail ===
 
 impl Tail {
-    /// The lines that have come since the last call.
+    /// Returns the lines that were written since the last call.
     fn read(&mut self, wanted: Lines) -> io::Result<Vec<String>> {
         let mut lines = Vec::new();
         let mut buffer = vec![0; MAX_LINE];

@@ -1,10 +1,10 @@
-//! Durations as Mesos prints them, and the decimal numbers that they begin with.
+//! Durations in the notation of Mesos, and the decimal numbers that they begin with.
 
 use std::time::Duration;
 
-/// Reads a Mesos duration such as `5secs`, `1.5hrs` or `0ns`
-/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one. One of more
-/// than five centuries is some such one.
+/// Parses a Mesos duration such as `5secs`, `1.5hrs` or `0ns`
+/// (`3rdparty/stout/include/stout/duration.hpp`); `None` if it is not one. A duration of more than five
+/// centuries gives a value of at least that length.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u128); 8] = [
         ("ns", 1),
@@ -25,10 +25,11 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(whole.unwrap_or(Duration::MAX))
 }
 
-/// Reads a decimal number such as `5`, `1.5` or `.5`: its digits, and what they are to be divided by. A whole
-/// part of more than 64 bits counts as 2^64 - 1. The standard library's way to read a floating point number would cost 14 kB of tables.
+/// Parses a decimal number such as `5`, `1.5` or `.5` as a numerator and a denominator. An integer part of
+/// more than 64 bits counts as 2^64 - 1. Parsing floating point numbers with the standard library would
+/// cost 14 kB of tables.
 pub fn decimal(text: &str) -> Option<(u128, u64)> {
-    /// More digits of a fraction than this are below a nanosecond of a week.
+    /// Further digits of the fraction are less than a nanosecond of a week.
     const MAX_FRACTION: usize = 15;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -38,7 +39,7 @@ pub fn decimal(text: &str) -> Option<(u128, u64)> {
     let fraction = &fraction[..fraction.len().min(MAX_FRACTION)];
     let digits = |text: &str| match text.is_empty() {
         true => Some(0),
-        // Only digits: nothing but their number can be wrong.
+        // Only digits: the number can only be too large.
         false => Some(text.parse::<u64>().unwrap_or(u64::MAX)),
     };
     let scale = 10_u64.pow(fraction.len() as u32);
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_mesos_prints_them() {
+    fn durations_are_parsed_as_mesos_prints_them() {
         let seconds = |text| parse_duration(text).map(|d| d.as_secs_f64());
         assert_eq!(seconds("5secs"), Some(5.0));
         assert_eq!(seconds("1.5hrs"), Some(5400.0));
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_a_duration_is_a_very_long_one() {
+    fn a_duration_that_is_too_long_becomes_a_very_long_one() {
         for text in [
             "99999999999999999999weeks",
             "99999999999999999999ns",

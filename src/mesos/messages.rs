@@ -1,10 +1,10 @@
 //! The part of the Mesos v1 protobuf schema that an executor needs, written by hand.
 //!
-//! Field numbers come from `include/mesos/v1/mesos.proto` and
-//! `include/mesos/v1/executor/executor.proto` of Mesos 1.11.0; the schema is the same from 1.8 on and
-//! only grew before. Unknown fields are skipped. Proto2 strings are not checked for UTF-8 by the
-//! agent, so text that a user wrote is declared as bytes (the same on the wire): one stray byte in an
-//! environment value must not cost the whole event.
+//! Field numbers come from `include/mesos/v1/mesos.proto` and `include/mesos/v1/executor/executor.proto` of
+//! Mesos 1.11.0. The schema is the same since 1.8, and earlier versions are subsets of it. Unknown fields
+//! are skipped. The agent does not check that proto2 strings are UTF-8, so text written by users is
+//! declared as bytes here, which is encoded in the same way: an invalid byte in an environment value must
+//! not make the whole event unreadable.
 
 #![allow(
     missing_docs,
@@ -53,7 +53,7 @@ pub struct Environment {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct CommandInfo {
-    /// Not looked into: whoever starts the command has fetched them, or will not.
+    /// Not decoded: they were fetched before the executor started, or are not fetched at all.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub uris: Vec<Vec<u8>>,
     #[prost(message, optional, tag = "2")]
@@ -62,10 +62,10 @@ pub struct CommandInfo {
     pub value: Option<Vec<u8>>,
     #[prost(bytes = "vec", optional, tag = "5")]
     pub user: Option<Vec<u8>>,
-    /// Default true.
+    /// Default: true.
     #[prost(bool, optional, tag = "6")]
     pub shell: Option<bool>,
-    /// With `shell` false, the complete argv including `argv[0]`.
+    /// With `shell` false: the complete argv including `argv[0]`.
     #[prost(bytes = "vec", repeated, tag = "7")]
     pub arguments: Vec<Vec<u8>>,
 }
@@ -92,8 +92,8 @@ pub struct ExecutorInfo {
     pub command: Option<CommandInfo>,
 }
 
-/// `CheckInfo.Type`, which is also that of a `HealthCheck` and of a `CheckStatusInfo`. Fields keep it as a
-/// number, so that a kind of a later Mesos can be named in a refusal.
+/// `CheckInfo.Type`, used also in `HealthCheck` and `CheckStatusInfo`. Fields contain it as a number, so
+/// that a refusal can name a type of a later Mesos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum CheckType {
@@ -120,7 +120,7 @@ pub struct HttpCheckInfo {
     pub scheme: Option<Vec<u8>>,
     #[prost(uint32, repeated, packed = "false", tag = "4")]
     pub statuses: Vec<u32>,
-    /// Default IPv4.
+    /// Default: IPv4.
     #[prost(int32, optional, tag = "5")]
     pub protocol: Option<i32>,
 }
@@ -130,7 +130,7 @@ pub struct HttpCheckInfo {
 pub struct TcpCheckInfo {
     #[prost(uint32, required, tag = "1")]
     pub port: u32,
-    /// Default IPv4.
+    /// Default: IPv4.
     #[prost(int32, optional, tag = "2")]
     pub protocol: Option<i32>,
 }
@@ -139,19 +139,19 @@ pub struct TcpCheckInfo {
 pub struct HealthCheck {
     #[prost(message, optional, tag = "1")]
     pub http: Option<HttpCheckInfo>,
-    /// Default 15.
+    /// Default: 15.
     #[prost(double, optional, tag = "2")]
     pub delay_seconds: Option<f64>,
-    /// Default 10.
+    /// Default: 10.
     #[prost(double, optional, tag = "3")]
     pub interval_seconds: Option<f64>,
-    /// Default 20; 0 is none.
+    /// Default: 20; 0 means no timeout.
     #[prost(double, optional, tag = "4")]
     pub timeout_seconds: Option<f64>,
-    /// Default 3.
+    /// Default: 3.
     #[prost(uint32, optional, tag = "5")]
     pub consecutive_failures: Option<u32>,
-    /// Default 10; the delay is a part of it.
+    /// Default: 10. It includes the delay.
     #[prost(double, optional, tag = "6")]
     pub grace_period_seconds: Option<f64>,
     #[prost(message, optional, tag = "7")]
@@ -163,7 +163,7 @@ pub struct HealthCheck {
     pub tcp: Option<TcpCheckInfo>,
 }
 
-/// `CheckInfo.Command`: the command is wrapped once more than in a [`HealthCheck`].
+/// `CheckInfo.Command`, where the command is one message deeper than in a [`HealthCheck`].
 #[derive(Clone, PartialEq, Message)]
 pub struct CheckCommand {
     #[prost(message, required, tag = "1")]
@@ -179,13 +179,13 @@ pub struct CheckInfo {
     pub command: Option<CheckCommand>,
     #[prost(message, optional, tag = "3")]
     pub http: Option<HttpCheckInfo>,
-    /// Default 15.
+    /// Default: 15.
     #[prost(double, optional, tag = "4")]
     pub delay_seconds: Option<f64>,
-    /// Default 10.
+    /// Default: 10.
     #[prost(double, optional, tag = "5")]
     pub interval_seconds: Option<f64>,
-    /// Default 20; 0 is none.
+    /// Default: 20; 0 means no timeout.
     #[prost(double, optional, tag = "6")]
     pub timeout_seconds: Option<f64>,
     #[prost(message, optional, tag = "7")]
@@ -213,7 +213,8 @@ pub struct TcpStatus {
     pub succeeded: Option<bool>,
 }
 
-/// The agent refuses one without the member of its type, which is empty as long as nothing is known.
+/// The agent refuses this message if the member of its type is missing. The member is empty until there is
+/// a result.
 #[derive(Clone, PartialEq, Message)]
 pub struct CheckStatusInfo {
     /// A [`CheckType`].
@@ -297,15 +298,15 @@ pub enum TaskState {
     Killing = 8,
 }
 
-/// `TaskStatus.Source.SOURCE_EXECUTOR`; the default, 0, would be the master and is refused.
+/// `TaskStatus.Source.SOURCE_EXECUTOR`. The default, 0, means the master, and the agent refuses it.
 pub const SOURCE_EXECUTOR: i32 = 2;
 
-/// `TaskStatus.Reason`: the ones an executor sends. Left out for a plain non-zero exit, since an
-/// absent reason is what Cook reads as "Command exited non-zero".
+/// `TaskStatus.Reason`: the values that an executor sends. For a plain non-zero exit the field is left out,
+/// because Cook shows an absent reason as "Command exited non-zero".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum Reason {
-    /// Deprecated and never sent; protobuf enumerations begin at zero.
+    /// Deprecated and never sent. A protobuf enumeration needs a zero.
     CommandExecutorFailed = 0,
     TaskInvalid = 14,
     TaskCheckStatusUpdated = 28,
@@ -330,7 +331,7 @@ pub struct TaskStatus {
     pub timestamp: Option<f64>,
     #[prost(message, optional, tag = "7")]
     pub executor_id: Option<Id>,
-    /// Absent until a health check has said something.
+    /// Absent until a health check has a result.
     #[prost(bool, optional, tag = "8")]
     pub healthy: Option<bool>,
     #[prost(int32, optional, tag = "9")]
@@ -344,10 +345,10 @@ pub struct TaskStatus {
     pub check_status: Option<CheckStatusInfo>,
 }
 
-/// `executor.Event`. The values of [`EventType`] and the field numbers below differ on purpose.
+/// `executor.Event`. The values of [`EventType`] are not the field numbers.
 #[derive(Clone, PartialEq, Message)]
 pub struct Event {
-    /// An [`EventType`]; kept as a number so that a type of a later Mesos survives decoding.
+    /// An [`EventType`], as a number so that an event of a type of a later Mesos can be decoded.
     #[prost(int32, optional, tag = "1")]
     pub kind: Option<i32>,
     #[prost(message, optional, tag = "2")]
@@ -421,7 +422,7 @@ pub struct Acknowledged {
     pub uuid: Vec<u8>,
 }
 
-/// `Event.Message`: data is field 1 here and field 2 in a call.
+/// `Event.Message`: `data` is field 1 here, and field 2 in a call.
 #[derive(Clone, PartialEq, Message)]
 pub struct EventMessage {
     #[prost(bytes = "vec", required, tag = "1")]
@@ -460,8 +461,8 @@ pub enum CallType {
     Message = 3,
 }
 
-/// What an agent reads of a `TaskInfo` in a SUBSCRIBE. An executor that wrote the whole of it would carry the
-/// code to write all that can be in it.
+/// The fields of a `TaskInfo` in SUBSCRIBE that the agent reads. To write whole tasks, an executor would
+/// need the code for everything in them.
 #[derive(Clone, PartialEq, Message)]
 pub struct TaskIdentity {
     #[prost(bytes = "vec", required, tag = "1")]
@@ -486,7 +487,7 @@ pub struct Update {
     pub status: TaskStatus,
 }
 
-/// `Call.Message`: data is field 2 here and field 1 in an event.
+/// `Call.Message`: `data` is field 2 here, and field 1 in an event.
 #[derive(Clone, PartialEq, Message)]
 pub struct CallMessage {
     #[prost(bytes = "vec", required, tag = "2")]

@@ -1,17 +1,17 @@
-//! RecordIO: the agent's event stream is `<decimal length>\n<that many bytes>`, over and over
+//! RecordIO, the framing of event streams: `<decimal length>\n<that many bytes>`, repeated
 //! (`3rdparty/stout/include/stout/recordio.hpp`).
 //!
-//! Records and the chunks they arrive in have nothing to do with each other: the decoder takes bytes
-//! as they come and gives whole records.
+//! Records are independent of the chunks in which they arrive. The decoder takes bytes as they arrive and
+//! returns complete records.
 
-/// Longer records are refused: a task's `data` has no limit in Mesos, but a length like this one can
-/// only be garbage, and reading on would fill the memory.
+/// Longer records are refused. Mesos has no limit for a task's `data`, but such a length can only be
+/// garbage, and reading on would fill the memory.
 pub const MAX_RECORD: usize = 64 << 20;
 
-/// 20 digits hold any 64-bit length.
+/// 20 digits are enough for any 64-bit length.
 const MAX_LENGTH_DIGITS: usize = 20;
 
-/// Memory reserved on the word of a length prefix alone; more grows as the bytes really arrive.
+/// Maximum memory to reserve because of a length prefix. More is allocated as bytes arrive.
 const MAX_RESERVE: usize = 16 << 10;
 
 /// Incremental decoder of one stream.
@@ -20,20 +20,20 @@ pub struct Decoder {
     state: State,
 }
 
-/// Why a stream cannot be read any further; the only way on is a new subscription.
+/// Why a stream cannot be read any further. The client has to subscribe again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
     /// The length prefix is not a decimal number.
     BadLength,
-    /// The length is over [`MAX_RECORD`].
+    /// The length is more than [`MAX_RECORD`].
     TooLong,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Reading digits up to the line feed.
+    /// Reading digits until the line feed.
     Length { digits: usize, value: usize },
-    /// Reading the record; `missing` bytes are still to come.
+    /// Reading the record; `missing` bytes have not arrived yet.
     Record { bytes: Vec<u8>, missing: usize },
 }
 
@@ -42,8 +42,8 @@ enum State {
 impl std::fmt::Display for DecodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::BadLength => f.write_str("read a record length that is not a number"),
-            Self::TooLong => write!(f, "read a record length over {MAX_RECORD} bytes"),
+            Self::BadLength => f.write_str("the length of a record is not a number"),
+            Self::TooLong => write!(f, "a record has more than {MAX_RECORD} bytes"),
         }
     }
 }
@@ -64,11 +64,11 @@ impl Default for State {
 // === impl Decoder ===
 
 impl Decoder {
-    /// Takes bytes off the front of `input` until a record is whole or the input is used up.
+    /// Takes bytes from the front of `input` until a record is complete or the input is used up.
     ///
     /// # Errors
     ///
-    /// A stream with a bad length has no next record; every later call would misread it.
+    /// The length is invalid. The decoder must not be used any more.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
         loop {
             match &mut self.state {
@@ -110,7 +110,7 @@ impl Decoder {
     }
 }
 
-/// Frames one record.
+/// Encodes one record.
 pub fn encode(record: &[u8]) -> Vec<u8> {
     let mut framed = format!("{}\n", record.len()).into_bytes();
     framed.extend_from_slice(record);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_out_whole_however_the_bytes_are_split() {
+    fn records_are_complete_wherever_the_bytes_are_split() {
         let wanted = vec![b"hello".to_vec(), Vec::new(), b"1\n2".to_vec()];
         let stream: Vec<u8> = wanted.iter().flat_map(|record| encode(record)).collect();
         assert_eq!(decode_all(&[&stream]), Ok(wanted.clone()));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_record_gives_nothing() {
+    fn an_incomplete_record_is_not_returned() {
         assert_eq!(decode_all(&[b"5\nhell"]), Ok(Vec::new()));
         assert_eq!(decode_all(&[b"5"]), Ok(Vec::new()));
     }

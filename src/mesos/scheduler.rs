@@ -1,11 +1,11 @@
-//! The part of the Mesos v1 protobuf schema that a scheduler needs, written by hand: what it sends and is
-//! sent at `/api/v1/scheduler`, and the tasks, executors and offers that this is about.
+//! The part of the Mesos v1 protobuf schema that a scheduler needs, written by hand: calls and events of
+//! `/api/v1/scheduler`, and the tasks, executors and offers in them.
 //!
 //! Field numbers come from `include/mesos/v1/scheduler/scheduler.proto` and `include/mesos/v1/mesos.proto`
-//! of Mesos 1.11. An executor reads fewer fields of a task than a scheduler writes, and a small executor
-//! stays small by knowing only those: hence types of the same name in [`crate::messages`]. As there,
-//! unknown fields are skipped, and texts that others wrote are bytes. Enumerations that a later Mesos may
-//! add to stay numbers in the messages; the enumerations here name the values that are known.
+//! of Mesos 1.11. Some types have the same name as a type in [`crate::messages`]: an executor reads fewer
+//! fields than a scheduler writes, and an executor that knows only those is smaller. As there, unknown
+//! fields are skipped, and text written by users is declared as bytes. Enumerations that a later Mesos may
+//! extend are numbers in the messages; the enumerations here name the known values.
 
 #![allow(
     missing_docs,
@@ -18,7 +18,7 @@ use crate::messages::{DurationInfo, Environment, Id, KillPolicy};
 
 // --- calls ---
 
-/// `scheduler.Call`. The values of [`CallType`] and the field numbers differ on purpose.
+/// `scheduler.Call`. The values of [`CallType`] are not the field numbers.
 #[derive(Clone, PartialEq, Message)]
 pub struct Call {
     /// Absent only in the first SUBSCRIBE of a framework.
@@ -119,7 +119,7 @@ pub struct Acknowledge {
     pub uuid: Vec<u8>,
 }
 
-/// Without tasks it asks for all of them.
+/// Without tasks, all tasks are reconciled.
 #[derive(Clone, PartialEq, Message)]
 pub struct Reconcile {
     #[prost(message, repeated, tag = "1")]
@@ -134,7 +134,7 @@ pub struct ReconcileTask {
     pub agent_id: Option<Id>,
 }
 
-/// `Call.Message` and `Event.Message`, which have the same fields here, unlike an executor's.
+/// `Call.Message` and `Event.Message`. Unlike in the executor API, both have the same fields.
 #[derive(Clone, PartialEq, Message)]
 pub struct FrameworkMessage {
     #[prost(message, required, tag = "1")]
@@ -145,7 +145,7 @@ pub struct FrameworkMessage {
     pub data: Vec<u8>,
 }
 
-/// `Call.Revive` and `Call.Suppress`; without roles they mean all of them.
+/// `Call.Revive` and `Call.Suppress`. Without roles, they are for all roles.
 #[derive(Clone, PartialEq, Message)]
 pub struct Roles {
     #[prost(string, repeated, tag = "1")]
@@ -154,7 +154,7 @@ pub struct Roles {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Filters {
-    /// Default 5.
+    /// Default: 5.
     #[prost(double, optional, tag = "1")]
     pub refuse_seconds: Option<f64>,
 }
@@ -184,10 +184,10 @@ pub struct LaunchTasks {
 
 // --- events ---
 
-/// `scheduler.Event`. The values of [`EventType`] and the field numbers differ on purpose.
+/// `scheduler.Event`. The values of [`EventType`] are not the field numbers.
 #[derive(Clone, PartialEq, Message)]
 pub struct Event {
-    /// An [`EventType`]; kept as a number so that a type of a later Mesos survives decoding.
+    /// An [`EventType`], as a number so that an event of a type of a later Mesos can be decoded.
     #[prost(int32, optional, tag = "1")]
     pub kind: Option<i32>,
     #[prost(message, optional, tag = "2")]
@@ -263,7 +263,7 @@ pub struct Update {
     pub status: TaskStatus,
 }
 
-/// With `executor_id`, that executor ended; without it, the agent is gone.
+/// With `executor_id`: that executor has ended. Without: the agent is gone.
 #[derive(Clone, PartialEq, Message)]
 pub struct Failure {
     #[prost(message, optional, tag = "1")]
@@ -280,7 +280,7 @@ pub struct Error {
     pub message: Vec<u8>,
 }
 
-/// `TaskStatus` as a scheduler reads it.
+/// `TaskStatus` as a scheduler receives it.
 #[derive(Clone, PartialEq, Message)]
 pub struct TaskStatus {
     #[prost(message, required, tag = "1")]
@@ -307,12 +307,12 @@ pub struct TaskStatus {
     /// A [`Reason`].
     #[prost(int32, optional, tag = "10")]
     pub reason: Option<i32>,
-    /// Absent in what the master made up: such a status must not be acknowledged.
+    /// Absent in a status that the master created. Such a status must not be acknowledged.
     #[prost(bytes = "vec", optional, tag = "11")]
     pub uuid: Option<Vec<u8>>,
 }
 
-/// `TaskState`, all of it; the executor's is a part.
+/// All values of `TaskState`; an executor uses only some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
 pub enum TaskState {
@@ -341,7 +341,7 @@ pub enum Source {
     Executor = 2,
 }
 
-/// `TaskStatus.Reason`, all of it.
+/// All values of `TaskStatus.Reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
 pub enum Reason {
@@ -382,7 +382,7 @@ pub enum Reason {
     AgentDraining = 34,
 }
 
-// --- what they are about ---
+// --- tasks, executors, offers ---
 
 #[derive(Clone, PartialEq, Message)]
 pub struct FrameworkInfo {
@@ -392,7 +392,7 @@ pub struct FrameworkInfo {
     pub name: String,
     #[prost(message, optional, tag = "3")]
     pub id: Option<Id>,
-    /// Seconds.
+    /// In seconds.
     #[prost(double, optional, tag = "4")]
     pub failover_timeout: Option<f64>,
     #[prost(bool, optional, tag = "5")]
@@ -450,10 +450,10 @@ pub struct Offer {
     pub executor_ids: Vec<Id>,
     #[prost(message, repeated, tag = "7")]
     pub attributes: Vec<Attribute>,
-    /// The agent's own address.
+    /// The address of the agent.
     #[prost(message, optional, tag = "8")]
     pub url: Option<Url>,
-    /// A maintenance is planned.
+    /// Set if a maintenance is planned.
     #[prost(message, optional, tag = "9")]
     pub unavailability: Option<Unavailability>,
     #[prost(message, optional, tag = "10")]
@@ -524,7 +524,7 @@ pub struct Resource {
     pub ranges: Option<Ranges>,
     #[prost(message, optional, tag = "5")]
     pub set: Option<Set>,
-    /// The old form of a static reservation; default `*`.
+    /// The old form of a static reservation. Default: `*`.
     #[prost(string, optional, tag = "6")]
     pub role: Option<String>,
     #[prost(message, optional, tag = "7")]
@@ -532,7 +532,7 @@ pub struct Resource {
     /// The old form of a dynamic reservation.
     #[prost(message, optional, tag = "8")]
     pub reservation: Option<ReservationInfo>,
-    /// Set on what may be taken away again.
+    /// Set if the resource may be taken away again.
     #[prost(message, optional, tag = "9")]
     pub revocable: Option<Nothing>,
     #[prost(message, optional, tag = "10")]
@@ -541,7 +541,7 @@ pub struct Resource {
     pub allocation_info: Option<AllocationInfo>,
     #[prost(message, optional, tag = "12")]
     pub provider_id: Option<Id>,
-    /// Since RESERVATION_REFINEMENT: the last one counts.
+    /// Since RESERVATION_REFINEMENT. The last one is in effect.
     #[prost(message, repeated, tag = "13")]
     pub reservations: Vec<ReservationInfo>,
 }
@@ -568,7 +568,7 @@ pub struct Ranges {
     pub range: Vec<Range>,
 }
 
-/// Both ends belong to it.
+/// Includes both ends.
 #[derive(Clone, PartialEq, Message)]
 pub struct Range {
     #[prost(uint64, required, tag = "1")]
@@ -609,7 +609,7 @@ pub struct ReservationInfo {
     pub kind: Option<i32>,
 }
 
-/// `Resource.DiskInfo`: only whether there is a source of its own, or data that stays.
+/// `Resource.DiskInfo`: only whether there is a source of its own, or persistent data.
 #[derive(Clone, PartialEq, Message)]
 pub struct DiskInfo {
     #[prost(message, optional, tag = "1")]
@@ -631,7 +631,7 @@ pub struct DiskSource {
     pub kind: i32,
 }
 
-/// A message whose presence is all that it says.
+/// A message without fields.
 #[derive(Clone, PartialEq, Message)]
 pub struct Nothing {}
 
@@ -649,7 +649,7 @@ pub struct Label {
     pub value: Option<String>,
 }
 
-/// A task as a scheduler writes it: exactly one of `executor` and `command`.
+/// A task as a scheduler sends it, with either `executor` or `command`.
 #[derive(Clone, PartialEq, Message)]
 pub struct TaskInfo {
     #[prost(string, required, tag = "1")]
@@ -721,7 +721,7 @@ pub struct CommandInfo {
     pub value: Option<String>,
     #[prost(string, optional, tag = "5")]
     pub user: Option<String>,
-    /// Default true.
+    /// Default: true.
     #[prost(bool, optional, tag = "6")]
     pub shell: Option<bool>,
     #[prost(string, repeated, tag = "7")]
@@ -735,7 +735,7 @@ pub struct Uri {
     pub value: String,
     #[prost(bool, optional, tag = "2")]
     pub executable: Option<bool>,
-    /// Default true.
+    /// Default: true.
     #[prost(bool, optional, tag = "3")]
     pub extract: Option<bool>,
     #[prost(bool, optional, tag = "4")]

@@ -1,4 +1,8 @@
-//! Catches signals: a set notes which have come, and a byte in a socket wakes whoever waits for them.
+//! Catches signals. A set records which signals have arrived, and a byte in a socket wakes the thread that
+//! waits for them.
+//!
+//! [`catch`] starts catching a signal, [`wake_through`] names the socket, and [`take`] returns the [`Set`]
+//! of signals that have arrived.
 //!
 //! ```
 //! use std::os::unix::net::UnixStream;
@@ -6,47 +10,49 @@
 //! cook_signals::catch(10)?; // SIGUSR1
 //! let (woken, wake) = UnixStream::pair()?;
 //! cook_signals::wake_through(wake.into());
-//! // After `woken` became readable:
+//! // When `woken` is readable:
 //! for signal in cook_signals::take() {
-//!     println!("signal {signal} has come");
+//!     println!("received signal {signal}");
 //! }
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
 //! # Why there is unsafe code
 //!
-//! This is the only package with any. To catch a signal is to give the kernel a function, which no safe interface
-//! can do without bookkeeping of its own. The usual one (signal-hook-registry) copies its whole table each time
-//! that a signal is added. An executor catches fifty before it does anything else, and that took 2 ms and 160 system
-//! calls, more than everything else up to its first request to the agent.
+//! This is the only package with unsafe code. To catch a signal, a function must be given to the kernel,
+//! which a safe interface can do only with bookkeeping. The usual crate, signal-hook-registry, copies its
+//! whole table for each signal that is added. An executor catches fifty signals at its start, which took 2
+//! ms and 160 system calls: more than everything else until its first request to the agent.
 //!
-//! The handler must be async-signal-safe (signal-safety(7)): it may interrupt any code, on any thread. It changes
-//! two atomic numbers, calls send(2), which is on the list, and leaves `errno` as it was. It allocates nothing,
-//! takes no lock and cannot panic.
+//! The handler must be async-signal-safe (signal-safety(7)), because it may interrupt any code on any
+//! thread. It changes two atomic numbers, calls send(2), which is on the list of safe functions, and
+//! preserves `errno`. It does not allocate, take a lock or panic.
 
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-/// The highest signal of Linux (`_NSIG`): each has a bit in [`COME`].
+/// The highest signal of Linux (`_NSIG`): each one has a bit in [`COME`].
 const MAX_SIGNAL: i32 = 64;
 
-/// The signals that have come and were not taken, signal n as bit n - 1.
+/// The signals that have arrived and were not taken; signal n is bit n - 1.
 static COME: AtomicU64 = AtomicU64::new(0);
 
-/// The descriptor to send a byte to; -1 is none.
+/// The descriptor of the socket to wake; -1 if there is none.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
-/// Signals that have come, from the lowest to the highest.
+/// Signals that have arrived, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Set(u64);
 
-/// From now on, this signal is noted and has no other effect. Programs that are executed start with its default
-/// action (execve(2)). System calls that it interrupts are restarted where the kernel can do so.
+/// From now on, this signal is recorded and has no other effect. In programs that this process executes, it
+/// has its default action (execve(2)). A system call that it interrupts is restarted if the kernel supports
+/// that.
 ///
 /// # Errors
 ///
-/// There is no such signal, or nobody can catch it: SIGKILL, SIGSTOP, and those that the C library keeps.
+/// There is no such signal, or it cannot be caught: SIGKILL, SIGSTOP, and those that the C library uses
+/// itself.
 pub fn catch(signal: i32) -> io::Result<()> {
     if !(1..=MAX_SIGNAL).contains(&signal) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -55,17 +61,17 @@ pub fn catch(signal: i32) -> io::Result<()> {
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = note as extern "C" fn(libc::c_int) as usize;
     action.sa_flags = libc::SA_RESTART;
-    // SAFETY: `action` lives as long as the call; `note` has the signature that goes without SA_SIGINFO, and is
-    // async-signal-safe (see the module).
+    // SAFETY: `action` lives as long as the call. `note` has the signature for handlers without SA_SIGINFO,
+    // and is async-signal-safe (see the documentation of the crate).
     match unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Each signal that comes from now on sends a byte through `socket`, if there is room in it; those that have come
-/// and were not taken send one together. The socket is never closed, since a handler may be using it; so this is
-/// meant to be called once.
+/// Each signal from now on sends a byte through `socket`, unless the socket is full. Signals that have
+/// arrived before and were not taken send one byte together. Call this once: the socket is never closed,
+/// because a handler may be using it.
 pub fn wake_through(socket: OwnedFd) {
     WAKE.store(socket.into_raw_fd(), Ordering::SeqCst);
     if COME.load(Ordering::SeqCst) != 0 {
@@ -73,29 +79,30 @@ pub fn wake_through(socket: OwnedFd) {
     }
 }
 
-/// The signals that have come since the last call.
+/// Returns the signals that have arrived since the last call.
 pub fn take() -> Set {
     Set(COME.swap(0, Ordering::SeqCst))
 }
 
 extern "C" fn note(signal: libc::c_int) {
-    // The kernel calls this for the signals of `catch` only, so the shift is less than 64.
+    // The kernel calls this only for signals of `catch`, so the shift is less than 64.
     COME.fetch_or(1 << (signal - 1), Ordering::SeqCst);
-    // SAFETY: the place of this thread's `errno` is valid as long as the thread runs.
+    // SAFETY: the location of this thread's `errno` is valid as long as the thread runs.
     let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above. The interrupted code may be about to look at it.
+    // SAFETY: as above. The interrupted code may be about to read it.
     let before = unsafe { *errno };
     wake();
     // SAFETY: as above.
     unsafe { *errno = before };
 }
 
-/// Sends a byte, if there is a socket. Async-signal-safe but for `errno`.
+/// Sends a byte, if there is a socket. Async-signal-safe, except that it changes `errno`.
 fn wake() {
     let socket = WAKE.load(Ordering::SeqCst);
     if socket >= 0 {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: the buffer has the one byte, and the descriptor is never closed. A full socket needs no more.
+        // SAFETY: the buffer has the one byte, and the descriptor is never closed. If the socket is full,
+        // the reader will wake up anyway.
         unsafe { libc::send(socket, b"!".as_ptr().cast(), 1, flags) };
     }
 }
@@ -111,7 +118,7 @@ impl Iterator for Set {
         }
         let bit = self.0.trailing_zeros();
         self.0 &= self.0 - 1;
-        // Below 64.
+        // Less than 64.
         Some(bit as i32 + 1)
     }
 }
@@ -128,16 +135,16 @@ mod tests {
         let sent = Command::new("kill")
             .args([format!("-{signal}"), own])
             .status();
-        assert!(sent.expect("kill is there").success());
+        assert!(sent.expect("kill(1) is installed").success());
     }
 
     #[test]
-    fn what_comes_is_noted_once_and_wakes() {
+    fn a_caught_signal_is_recorded_once_and_wakes() {
         let (mut woken, wake) = UnixStream::pair().expect("two descriptors");
         let mut hear = |count| {
             woken
                 .read_exact(&mut vec![0; count])
-                .expect("a byte for each")
+                .expect("one byte for each signal")
         };
         for signal in [10, 12, 64] {
             catch(signal).expect("it can be caught");
@@ -148,7 +155,7 @@ mod tests {
         assert_eq!(
             take().collect::<Vec<_>>(),
             [12],
-            "it came before anybody waited"
+            "signals that arrived before the call are returned"
         );
         send(64);
         send(10);
@@ -158,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_catch_is_an_error() {
+    fn a_signal_that_cannot_be_caught_is_an_error() {
         for signal in [i32::MIN, -1, 0, 9, 19, 65, i32::MAX] {
             assert!(catch(signal).is_err(), "{signal}");
         }

@@ -1,4 +1,4 @@
-//! One executor with its task, from its start until everything of it is acknowledged.
+//! One executor with its task, from its start until everything is acknowledged.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -17,24 +17,26 @@ use crate::notice::{Cause, Notice, What};
 use crate::record::{Delivery, RecordedProcess};
 use crate::spec::{ContainerId, Spec};
 
-/// How long an executor may take to subscribe after its start, or after the agent's. As by default in Mesos.
+/// How long an executor may take to subscribe after its own start, or after the agent's. The default of
+/// Mesos.
 const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What an executor is given beyond its shutdown grace period, before it is ended.
+/// Added to the shutdown grace period before the executor is destroyed.
 const SHUTDOWN_MARGIN: Duration = Duration::from_millis(500);
 
-/// Updates that nobody has acknowledged, at most. A task has a handful; an executor that goes on is told to wait.
+/// Maximum number of unacknowledged updates. A task has a handful; further ones are refused with 503.
 const MAX_UPDATES: usize = 64;
 
-/// When an update is told again, at first and at most: the times of Mesos.
+/// First and longest interval for repeating an update, as in Mesos.
 const FIRST_REPEAT: Duration = Duration::from_secs(10);
 const LAST_REPEAT: Duration = Duration::from_secs(600);
 
-/// When a sweep is repeated, at first and at most. What got SIGKILL is usually gone within a millisecond.
+/// First and longest interval for repeating a sweep. A process that got SIGKILL is usually gone within a
+/// millisecond.
 const FIRST_SWEEP: Duration = Duration::from_millis(2);
 const LAST_SWEEP: Duration = Duration::from_secs(1);
 
-/// After how long processes that do not end are worth telling.
+/// How long processes may survive a sweep before the program gets a notice.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// One executor with its task.
@@ -47,40 +49,40 @@ pub struct Container {
     executor_data: Option<Vec<u8>>,
     tag: Vec<u8>,
     shutdown_grace: Duration,
-    /// The record that is on disk but for the process, if there is one.
+    /// Whether the record on disk is complete, except for the process.
     is_recorded: bool,
     delivery: Delivery,
-    /// What the executor has reported and nobody has acknowledged, in order.
+    /// Updates of the executor that were not acknowledged, in order.
     updates: VecDeque<TaskStatus>,
-    /// When the first of them, or the loss of the task, is told again.
+    /// When the first of them, or the loss of the task, is repeated.
     repeat: Option<Repeat>,
-    /// A terminal update has come.
+    /// Whether a terminal update was received.
     has_ended: bool,
     phase: Phase,
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
-    /// Its sandbox is being filled, and its process started.
+    /// Its sandbox is being filled and its process started.
     Starting { is_unwanted: bool },
-    /// Its executor lives.
+    /// Its executor runs.
     Running {
         process: RecordedProcess,
         link: Link,
         wish: Wish,
     },
-    /// Its executor is gone or has to go, and so has everything else of it.
+    /// Its executor has ended or must end, and its remaining processes are being ended.
     Sweeping {
         cause: Cause,
         session: Option<i32>,
-        /// What the last sweep has found.
+        /// What the last sweep found.
         found: Vec<RecordedProcess>,
         since: Moment,
         next: Moment,
         interval: Duration,
         told: Option<String>,
     },
-    /// Nothing of it lives. If the executor has not said how the task ended, this is told instead.
+    /// No process of it is left. `lost` is reported if the executor sent no terminal update.
     Over { lost: Option<Cause> },
 }
 
@@ -92,12 +94,13 @@ enum Link {
     Down,
 }
 
-/// What the framework wants of a running executor. It is said again when the executor subscribes again.
+/// What the framework wants from a running executor. It is sent again when the executor subscribes again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Run,
     Kill(Option<Duration>),
-    /// And `Kill` before the task was handed over has this cause.
+    /// `is_undelivered`: a kill arrived before the executor got its task, which then is the cause of the
+    /// loss.
     ShutDown {
         until: Moment,
         is_undelivered: bool,
@@ -113,7 +116,7 @@ struct Repeat {
 // === impl Container ===
 
 impl Container {
-    /// One that is about to be started.
+    /// A container that is about to be started.
     pub fn starting(spec: &Spec) -> Self {
         Self {
             executor_id: spec.executor_id.clone(),
@@ -132,7 +135,7 @@ impl Container {
         }
     }
 
-    /// One that an earlier process of the agent has started.
+    /// A container that an earlier process of the agent started.
     pub fn recovered(it: Recovered, now: Moment, effects: &mut Vec<Effect>) -> Self {
         let mut container = Self {
             executor_id: it.executor_id,
@@ -156,7 +159,7 @@ impl Container {
         container
     }
 
-    /// Its id.
+    /// The container's id.
     pub fn id(&self) -> ContainerId {
         self.id
     }
@@ -166,7 +169,7 @@ impl Container {
         self.executor_data.as_deref()
     }
 
-    /// For the program.
+    /// The state as the program sees it.
     pub fn known(&self) -> Known {
         let standing = match (&self.phase, self.delivery) {
             _ if self.has_ended => Standing::Ending,
@@ -185,12 +188,12 @@ impl Container {
         }
     }
 
-    /// Nothing of it lives, and nothing has to be told any more.
+    /// Whether no process of it is left and everything was acknowledged.
     pub fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Over { lost: None }) && self.updates.is_empty()
     }
 
-    /// When it has to be looked at again.
+    /// When [`Self::tick`] has to be called.
     pub fn next_deadline(&self) -> Option<Moment> {
         let own = match &self.phase {
             Phase::Running { link, wish, .. } => {
@@ -210,7 +213,7 @@ impl Container {
         own.into_iter().chain(self.repeat.map(|it| it.at)).min()
     }
 
-    /// Does what is due.
+    /// Handles the deadlines that have passed.
     pub fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if self.repeat.is_some_and(|it| it.at <= now) {
             self.tell_again(now, effects);
@@ -237,9 +240,9 @@ impl Container {
         }
     }
 
-    // What the framework wants.
+    // Requests of the framework.
 
-    /// The task is to end.
+    /// Kills the task.
     pub fn kill(&mut self, grace: Option<Duration>, effects: &mut Vec<Effect>) {
         match &mut self.phase {
             Phase::Starting { is_unwanted } => *is_unwanted = true,
@@ -256,7 +259,7 @@ impl Container {
         }
     }
 
-    /// The executor is to end.
+    /// Shuts the executor down.
     pub fn shut_down(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let until = later(now, self.shutdown_grace.saturating_add(SHUTDOWN_MARGIN));
         match &mut self.phase {
@@ -276,7 +279,7 @@ impl Container {
         }
     }
 
-    /// Everything is to end at once.
+    /// Ends everything at once.
     pub fn destroy(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match &mut self.phase {
             Phase::Starting { is_unwanted } => *is_unwanted = true,
@@ -294,7 +297,7 @@ impl Container {
         }
     }
 
-    /// An update, or the loss of the task, has done its work.
+    /// The program has processed an update, or the loss of the task.
     pub fn acknowledge(&mut self, uuid: &[u8], effects: &mut Vec<Effect>) {
         if let Phase::Over { lost } = &mut self.phase
             && uuid == self.id.0
@@ -307,7 +310,8 @@ impl Container {
             .retain(|status| status.uuid.as_deref() != Some(uuid));
         self.repeat = self.repeat.filter(|_| !self.updates.is_empty());
         if self.is_recorded && self.delivery == Delivery::Unknown {
-            // Before the executor knows: from now on it does not list the task when it subscribes.
+            // Before the executor gets the acknowledgement: after that, it does not list the task when it
+            // subscribes.
             effects.push(Effect::MarkAcknowledged(self.id));
         }
         self.delivery = Delivery::Acknowledged;
@@ -321,9 +325,9 @@ impl Container {
         self.send_if_up(EventType::Acknowledged, event, effects);
     }
 
-    // What becomes of the process.
+    // Events of the process.
 
-    /// The executor's process runs.
+    /// The executor's process was started.
     pub fn started(&mut self, process: RecordedProcess, now: Moment, effects: &mut Vec<Effect>) {
         let Phase::Starting { is_unwanted } = self.phase else {
             return;
@@ -335,7 +339,7 @@ impl Container {
         }
     }
 
-    /// The executor's process could not be made. Helpers of the fetcher may be left.
+    /// The executor's process could not be started. Helper processes of the fetcher may be left.
     pub fn not_started(&mut self, text: String, now: Moment, effects: &mut Vec<Effect>) {
         let Phase::Starting { is_unwanted } = self.phase else {
             return;
@@ -362,14 +366,15 @@ impl Container {
         };
         self.tell(What::Exited(code), effects);
         if self.has_ended {
-            // It does not send its terminal update before its processes are gone.
+            // The executor sends its terminal update only after its processes have ended, so no sweep is
+            // needed.
             self.phase = Phase::Over { lost: None };
         } else {
             self.sweep(cause, session, now, effects);
         }
     }
 
-    /// A sweep has found these.
+    /// The result of a sweep.
     pub fn swept(
         &mut self,
         survivors: Vec<Survivor>,
@@ -409,9 +414,9 @@ impl Container {
         }
     }
 
-    // What the executor says.
+    // Calls of the executor.
 
-    /// Only the executor's own process may speak for it.
+    /// Only the executor's own process may make calls for it.
     pub fn check_peer(&self, peer: Peer) -> Result<(), Reply> {
         match &self.phase {
             Phase::Running { process, .. } if process.pid == peer.pid => Ok(()),
@@ -423,7 +428,7 @@ impl Container {
                     peer.pid, process.pid
                 ),
             )),
-            // The kernel may let it run before we have seen its id: it comes again.
+            // The process may call before the agent knows its id. The executor tries again.
             Phase::Starting { .. } => Err(Reply::refused(503, "The executor is being started")),
             Phase::Sweeping { .. } | Phase::Over { .. } => {
                 Err(Reply::refused(400, "Executor cannot be found"))
@@ -431,7 +436,7 @@ impl Container {
         }
     }
 
-    /// It wants events.
+    /// The executor subscribes.
     pub fn subscribe(
         &mut self,
         stream: StreamNumber,
@@ -440,7 +445,7 @@ impl Container {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        // Its peer was checked: it runs.
+        // `check_peer` has made sure that it runs.
         let Phase::Running { link, wish, .. } = &mut self.phase else {
             return;
         };
@@ -489,7 +494,7 @@ impl Container {
         }
     }
 
-    /// It reports a state.
+    /// The executor sends a status update.
     pub fn update(
         &mut self,
         status: TaskStatus,
@@ -501,21 +506,21 @@ impl Container {
         if !is_known && self.updates.len() >= MAX_UPDATES {
             return Err(Reply::refused(
                 503,
-                "too many updates wait to be acknowledged",
+                "too many updates are not acknowledged yet",
             ));
         }
         self.take_update(status, now, effects);
         Ok(Reply::Accepted)
     }
 
-    /// It says something to the framework.
+    /// The executor sends a message to the framework.
     pub fn message(&self, data: Vec<u8>, effects: &mut Vec<Effect>) -> Result<Reply, Reply> {
         self.check_is_up()?;
         self.tell(What::Message(data), effects);
         Ok(Reply::Accepted)
     }
 
-    /// It does not listen any more.
+    /// The executor's event stream was closed.
     pub fn stream_closed(&mut self, stream: StreamNumber) {
         if let Phase::Running { link, .. } = &mut self.phase
             && *link == Link::Up(stream)
@@ -524,7 +529,7 @@ impl Container {
         }
     }
 
-    // Parts.
+    // Helpers.
 
     fn check_is_up(&self) -> Result<(), Reply> {
         match &self.phase {
@@ -559,7 +564,7 @@ impl Container {
         self.tell(What::Updated(Box::new(status)), effects);
     }
 
-    /// Ends the executor with everything else.
+    /// Ends the executor and all its processes.
     fn sweep_now(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
         let Phase::Running { process, .. } = &self.phase else {
             return;

@@ -1,4 +1,4 @@
-//! What the core is told, and what it wants done.
+//! The events and effects of the core.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,90 +9,90 @@ use crate::notice::Notice;
 use crate::record::{Delivery, RecordedProcess};
 use crate::spec::{ContainerId, Spec};
 
-/// A time, counted from the agent's start.
+/// A point in time, counted from the agent's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub Duration);
 
-/// Counts event streams, so that the end of an old one is not taken for that of a new one.
+/// Number of an event stream, so that the end of an old stream is not mistaken for the end of a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamNumber(pub u64);
 
-/// The process at the other end of a connection, as the kernel has seen it.
+/// The process at the other end of a connection, as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its id.
+    /// Its process id.
     pub pid: i32,
 }
 
-/// Everything that the core is told.
+/// Everything that can happen.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Start an executor.
     Launch(Box<Spec>),
-    /// An executor of an earlier process of the agent.
+    /// Take over an executor of an earlier process of the agent.
     Recovered(Box<Recovered>),
-    /// End a task in order.
+    /// Kill a task, with its grace period.
     Kill {
-        /// Whose task.
+        /// The executor of the task.
         executor_id: String,
-        /// Another grace period than the task's own.
+        /// Overrides the task's own grace period.
         grace_period: Option<Duration>,
     },
-    /// Ask an executor to end, and make it if it does not.
+    /// Ask an executor to end, and destroy it if it does not.
     Shutdown {
-        /// Which one.
+        /// The executor.
         executor_id: String,
     },
-    /// End an executor and everything of it, at once.
+    /// End an executor and all of its processes at once.
     Destroy {
-        /// Which one.
+        /// The executor.
         executor_id: String,
     },
-    /// An update has done its work.
+    /// The program has processed an update, or the loss of a task.
     Acknowledge {
-        /// Whose update.
+        /// The executor that sent it.
         executor_id: String,
-        /// Which one.
+        /// Which update.
         uuid: Vec<u8>,
     },
-    /// The executor's process runs.
+    /// The executor's process was started.
     Started {
-        /// Which executor.
+        /// The executor.
         executor_id: String,
         /// Its process.
         process: RecordedProcess,
     },
-    /// The sandbox could not be filled, or the process not be made.
+    /// The sandbox could not be filled, or the process not be started.
     NotStarted {
-        /// Which executor.
+        /// The executor.
         executor_id: String,
-        /// Why.
+        /// The reason.
         text: String,
     },
     /// The executor's process has ended.
     Exited {
-        /// Which executor.
+        /// The executor.
         executor_id: String,
-        /// Its exit code, if it has one and is known.
+        /// Its exit code; `None` if a signal ended it, or if it is not known.
         code: Option<i32>,
     },
-    /// The executor does not listen any more.
+    /// The executor's event stream was closed.
     StreamClosed {
-        /// Which executor.
+        /// The executor.
         executor_id: String,
-        /// Which stream.
+        /// The stream.
         stream: StreamNumber,
     },
-    /// [`Effect::Sweep`] is done.
+    /// The result of [`Effect::Sweep`].
     Swept {
-        /// Which executor.
+        /// The executor.
         executor_id: String,
-        /// The processes that were there. They were told to end.
+        /// The processes that were found. They got SIGKILL.
         survivors: Vec<Survivor>,
-        /// The kernel ended one because of the memory limit.
+        /// Whether the kernel ended a process because of the memory limit.
         out_of_memory: bool,
     },
-    /// A deadline may have come.
+    /// A deadline may have passed.
     Tick,
 }
 
@@ -109,105 +109,105 @@ pub struct Recovered {
     pub task: TaskInfo,
     /// `ExecutorInfo.data`.
     pub executor_data: Option<Vec<u8>>,
-    /// The program's own.
+    /// Bytes that the program attached to it.
     pub tag: Vec<u8>,
     /// Its shutdown grace period.
     pub shutdown_grace: Duration,
-    /// Whether it has the task.
+    /// Whether it has got its task.
     pub delivery: Delivery,
-    /// Its process, if that is alive.
+    /// Its process, if it is alive.
     pub process: Option<RecordedProcess>,
 }
 
-/// An executor that is known, for the program.
+/// An executor, as the program sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// Its id.
     pub executor_id: String,
-    /// The program's own, from its [`Spec`].
+    /// Bytes that the program attached to it with [`Spec`].
     pub tag: Vec<u8>,
-    /// How far it is.
+    /// Its progress.
     pub standing: Standing,
 }
 
-/// How far an executor is.
+/// How far an executor has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Its task was not taken yet, as far as is known.
+    /// As far as is known, it has not got its task yet.
     Starting,
     /// An update of its task was acknowledged.
     Acknowledged,
-    /// It has told the end of its task, or is being ended.
+    /// It has sent a terminal update, or is being ended.
     Ending,
 }
 
-/// Everything that the core wants done.
+/// Everything that the core can order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Make a record and a sandbox, fill it, start the executor there. [`Event::Started`] or
-    /// [`Event::NotStarted`] follows, and [`Event::Exited`] after the former.
+    /// Create the record and the sandbox, fetch files, and start the executor. [`Event::Started`] or
+    /// [`Event::NotStarted`] follows, and after `Started` at some time [`Event::Exited`].
     Start(Box<Spec>),
-    /// Note in the record that the executor has its task.
+    /// Record that the executor has got its task.
     MarkAcknowledged(ContainerId),
-    /// Remove what is kept of a container: its record and its cgroup.
+    /// Remove the record and the cgroup of a container.
     Erase(ContainerId),
     /// Send an event to an executor.
     Send {
-        /// Which executor.
+        /// The executor.
         executor_id: String,
         /// The event.
         event: Box<messages::Event>,
     },
-    /// End an executor's event stream.
+    /// Close an executor's event stream.
     EndStream {
-        /// Which executor.
+        /// The executor.
         executor_id: String,
     },
-    /// Send SIGKILL to all processes of a container. [`Event::Swept`] follows at once.
+    /// Send SIGKILL to all processes of a container. [`Event::Swept`] follows immediately.
     Sweep(Sweep),
-    /// Tell the program.
+    /// Send a notice to the program.
     Tell(Notice),
 }
 
-/// Whose processes to end.
+/// Which processes to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// Which executor.
+    /// The executor.
     pub executor_id: String,
     /// Its container.
     pub container: ContainerId,
     /// Its sandbox.
     pub sandbox: PathBuf,
-    /// What an earlier sweep has found: a process that ends loses its marks before it is gone.
+    /// What an earlier sweep found: a process that is ending loses its other marks before it is gone.
     pub found: Vec<RecordedProcess>,
-    /// The executor's session, if it is certain that no other one has its number by now.
+    /// The executor's session, if its number cannot have been reused.
     pub session: Option<i32>,
 }
 
-/// A process that a sweep has found.
+/// A process that a sweep found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivor {
-    /// The process; `None` if it has no name any more.
+    /// The process; `None` if it cannot be identified any more.
     pub process: Option<RecordedProcess>,
-    /// For people.
+    /// A description for people.
     pub text: String,
 }
 
-/// What a call is answered with.
+/// The response to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// 200, and events.
+    /// 200, followed by events.
     Stream(StreamNumber),
     /// 202.
     Accepted,
-    /// Another status, and why.
+    /// Another status code, and the reason.
     Refused(u16, String),
 }
 
 // === impl Reply ===
 
 impl Reply {
-    /// A refusal.
+    /// A refusal with a status code and the reason.
     pub fn refused(status: u16, text: impl Into<String>) -> Self {
         Self::Refused(status, text.into())
     }

@@ -29,10 +29,10 @@ pub use self::event::{
 use crate::notice::{Notice, What};
 use crate::spec::Spec;
 
-/// The length of an update's uuid.
+/// The length of an update's uuid in bytes.
 const UUID_LENGTH: usize = 16;
 
-/// Who the agent and its framework are.
+/// Identity of the agent and of its framework.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The framework's id.
@@ -41,7 +41,7 @@ pub struct Identity {
     pub agent_id: String,
     /// This machine's name.
     pub hostname: String,
-    /// The framework's capabilities, by their numbers.
+    /// The framework's capabilities, as numbers of `FrameworkInfo.Capability.Type`.
     pub capabilities: Vec<i32>,
 }
 
@@ -65,23 +65,23 @@ impl Core {
         }
     }
 
-    /// When [`Event::Tick`] is due, if at all.
+    /// When [`Event::Tick`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Moment> {
         let deadlines = self.containers.values();
         deadlines.filter_map(Container::next_deadline).min()
     }
 
-    /// The executors that are not forgotten.
+    /// All executors that have not been forgotten.
     pub fn executors(&self) -> Vec<Known> {
         self.containers.values().map(Container::known).collect()
     }
 
-    /// One of them.
+    /// One executor.
     pub fn executor(&self, executor_id: &str) -> Option<Known> {
         self.containers.get(executor_id).map(Container::known)
     }
 
-    /// Takes one event to its end.
+    /// Processes one event.
     pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
@@ -139,7 +139,7 @@ impl Core {
         effects
     }
 
-    /// Answers a call of the executor API.
+    /// Handles a call of the executor API.
     pub fn call(&mut self, peer: Peer, call: Call, now: Moment) -> (Reply, Vec<Effect>) {
         let mut effects = Vec::new();
         let reply = match self.check_and_take(peer, call, now, &mut effects) {
@@ -152,14 +152,14 @@ impl Core {
         spec.task.agent_id = self.identity.agent_id.as_str().into();
         let container = Container::starting(&spec);
         if self.containers.contains_key(&spec.executor_id) {
-            // The program repeats a launch after it was not sure of the first one: the first one holds.
+            // A program that is not sure whether its first launch arrived repeats it. The first one counts.
             return;
         }
         self.containers.insert(spec.executor_id.clone(), container);
         effects.push(Effect::Start(Box::new(spec)));
     }
 
-    /// An executor that is not known any more needs nothing.
+    /// An unknown executor was forgotten and needs nothing.
     fn with(&mut self, executor_id: &str, change: impl FnOnce(&mut Container)) {
         if let Some(container) = self.containers.get_mut(executor_id) {
             change(container);
@@ -220,11 +220,11 @@ impl Core {
             (Ok(CallType::Message), _, _, Some(message)) => {
                 container.message(message.data, effects)
             }
-            (Ok(CallType::Subscribe | CallType::Update | CallType::Message), ..) => Err(
-                Reply::refused(400, "the call lacks the part that its type names"),
-            ),
+            (Ok(CallType::Subscribe | CallType::Update | CallType::Message), ..) => {
+                Err(Reply::refused(400, "the call lacks the field of its type"))
+            }
             (Ok(CallType::Unknown) | Err(_), ..) => {
-                Err(Reply::refused(501, "calls of this type are not served"))
+                Err(Reply::refused(501, "calls of this type are not supported"))
             }
         }
     }
@@ -260,7 +260,7 @@ fn check_uuid(status: &TaskStatus) -> Result<(), Reply> {
     }
 }
 
-/// Later by this much; a moment that is never reached if that is too far.
+/// `now` plus `by`; a moment that is never reached if the sum is too large.
 fn later(now: Moment, by: Duration) -> Moment {
     Moment(now.0.saturating_add(by))
 }

@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// With an executor whose process runs.
+    /// A world in which the executor's process runs.
     fn started() -> Self {
         let mut world = Self::new();
         world.step(Event::Launch(Box::new(spec())));
@@ -116,7 +116,7 @@ impl World {
         world
     }
 
-    /// With an executor that has its task.
+    /// A world in which the executor has its task.
     fn running() -> Self {
         let mut world = Self::started();
         world.subscribe(Subscribe::default());
@@ -196,7 +196,7 @@ impl World {
         })
     }
 
-    /// Goes to the next deadline.
+    /// Advances the clock to the next deadline.
     fn wait(&mut self) -> Vec<Effect> {
         self.now = self.core.next_deadline().expect("a deadline").0;
         self.step(Event::Tick)
@@ -204,7 +204,7 @@ impl World {
 }
 
 #[test]
-fn an_executor_gets_its_task_once_and_is_forgotten_when_all_is_acknowledged() {
+fn an_executor_gets_its_task_once_and_is_forgotten_when_everything_is_acknowledged() {
     let mut world = World::started();
     let effects = world.subscribe(Subscribe::default());
     assert_eq!(sent(&effects), [EventType::Subscribed, EventType::Launch]);
@@ -216,14 +216,18 @@ fn an_executor_gets_its_task_once_and_is_forgotten_when_all_is_acknowledged() {
     assert_eq!(effects[0], Effect::MarkAcknowledged(CONTAINER));
     assert_eq!(sent(&effects), [EventType::Acknowledged]);
     let effects = world.exit();
-    assert_eq!(sweeps(&effects), [], "its own processes were its own care");
+    assert_eq!(
+        sweeps(&effects),
+        [],
+        "the executor has ended its processes itself"
+    );
     assert!(effects.contains(&Effect::Erase(CONTAINER)));
     assert_eq!(told(&effects), [What::Exited(None), What::Forgotten]);
     assert_eq!(world.core.next_deadline(), None);
 }
 
 #[test]
-fn whether_the_task_is_sent_again_is_the_executors_to_say_until_the_first_acknowledgement() {
+fn until_the_first_acknowledgement_the_executor_decides_whether_it_needs_the_task_again() {
     let with_task = Subscribe {
         unacknowledged_tasks: vec![spec().task.into()],
         ..Subscribe::default()
@@ -251,14 +255,15 @@ fn whether_the_task_is_sent_again_is_the_executors_to_say_until_the_first_acknow
 }
 
 #[test]
-fn a_loss_is_told_only_when_nothing_is_left_and_until_it_is_acknowledged() {
+fn a_loss_is_reported_when_no_process_is_left_and_repeated_until_acknowledged() {
     let mut world = World::running();
     let effects = world.exit();
     assert_eq!(told(&effects), [What::Exited(None)]);
     let first = sweeps(&effects);
     assert_eq!(first[0].session, Some(PID));
     assert_eq!(first[0].found, []);
-    // What was found is looked for by its name, since it loses its marks before it is gone.
+    // A process that was found is found again by its id and start, since it loses its marks while it is
+    // ending.
     assert_eq!(told(&world.swept(vec![survivor(7)])), []);
     let again = sweeps(&world.wait());
     assert_eq!(again[0].found, [process(7)]);
@@ -269,7 +274,7 @@ fn a_loss_is_told_only_when_nothing_is_left_and_until_it_is_acknowledged() {
 }
 
 #[test]
-fn what_cannot_be_ended_is_told_once_and_holds_the_end_back() {
+fn processes_that_cannot_be_ended_are_reported_once_and_delay_the_end() {
     let mut world = World::running();
     world.exit();
     let mut stuck = 0;
@@ -282,7 +287,7 @@ fn what_cannot_be_ended_is_told_once_and_holds_the_end_back() {
 }
 
 #[test]
-fn a_kill_is_obeyed_in_every_phase() {
+fn a_kill_works_in_every_phase() {
     // Before there is a process.
     let mut world = World::new();
     world.step(Event::Launch(Box::new(spec())));
@@ -290,7 +295,7 @@ fn a_kill_is_obeyed_in_every_phase() {
     assert_eq!(sweeps(&world.start()).len(), 1);
     let effects = world.swept(Vec::new());
     assert_eq!(told(&effects), [lost(Cause::KilledDuringLaunch)]);
-    // Before it subscribes: it gets no task any more.
+    // Before the executor subscribes: it never gets the task.
     let mut world = World::started();
     assert_eq!(world.kill(), []);
     let effects = world.subscribe(Subscribe::default());
@@ -298,7 +303,7 @@ fn a_kill_is_obeyed_in_every_phase() {
     world.exit();
     let effects = world.swept(Vec::new());
     assert_eq!(told(&effects), [lost(Cause::KilledDuringLaunch)]);
-    // While it runs, and again when it comes back.
+    // While it runs, and again after it has subscribed again.
     let mut world = World::running();
     assert_eq!(sent(&world.kill()), [EventType::Kill]);
     let effects = world.subscribe(Subscribe::default());
@@ -306,7 +311,7 @@ fn a_kill_is_obeyed_in_every_phase() {
 }
 
 #[test]
-fn who_does_not_subscribe_or_does_not_shut_down_in_time_is_ended() {
+fn an_executor_that_does_not_subscribe_or_shut_down_in_time_is_destroyed() {
     let mut world = World::started();
     assert_eq!(sweeps(&world.wait()).len(), 1);
     assert_eq!(told(&world.swept(Vec::new())), [lost(Cause::NotSubscribed)]);
@@ -331,7 +336,7 @@ fn an_executor_that_ends_before_its_last_update_is_acknowledged_is_not_lost() {
 }
 
 #[test]
-fn calls_that_are_not_the_executors_own_or_make_no_sense_change_nothing() {
+fn calls_of_other_processes_and_malformed_calls_change_nothing() {
     let mut world = World::running();
     let subscribe = Call {
         kind: Some(CallType::Subscribe as i32),
@@ -364,7 +369,7 @@ fn calls_that_are_not_the_executors_own_or_make_no_sense_change_nothing() {
 }
 
 #[test]
-fn updates_that_nobody_acknowledges_are_bounded() {
+fn the_number_of_unacknowledged_updates_is_bounded() {
     let mut world = World::running();
     for number in 2..=65 {
         assert_eq!(world.update(TaskState::Running, number).0, Reply::Accepted);
@@ -373,7 +378,7 @@ fn updates_that_nobody_acknowledges_are_bounded() {
         world.update(TaskState::Running, 66).0,
         Reply::Refused(503, _)
     ));
-    // One that is known is a repetition.
+    // An update that is already known is a repetition.
     assert_eq!(world.update(TaskState::Running, 65).0, Reply::Accepted);
     world.acknowledge(&[2; 16]);
     assert_eq!(world.update(TaskState::Running, 66).0, Reply::Accepted);

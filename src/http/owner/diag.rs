@@ -1,5 +1,5 @@
-//! One socket by its addresses, out of all of this network namespace (sock_diag(7)): two system calls, and
-//! a look into the kernel's hash table, however many sockets there are.
+//! Finds one socket of this network namespace by its addresses (sock_diag(7)). It takes two system calls
+//! and one look-up in the kernel's hash table, no matter how many sockets there are.
 
 use std::cell::Cell;
 use std::io;
@@ -11,11 +11,12 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
 };
 
-/// The way to the kernel.
+/// A netlink socket.
 #[derive(Debug)]
 pub(super) struct Diag {
     socket: OwnedFd,
-    /// Of the last question: an answer that was not waited for is told from that of the next one.
+    /// Number of the last request. It tells an old answer that nobody read from the answer to the next
+    /// request.
     sequence: Cell<u32>,
 }
 
@@ -23,7 +24,7 @@ pub(super) struct Diag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) state: State,
-    /// Whose it is; `None` if no process holds it any more, which the kernel shows as user 0.
+    /// The owner; `None` if no process holds the socket any more, which the kernel reports as user 0.
     pub(super) user: Option<u32>,
 }
 
@@ -37,7 +38,7 @@ pub(super) enum State {
     Other,
 }
 
-/// `SOCK_DIAG_BY_FAMILY` and its flag.
+/// `SOCK_DIAG_BY_FAMILY`, and the flag of a request.
 const BY_FAMILY: u16 = 20;
 const REQUEST_FLAG: u16 = 1;
 const ERROR: u16 = 2;
@@ -48,15 +49,15 @@ const PROTOCOL_TCP: u8 = 6;
 /// The request: a netlink header of 16 bytes and `struct inet_diag_req_v2` of 56.
 const REQUEST_SIZE: usize = 16 + 56;
 
-/// The answer: behind its header, `struct inet_diag_msg` has the state at 1, the ports at 4, the user at 64
-/// and the inode at 68. An error has its number behind the header.
+/// Offsets in the answer. After its header, `struct inet_diag_msg` has the state at 1, the ports at 4, the
+/// user at 64 and the inode at 68. An error has its number directly after the header.
 const ANSWER_ERROR: usize = 16;
 const ANSWER_STATE: usize = 16 + 1;
 const ANSWER_PORTS: usize = 16 + 4;
 const ANSWER_USER: usize = 16 + 64;
 const ANSWER_INODE: usize = 16 + 68;
 
-/// Answers to questions whose asking has failed may come before ours.
+/// Maximum number of old answers to skip; they belong to requests that failed halfway.
 const MAX_STALE: usize = 4;
 
 // === impl Diag ===
@@ -73,8 +74,8 @@ impl Diag {
         Ok(Self { socket, sequence })
     }
 
-    /// The socket at `local` that is connected to `remote`. If there is none, or no `remote`, the one that
-    /// listens at `local`; `None` if there is none either.
+    /// The socket at `local` that is connected to `remote`. If there is none, or `remote` is `None`: the
+    /// socket that listens at `local`, if any.
     pub(super) fn find(
         &self,
         local: SocketAddr,
@@ -86,7 +87,7 @@ impl Diag {
         send(&self.socket, &question, SendFlags::empty())?;
         for _ in 0..=MAX_STALE {
             let mut answer = [0; 512];
-            // The kernel has answered before send returned.
+            // The kernel has already put the answer in the queue before `send` returns.
             let (length, _) = recv(&self.socket, &mut answer, RecvFlags::empty())?;
             if answer[8..12] == sequence.to_ne_bytes() {
                 return read(&answer[..length], &question[24..28]);
@@ -108,7 +109,7 @@ fn question(local: SocketAddr, remote: Option<SocketAddr>, sequence: u32) -> [u8
     put(6, &REQUEST_FLAG.to_ne_bytes());
     put(8, &sequence.to_ne_bytes());
     put(16, &[family, PROTOCOL_TCP]);
-    // Any state: the kernel does not look at this for a single socket, and we look at the answer.
+    // All states: for a single socket the kernel ignores this, and the caller checks the state.
     put(20, &u32::MAX.to_ne_bytes());
     let ends = [(24, 28, Some(local)), (26, 44, remote)];
     for (port_at, address_at, end) in ends {
@@ -124,7 +125,7 @@ fn question(local: SocketAddr, remote: Option<SocketAddr>, sequence: u32) -> [u8
     request
 }
 
-/// What an answer says; `ports` are those that were asked for.
+/// Reads an answer; `ports` are those of the request.
 fn read(answer: &[u8], ports: &[u8]) -> io::Result<Option<Found>> {
     let word = |at: usize| {
         let bytes = answer.get(at..at + 4)?;
@@ -158,7 +159,7 @@ fn read(answer: &[u8], ports: &[u8]) -> io::Result<Option<Found>> {
         10 => State::Listen,
         _ => State::Other,
     };
-    // A listener has no port at the other end.
+    // A listener has no remote port.
     let is_it = found == ports || state == State::Listen && found[..2] == ports[..2];
     let user = (inode != 0).then_some(user);
     Ok(is_it.then_some(Found { state, user }))
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_without_an_inode_is_nobodys() {
+    fn a_socket_without_an_inode_has_no_owner() {
         let found = |state, user, inode| read(&answer(BY_FAMILY, state, user, inode), &PORTS);
         let wanted = |state, user| Some(Found { state, user });
         assert_eq!(
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_another_socket_or_no_answer_is_not_taken() {
+    fn an_answer_about_another_socket_is_ignored() {
         let about = answer(BY_FAMILY, 1, 0, 1);
         assert_eq!(read(&about, &[0x12, 0x35, 0, 80]).ok(), Some(None));
         assert!(read(&about[..40], &PORTS).is_err());
@@ -202,6 +203,6 @@ mod tests {
         error[16..20].copy_from_slice(&(-2_i32).to_ne_bytes());
         assert_eq!(read(&error, &PORTS).ok(), Some(None), "there is none");
         error[16..20].copy_from_slice(&(-1_i32).to_ne_bytes());
-        assert!(read(&error, &PORTS).is_err(), "it may not be asked");
+        assert!(read(&error, &PORTS).is_err(), "asking is not allowed");
     }
 }

@@ -1,51 +1,52 @@
-//! Whose the other end of a connection on this host is: the kernel knows the user of every socket.
+//! Which user owns the other end of a connection on this host. The kernel knows the owner of every socket.
 //!
-//! A port on loopback is open to everybody on the host, and a connection does not say who has made it. What
-//! can be asked is which socket has the two addresses of the connection *now*. That is not the question: the
-//! client that has sent what lies in our buffer may have gone meanwhile, and somebody else may have connected
-//! from the same port. [`Owners::of_client`] closes this gap. It asks the kernel first, and then, before
-//! anything is read, whether our own socket still has a peer. If it has, the socket that was found is the
-//! client's.
+//! Everybody on the host can connect to a port on loopback, and a connection does not say who made it. The
+//! kernel can be asked which socket has the two addresses of the connection *now*. That is not enough: the
+//! client whose bytes are in our receive buffer may have disconnected, and another client may have
+//! connected from the same port. [`Owners::of_client`] closes this gap. It asks the kernel first, and then
+//! checks, before anything is read, whether our own socket still has a peer. If it has, the socket that was
+//! found is the client's.
 //!
 //! # Why this is a proof
 //!
-//! Let `A` be the socket that was accepted, `C` the client's socket whose handshake has made `A`, and `S` the
-//! socket that the look-up has found. All of them carry the same pair of addresses. The claim is: if `S` is
-//! in one of the states ESTABLISHED, FIN_WAIT1 or FIN_WAIT2, and `A` has a peer *after* the look-up, then `S`
-//! is `C`.
+//! Let `A` be the accepted socket, `C` the client's socket whose handshake created `A`, and `S` the socket
+//! that the look-up found. All of them have the same pair of addresses. The claim: if `S` is ESTABLISHED,
+//! FIN_WAIT1 or FIN_WAIT2, and `A` has a peer *after* the look-up, then `S` is `C`.
 //!
-//! 1. A socket gets into one of these states by a handshake: a listener answers its SYN. (A simultaneous open
-//!    needs a socket at our address that connects, and our listener holds that address alone.)
-//! 2. While `A` is in any other state than CLOSED, the kernel delivers a segment with this pair of addresses
-//!    to `A` and not to the listener; `A` answers a SYN with a challenge ACK. So no second handshake can
-//!    succeed while `A` lives.
-//! 3. `A` never comes back from CLOSED, and a CLOSED socket has no peer: getpeername(2) fails.
-//! 4. So if `S` were another socket than `C`, its handshake would have ended after `A` was CLOSED, and before
-//!    the look-up that has found `S`. After the look-up `A` would have no peer.
+//! 1. A socket gets into one of these states by a handshake, in which a listener answers its SYN. (A
+//!    simultaneous open would need a socket at our address that connects, and our listener alone has that
+//!    address.)
+//! 2. While `A` is in any state other than CLOSED, the kernel delivers segments with this pair of addresses
+//!    to `A` and not to the listener, and `A` answers a SYN with a challenge ACK. So no second handshake
+//!    can succeed while `A` exists.
+//! 3. `A` never leaves CLOSED, and a CLOSED socket has no peer: getpeername(2) fails.
+//! 4. So if `S` were not `C`, its handshake would have ended after `A` was CLOSED and before the look-up.
+//!    Then `A` would have no peer after the look-up.
 //!
-//! Each order in which things can happen, with `reset` as what a client does to get away, and `again` as
-//! another client that connects from the same port:
+//! Every order of events. `reset` means that the client resets its connection, and `again` that another
+//! client connects from the same port:
 //!
-//! | order | what is seen |
+//! | order | result |
 //! |---|---|
-//! | accept, look-up, peer, reset, again | `C` was found, and what is read is `C`'s: bytes of `again` go to another socket of ours |
+//! | accept, look-up, peer, reset, again | `C` was found, and the bytes read are from `C`: bytes of `again` go to another socket of ours |
 //! | accept, look-up, reset, peer, ... | `A` has no peer: refused |
-//! | accept, look-up, reset, again, peer | the same: `A` stays CLOSED, `again` made a new socket |
+//! | accept, look-up, reset, again, peer | the same: `A` stays CLOSED, `again` created a new socket |
 //! | accept, reset, look-up, peer | nothing is found: refused |
-//! | accept, reset, again, look-up, peer | `again` is found; `A` has no peer: refused |
-//! | reset, accept, look-up, peer | as two above: `A` was CLOSED when it was accepted |
-//! | reset, again, accept, look-up, peer | `again` is found; `A` has no peer: refused (the guessed port) |
-//! | reset on its way, again, accept, look-up, peer | the reset is queued, `A` lives, so the handshake of `again` cannot end (2): it is SYN_SENT, no state of a client; refused |
-//! | half-close, accept, look-up, peer | `C` is FIN_WAIT1 or FIN_WAIT2 and still somebody's: served |
-//! | close, accept, look-up, peer | `C` has no inode: nobody's, which the kernel shows as user 0; refused |
-//! | close, TIME_WAIT, again, ... | `A` is in CLOSE_WAIT, that is not CLOSED: as in the row of the queued reset |
+//! | accept, reset, again, look-up, peer | `again` is found, but `A` has no peer: refused |
+//! | reset, accept, look-up, peer | `A` was CLOSED when it was accepted; nothing is found: refused |
+//! | reset, again, accept, look-up, peer | `again` is found, but `A` has no peer: refused (an attacker who guessed the port) |
+//! | reset still under way, again, accept, look-up, peer | the reset is queued and `A` exists, so the handshake of `again` cannot end (2): its socket is SYN_SENT, which is not one of the three states; refused |
+//! | half-close, accept, look-up, peer | `C` is FIN_WAIT1 or FIN_WAIT2 and still has an owner: served |
+//! | close, accept, look-up, peer | `C` has no inode, so no owner; the kernel reports it as user 0; refused |
+//! | close, TIME_WAIT, again, ... | `A` is in CLOSE_WAIT, which is not CLOSED: as in the row with the queued reset |
 //!
-//! What a descriptor's owner does with it later (pass it on, fork) is its own affair: who can connect can lend.
+//! The owner of a socket may pass its descriptor to another process. That is not prevented: the owner could
+//! also forward requests.
 //!
-//! # Users that cannot be told apart
+//! # Users that cannot be distinguished
 //!
-//! In a user namespace, all users that it does not map look like the overflow user (user_namespaces(7)). So a
-//! user without a mapping, and the overflow user, are nobody in particular: [`Users::is_one`].
+//! In a user namespace, all users that it does not map look like the overflow user (user_namespaces(7)). So
+//! a user without a mapping, and the overflow user itself, do not identify anybody: see [`Users::is_one`].
 
 mod diag;
 mod users;
@@ -60,32 +61,32 @@ use rustix::net::getpeername;
 use self::diag::{Diag, Found, State};
 pub use self::users::Users;
 
-/// Asks the kernel for the owners of sockets.
+/// Finds out the owners of sockets.
 #[derive(Debug)]
 pub struct Owners {
     diag: Diag,
     users: Users,
 }
 
-/// Why it is not known whose a connection is.
+/// Why the owner of a connection is not known.
 #[derive(Debug)]
 pub enum Unknown {
-    /// The client has hung up, or nobody holds its socket any more.
+    /// The client has disconnected, or no process holds its socket any more.
     Gone,
-    /// It belongs to a user who stands for others as well.
+    /// The connection belongs to a user id that stands for several users.
     Ambiguous(u32),
-    /// The kernel does not say.
+    /// The kernel did not answer.
     Kernel(io::Error),
 }
 
 // === impl Owners ===
 
 impl Owners {
-    /// Opens the way to the kernel.
+    /// Opens a socket to the kernel.
     ///
     /// # Errors
     ///
-    /// There are no netlink sockets (a seccomp filter, or a kernel without them), or no /proc.
+    /// Netlink sockets are not available (a seccomp filter, or a kernel without them), or /proc is not.
     pub fn open() -> io::Result<Self> {
         Ok(Self {
             diag: Diag::open()?,
@@ -93,16 +94,16 @@ impl Owners {
         })
     }
 
-    /// Which users can be told apart.
+    /// Which users can be distinguished.
     pub fn users(&self) -> &Users {
         &self.users
     }
 
-    /// The user who owns the client's end of a connection that was just accepted as `accepted`, from which
-    /// nothing was read. The module's text is why the answer is true.
+    /// The user who owns the client's end of a connection. The connection was just accepted as `accepted`,
+    /// and nothing was read from it. The documentation of this module explains why the result is right.
     ///
     /// # Errors
-    ///
+    /// The owner is not known, and the connection must not be served.
     /// It is not known, and the connection must not be served.
     pub fn of_client(
         &self,
@@ -111,7 +112,7 @@ impl Owners {
         accepted: BorrowedFd<'_>,
     ) -> Result<u32, Unknown> {
         let found = self.diag.find(client, Some(server));
-        // After the look-up: this order is the proof.
+        // Must come after the look-up: the proof depends on this order.
         let has_peer = getpeername(accepted).is_ok();
         let found = found.map_err(Unknown::Kernel)?;
         match found {
@@ -126,18 +127,19 @@ impl Owners {
         }
     }
 
-    /// The user who serves a connection that was made from here, at `ours`, to `server` as `connected`, and to
-    /// which nothing was written yet; `None` if that is not in this network namespace.
+    /// The user who serves a connection that was made from `ours` to `server` as `connected`, and to which
+    /// nothing was written yet. `None` if the server is not in this network namespace.
     ///
-    /// A connection that was not accepted yet is nobody's, which the kernel shows as user 0: it is that of
-    /// who listens. So both are looked up, the listener first. If the other end is found to be accepted after
-    /// that, its owner is known. If it is not, it waits in the queue of a listener that was there when the
-    /// connection was made and is there still, and so was there at the first look-up; and since no two users
-    /// can listen at one address at once, it is the one that was found.
+    /// The kernel reports user 0 for a connection that was not accepted yet; such a connection belongs to
+    /// the owner of the listener. So both are looked up, the listener first. If the look-up of the
+    /// connection then says that it was accepted, its owner is known. If it was not, it is in the queue of
+    /// a listener that existed when the connection was made and still exists, and therefore also existed at
+    /// the first look-up. Two users cannot listen at one address at the same time, so that listener is the
+    /// one that was found.
     ///
     /// # Errors
     ///
-    /// It is not known.
+    /// The owner is not known.
     pub fn of_server(
         &self,
         server: SocketAddr,
@@ -153,7 +155,7 @@ impl Owners {
             return Err(Unknown::Gone);
         }
         let user = match (other_end, listener) {
-            // The look-up of a connection falls back on who listens, here or anywhere.
+            // If there is no such connection, the look-up finds the listener of this port instead.
             (
                 None
                 | Some(Found {
@@ -184,11 +186,11 @@ impl Owners {
     }
 
     /// The user who owns the socket that listens at `address`, or at all addresses with its port; `None` if
-    /// nobody in this network namespace does.
+    /// there is no such socket in this network namespace.
     ///
     /// # Errors
     ///
-    /// It is not known.
+    /// The owner is not known.
     pub fn of_listener(&self, address: SocketAddr) -> Result<Option<u32>, Unknown> {
         match self.diag.find(address, None).map_err(Unknown::Kernel)? {
             Some(Found {
@@ -209,7 +211,7 @@ impl Owners {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone => f.write_str("the client hung up before its user was known"),
+            Self::Gone => f.write_str("the client disconnected before its user was known"),
             Self::Ambiguous(user) => write!(
                 f,
                 "uid {user} stands for all users without a mapping in this user namespace"
@@ -217,7 +219,7 @@ impl fmt::Display for Unknown {
             Self::Kernel(error) => {
                 write!(
                     f,
-                    "the kernel does not say whose the connection is: {error}"
+                    "the kernel does not report the owner of the connection: {error}"
                 )
             }
         }
@@ -250,7 +252,7 @@ mod tests {
         // An address that no other test connects from.
         let stream = connect_from(([127, 9, 9, 9], 0).into(), server);
         let (accepted, client) = listener.accept().expect("a connection");
-        let owners = Owners::open().expect("the kernel answers");
+        let owners = Owners::open().expect("a netlink socket");
         let pair = Pair {
             owners,
             listener,
@@ -267,7 +269,7 @@ mod tests {
                 .of_client(self.client, self.server, self.accepted.as_fd())
         }
 
-        /// Connects from the port of the client that was here before.
+        /// Connects from the port of the previous client.
         fn again(&self) -> TcpStream {
             connect_from(self.client, self.server)
         }
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_there_has_its_user_also_when_it_has_ended_its_side() {
+    fn a_connected_client_has_an_owner_even_after_a_half_close() {
         let (pair, stream) = pair();
         assert_eq!(pair.owner().ok(), Some(me()));
         stream.shutdown(Shutdown::Write).expect("connected");
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_has_closed_or_reset_is_gone() {
+    fn a_client_that_has_closed_or_reset_has_no_owner() {
         let (closed, stream) = pair();
         drop(stream);
         assert!(matches!(closed.owner(), Err(Unknown::Gone)));
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_comes_from_the_port_of_one_that_has_reset_is_not_taken_for_it() {
+    fn a_client_on_the_port_of_one_that_has_reset_is_not_confused_with_it() {
         let (pair, stream) = pair();
         reset(stream);
         let _again = pair.again();
@@ -322,8 +324,8 @@ mod tests {
     }
 
     #[test]
-    fn a_server_has_its_user_before_and_after_it_has_accepted() {
-        let owners = Owners::open().expect("the kernel answers");
+    fn a_server_has_an_owner_before_and_after_it_accepts() {
+        let owners = Owners::open().expect("a netlink socket");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let server = listener.local_addr().expect("bound");
         let stream = TcpStream::connect(server).expect("listening");
@@ -332,17 +334,17 @@ mod tests {
         assert_eq!(owner().ok(), Some(Some(me())));
         let (accepted, _) = listener.accept().expect("a connection");
         assert_eq!(owner().ok(), Some(Some(me())));
-        // It serves the connection still, whoever listens there now.
+        // The accepted connection keeps its owner without the listener.
         drop(listener);
         assert_eq!(owner().ok(), Some(Some(me())));
         drop(accepted);
-        assert!(matches!(owner(), Err(Unknown::Gone)), "nobody holds it");
+        assert!(matches!(owner(), Err(Unknown::Gone)), "no process holds it");
     }
 
     #[test]
-    fn who_listens_at_the_port_of_another_host_serves_nothing() {
+    fn a_local_listener_is_not_confused_with_a_server_on_another_host() {
         let (pair, stream) = pair();
-        // As from here to a server elsewhere: the other end is not found.
+        // As for a server on another host: its socket is not found here.
         let other = TcpListener::bind("0.0.0.0:0").expect("a port");
         let port = other.local_addr().expect("bound").port();
         let server = ([192, 0, 2, 1], port).into();
@@ -351,10 +353,10 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_not_taken_for_a_client() {
+    fn a_listener_is_not_confused_with_a_client() {
         let (pair, stream) = pair();
         reset(stream);
-        // The look-up of a connection that is not there falls back on who listens at its port.
+        // If there is no such connection, the look-up finds the listener of its port.
         let other = TcpListener::bind(pair.client).expect("it is free");
         assert!(matches!(pair.owner(), Err(Unknown::Gone)));
         let at = other.local_addr().expect("bound");
@@ -362,8 +364,8 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_has_its_user_and_a_port_without_one_has_none() {
-        let owners = Owners::open().expect("the kernel answers");
+    fn a_listener_has_an_owner_and_an_unused_port_has_none() {
+        let owners = Owners::open().expect("a netlink socket");
         for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
             let listener = match TcpListener::bind(address) {
                 Ok(listener) => listener,

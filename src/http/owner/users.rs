@@ -1,20 +1,20 @@
-//! Which users can be told apart in this user namespace (user_namespaces(7)).
+//! Which users can be distinguished in this user namespace (user_namespaces(7)).
 
 use std::fs::File;
 use std::io::{self, Read};
 
-/// The users that the namespace maps, and the one that all others look like.
+/// The users that the namespace maps, and the overflow user, whom all others look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Users {
-    /// The first of each range, and how many it has.
+    /// Each range: its first user, and how many users it has.
     mapped: Vec<(u32, u32)>,
     overflow: u32,
 }
 
-/// What the kernel uses unless it is told otherwise.
+/// The kernel's default overflow user.
 const DEFAULT_OVERFLOW: u32 = 65_534;
 
-/// The kernel takes at most 340 lines for a map, each of three numbers.
+/// Maximum size of the map: the kernel accepts at most 340 lines, each with three numbers.
 const MAX_MAP: u64 = 16 << 10;
 
 // === impl Users ===
@@ -24,7 +24,7 @@ impl Users {
     ///
     /// # Errors
     ///
-    /// There is no /proc. A kernel without user namespaces maps everybody.
+    /// /proc is not available. A kernel without user namespaces maps everybody.
     pub fn read() -> io::Result<Self> {
         let map = match text("/proc/self/uid_map") {
             Ok(map) => map,
@@ -38,8 +38,8 @@ impl Users {
         Ok(Self::parse(&map, &overflow))
     }
 
-    /// Whether this is one user and nobody else. The overflow user is not, wherever he is: his number is
-    /// what the kernel says when it means that it does not know.
+    /// Whether the id `user` stands for exactly one user. The overflow user's id does not, even if it is
+    /// mapped: the kernel also reports it for users that it cannot represent.
     pub fn is_one(&self, user: u32) -> bool {
         let is_in =
             |&(first, count): &(u32, u32)| user.checked_sub(first).is_some_and(|n| n < count);
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_one_if_it_is_mapped_and_not_the_overflow_user() {
+    fn a_user_is_distinct_if_it_is_mapped_and_not_the_overflow_user() {
         let host = Users::parse("         0          0 4294967295\n", "65534\n");
         for (user, is_one) in [(0, true), (1000, true), (65_534, false), (u32::MAX, false)] {
             assert_eq!(host.is_one(user), is_one, "{user}");

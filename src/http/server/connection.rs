@@ -1,8 +1,8 @@
-//! One connection: requests off it one after the other, and an answer to each.
+//! One connection: reads its requests one after the other and answers each.
 //!
-//! Whatever comes is bounded in size and in time, and gives the other connections their turn. A request
-//! that cannot be framed is answered and ends the connection, since nobody knows where the next one
-//! begins; any other is answered and the connection goes on.
+//! Everything that a client sends is limited in size and time, and other connections have their turns
+//! meanwhile. After a request that cannot be parsed, the connection is closed, because nobody knows where
+//! the next request begins. After any other error it continues.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use smol::future::{or, yield_now};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::memory::{Lease, Pool};
-use super::seats::Seat;
+use super::slots::Slot;
 use super::{Handler, Limits};
 use crate::alarm::Alarm;
 use crate::body::{ChunkError, Chunked, Piece};
@@ -19,14 +19,15 @@ use crate::head::{Fields, Framing, HeadError, RequestHead, Scanner};
 use crate::message::{Head, Method, Request, Response, StatusCode};
 use crate::socket::{Peer, READ_SIZE, Socket, end_writing, read_some};
 
-/// How much of a refused request is read and thrown away, so that the client gets to see the answer
-/// (unread bytes make the kernel reset the connection).
+/// Maximum number of bytes that are read and dropped after a refusal, so that the client can read the
+/// response. (The kernel resets a connection that is closed with unread bytes.)
 const MAX_DRAIN: usize = 1 << 20;
 
-/// The slowest that a client may take an answer that is in memory, beyond the time that each has.
+/// The lowest speed, in bytes per second, that a client may read a response in memory with. The time for
+/// its size is added to `Limits::answer_time`.
 const SLOWEST: usize = 64 << 10;
 
-/// How much of a body that is read while it is sent is in memory at once.
+/// How much of a body that is read while it is sent is in memory at a time.
 const PART: usize = 16 << 10;
 
 /// The interim response to `Expect: 100-continue`.
@@ -36,7 +37,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(super) struct Context<H> {
     pub(super) handler: Rc<H>,
     pub(super) limits: Limits,
-    /// For bodies.
+    /// Memory for large bodies.
     pub(super) pool: Pool,
 }
 
@@ -44,40 +45,40 @@ pub(super) struct Context<H> {
 pub(super) struct Connection<H: Handler> {
     socket: Socket,
     peer: Peer,
-    guest: H::Guest,
-    seat: Seat,
+    caller: H::Caller,
+    slot: Slot,
     context: Rc<Context<H>>,
-    /// What was read and not used; it begins where the next request begins. It never has more than a head
-    /// may have and one read.
+    /// Bytes that were received and not yet used, from the beginning of the next request. At most as many
+    /// as one head and one read.
     buffer: Vec<u8>,
 }
 
-/// How the exchange of one request and its answer ended.
+/// How the exchange of one request and its response ended.
 enum Ending {
-    /// The next request may come.
+    /// The connection continues.
     KeepAlive,
-    /// No further request is answered.
+    /// The connection ends after this response.
     Close,
-    /// The client is gone.
+    /// The client has disconnected.
     Gone,
 }
 
-/// Why there is no request.
+/// Why there is no complete request.
 enum Fault {
-    /// The client is gone.
+    /// The client has disconnected.
     Gone,
-    /// It cannot be framed, or takes too long.
+    /// The request is malformed, too large or too late.
     Refused(StatusCode, String),
-    /// The handler does not want its body.
+    /// The handler refused it before its body was read.
     Screened(Option<Method>, Response),
 }
 
-/// A request off the connection.
+/// A request that was read.
 struct Received {
     request: Request,
     method: Option<Method>,
     is_last: bool,
-    /// What its body takes of the pool.
+    /// The part of the memory pool that its body takes.
     lease: Option<Lease>,
 }
 
@@ -85,12 +86,12 @@ struct Received {
 
 impl Fault {
     fn late(what: &str) -> Self {
-        let text = format!("the {what} of the request did not come in time");
+        let text = format!("the {what} of the request did not arrive in time");
         Self::Refused(StatusCode::RequestTimeout, text)
     }
 
     fn too_large(limit: usize) -> Self {
-        let text = format!("a body of more than {limit} bytes is not read");
+        let text = format!("the body has more than {limit} bytes");
         Self::Refused(StatusCode::PayloadTooLarge, text)
     }
 }
@@ -112,21 +113,21 @@ impl From<ChunkError> for Fault {
 impl<H: Handler> Connection<H> {
     pub(super) fn new(
         socket: Socket,
-        (peer, guest): (Peer, H::Guest),
-        seat: Seat,
+        (peer, caller): (Peer, H::Caller),
+        slot: Slot,
         context: Rc<Context<H>>,
     ) -> Self {
         Self {
             socket,
             peer,
-            guest,
-            seat,
+            caller,
+            slot,
             context,
             buffer: Vec::new(),
         }
     }
 
-    /// Serves the connection to its end.
+    /// Serves the connection until it ends.
     pub(super) async fn run(mut self) {
         let mut alarm = Alarm::new();
         loop {
@@ -140,28 +141,28 @@ impl<H: Handler> Connection<H> {
                 }
                 Ending::Gone => return,
             }
-            // A client with many requests in the pipeline is not to hold up the others.
+            // A client with many pipelined requests must not delay the others.
             yield_now().await;
         }
     }
 
-    /// Waits for the next request while holding as little memory as possible; false if none comes.
+    /// Waits for the next request with as little memory as possible; false if none comes.
     async fn wait(&mut self, alarm: &mut Alarm) -> bool {
         self.buffer = Vec::new();
-        self.seat.idle();
+        self.slot.idle();
         let idle_time = self.context.limits.idle_time;
         let filled = alarm.within(idle_time, self.fill()).await;
-        self.seat.busy();
+        self.slot.busy();
         matches!(filled, Some(Ok(())))
     }
 
-    /// One request and its answer.
+    /// Reads one request and answers it.
     async fn exchange(&mut self, alarm: &mut Alarm) -> Ending {
         let context = Rc::clone(&self.context);
         let handler = &context.handler;
         let (method, mut response) = match self.receive(alarm).await {
             Ok(received) => {
-                let mut response = handler.answer(&self.guest, received.request).await;
+                let mut response = handler.answer(&self.caller, received.request).await;
                 response.ends_connection |= received.is_last;
                 drop(received.lease);
                 (received.method, response)
@@ -172,7 +173,7 @@ impl<H: Handler> Connection<H> {
             }
             Err(Fault::Gone) => return Ending::Gone,
         };
-        // Bytes that follow a stream's request would be kept for hours.
+        // Bytes that the client sends after such a request would be kept as long as the stream lasts.
         response.ends_connection |= response.is_live();
         let ends_connection = response.ends_connection;
         match self.send(response, method, alarm).await {
@@ -182,7 +183,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Reads one request off the connection.
+    /// Reads one request.
     async fn receive(&mut self, alarm: &mut Alarm) -> Result<Received, Fault> {
         let limits = self.context.limits;
         let (parsed, fields) = alarm
@@ -196,7 +197,7 @@ impl<H: Handler> Connection<H> {
             )
         })?;
         let method = head.method;
-        if let Err(response) = self.context.handler.screen(&self.guest, &head) {
+        if let Err(response) = self.context.handler.screen(&self.caller, &head) {
             let has_body = parsed.framing != Framing::Length(0);
             let response = match parsed.close || has_body {
                 true => response.ending_connection(),
@@ -210,7 +211,7 @@ impl<H: Handler> Connection<H> {
             .ok_or_else(|| {
                 Fault::Refused(
                     StatusCode::ServiceUnavailable,
-                    "there are too many large requests at once".to_owned(),
+                    "too many large requests at the same time".to_owned(),
                 )
             })??;
         let body = alarm
@@ -240,7 +241,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Waits for room for a body of known length that does not fit into the connection's own share.
+    /// Waits for memory, if the body has a known length and is larger than the connection's own share.
     async fn room(&self, head: &RequestHead) -> Result<Option<Lease>, Fault> {
         let limits = self.context.limits;
         match head.framing {
@@ -250,12 +251,12 @@ impl<H: Handler> Connection<H> {
                 Ok(length) if length <= self.share() => Ok(None),
                 Ok(length) => Ok(Some(self.context.pool.take(length).await)),
             },
-            // Taken when it has become so large.
+            // Memory is taken when more than the own share has arrived.
             Framing::Chunked | Framing::UntilClose => Ok(None),
         }
     }
 
-    /// What the connection may hold without asking.
+    /// How much memory the connection always has for a body.
     fn share(&self) -> usize {
         self.context.limits.head.min(self.context.limits.body)
     }
@@ -265,18 +266,18 @@ impl<H: Handler> Connection<H> {
         head: &RequestHead,
         lease: Option<Lease>,
     ) -> Result<(Vec<u8>, Option<Lease>), Fault> {
-        // Whoever sends the body without waiting needs no asking.
+        // No need to ask a client that already sends the body.
         if head.expects_continue && head.framing != Framing::Length(0) && self.buffer.is_empty() {
             self.write(CONTINUE).await?;
         }
         match head.framing {
             Framing::Length(length) => {
-                // It is within the limit, which is a usize.
+                // The length is within the limit, which is a usize.
                 let length = usize::try_from(length).unwrap_or_default();
                 Ok((self.read_sized(length).await?, lease))
             }
             Framing::Chunked => self.read_chunked().await,
-            // No request is framed so.
+            // A request is never framed this way.
             Framing::UntilClose => Ok((Vec::new(), lease)),
         }
     }
@@ -307,7 +308,8 @@ impl<H: Handler> Connection<H> {
                     }
                     Piece::Data(data) => {
                         if lease.is_none() && body.len() + data.len() > share {
-                            // All that it can become, so that it never has to ask again.
+                            // Takes memory for the largest possible body at once, so that it never has to
+                            // wait for more.
                             lease = Some(self.context.pool.take(limit).await);
                         }
                         reserve(&mut body, data.len(), limit);
@@ -326,7 +328,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Sends a response; false if the client did not take it.
+    /// Sends a response; false if the client did not read it in time.
     async fn send(
         &mut self,
         response: Response,
@@ -337,7 +339,7 @@ impl<H: Handler> Connection<H> {
         let method = method.unwrap_or(Method::Get);
         if response.is_whole() {
             let size = response.memory();
-            // Who asks for much and takes nothing makes the next body wait.
+            // A client that requests much and reads nothing delays the next large body.
             let _lease = (size > self.share()).then(|| self.context.pool.owe(size));
             let bytes = response.encode(method);
             let limit = limit + Duration::from_secs((size / SLOWEST) as u64);
@@ -355,7 +357,7 @@ impl<H: Handler> Connection<H> {
                 let length = match encoder.read(&mut part).await {
                     Ok(0) => return true,
                     Ok(length) => length,
-                    // The client has to see that it is cut off.
+                    // The connection is closed, so that the client can see that the body is incomplete.
                     Err(_) => return false,
                 };
                 let mut stream = socket;
@@ -367,7 +369,8 @@ impl<H: Handler> Connection<H> {
             }
         };
         let hung_up = async {
-            // A client of a stream has nothing more to say; that of a file may have, or have ended its side.
+            // A client that reads a stream sends nothing more. One that reads a file may pipeline requests,
+            // or may have shut down its side.
             while is_live && buffer.len() < READ_SIZE {
                 if !matches!(read_some(socket, buffer).await, Ok(1..)) {
                     return false;
@@ -378,8 +381,8 @@ impl<H: Handler> Connection<H> {
         or(parts, hung_up).await
     }
 
-    /// Reads what there is, after everybody else had a turn: a client that sends without a pause
-    /// would never have to wait here, and nobody else would get to run.
+    /// Reads what has arrived, after the other tasks had a turn. Without that, a client that sends without
+    /// a pause would let nobody else run.
     async fn fill(&mut self) -> Result<(), Fault> {
         yield_now().await;
         match read_some(&self.socket, &mut self.buffer).await {
@@ -388,14 +391,14 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Writes all at once, so that an answer is one packet.
+    /// Writes everything at once, so that a response is one packet.
     async fn write(&self, bytes: &[u8]) -> Result<(), Fault> {
         let mut socket = &self.socket;
         socket.write_all(bytes).await.map_err(|_| Fault::Gone)
     }
 }
 
-/// Makes room for `more` bytes, as a vector does, but never for more than `limit` in all.
+/// Makes room for `more` bytes as a vector does, but never for more than `limit` in total.
 fn reserve(body: &mut Vec<u8>, more: usize, limit: usize) {
     let wanted = body.len() + more;
     if wanted > body.capacity() {
@@ -404,7 +407,7 @@ fn reserve(body: &mut Vec<u8>, more: usize, limit: usize) {
     }
 }
 
-/// Ends a connection so that the client gets to see the last answer.
+/// Closes a connection in a way that lets the client read the last response.
 pub(super) async fn drain(socket: &Socket, limit: Duration) {
     end_writing(socket);
     let drained = async {

@@ -1,4 +1,4 @@
-//! Where a server listens, and how fast it takes what comes there.
+//! Where a server listens, and how fast it accepts connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,31 +15,31 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::socket::{Peer, short_enough};
 
-/// How many connections may wait to be accepted. The kernel cuts it to `net.core.somaxconn`. It drops
-/// what finds no room, and the client's kernel tries again after a second only: a flood that fits costs
-/// a friend milliseconds, one that does not costs seconds.
+/// Maximum number of connections that wait to be accepted; the kernel limits it to `net.core.somaxconn`.
+/// The kernel drops any further connection, and its client tries again only after a second. While a flood
+/// fits into the queue, it delays other clients by milliseconds instead of seconds.
 const BACKLOG: i32 = 4096;
 
-/// How many connections are accepted in one go, before everybody else has a turn.
+/// How many connections are accepted before other tasks have a turn.
 pub(super) const BATCH: usize = 16;
 
-/// Of each window, at most this much of a processor is spent on accepting, whatever comes: the rest
-/// belongs to those who are served, and to the rest of the program.
+/// In each window, at most `SHARE` of processor time is spent on accepting. The rest belongs to the
+/// accepted connections and to the rest of the program.
 const WINDOW: Duration = Duration::from_millis(10);
 const SHARE: Duration = Duration::from_millis(5);
 
-/// How long to wait after a failed accept. Out of descriptors, the connection stays where it is and
-/// the listener readable: trying again at once would be a busy loop.
+/// How long to wait after a failed accept. Without free descriptors, the connection stays in the queue and
+/// the listener stays readable, so trying again at once would be a busy loop.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A listening socket of either family.
+/// A listening TCP or unix domain socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: Async<OwnedFd>,
     address: Option<SocketAddr>,
 }
 
-/// How much time accepting has taken of the current window.
+/// Limits the processor time that is spent on accepting.
 pub(super) struct Pace {
     window: Instant,
     spent: Duration,
@@ -48,17 +48,17 @@ pub(super) struct Pace {
 // === impl Listener ===
 
 impl Listener {
-    /// Listens at a TCP address; port 0 is any port that is free.
+    /// Listens at a TCP address; port 0 selects a free port.
     ///
     /// # Errors
     ///
-    /// The address is in use or not ours, or there is no descriptor.
+    /// The address is in use or not of this host, or no descriptor is free.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
         let socket = open(match address {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
         })?;
-        // Connections of a server that was here before may still be in TIME_WAIT.
+        // Connections of an earlier server at this address may still be in TIME_WAIT.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &address)?;
         listen(&socket, BACKLOG)?;
@@ -68,11 +68,11 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
-    /// Listens at a new unix domain socket, whose path may have any length.
+    /// Listens at a new unix domain socket. Its path may have any length.
     ///
     /// # Errors
     ///
-    /// There is something at the path, or no right to write there.
+    /// The path exists, or is not writable.
     pub fn unix(path: &Path) -> io::Result<Self> {
         let (path, _folder) = short_enough(path);
         let socket = open(AddressFamily::UNIX)?;
@@ -83,7 +83,7 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
-    /// The TCP address; `None` of a unix domain socket.
+    /// The TCP address; `None` for a unix domain socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
@@ -93,7 +93,7 @@ impl Listener {
         self.socket.readable().await
     }
 
-    /// Takes a connection; `None` if none waits.
+    /// Accepts a connection; `None` if none is waiting.
     pub(super) fn accept(&self) -> io::Result<Option<(OwnedFd, Peer)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match acceptfrom_with(self.socket.get_ref(), flags) {
@@ -102,7 +102,7 @@ impl Listener {
                 Ok(Some((socket, peer)))
             }
             Err(error) if error == rustix::io::Errno::AGAIN => Ok(None),
-            // It was given up by its client before it was accepted, which concerns nobody here.
+            // The client closed the connection before it was accepted.
             Err(error) if error == rustix::io::Errno::CONNABORTED => Ok(None),
             Err(error) if error == rustix::io::Errno::INTR => Ok(None),
             Err(error) => Err(error.into()),
@@ -118,7 +118,7 @@ impl Listener {
             });
         };
         let client = from.and_then(|from| SocketAddr::try_from(from).ok());
-        // Of a listener at any address, the connection knows which one it came to.
+        // If the listener has a wildcard address, ask the connection for its local address.
         let server = match server.ip().is_unspecified() {
             true => getsockname(socket)
                 .ok()
@@ -153,14 +153,14 @@ impl Pace {
         }
     }
 
-    /// The clock that accepting is measured by: what the thread has worked, so that a machine that does
-    /// other things meanwhile slows nobody down twice.
+    /// The processor time of this thread. Unlike the time of day, it does not count what other programs do.
     pub(super) fn clock() -> Duration {
         let time = clock_gettime(ClockId::ThreadCPUTime);
         Duration::try_from(time).unwrap_or_default()
     }
 
-    /// Notes what a batch took that began at `start`, and waits for the next window if it was too much.
+    /// Counts the time of a batch that began at `start`, and waits for the next window if too much was
+    /// used.
     pub(super) async fn after_batch(&mut self, start: Duration) {
         let now = Instant::now();
         if now.duration_since(self.window) >= WINDOW {

@@ -1,9 +1,9 @@
-//! The memory that all connections of a server may take together.
+//! The memory that all connections of a server may use together.
 //!
-//! Each connection has a share of its own, as large as the largest head, which is always there: for a head,
-//! and a body that fits beside it. A larger body waits until the pool, which is the rest, has room for all
-//! of it. Nobody holds a part of what it needs and waits for more, so that those who have got something
-//! always come to an end, and give it back.
+//! Each connection has a share of its own, as large as the largest head. It serves for the head, and for a
+//! body that fits into it. The rest is the pool. A larger body waits until the pool has room for all of it.
+//! No connection holds a part of what it needs and waits for more, so there is no deadlock: every
+//! connection that got memory finishes and returns it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,26 +11,26 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-/// What is left for bodies.
+/// The memory for large bodies.
 #[derive(Clone)]
 pub(super) struct Pool(Rc<RefCell<State>>);
 
-/// A part of the pool, given back when it is dropped.
+/// A part of the pool; returned when dropped.
 pub(super) struct Lease {
     pool: Pool,
     amount: usize,
 }
 
 struct State {
-    /// Below 0 when responses, which are not asked for, have taken more than there is.
+    /// Below 0 if responses, which never wait, have taken more than there was.
     free: isize,
-    /// First come, first served: a large body is not passed by small ones for ever.
+    /// First come, first served: small bodies do not delay a large one for ever.
     waiting: VecDeque<(u64, Waker)>,
-    /// Counts those who came to wait.
+    /// The number of the next one to wait.
     tickets: u64,
 }
 
-/// A place in the queue, left when it is dropped.
+/// A place in the queue; removed from it when dropped.
 struct Place {
     pool: Pool,
     ticket: u64,
@@ -47,7 +47,8 @@ impl Pool {
         })))
     }
 
-    /// Waits for a part; it must not be more than the whole pool, or it would wait for ever.
+    /// Waits for a part of the pool. `amount` must not be larger than the whole pool, or it would wait for
+    /// ever.
     pub(super) async fn take(&self, amount: usize) -> Lease {
         let place = self.queue_up();
         poll_fn(|context| {
@@ -63,11 +64,12 @@ impl Pool {
             Poll::Pending
         })
         .await;
-        // Before the place is left, which lets the next one look.
+        // Before the place is dropped, which wakes the next one.
         self.owe(amount)
     }
 
-    /// Takes a part that may not be there: what has been made already can only be counted.
+    /// Takes a part without waiting, even if the pool is empty: a response already exists and can only be
+    /// counted.
     pub(super) fn owe(&self, amount: usize) -> Lease {
         self.0.borrow_mut().free -= signed(amount);
         let pool = self.clone();
@@ -119,7 +121,7 @@ mod tests {
     use smol::{block_on, pin};
 
     #[test]
-    fn a_part_is_waited_for_in_turn() {
+    fn parts_are_given_in_the_order_of_waiting() {
         block_on(async {
             let pool = Pool::new(10);
             let first = pool.take(6).await;
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_leaves_nothing_behind() {
+    fn a_waiter_that_gives_up_leaves_the_queue() {
         block_on(async {
             let pool = Pool::new(10);
             let all = pool.take(10).await;
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_is_paid_before_others_get_something() {
+    fn memory_taken_without_waiting_is_returned_before_others_get_any() {
         block_on(async {
             let pool = Pool::new(10);
             let owed = pool.owe(25);

@@ -1,8 +1,7 @@
-//! The server: connections in, each served beside the others, none able to hold up another, and
-//! everything bounded, for the program to say how.
+//! A server for many connections, none of which can hold up another. The program sets the limits.
 //!
-//! It runs on the program's own executor and reactor, and never starts a thread. What a connection may do,
-//! and what a request means, is the [`Handler`]'s to say.
+//! It runs on the program's executor and reactor, and never starts a thread. The [`Handler`] decides which
+//! connections are served, and what a request means.
 //!
 //! ```
 //! use std::os::fd::BorrowedFd;
@@ -16,7 +15,7 @@
 //! struct Greeter;
 //!
 //! impl Handler for Greeter {
-//!     type Guest = ();
+//!     type Caller = ();
 //!
 //!     fn admit(&self, _: &Peer, _: BorrowedFd<'_>) -> Admission<()> {
 //!         Admission::Serve(())
@@ -46,7 +45,7 @@
 mod connection;
 mod listener;
 mod memory;
-mod seats;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -65,60 +64,60 @@ use self::connection::{Connection, Context, drain};
 pub use self::listener::Listener;
 use self::listener::{ACCEPT_PAUSE, BATCH, Pace};
 use self::memory::Pool;
-use self::seats::Seats;
+use self::slots::Slots;
 use crate::head::{MAX_HEAD, MAX_TARGET};
 use crate::message::{Head, Method, Request, Response, StatusCode};
 use crate::socket::{Peer, Socket};
 
-/// What a program makes of connections and requests.
+/// Decides which connections are served, and answers requests.
 pub trait Handler: 'static {
-    /// Whether it has responses whose bodies are read or made while they are sent. A program that has none
-    /// does not carry the code for them; such a response would end its connection unsent.
+    /// Whether there are responses whose bodies are read or made while they are sent. If not, the program
+    /// does not contain the code for them, and such a response closes its connection unsent.
     const STREAMS: bool = true;
 
-    /// What it has found out about a connection, for as long as that lasts.
-    type Guest: 'static;
+    /// What `admit` has found out about the client; kept as long as the connection.
+    type Caller: 'static;
 
-    /// Decides about a connection before anything is read from it. `socket` is our end.
-    fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission<Self::Guest>;
+    /// Decides about a connection before anything is read from it. `socket` is our end of it.
+    fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission<Self::Caller>;
 
-    /// Decides about a request before its body is read. A refusal ends the connection if there is a body,
-    /// which is not read then.
+    /// Decides about a request before its body is read. If a request with a body is refused, the body is
+    /// not read, and the connection ends.
     ///
     /// # Errors
     ///
-    /// The response to give instead of serving it.
-    fn screen(&self, guest: &Self::Guest, head: &Head) -> Result<(), Response> {
-        let _ = (guest, head);
+    /// The response to a request that is refused.
+    fn screen(&self, caller: &Self::Caller, head: &Head) -> Result<(), Response> {
+        let _ = (caller, head);
         Ok(())
     }
 
-    /// Answers a request. It may take its time: other requests are answered meanwhile, though not those
-    /// that follow on the same connection.
-    fn answer(&self, guest: &Self::Guest, request: Request) -> impl Future<Output = Response>;
+    /// Answers a request. While it waits for something, requests of other connections are answered; the
+    /// next request on the same connection waits.
+    fn answer(&self, caller: &Self::Caller, request: Request) -> impl Future<Output = Response>;
 
-    /// The response to a request that the server does not let through, for a reason that `text` says.
+    /// Makes the response to a request that the server itself refuses; `text` is the reason.
     fn refuse(&self, status: StatusCode, text: String) -> Response;
 
-    /// Connections cannot be accepted at the moment, the first time in a row.
+    /// Called when accepting fails; for several failures in a row only once.
     fn accept_failed(&self, error: &std::io::Error) {
         let _ = error;
     }
 }
 
-/// What is to become of a connection.
+/// What to do with a connection.
 #[derive(Debug)]
-pub enum Admission<Guest> {
+pub enum Admission<Caller> {
     /// It is served.
-    Serve(Guest),
-    /// It gets this answer, whatever it asks for; nothing is read from it. Of a crowd of such, only some
-    /// get their answer, and the others are closed.
+    Serve(Caller),
+    /// The client gets this response, whatever its request is; nothing is read. If there are many such
+    /// clients, only some get the response, and the other connections are closed.
     Refuse(Response),
     /// It is closed at once.
     Close,
 }
 
-/// How much a client may send, how long it may take, and how many may come.
+/// Limits of size, time and number.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a request's head.
@@ -127,32 +126,33 @@ pub struct Limits {
     pub target: usize,
     /// Bytes of a request's body.
     pub body: usize,
-    /// Connections at once.
+    /// Number of connections at the same time.
     pub connections: usize,
-    /// Bytes that all connections together hold in memory. It is made at least as large as a head for each
-    /// connection and one body.
+    /// Bytes of memory for all connections together. Raised to one head for each connection plus one body,
+    /// if it is less.
     pub memory: usize,
     /// From the first byte of a request to the end of its head.
     pub head_time: Duration,
     /// From the end of the head to the end of the body.
     pub body_time: Duration,
-    /// Until a client takes its answer, or the next part of it if it is not in memory as a whole.
+    /// Until the client has read the response; of one that is not in memory, until it has read the next
+    /// part.
     pub answer_time: Duration,
     /// Between two requests.
     pub idle_time: Duration,
-    /// From the last answer until the client hangs up.
+    /// From the last response until the client closes its side.
     pub linger_time: Duration,
 }
 
-/// So many refused connections are given time to take their answer.
+/// Maximum number of refused connections that get time to read their response.
 const MAX_LINGERING: usize = 8;
 
-/// So many connections a second are told why they are not served. The others are reset, which takes a
-/// fraction of the time: nobody needs to be told more often than he can read.
+/// Maximum number of refused connections per window that get a response. The others are reset, which costs
+/// a fraction of the time.
 const MAX_TOLD: u32 = 100;
 const TOLD_WINDOW: Duration = Duration::from_secs(1);
 
-/// What is known of the connections that are not served.
+/// The connections that were refused.
 struct Refused {
     lingering: Rc<()>,
     window: Instant,
@@ -170,7 +170,7 @@ impl Default for Limits {
             body,
             connections,
             memory: connections * MAX_HEAD + 4 * body,
-            // For clients on the same host: ten seconds is a stopped process, not a slow one.
+            // For clients on the same host: after ten seconds, the client is stopped, not slow.
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(10),
             answer_time: Duration::from_secs(10),
@@ -181,17 +181,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What is there for bodies that are larger than what fits beside a head.
+    /// The memory for bodies that are larger than a connection's own share.
     fn pool(&self) -> usize {
         let heads = self.connections.saturating_mul(self.head);
         self.memory.saturating_sub(heads).max(self.body)
     }
 }
 
-/// Serves for ever.
+/// Serves until the future is dropped.
 ///
-/// A client that never pauses keeps its connection's task runnable: whoever drives `executor` beside
-/// other futures must let these run every so many ticks, as `LocalExecutor::run` does.
+/// A client that never pauses keeps its connection's task runnable. A program that drives `executor`
+/// together with other futures must let them run regularly, as `LocalExecutor::run` does.
 pub async fn serve<H: Handler>(
     listener: Listener,
     limits: Limits,
@@ -199,7 +199,7 @@ pub async fn serve<H: Handler>(
     executor: Rc<LocalExecutor<'static>>,
 ) {
     let mut server = Server {
-        seats: Seats::new(limits.connections),
+        slots: Slots::new(limits.connections),
         context: Rc::new(Context {
             pool: Pool::new(limits.pool()),
             handler,
@@ -215,13 +215,13 @@ pub async fn serve<H: Handler>(
     let mut pace = Pace::new();
     let mut is_failing = false;
     loop {
-        // A socket that listens has no other way to fail than that of accepting.
+        // If it fails, so does accepting.
         let _ = listener.ready().await;
         let start = Pace::clock();
         match server.take_some(&listener) {
             Ok(()) => is_failing = false,
             Err(error) => {
-                // Once for a row of failures: ten lines a second explain no more.
+                // Only once for several failures in a row; more lines explain nothing more.
                 if !is_failing {
                     server.context.handler.accept_failed(&error);
                 }
@@ -230,13 +230,13 @@ pub async fn serve<H: Handler>(
             }
         }
         pace.after_batch(start).await;
-        // However many more wait, everybody else has a turn first.
+        // Other tasks have a turn before the next batch.
         yield_now().await;
     }
 }
 
 struct Server<H> {
-    seats: Seats,
+    slots: Slots,
     context: Rc<Context<H>>,
     executor: Rc<LocalExecutor<'static>>,
     refused: Refused,
@@ -251,7 +251,7 @@ impl<H: Handler> Server<H> {
                 break;
             };
             match self.context.handler.admit(&peer, socket.as_fd()) {
-                Admission::Serve(guest) => self.open(socket, peer, guest),
+                Admission::Serve(caller) => self.open(socket, peer, caller),
                 Admission::Refuse(response) => self.turn_away(socket, response),
                 Admission::Close => reset(&socket),
             }
@@ -259,10 +259,10 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    /// Gives a connection a seat and serves it.
-    fn open(&mut self, socket: OwnedFd, peer: Peer, guest: H::Guest) {
-        let Some(seat) = self.seats.take() else {
-            let text = "there are too many connections at once".to_owned();
+    /// Gives the connection a slot, and serves it.
+    fn open(&mut self, socket: OwnedFd, peer: Peer, caller: H::Caller) {
+        let Some(slot) = self.slots.take() else {
+            let text = "too many connections at the same time".to_owned();
             let response = self
                 .context
                 .handler
@@ -270,27 +270,29 @@ impl<H: Handler> Server<H> {
             return self.turn_away(socket, response);
         };
         if matches!(peer, Peer::Tcp { .. }) {
-            // With the delay, each answer on a kept-alive connection takes 40 ms. It is only slow without.
+            // With Nagle's delay, each response on a kept-alive connection would take 40 ms. Without this
+            // option it is only slower.
             let _ = sockopt::set_tcp_nodelay(&socket, true);
         }
         let Ok(socket) = Socket::new_nonblocking(socket.into()) else {
             return;
         };
-        let number = seat.number();
-        let connection = Connection::new(socket, (peer, guest), seat, self.context.clone());
-        self.seats
+        let number = slot.number();
+        let connection = Connection::new(socket, (peer, caller), slot, self.context.clone());
+        self.slots
             .hold(number, self.executor.spawn(connection.run().boxed_local()));
     }
 
-    /// Answers a connection that is not to be served, whatever it asks for. It gets no seat, and a moment
-    /// to take its answer, unless there are many such: nobody outside can keep the others out.
+    /// Responds to a connection that is not served, without reading its request. It takes no slot, and gets
+    /// a short time to read the response if there are not many like it, so refused clients cannot lock out
+    /// others.
     fn turn_away(&mut self, socket: OwnedFd, response: Response) {
         if !self.refused.may_tell() {
             return reset(&socket);
         }
         let bytes = response.ending_connection().encode(Method::Get);
         let mut file = std::fs::File::from(socket);
-        // A new socket's buffer is empty; a client that is gone needs no answer.
+        // The send buffer of a new socket is empty. If the client has disconnected, it needs no response.
         let _ = file.write_all(&bytes);
         if Rc::strong_count(&self.refused.lingering) > MAX_LINGERING {
             return;
@@ -321,7 +323,8 @@ impl Refused {
     }
 }
 
-/// Closes a connection without the care of an orderly end. It is only slower if that fails.
+/// Closes a connection with a reset. If the option cannot be set, it is closed normally, which is only
+/// slower.
 fn reset(socket: &OwnedFd) {
     let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }

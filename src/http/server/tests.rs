@@ -1,4 +1,4 @@
-//! The server over real sockets, with a handler that does what the path says.
+//! The server over real sockets, with a handler whose responses depend on the path.
 
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
@@ -18,10 +18,10 @@ use crate::live;
 use crate::message::{Head, Request, Response, StatusCode};
 use crate::socket::Peer;
 
-/// How long a test waits for what it expects.
+/// How long a test waits for a condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The most bytes of bodies that were in the handler's hands at once.
+/// The largest number of body bytes that the handler held at the same time.
 #[derive(Default)]
 struct Echo {
     held: Cell<usize>,
@@ -30,7 +30,7 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    type Guest = ();
+    type Caller = ();
 
     fn admit(&self, peer: &Peer, _: BorrowedFd<'_>) -> Admission<()> {
         match peer {
@@ -54,7 +54,7 @@ impl Handler for Echo {
             "/length" => {
                 self.held.set(self.held.get() + body.len());
                 self.most.set(self.most.get().max(self.held.get()));
-                // Others have a turn meanwhile.
+                // Let other connections have a turn.
                 async_io::Timer::after(Duration::from_millis(5)).await;
                 self.held.set(self.held.get() - body.len());
                 text(body.len().to_string())
@@ -103,7 +103,7 @@ impl Handler for Echo {
     }
 }
 
-/// Runs `client` in a thread of its own against a server in this one.
+/// Runs `client` in its own thread, and a server in this one.
 fn run(listener: Listener, limits: Limits, handler: Echo, client: impl FnOnce() + Send + 'static) {
     let executor = Rc::new(LocalExecutor::new());
     let serving = executor.spawn(serve(listener, limits, Rc::new(handler), executor.clone()));
@@ -112,7 +112,7 @@ fn run(listener: Listener, limits: Limits, handler: Echo, client: impl FnOnce() 
         let _finished = finished;
         client();
     });
-    // The channel closes when the thread ends, by a panic too.
+    // The channel closes when the thread ends, also after a panic.
     let _ = async_io::block_on(executor.run(end.recv()));
     drop(serving);
     if let Err(panic) = thread.join() {
@@ -142,7 +142,7 @@ fn ask(stream: &mut (impl Read + Write), request: &str) -> String {
     hear(stream)
 }
 
-/// One response with a length.
+/// Reads one response with a length.
 fn hear(stream: &mut impl Read) -> String {
     let head = hear_head(stream);
     let length = head
@@ -164,7 +164,7 @@ fn hear_head(stream: &mut impl Read) -> String {
     String::from_utf8(head).expect("ASCII")
 }
 
-/// One chunk of a stream.
+/// Reads one chunk of a stream.
 fn hear_chunk(stream: &mut impl Read) -> String {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
@@ -181,7 +181,7 @@ fn hear_chunk(stream: &mut impl Read) -> String {
 }
 
 #[test]
-fn limits_are_what_the_program_says() {
+fn the_program_sets_the_limits() {
     let limits = Limits {
         head: 40 << 10,
         target: 100,
@@ -213,7 +213,7 @@ fn limits_are_what_the_program_says() {
 }
 
 #[test]
-fn the_handler_sees_the_fields_and_the_query_and_may_refuse_before_the_body() {
+fn the_handler_gets_fields_and_query_and_may_refuse_before_the_body() {
     tcp(Limits::default(), |address| {
         let mut stream = connect(address);
         let answer = ask(
@@ -227,7 +227,7 @@ fn the_handler_sees_the_fields_and_the_query_and_may_refuse_before_the_body() {
         let no = "Authorization: no\r\n";
         let answer = ask(&mut stream, &request("GET", "/fields", no, ""));
         assert!(answer.starts_with("HTTP/1.1 401 ") && !answer.contains("connection: close"));
-        // The body is still to come.
+        // The body is not sent yet.
         let head = request("POST", "/length", no, "").replace("Length: 0", "Length: 1000");
         let answer = ask(&mut stream, &head);
         assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close"));
@@ -235,7 +235,7 @@ fn the_handler_sees_the_fields_and_the_query_and_may_refuse_before_the_body() {
 }
 
 #[test]
-fn all_bodies_together_take_no_more_memory_than_there_is() {
+fn all_bodies_together_stay_within_the_memory_limit() {
     let most = Rc::new(Cell::new(0));
     let handler = Echo {
         most: most.clone(),
@@ -249,7 +249,8 @@ fn all_bodies_together_take_no_more_memory_than_there_is() {
     let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("a port");
     let address = listener.address().expect("TCP");
     run(listener, limits, handler, move || {
-        // Each has sent all but the last byte of its request, so that all want room at once.
+        // Each client has sent all but the last byte of its request, so that all need memory at the same
+        // time.
         let body = "b".repeat(60_000);
         let sized = request("POST", "/length", "", &body);
         let chunked = format!(
@@ -263,7 +264,7 @@ fn all_bodies_together_take_no_more_memory_than_there_is() {
                 .write_all(&text.as_bytes()[..text.len() - 1])
                 .expect("room");
         }
-        // Small ones do not wait for them.
+        // Small bodies do not wait for large ones.
         let answer = ask(
             &mut connect(address),
             &request("POST", "/length", "", "small"),
@@ -278,7 +279,7 @@ fn all_bodies_together_take_no_more_memory_than_there_is() {
             assert!(hear(stream).ends_with("\r\n\r\n60000"));
         }
     });
-    // The chunked ones take as much as they might become.
+    // Each chunked body counts as much as it can become.
     assert!(most.get() <= 100_005, "{} bytes at once", most.get());
 }
 
@@ -300,7 +301,7 @@ fn a_body_may_be_read_while_it_is_sent() {
             }
         }
         assert_eq!(length, 50_000);
-        // A client that has ended its side gets the rest nevertheless.
+        // A client that has shut down its side still gets the rest.
         stream
             .write_all(request("GET", "/file", "", "").as_bytes())
             .expect("connected");
@@ -310,7 +311,7 @@ fn a_body_may_be_read_while_it_is_sent() {
 }
 
 #[test]
-fn a_stream_goes_on_until_either_side_ends_it() {
+fn a_stream_continues_until_either_side_ends_it() {
     tcp(Limits::default(), |address| {
         let events = request("GET", "/events", "", "");
         let tell = |text| {
@@ -327,11 +328,14 @@ fn a_stream_goes_on_until_either_side_ends_it() {
         for stream in &mut streams {
             assert_eq!(hear_chunk(stream), "second");
         }
-        // One leaves: whoever sends gets to know.
+        // When one client leaves, the sender notices.
         drop(streams.remove(0));
         let deadline = std::time::Instant::now() + PATIENCE;
         while tell("").as_deref() != Some("2") {
-            assert!(std::time::Instant::now() < deadline, "it is not missed");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "its leaving was not noticed"
+            );
         }
         ask(&mut connect(address), &request("POST", "/end", "", ""));
         for stream in &mut streams {
@@ -342,7 +346,7 @@ fn a_stream_goes_on_until_either_side_ends_it() {
 }
 
 #[test]
-fn a_unix_domain_socket_says_who_connects() {
+fn a_unix_domain_socket_tells_who_connected() {
     let folder = std::env::temp_dir().join(format!("cook-http-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let path = folder.join("x".repeat(60)).join("y".repeat(60));

@@ -132,7 +132,7 @@ impl Guest {
 }
 
 impl Handler for Served {
-    type Guest = Guest;
+    type Caller = Guest;
 
     fn admit(&self, peer: &socket::Peer, socket: BorrowedFd<'_>) -> Admission<Guest> {
         let Some(owners) = &self.owners else {

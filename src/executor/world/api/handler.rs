@@ -69,7 +69,7 @@ impl Handler for TaskApi {
     const STREAMS: bool = false;
 
     /// Whoever gets in may do everything.
-    type Guest = ();
+    type Caller = ();
 
     fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission<()> {
         match self.owner(peer, socket) {

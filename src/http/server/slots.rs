@@ -1,42 +1,42 @@
-//! How many connections there may be at once, and which one has to go for a new one.
+//! How many connections there may be at the same time, and which one is closed for a new one.
 //!
-//! A seat is held by a connection until it ends. When all are taken, the connection that has been
-//! idle for longest loses its seat and is closed, which is what its client has to expect of an idle
-//! connection anyway; while none is idle, there is no seat.
+//! A connection holds a slot until it ends. If no slot is free, the connection that has been idle longest
+//! is closed for the new one; clients have to expect that of an idle connection. If no connection is idle,
+//! the new one gets no slot.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use smol::Task;
 
-/// All seats.
+/// All slots.
 #[derive(Clone)]
-pub(super) struct Seats(Rc<RefCell<Table>>);
+pub(super) struct Slots(Rc<RefCell<Table>>);
 
-/// One connection's seat; freed when it is dropped.
-pub(super) struct Seat {
+/// The slot of one connection; freed when dropped.
+pub(super) struct Slot {
     table: Rc<RefCell<Table>>,
     number: u64,
 }
 
 struct Table {
     limit: usize,
-    /// Counts seats given and connections gone idle, and so puts both in order.
+    /// Counts slots taken and connections becoming idle, to order both.
     count: u64,
     taken: Vec<Taken>,
 }
 
 struct Taken {
     number: u64,
-    /// When it went idle, by the table's count.
+    /// The count when it became idle.
     idle_since: Option<u64>,
-    /// The connection at work; dropping it closes the connection.
+    /// The task that serves the connection; dropping it closes the connection.
     task: Option<Task<()>>,
 }
 
-// === impl Seats ===
+// === impl Slots ===
 
-impl Seats {
+impl Slots {
     pub(super) fn new(limit: usize) -> Self {
         Self(Rc::new(RefCell::new(Table {
             limit,
@@ -45,46 +45,47 @@ impl Seats {
         })))
     }
 
-    /// A free seat; nothing if all are taken and no holder is idle.
-    pub(super) fn take(&self) -> Option<Seat> {
-        // Dropped after the table is let go: the connection that it closes gives back its seat.
+    /// Takes a slot; `None` if all are taken and no connection is idle.
+    pub(super) fn take(&self) -> Option<Slot> {
+        // Dropped after the borrow has ended, because closing that connection frees its slot.
         let _closed = self.0.borrow_mut().make_room()?;
         let number = self.0.borrow_mut().take();
         let table = self.0.clone();
-        Some(Seat { table, number })
+        Some(Slot { table, number })
     }
 
-    /// Says which connection is on a seat. A task that is not held so is cancelled.
+    /// Sets the task that serves the connection of a slot. If the slot was freed meanwhile, the task is
+    /// dropped and so cancelled.
     pub(super) fn hold(&self, number: u64, task: Task<()>) {
         self.0.borrow_mut().hold(number, task);
     }
 }
 
-// === impl Seat ===
+// === impl Slot ===
 
-impl Seat {
-    /// What [`Seats::hold`] knows it by.
+impl Slot {
+    /// The number for [`Slots::hold`].
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Between two requests: the seat may be taken away from now on.
+    /// The connection waits for a request: from now on the slot may be taken away.
     pub(super) fn idle(&self) {
         let mut table = self.table.borrow_mut();
         let now = table.tick();
         table.set_idle(self.number, Some(now));
     }
 
-    /// At work: the seat is kept.
+    /// The connection has work to do: the slot is kept.
     pub(super) fn busy(&self) {
         self.table.borrow_mut().set_idle(self.number, None);
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
         let left = self.table.borrow_mut().leave(self.number);
-        // A connection that ends by itself is not to be cancelled on its last step.
+        // A connection that ends by itself must not be cancelled during its last step.
         if let Some(task) = left.and_then(|taken| taken.task) {
             task.detach();
         }
@@ -94,8 +95,8 @@ impl Drop for Seat {
 // === impl Table ===
 
 impl Table {
-    /// A free seat, if need be the one of the connection that has been idle for longest, which is
-    /// handed out to be dropped; nothing if there is none.
+    /// Makes a free slot, if necessary by removing the connection that has been idle longest, which is
+    /// returned to be dropped. `None` if no slot can be freed.
     fn make_room(&mut self) -> Option<Option<Taken>> {
         if self.taken.len() < self.limit {
             return Some(None);
@@ -108,7 +109,7 @@ impl Table {
         Some(self.leave(oldest.1))
     }
 
-    /// A new connection is idle until its first byte.
+    /// A new connection is idle until its first byte arrives.
     fn take(&mut self) -> u64 {
         let number = self.tick();
         self.taken.push(Taken {
@@ -128,7 +129,7 @@ impl Table {
     fn leave(&mut self, number: u64) -> Option<Taken> {
         let index = self.taken.iter().position(|it| it.number == number)?;
         let taken = self.taken.swap_remove(index);
-        // What a crowd needed is not kept for ever.
+        // Free the memory that many connections have needed.
         if self.taken.is_empty() {
             self.taken = Vec::new();
         }
@@ -156,45 +157,45 @@ mod tests {
     use super::*;
     use smol::LocalExecutor;
 
-    /// Starts a connection that lasts until it is closed, and shows its seat.
-    fn place(seats: &Seats, executor: &LocalExecutor<'static>) -> Option<Rc<Seat>> {
-        let seat = Rc::new(seats.take()?);
-        let held = seat.clone();
+    /// Starts a connection that lasts until it is closed, and returns its slot.
+    fn place(slots: &Slots, executor: &LocalExecutor<'static>) -> Option<Rc<Slot>> {
+        let slot = Rc::new(slots.take()?);
+        let held = slot.clone();
         let task = executor.spawn(async move {
             let _held = held;
             std::future::pending().await
         });
-        seats.hold(seat.number(), task);
-        Some(seat)
+        slots.hold(slot.number(), task);
+        Some(slot)
     }
 
     #[test]
-    fn the_connection_that_was_idle_for_longest_makes_room() {
+    fn the_connection_that_was_idle_longest_is_closed_for_a_new_one() {
         let executor = LocalExecutor::new();
-        let seats = Seats::new(2);
-        let first = place(&seats, &executor).expect("free");
-        let second = place(&seats, &executor).expect("free");
+        let slots = Slots::new(2);
+        let first = place(&slots, &executor).expect("free");
+        let second = place(&slots, &executor).expect("free");
         first.busy();
         first.idle();
-        let third = place(&seats, &executor).expect("the second was idle for longer");
+        let third = place(&slots, &executor).expect("the second was idle for longer");
         while executor.try_tick() {}
         assert_eq!(Rc::strong_count(&first), 2);
         assert_eq!(Rc::strong_count(&second), 1, "its connection is closed");
         first.busy();
         third.busy();
-        assert!(place(&seats, &executor).is_none(), "nobody is idle");
+        assert!(place(&slots, &executor).is_none(), "no connection is idle");
     }
 
     #[test]
-    fn a_connection_that_ends_frees_its_seat() {
+    fn a_connection_that_ends_frees_its_slot() {
         let executor = LocalExecutor::new();
-        let seats = Seats::new(1);
+        let slots = Slots::new(1);
         for _ in 0..3 {
-            let seat = seats.take().expect("free");
-            let number = seat.number();
-            seats.hold(number, executor.spawn(async move { seat.busy() }));
+            let slot = slots.take().expect("free");
+            let number = slot.number();
+            slots.hold(number, executor.spawn(async move { slot.busy() }));
             while executor.try_tick() {}
         }
-        assert!(seats.0.borrow().taken.is_empty());
+        assert!(slots.0.borrow().taken.is_empty());
     }
 }
