@@ -115,7 +115,7 @@ fn only_one_copy_of_the_lock_example_runs() {
     fs::remove_file(&lock).expect("the second copy has left it alone");
     let texts = [
         "state     TASK_FAILED: before command 1 (\"./acquire-lock.sh my-service\") exited with status 1; it is a \
-         guard, so nothing further was started\n",
+         guard, so no later command was started\n",
         "data      {\"after_codes\":[],\"before_codes\":[1]}\n",
     ];
     check(AUTHORS, &second, &texts);

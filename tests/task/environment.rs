@@ -86,7 +86,7 @@ fn what_the_executor_sets_for_commands_is_overridden_wherever_it_comes_from() {
         assert!(seen.contains("EXECUTOR_ENDPOINT=http://127."), "{seen}");
         let log = run.sandbox.read("executor.log");
         let line = format!(
-            "overrode {}: the executor sets that for its commands",
+            "ignored the given value of {}: the executor sets it for commands",
             FOR_COMMANDS.join(", ")
         );
         assert!(log.contains(&line), "{log}");

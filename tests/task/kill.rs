@@ -536,7 +536,7 @@ fn after_commands_that_outlive_their_second_are_killed_then() {
     assert!(limits.contains(&took), "{took:?}");
     let log = run.sandbox.read("executor.log");
     assert!(
-        log.contains("no time left, not run: after command 2 (\"echo never >> order\")"),
+        log.contains("no time left for after command 2 (\"echo never >> order\")"),
         "{log}"
     );
 }
@@ -554,8 +554,7 @@ fn a_shutdown_without_room_for_after_commands_names_them_in_the_log() {
         assert_eq!(ended.state, Killed);
         assert_eq!(run.order(), ["main"], "{grace}");
         let log = run.sandbox.read("executor.log");
-        let wanted =
-            "no time left, not run: after command 1 (\"echo one >> order\"), after command 2";
+        let wanted = "no time left for after command 1 (\"echo one >> order\"), after command 2";
         assert!(log.contains(wanted), "{log}");
     }
 }

@@ -164,7 +164,7 @@ fn a_job_of_hooks_only_runs_and_has_no_exit_code() {
         assert_eq!(ended.data.get("exit_code"), None);
         assert_eq!(
             ended.message,
-            "Its before and after commands have run; it has no other"
+            "Before and after commands have run; the task has no command"
         );
         assert_eq!(run.order(), order);
     }

@@ -1,4 +1,4 @@
-//! Everything the world can be asked to do.
+//! Everything that the core can order.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,101 +15,102 @@ use crate::words::sweep::Sweep;
 use crate::words::units::{Pid, StopSignal};
 use crate::words::units::{Span, TaskId, Uuid};
 
-/// Everything the world can be asked to do.
+/// Everything that the core can order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Open a new subscription in place of the older one.
+    /// Open a new subscription, which replaces the older one.
     Subscribe {
-        /// Its number.
+        /// The number of the new subscription.
         generation: Generation,
-        /// The task, until one update of it was acknowledged: the agent declares a task lost that it
-        /// has sent and that is not listed here.
+        /// The task, until one of its updates was acknowledged: after its restart, the agent reports a task as
+        /// lost that it has sent and that is not listed here.
         task: Option<Identity>,
-        /// Every update that was not acknowledged.
+        /// All unacknowledged updates.
         updates: Vec<Update>,
     },
-    /// Make one call.
+    /// Make one call to the agent.
     Call(Serial, Box<Item>),
-    /// Stop waiting for the answer of the last call.
+    /// Stop waiting for the response to the last call.
     AbandonCall,
-    /// Start a command; an event that says whether its program runs follows at once.
+    /// Start a command. An event follows immediately: it has started, has failed, or is delayed.
     Start(Box<Start>),
-    /// Send a signal to the process groups of these commands. Those that cannot be killed, since they run as
-    /// another user, are said to have ended, at once.
+    /// Send a signal to the process groups of these commands. A command that cannot be signalled, because
+    /// it runs as another user, is reported as ended immediately.
     Signal {
-        /// Commands that run.
+        /// Running commands.
         commands: Vec<CommandId>,
         /// The signal.
         signal: StopSignal,
     },
-    /// Reap what has ended, do this to everything below us, and count what lives;
-    /// [`TaskEvent::Swept`](crate::core::event::TaskEvent) follows at once.
+    /// Reap ended processes, apply the sweep to all descendants, and count those alive.
+    /// [`TaskEvent::Swept`](crate::core::event::TaskEvent) follows immediately.
     Sweep(Sweep),
-    /// Reap what has ended and is no command of ours.
+    /// Reap ended processes that are not commands.
     ReapOrphans,
-    /// The task API serves this task from now on.
+    /// Serve this task in the task API from now on.
     Publish(TaskId),
-    /// Follow the task's output and its progress file, which is at this path.
+    /// Follow the task's output, and its progress file at this path.
     Track(PathBuf),
-    /// Read the task's files to their end;
-    /// [`TaskEvent::TrackingEnded`](crate::core::event::TaskEvent) follows.
+    /// Read the task's files to their end. [`TaskEvent::TrackingEnded`](crate::core::event::TaskEvent)
+    /// follows.
     FinishTracking,
-    /// Probe the task for one of its checks; [`TaskEvent::Probed`](crate::core::event::TaskEvent) follows,
-    /// unless the probe is abandoned.
+    /// Probe the task for a check. [`TaskEvent::Probed`](crate::core::event::TaskEvent) follows, unless the
+    /// probe is abandoned.
     Probe(ProbeId, Box<Probe>),
-    /// Give up a probe and end the processes that it started.
+    /// Abandon a probe, and end the processes that it has started.
     AbandonProbe(ProbeId),
     /// Write a line for this audience.
     Say(Line, Audience),
     /// Write a line to the log.
     Note(Note),
-    /// Leave.
+    /// Exit.
     Exit(ExitStatus),
 }
 
-/// Everything that it takes to start a command.
+/// Everything that is needed to start a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Start {
-    /// What the events about it are to name.
+    /// Identifies the command in events.
     pub id: CommandId,
     /// What to run.
     pub program: Program,
-    /// All of its environment.
+    /// The complete environment.
     pub environment: Environment,
-    /// What to call it in the log.
+    /// What the log calls it.
     pub description: String,
 }
 
-/// The exit status of the executor itself, which is not the task's.
+/// The exit status of the executor itself, not of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExitStatus {
-    /// There was nothing to do, or the agent has acknowledged how it ended.
+    /// There was nothing to do, or the agent has acknowledged the end of the task.
     Done,
-    /// How the task ended could not be reported to the agent.
+    /// The end of the task could not be reported to the agent.
     Unreported,
-    /// The operator wants to see what happens when an executor fails.
+    /// The operator tests what happens when an executor fails.
     Test(u8),
 }
 
-/// Who reads a line.
+/// Who gets a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Audience {
-    /// Those who read the task's stdout, and those who read the log.
+    /// Readers of the task's stdout, and readers of the log.
     Everybody,
-    /// Those who read the log: the task's stdout is the task's own.
+    /// Readers of the log only: nothing is added to the task's stdout.
     Log,
 }
 
-/// What people and scripts look for in a task's stdout; the stock executor and Cook's print the same.
+/// The lines that people and scripts look for in a task's stdout. The stock executor and Cook's print the
+/// same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Line {
-    /// Who speaks.
+    /// The name and version of the program.
     Version,
     /// The task was received.
     Starting(TaskId),
-    /// The command runs.
+    /// The command has started.
     Forked(Pid),
-    /// A kill was asked for.
+    /// A kill was requested.
     Killing(TaskId, Span),
     /// The command ended.
     Ended(Outcome, Option<Pid>),
@@ -117,45 +118,45 @@ pub enum Line {
     Completed(TaskId, TaskState),
 }
 
-/// A transition, as it is written to the log.
+/// What the log says about a transition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// Variables that were set from outside, and that the executor sets for commands.
+    /// Variables from outside were overridden, because the executor sets them for commands.
     Overridden(Vec<&'static str>),
     /// A status update was recorded.
     Recorded(TaskState, Uuid, Option<String>),
-    /// The agent has an update on disk.
+    /// The agent has acknowledged an update.
     Acknowledged(TaskState, Uuid),
-    /// An update was recorded that says what a check has found.
+    /// An update with the result of a check was recorded.
     CheckRecorded(Uuid, String),
-    /// The agent has such an update on disk.
+    /// The agent has acknowledged an update about a check.
     CheckAcknowledged(Uuid),
-    /// An update that nobody is waiting for was acknowledged.
+    /// An update was acknowledged that is not in the outbox.
     AcknowledgedUnknown,
-    /// A hook, by its description, ended.
+    /// A hook has ended: its description and outcome.
     HookEnded(String, Outcome),
-    /// A hook, by its description, has used up its own time.
+    /// A hook has exceeded its timeout: its description.
     HookTimedOut(String),
-    /// What runs was asked to end, and is killed after this long; after commands follow.
+    /// Running commands got SIGTERM, and get SIGKILL after this time. After commands follow.
     Stopping(Duration),
-    /// The task is being stopped, and there is no time left for these after commands.
+    /// The task is being stopped, and no time is left for these after commands.
     NotRun(Vec<String>),
-    /// What a check found that does not count.
+    /// A failure of a check that does not count.
     CheckIgnored(String),
-    /// SIGTERM has had its time.
+    /// The grace period is over.
     KillingNow,
-    /// The agent was away for too long: nobody waits for the task any more.
+    /// The agent was away for too long, so the task is stopped.
     AgentLost,
-    /// Acknowledgements do not come: a new subscription asks for them.
+    /// Acknowledgements are missing, so the executor subscribes again.
     AskingAgain,
-    /// The executor leaves although an update was not acknowledged.
+    /// The executor exits although an update was not acknowledged.
     GivingUp,
 }
 
 // === impl Effect ===
 
 impl Effect {
-    /// For the log: the kind of the effect, without its contents, which may be secret.
+    /// The kind of the effect, for the log. The contents may be secret.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Subscribe { .. } => "subscribe",
@@ -180,7 +181,8 @@ impl Effect {
 // === impl Line ===
 
 impl Line {
-    /// Whether the log has to have room for it: there are few such lines, whatever anybody does.
+    /// Whether the log must have room for this line. There are few such lines, whatever a task or client
+    /// does.
     pub fn explains_the_end(&self) -> bool {
         match self {
             Self::Ended(..) | Self::Completed(..) => true,
@@ -220,7 +222,7 @@ impl fmt::Display for Line {
 // === impl Note ===
 
 impl Note {
-    /// As [`Line::explains_the_end`].
+    /// See [`Line::explains_the_end`].
     pub fn explains_the_end(&self) -> bool {
         match self {
             Self::Recorded(state, ..) | Self::Acknowledged(state, _) => state.is_terminal(),
@@ -240,7 +242,7 @@ impl Note {
         }
     }
 
-    /// Whether it is about a check, which can cause any number of them.
+    /// Whether it is about a check. A check can cause any number of these.
     pub fn is_of_a_check(&self) -> bool {
         match self {
             Self::CheckRecorded(..) | Self::CheckAcknowledged(_) | Self::CheckIgnored(_) => true,
@@ -272,12 +274,10 @@ impl fmt::Display for Note {
             }
             Self::Overridden(names) => write!(
                 f,
-                "overrode {}: the executor sets that for its commands",
+                "ignored the given value of {}: the executor sets it for commands",
                 names.join(", ")
             ),
-            Self::AcknowledgedUnknown => {
-                f.write_str("acknowledged an update that is not waited for")
-            }
+            Self::AcknowledgedUnknown => f.write_str("acknowledged an unknown update"),
             Self::HookEnded(hook, outcome) => write!(f, "{hook} {outcome}"),
             Self::CheckRecorded(uuid, message) => {
                 let state = TaskState::Running.name();
@@ -287,23 +287,24 @@ impl fmt::Display for Note {
                 write!(f, "acknowledged {} uuid={uuid}", TaskState::Running.name())
             }
             Self::CheckIgnored(what) => f.write_str(what),
-            Self::HookTimedOut(hook) => write!(f, "{hook} has timed out"),
-            Self::Stopping(grace) => write!(f, "stopping what runs: SIGTERM, SIGKILL in {grace:?}"),
+            Self::HookTimedOut(hook) => write!(f, "{hook} timed out"),
+            Self::Stopping(grace) => write!(
+                f,
+                "stopping the running commands: SIGTERM now, SIGKILL in {grace:?}"
+            ),
             Self::NotRun(hooks) => {
-                /// A line names this many; the others are counted.
+                /// Maximum number of hooks that a line names; the others are counted.
                 const MAX_NAMED: usize = 20;
                 let named = &hooks[..hooks.len().min(MAX_NAMED)];
-                write!(f, "no time left, not run: {}", named.join(", "))?;
+                write!(f, "no time left for {}", named.join(", "))?;
                 match hooks.len() - named.len() {
                     0 => Ok(()),
                     others => write!(f, " and {others} others"),
                 }
             }
-            Self::KillingNow => f.write_str("SIGKILL to what still lives"),
-            Self::AgentLost => f.write_str("the agent is lost: the task is stopped"),
-            Self::AskingAgain => {
-                f.write_str("no acknowledgement: asking again by a new subscription")
-            }
+            Self::KillingNow => f.write_str("SIGKILL to all processes that are still alive"),
+            Self::AgentLost => f.write_str("the agent was away for too long: stopping the task"),
+            Self::AskingAgain => f.write_str("acknowledgements are missing: subscribing again"),
             Self::GivingUp => f.write_str("gave up waiting for the agent's acknowledgement"),
         }
     }

@@ -1,5 +1,5 @@
-//! The environment of the commands: what the executor was given, what the task adds, what PATCHes
-//! change. Names and values are bytes, as the kernel has them.
+//! The environment of commands: what the executor inherited, what the task adds, and what PATCH requests
+//! change. Names and values are bytes, as in the kernel.
 
 use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
@@ -15,32 +15,32 @@ pub struct Name(OsString);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value(OsString);
 
-/// Why bytes cannot be a variable's name or value.
+/// Why bytes are not a valid name or value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invalid {
-    /// A name of no bytes.
+    /// The name is empty.
     EmptyName,
-    /// A name with `=` in it, which would read as a shorter name.
+    /// The name contains `=`, so it would be read as a shorter name.
     EqualsInName,
-    /// A NUL byte, which ends a string for the kernel.
+    /// There is a NUL byte, which ends a string for the kernel.
     Nul,
 }
 
-/// The most that all variables may take together: the kernel gives arguments and environment 2 MiB
-/// with the usual stack limit of 8 MiB (execve(2)), and the command's own text has to fit as well.
+/// Maximum size of all variables together. The kernel has 2 MiB for arguments and environment with the
+/// usual stack limit of 8 MiB (execve(2)), and the command's own text must fit as well.
 pub const MAX_SIZE: usize = 1 << 20;
 
-/// The longest value that can be set. The kernel takes 128 KiB with the name (`MAX_ARG_STRLEN`).
+/// Maximum length of a value. The kernel's limit is 128 KiB together with the name (`MAX_ARG_STRLEN`).
 pub const MAX_VALUE: usize = 64 << 10;
 
-/// The longest name that can be set: with the longest value, far below what the kernel takes.
+/// Maximum length of a name. Together with the longest value it is far below the kernel's limit.
 pub const MAX_NAME: usize = 4 << 10;
 
-/// What a variable takes besides its name and its value: `=`, a NUL, and a pointer, which the kernel
-/// counts too. Without it, a hundred thousand short variables would seem to have room.
+/// The size of a variable besides its name and value: `=`, a NUL, and a pointer, which the kernel counts
+/// too. Without it, a hundred thousand short variables would seem to fit.
 const OVERHEAD: usize = 2 + 8;
 
-/// Variables sorted by name, each name once.
+/// Variables sorted by name; each name occurs once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Environment {
     variables: Vec<(Name, Value)>,
@@ -49,11 +49,11 @@ pub struct Environment {
 // === impl Name ===
 
 impl Name {
-    /// Checks that `bytes` can name a variable.
+    /// Checks that `bytes` are a valid name.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with a name that is empty or has `=` or NUL in it.
+    /// The name is empty, or contains `=` or NUL.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Invalid> {
         let bytes = bytes.into();
         match bytes.iter().find(|byte| matches!(byte, b'=' | 0)) {
@@ -64,7 +64,7 @@ impl Name {
         }
     }
 
-    /// The name as the kernel has it.
+    /// The name for the kernel.
     pub fn as_os_str(&self) -> &OsStr {
         &self.0
     }
@@ -73,11 +73,11 @@ impl Name {
 // === impl Value ===
 
 impl Value {
-    /// Checks that `bytes` can be a variable's value.
+    /// Checks that `bytes` are a valid value.
     ///
     /// # Errors
     ///
-    /// A value cannot have a NUL byte in it.
+    /// The value contains a NUL byte.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, Invalid> {
         let bytes = bytes.into();
         match bytes.contains(&0) {
@@ -86,13 +86,13 @@ impl Value {
         }
     }
 
-    /// The value as the kernel has it.
+    /// The value for the kernel.
     pub fn as_os_str(&self) -> &OsStr {
         &self.0
     }
 }
 
-/// Values may be secrets: they appear in no log and no panic message.
+/// Values may be secret, so they never appear in a log or a panic message.
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "({} bytes)", self.0.len())
@@ -116,7 +116,7 @@ impl std::error::Error for Invalid {}
 // === impl Environment ===
 
 impl Environment {
-    /// The variables of a process; what no process can have been given is skipped.
+    /// The variables of a process. Invalid ones, which no process can get, are skipped.
     pub fn inherited(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut environment = Self::default();
         for (name, value) in variables {
@@ -129,7 +129,7 @@ impl Environment {
         environment
     }
 
-    /// Sets or replaces one variable.
+    /// Sets or replaces a variable.
     pub fn set(&mut self, name: Name, value: Value) {
         match self.position(name.as_os_str()) {
             Ok(at) => self.variables[at].1 = value,
@@ -137,7 +137,7 @@ impl Environment {
         }
     }
 
-    /// Gives each of these variables the value that it has in `given`, or none.
+    /// Gives each of these variables the value that it has in `given`, or unsets it.
     pub fn reset(&mut self, names: &[Name], given: &[(Name, Value)]) {
         let value = |name: &Name| {
             let last = given.iter().rfind(|(given, _)| given == name);
@@ -151,14 +151,14 @@ impl Environment {
         );
     }
 
-    /// What [`Self::apply`] needs to set all of these in another environment.
+    /// All variables as changes for [`Self::apply`].
     pub fn into_changes(self) -> impl Iterator<Item = (Name, Option<Value>)> {
         let variables = self.variables.into_iter();
         variables.map(|(name, value)| (name, Some(value)))
     }
 
-    /// Makes this the environment of a task's commands: what only the executor may know goes, and of what the
-    /// executor sets there is only `own`. Returns what was set from outside, and to something else.
+    /// Makes this the environment of a task's commands: removes what commands must not get, and sets `own`.
+    /// Returns the names of variables that were set from outside to another value and are overridden.
     pub fn take_over(&mut self, own: Vec<(Name, Value)>) -> Vec<&'static str> {
         let mut changes = Vec::new();
         let mut overridden = Vec::new();
@@ -179,14 +179,14 @@ impl Environment {
         overridden
     }
 
-    /// Removes one variable, if it is there.
+    /// Unsets a variable.
     pub fn unset(&mut self, name: &Name) {
         if let Ok(at) = self.position(name.as_os_str()) {
             self.variables.remove(at);
         }
     }
 
-    /// Whether the environment would stay below [`MAX_SIZE`] with these changes, or at least not grow.
+    /// Whether these changes leave the size below [`MAX_SIZE`], or at least do not increase it.
     pub fn has_room_for(&self, changes: &[(Name, Option<Value>)]) -> bool {
         let size = |name: &OsStr, value: &OsStr| name.len() + value.len() + OVERHEAD;
         let present: usize = self.iter().map(|(name, value)| size(name, value)).sum();
@@ -203,15 +203,15 @@ impl Environment {
         added <= removed || present + added - removed <= MAX_SIZE
     }
 
-    /// Sets each variable that has a value and unsets each that has none; of several changes to one, the
-    /// last counts.
+    /// Sets each variable with a value, and unsets each one without. Of several changes to a variable, the
+    /// last one counts.
     ///
-    /// All at once: one after the other, each would move all variables behind it, and ten thousand of
-    /// them would keep the loop for seconds.
+    /// All changes are applied together. One after the other, each would move all variables behind it, and
+    /// ten thousand changes would take seconds.
     pub fn apply(&mut self, changes: Vec<(Name, Option<Value>)>) {
         let old = std::mem::take(&mut self.variables).into_iter();
         let old = old.map(|(name, value)| (name, Some(value)));
-        // By name, and of equal names the newest first. A heap sorts with a fifth of the code of a sort.
+        // Sorted by name, and the newest first for equal names. A heap needs a fifth of the code of a sort.
         let newest_first = changes.into_iter().rev().chain(old).enumerate();
         let all: BinaryHeap<_> = newest_first
             .map(|(age, (name, value))| (name, age, value))
@@ -237,7 +237,7 @@ impl Environment {
             .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// Where `name` is, or where it would have to be inserted.
+    /// The index of `name`, or where to insert it.
     fn position(&self, name: &OsStr) -> Result<usize, usize> {
         self.variables
             .binary_search_by(|(known, _)| known.as_os_str().cmp(name))
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_that_no_process_can_have_are_refused() {
+    fn invalid_names_and_values_are_refused() {
         assert_eq!(Name::new(""), Err(Invalid::EmptyName));
         assert_eq!(Name::new("A=B"), Err(Invalid::EqualsInName));
         assert_eq!(Name::new("A\0"), Err(Invalid::Nul));
@@ -286,9 +286,9 @@ mod tests {
         assert_eq!(environment.get("D"), None);
     }
 
-    /// Cook's own table (executor/tests/test_executor.py, line 322).
+    /// The cases of Cook's own test (executor/tests/test_executor.py, line 322).
     #[test]
-    fn a_reset_takes_variables_back_to_what_was_given() {
+    fn a_reset_restores_the_given_values() {
         let before = ["ANOTHER", "MINE", "OTHER"].map(|name| (name.into(), "bad".into()));
         let mut environment = Environment::inherited(before);
         let given = [("MINE", "good"), ("UNNAMED", "1")]
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_get_what_is_theirs_and_no_hooks_and_no_token() {
+    fn commands_get_neither_hooks_nor_the_token() {
         let before = [
             "EXECUTOR_BEFORE_COMMANDS",
             "EXECUTOR_DEFAULT_AFTER_COMMANDS",
@@ -332,8 +332,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_changes_are_applied_in_one_go() {
-        // One by one they would take minutes.
+    fn a_hundred_thousand_changes_are_applied_together() {
+        // One by one, this would take minutes.
         let many = |prefix: &str| -> Vec<_> {
             let names = (0..100_000).map(|n| name(&format!("{prefix}{n}")));
             names.map(|name| (name, Value::new("").ok())).collect()
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_a_mebibyte_and_always_for_less() {
+    fn there_is_room_for_a_mebibyte_and_always_for_a_shrinking_change() {
         let mut environment = Environment::default();
         let large = || Value::new(vec![b'x'; MAX_SIZE - OVERHEAD - 1]).ok();
         assert!(environment.has_room_for(&[(name("A"), large())]));
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn values_never_show_in_debug_output() {
+    fn values_never_appear_in_debug_output() {
         let mut environment = Environment::default();
         environment.set(name("TOKEN"), Value::new("secret").expect("valid"));
         assert!(!format!("{environment:?}").contains("secret"));

@@ -15,85 +15,85 @@ use crate::words::units::{AgentId, Span, TaskId};
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The agent accepted a subscription.
+    /// The agent has accepted a subscription.
     Subscribed {
-        /// Which one.
+        /// The number of the subscription.
         generation: Generation,
-        /// The framework knows `TASK_KILLING`.
+        /// The framework has the capability for `TASK_KILLING`.
         killing_state: bool,
     },
     /// A subscription could not be opened, or ended.
     StreamEnded(Generation, StreamEnd),
-    /// A call was answered.
+    /// A call was answered, or failed.
     CallAnswered(Serial, CallAnswer),
-    /// LAUNCH, or LAUNCH_GROUP, which may have any number of tasks.
+    /// LAUNCH with one task, or LAUNCH_GROUP with any number of tasks.
     Launch(Vec<LaunchedTask>),
-    /// KILL, with the grace period of its own policy if it has one.
+    /// KILL, with the grace period of its kill policy if there is one.
     Kill(TaskId, Option<Span>),
-    /// SHUTDOWN, or a signal that asks for the same.
+    /// SHUTDOWN, or a signal with the same meaning.
     Shutdown,
-    /// The agent has an update on disk.
+    /// ACKNOWLEDGED: the uuid of an update that the agent has stored.
     Acknowledged(Vec<u8>),
     /// Something happened to the task's processes or files.
     Task(TaskEvent),
-    /// The moment of [`next_deadline`](crate::core::executor::Executor::next_deadline) has come.
+    /// The time of [`next_deadline`](crate::core::executor::Executor::next_deadline) has come.
     Tick,
 }
 
-/// What happens to the processes and the files of the task.
+/// What can happen to the task's processes and files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TaskEvent {
-    /// The command's program runs.
+    /// The command's program has started.
     CommandStarted(CommandId, Pid),
-    /// The command ended, or never started.
+    /// The command has ended, or could not be started.
     CommandEnded(CommandId, Outcome),
-    /// The system has no room for the command right now, for this reason.
+    /// The system has no resources to start the command at the moment, for this reason.
     CommandDelayed(CommandId, String),
-    /// A process below us may have ended: a signal came, and SIGCHLD does not say how many it stands for.
+    /// A descendant may have ended. One SIGCHLD can stand for several processes.
     ChildrenChanged,
-    /// The sweep that was asked for last is done.
+    /// The result of the last sweep.
     Swept(Left),
-    /// The task has written its progress into a file.
+    /// The task has written progress to a file.
     Tracked(Reading),
-    /// The task's files were read to their end.
+    /// The task's files have been read to their end.
     TrackingEnded,
-    /// A probe of one of the task's checks has a result.
+    /// A probe for a check has a result.
     Probed(ProbeId, Finding),
 }
 
-/// A task as the agent launched it.
+/// A task of a LAUNCH.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LaunchedTask {
-    /// What the agent knows it by.
+    /// How the agent identifies it.
     pub identity: Identity,
-    /// What is to be done, or why it cannot be.
+    /// What to run, or why the task is refused.
     pub work: Result<Work, TaskRefusal>,
-    /// Who reads our lines about it.
+    /// Who gets our lines about it.
     pub audience: Audience,
 }
 
-/// What a task is known by; the agent asks for all of it after a restart.
+/// How the agent and the framework identify a task. The agent asks for all of it after a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The framework's name for the task.
+    /// The framework's id of the task.
     pub task: TaskId,
-    /// The agent that it was given to.
+    /// The id of the agent that runs it.
     pub agent: AgentId,
-    /// Its name for people.
+    /// Its name, for people.
     pub name: Vec<u8>,
 }
 
-/// What is to be done.
+/// What to run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Work {
     /// The commands.
     pub plan: Plan,
     /// Variables that the task adds to the executor's environment.
     pub environment: Vec<(Name, Value)>,
-    /// Variables that the executor sets for commands, and that only the LAUNCH tells
+    /// Variables that the executor sets for commands, and that are known only from the LAUNCH
     /// ([`Class::ForCommands`](crate::core::variables::Class)).
     pub for_commands: Vec<(Name, Value)>,
-    /// The executor's own variables as the framework gave them, before the agent added to them.
+    /// The executor's variables as the framework set them, without the agent's.
     pub executor_environment: Vec<(Name, Value)>,
     /// The task's own grace period (`TaskInfo.kill_policy`).
     pub kill_grace: Option<Span>,
@@ -106,7 +106,7 @@ pub struct Work {
 // === impl Event ===
 
 impl Event {
-    /// For the log: the kind of the event, without its contents, which may be secret.
+    /// The kind of the event, for the log. The contents may be secret.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Subscribed { .. } => "subscribed",

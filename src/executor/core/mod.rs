@@ -1,8 +1,8 @@
 //! The core: every decision, and nothing else.
 //!
-//! One function, [`executor::Executor::step`], takes an event and the time and gives effects. Here is
-//! no I/O, no clock, no randomness, no async code and no logging; the world around carries events in
-//! and effects out, and decides nothing.
+//! [`executor::Executor::step`] takes an event and the time, and returns effects. There is no I/O, clock,
+//! randomness, async code or logging in the core. The outer layers turn what happens into events and
+//! perform the effects, and decide nothing.
 
 pub mod checks;
 pub mod effect;

@@ -1,8 +1,8 @@
-//! Everything that the agent has to receive, in order, until it is known to have it.
+//! Everything that the agent must receive, in order, until it has received it.
 //!
-//! A status update is recorded here before it is on any wire, keeps its UUID for ever, and leaves only
-//! when the agent has acknowledged it: the 202 that answers a call means "received", not "stored"
-//! (`src/slave/http.cpp`). Framework messages have no acknowledgement in Mesos: theirs is the 202.
+//! A status update is recorded here before it is sent, keeps its UUID, and is removed only when the agent
+//! has acknowledged it: the response 202 to a call means "received", not "stored" (`src/slave/http.cpp`).
+//! Framework messages have no acknowledgement in Mesos, so 202 counts as theirs.
 
 use crate::core::checks::{Checked, Kind};
 use crate::core::progress::ProgressReport;
@@ -14,49 +14,49 @@ use crate::words::units::{AgentId, TaskId, Uuid, WallTime};
 pub enum TaskState {
     /// The task was received.
     Starting,
-    /// The command's program runs.
+    /// The command's program has started.
     Running,
-    /// A kill was asked for; sent only to frameworks that know it.
+    /// A kill was requested. Sent only to frameworks with the capability for it.
     Killing,
     /// The command exited with status 0.
     Finished,
-    /// The command, or a guard, failed.
+    /// The command or a guard has failed.
     Failed,
-    /// A kill was asked for.
+    /// The task was killed.
     Killed,
-    /// The task could not be understood.
+    /// The task is invalid.
     Error,
 }
 
-/// Why a task is in its state, where Mesos has a word for it (`TaskStatus.Reason`).
+/// Why a task is in its state, if Mesos has a constant for it (`TaskStatus.Reason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The task could not be understood.
+    /// The task is invalid.
     TaskInvalid,
-    /// `TaskInfo.max_completion_time` was over.
+    /// `TaskInfo.max_completion_time` has passed.
     MaxCompletionTimeReached,
-    /// A check of this kind has found something new.
+    /// A check of this kind has a new result.
     Checked(Kind),
 }
 
-/// A status update. Nothing in it ever changes once it is recorded.
+/// A status update. It never changes after it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Update {
-    /// Identifies the update to agent and framework, however often it is sent.
+    /// Identifies the update, however often it is sent.
     pub uuid: Uuid,
-    /// The task it is about.
+    /// The task.
     pub task: TaskId,
-    /// The agent that the task was given to.
+    /// The agent that runs the task.
     pub agent: AgentId,
     /// The task's new state.
     pub state: TaskState,
-    /// Why, where Mesos has a word for it.
+    /// The reason, if Mesos has a constant for it.
     pub reason: Option<Reason>,
-    /// Why, in words.
+    /// The reason as a text.
     pub message: Option<String>,
-    /// What it says about the task's commands.
+    /// What the update says about the task's commands.
     pub data: UpdateData,
-    /// What it says about the task's checks.
+    /// What the update says about the task's checks.
     pub checked: Checked,
     /// When it was recorded.
     pub at: WallTime,
@@ -67,50 +67,50 @@ pub struct Update {
 pub enum UpdateData {
     /// Nothing.
     None,
-    /// With TASK_RUNNING: how the before commands went.
+    /// For TASK_RUNNING: the results of before commands.
     Running(Box<Results>),
-    /// With the terminal state of a task that was run: all that is known about it.
+    /// For the terminal state of a task that was run: everything that is known about it.
     Terminal(Box<View>),
 }
 
-/// A message to the framework in the shapes that the Cook scheduler reads.
+/// A message to the framework, in one of the formats that the Cook scheduler reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
-    /// Where the sandbox is on the host.
+    /// The path of the sandbox on the host.
     Directory(String),
-    /// The newest progress.
+    /// The latest progress.
     Progress(ProgressReport),
-    /// How the command ended.
+    /// The exit code of the command.
     ExitCode(i32),
 }
 
-/// Something that the agent has to receive.
+/// Something that the agent must receive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
-    /// Reliable: until acknowledged.
+    /// Kept until it is acknowledged.
     Update(Update),
-    /// Best effort: until a call with it was accepted.
+    /// Kept until a call with it was accepted.
     Message(TaskId, Message),
 }
 
-/// Identifies an item from the moment it was put in.
+/// Identifies an item in the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial(pub u32);
 
-/// How the agent answered a call.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallAnswer {
     /// 202.
     Accepted,
-    /// Nothing is known: no connection, no answer, or one that says to try again (404, 500, 503).
+    /// Unknown: no connection, no response, or a response that asks to try again (404, 500, 503).
     TryAgain,
-    /// The agent does not know this executor, or does not count it as subscribed.
+    /// The agent does not know this executor, or says that it is not subscribed.
     NotSubscribed,
     /// The agent will never accept this call.
     Refused,
 }
 
-/// Ordered, unacknowledged, complete.
+/// Items in order, each until the agent has received it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Outbox {
     entries: Vec<Entry>,
@@ -121,16 +121,17 @@ pub struct Outbox {
 struct Entry {
     serial: Serial,
     item: Item,
-    /// Handed to the agent in the current subscription.
+    /// Whether it was sent in the current subscription.
     sent: bool,
-    /// The agent may have it, or may get it yet: by a call, or with a subscription that it accepted.
+    /// Whether the agent may have received it, or may still receive it: with a call, or with a subscription
+    /// that it has accepted.
     may_be_there: bool,
 }
 
 // === impl TaskState ===
 
 impl TaskState {
-    /// No other state follows.
+    /// Whether no other state can follow.
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Starting | Self::Running | Self::Killing => false,
@@ -155,13 +156,13 @@ impl TaskState {
 // === impl Item ===
 
 impl Item {
-    /// Whether nobody needs `older` any more.
+    /// Whether `older` is obsolete.
     fn replaces(&self, older: &Self) -> bool {
         match (self, older) {
             (Self::Message(_, Message::Progress(_)), Self::Message(_, Message::Progress(_))) => {
                 true
             }
-            // Each says all that is known of both checks.
+            // Each one has the results of all checks.
             (Self::Update(new), Self::Update(old)) => {
                 matches!(new.reason, Some(Reason::Checked(_)))
                     && new.reason == old.reason
@@ -175,9 +176,9 @@ impl Item {
 // === impl Outbox ===
 
 impl Outbox {
-    /// Adds an item at the end. A progress that was never sent gives way to a newer one, and so does what a
-    /// check found: only the newest is worth a call. What the agent may get yet stays, since it has to come
-    /// before all that is newer.
+    /// Adds an item at the end. It replaces a progress report or a check's result that was never sent,
+    /// because only the newest one is worth a call. An item that the agent may still receive is kept,
+    /// because it must arrive before newer ones.
     pub fn put(&mut self, item: Item) {
         self.entries.retain(|entry| {
             let is_replaced = match entry.item {
@@ -196,7 +197,7 @@ impl Outbox {
         });
     }
 
-    /// The first item that was not sent in this subscription; messages only if `with_messages`.
+    /// The first item that was not sent in this subscription. Messages are returned only `with_messages`.
     pub fn next(&self, with_messages: bool) -> Option<(Serial, &Item)> {
         let may_go = |item: &Item| with_messages || matches!(item, Item::Update(_));
         let mut unsent = self.entries.iter().filter(|entry| !entry.sent);
@@ -204,7 +205,7 @@ impl Outbox {
         Some((entry.serial, &entry.item))
     }
 
-    /// An item is on its way.
+    /// A call with the item is being made.
     pub fn sending(&mut self, serial: Serial) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.serial == serial) {
             entry.sent = true;
@@ -212,8 +213,8 @@ impl Outbox {
         }
     }
 
-    /// The call with an item was answered. Nothing happens for an item that is no longer here: an
-    /// update may be acknowledged before its call is answered.
+    /// Handles the result of a call. The item may be gone, because an update can be acknowledged before its
+    /// call is answered.
     pub fn answered(&mut self, serial: Serial, answer: CallAnswer) {
         let Some(at) = self.entries.iter().position(|entry| entry.serial == serial) else {
             return;
@@ -224,20 +225,20 @@ impl Outbox {
             CallAnswer::Accepted | CallAnswer::Refused if is_message => {
                 drop(self.entries.remove(at))
             }
-            // A refused update would be refused again. It stays, so that it does not count as
-            // delivered, and a new subscription carries it.
+            // A refused update would be refused again. It is kept, so that it does not count as delivered,
+            // and is sent with the next subscription.
             CallAnswer::Accepted | CallAnswer::Refused => {}
         }
     }
 
-    /// The agent has accepted the subscription with all that it carried.
+    /// The agent has accepted the subscription, including the updates in it.
     pub fn subscribed(&mut self) {
         for entry in &mut self.entries {
             entry.may_be_there |= entry.sent;
         }
     }
 
-    /// A new subscription begins, which carries all updates recorded until now.
+    /// Begins a new subscription. Returns the updates that it must contain.
     pub fn subscribing(&mut self) -> Vec<Update> {
         for entry in &mut self.entries {
             entry.sent = matches!(entry.item, Item::Update(_));
@@ -245,9 +246,9 @@ impl Outbox {
         self.updates().cloned().collect()
     }
 
-    /// The agent has an update on disk. After a terminal one no other of that task may be sent: it
-    /// would be forwarded as an update of an unknown task and never acknowledged.
-    /// Returns the acknowledged update; `None` for an unknown UUID.
+    /// The agent has stored an update. After a terminal update, no other update of that task may be sent:
+    /// the agent would forward it as one of an unknown task, and never acknowledge it. Returns the
+    /// acknowledged update; `None` for an unknown UUID.
     pub fn acknowledge(&mut self, uuid: &[u8]) -> Option<Update> {
         let at = self.entries.iter().position(|entry| match &entry.item {
             Item::Update(update) => update.uuid.0 == *uuid,
@@ -265,17 +266,17 @@ impl Outbox {
         Some(update)
     }
 
-    /// Whether nothing is left to send or to be acknowledged.
+    /// Whether there is nothing left to send, and no acknowledgement is missing.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether every update was acknowledged.
+    /// Whether all updates are acknowledged.
     pub fn is_acknowledged(&self) -> bool {
         self.updates().next().is_none()
     }
 
-    /// Every update that was not acknowledged, in order.
+    /// The unacknowledged updates, in order.
     pub fn updates(&self) -> impl Iterator<Item = &Update> {
         self.entries.iter().filter_map(|entry| match &entry.item {
             Item::Update(update) => Some(update),
@@ -336,7 +337,7 @@ mod tests {
                 .put(Item::Message(TaskId("t".into()), Message::Progress(report)));
         }
 
-        /// Sends the next item and returns it with its serial.
+        /// Sends the next item, and returns it with its serial.
         fn send(&mut self) -> Option<(Serial, Item)> {
             let (serial, item) = self.outbox.next(true)?;
             let item = item.clone();
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accepted_update_stays_until_it_is_acknowledged() {
+    fn an_accepted_update_is_kept_until_it_is_acknowledged() {
         let mut fixture = Fixture::new();
         let uuid = fixture.update(TaskState::Starting);
         let (serial, _) = fixture.send().expect("recorded");
@@ -390,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsent_progress_gives_way_to_a_newer_one() {
+    fn an_unsent_progress_is_replaced_by_a_newer_one() {
         let mut fixture = Fixture::new();
         fixture.progress(1);
         fixture.progress(2);
@@ -401,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_check_found_gives_way_to_what_it_found_later_unless_the_agent_may_get_it_yet() {
+    fn a_checks_result_is_replaced_by_a_newer_one_unless_the_agent_may_still_receive_it() {
         let mut fixture = Fixture::new();
         let [health, check] = [Kind::Health, Kind::Check].map(|kind| Some(Reason::Checked(kind)));
         fixture.update(TaskState::Running);
@@ -409,7 +410,7 @@ mod tests {
             let updates = fixture.outbox.updates().map(|update| update.uuid);
             updates.skip(1).collect::<Vec<_>>()
         };
-        // While the agent is away, subscriptions that carry it come to nothing.
+        // While the agent is away, subscriptions with the update fail.
         fixture.update_for(health);
         fixture.outbox.subscribing();
         let first = fixture.update_for(check);
@@ -419,7 +420,7 @@ mod tests {
         fixture.outbox.subscribed();
         let third = fixture.update_for(health);
         assert_eq!(left(&mut fixture), [first, second, third]);
-        // The call with it may arrive although it was given up.
+        // The call may still arrive, although it was given up.
         let (serial, _) = fixture.send().expect("the third");
         fixture.outbox.answered(serial, CallAnswer::TryAgain);
         let fourth = fixture.update_for(health);

@@ -1,5 +1,5 @@
-//! What a task runs, in order: the operator's before commands, the job's, the command itself, the
-//! job's after commands, the operator's.
+//! What a task runs, in this order: the operator's before commands, the job's before commands, the command,
+//! the job's after commands, the operator's after commands.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::words::units::{Span, truncate};
 pub enum Program {
     /// `sh -c` with this text.
     Shell(Vec<u8>),
-    /// This file, looked up in `PATH`, with this complete argv (`CommandInfo.shell` false).
+    /// This file, looked up in `PATH`, with this complete argv (`CommandInfo.shell` is false).
     Exec {
         /// The file to run.
         file: Vec<u8>,
-        /// All arguments, the first of them being `argv[0]`.
+        /// All arguments, including `argv[0]`.
         arguments: Vec<Vec<u8>>,
     },
 }
@@ -24,15 +24,15 @@ pub enum Program {
 pub struct Hook {
     /// The shell command.
     pub value: String,
-    /// Its failure stops everything that would come after it.
+    /// If it fails, no later command is started.
     pub guard: bool,
-    /// It does not hold up the next command, and is stopped when the others have ended.
+    /// The next command does not wait for it. It is stopped when the last synchronous command has ended.
     pub is_async: bool,
-    /// It is stopped after this long, and has failed then.
+    /// It is stopped after this time, and has failed then.
     pub timeout: Option<Span>,
 }
 
-/// The before and after commands from one author.
+/// The before and after commands of one author.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hooks {
     /// Run before the command.
@@ -41,7 +41,7 @@ pub struct Hooks {
     pub after: Vec<Hook>,
 }
 
-/// Who asked for a hook; their exit codes are reported apart.
+/// The author of a hook. Exit codes are reported separately for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// The operator of the cluster.
@@ -50,14 +50,14 @@ pub enum Origin {
     Job,
 }
 
-/// A command's part in the task.
+/// The part of a command in the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// Runs before the command.
+    /// A hook that runs before the command.
     Before(Origin),
     /// The command itself.
     Main,
-    /// Runs after the command.
+    /// A hook that runs after the command.
     After(Origin),
 }
 
@@ -66,8 +66,8 @@ pub enum Part {
 pub struct Command {
     /// Its part in the task.
     pub part: Part,
-    /// What to call it in a message: `before command 2 ("./acquire-lock.sh")`. Positions count from 1
-    /// within the array that the command stands in.
+    /// Its name in messages, such as `before command 2 ("./acquire-lock.sh")`. Positions count from 1
+    /// within each array.
     pub description: String,
     /// What to run.
     pub program: Program,
@@ -79,7 +79,7 @@ pub struct Command {
     pub timeout: Option<Span>,
 }
 
-/// A command's place in its plan.
+/// The position of a command in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub usize);
 
@@ -87,19 +87,19 @@ pub struct CommandId(pub usize);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     commands: Vec<Command>,
-    /// Absent if the task consists of hooks only.
+    /// `None` if the task consists only of hooks.
     main: Option<CommandId>,
     first_after: CommandId,
 }
 
-/// A task that cannot be run, and why, in words for the author of the job.
+/// Why a task cannot be run: a text for the author of the job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TaskRefusal(pub String);
 
 // === impl Hook ===
 
 impl Hook {
-    /// The command at `index` of its array.
+    /// Makes a command of the hook at `index` of its array.
     fn into_command(self, part: Part, index: usize) -> Command {
         let program = Program::Shell(self.value.into_bytes());
         Command {
@@ -148,17 +148,17 @@ impl Plan {
         }
     }
 
-    /// The command itself, between the before and the after commands, if there is one.
+    /// The command, if there is one.
     pub fn main(&self) -> Option<CommandId> {
         self.main
     }
 
-    /// The place behind the command, or where it would be: that of the first after command, if there is any.
+    /// The position after the command, or after the before commands if there is no command.
     pub fn first_after(&self) -> CommandId {
         self.first_after
     }
 
-    /// The command at `id`, unless the plan is over.
+    /// The command at `id`; `None` after the last one.
     pub fn get(&self, id: CommandId) -> Option<&Command> {
         self.commands.get(id.0)
     }
@@ -173,7 +173,7 @@ impl Plan {
 // === impl Program ===
 
 impl Program {
-    /// The part that identifies the program to a person.
+    /// The text by which people recognise the program.
     pub fn text(&self) -> &[u8] {
         match self {
             Self::Shell(text) => text,
@@ -181,9 +181,9 @@ impl Program {
         }
     }
 
-    /// The beginning of that, for a message.
+    /// The beginning of that text, for messages.
     fn quoted(&self) -> String {
-        /// Enough to recognise a command; messages have a limited length.
+        /// Enough to recognise a command. The length of messages is limited.
         const MAX_QUOTED: usize = 80;
         truncate(String::from_utf8_lossy(self.text()).trim(), MAX_QUOTED)
     }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_hooks_enclose_the_jobs_hooks_which_enclose_the_command() {
+    fn the_operators_hooks_enclose_the_jobs_hooks_which_enclose_the_command() {
         let hooks = |before: &str, after: &str| Hooks {
             before: vec![hook(before)],
             after: vec![hook(after)],

@@ -1,5 +1,5 @@
-//! A task's progress and message: the newest value wins, is sent at most once per interval, and is
-//! never lost.
+//! A task's progress and message. The newest value replaces older ones, is sent at most once per interval,
+//! and is never lost.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,34 +10,33 @@ use crate::words::units::{Moment, Percent, truncate};
 /// What is reported to the framework while the task runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProgressReport {
-    /// Grows with every value; Cook drops a report that is not newer than what it has.
+    /// Increases with every value. Cook ignores a report that is not newer than the last one.
     pub sequence: u32,
-    /// Absent if only a message was ever set.
+    /// `None` if only messages were set.
     pub percent: Option<Percent>,
-    /// Empty if only a progress was ever set.
+    /// Empty if only progress was set.
     pub message: String,
 }
 
-/// A progress that the task has written into a file.
+/// Progress that the task has written to a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reading {
-    /// How far the task is.
+    /// The percentage.
     pub percent: Percent,
-    /// What it says about it, not yet cut to the configured length; absent where the pattern has no
-    /// group for it.
+    /// The message, not yet cut to the maximum length. `None` if the pattern has no group for it.
     pub message: Option<String>,
 }
 
-/// How a task's progress file is found. The same variable names it for the task's commands.
+/// How to find a task's progress file. Commands get the path in the same variable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProgressFile {
-    /// The variable that may hold its path.
+    /// The variable that may contain its path.
     pub variable: Name,
-    /// Its path if that variable is unset or empty.
+    /// The path to use if that variable is unset or empty.
     pub default: Value,
 }
 
-/// The newest values and when they may be sent.
+/// The newest values, and when they may be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     interval: Duration,
@@ -51,18 +50,18 @@ pub struct Progress {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Delivery {
-    /// Nothing was ever sent: the first value goes out at once.
+    /// Nothing was sent yet: the first value is sent immediately.
     Never,
-    /// The newest value was handed out.
+    /// The newest value was sent.
     Done { at: Moment },
-    /// There is a newer value than the one handed out last.
+    /// There is a newer value than the last one sent.
     Pending { since_last: Option<Moment> },
 }
 
 // === impl ProgressFile ===
 
 impl ProgressFile {
-    /// Its path, which is in the environment from now on.
+    /// The path of the file. If the variable is unset or empty, sets it.
     pub fn settle(&self, environment: &mut Environment) -> PathBuf {
         let given = environment.get(self.variable.as_os_str());
         if let Some(path) = given.filter(|path| !path.is_empty()) {
@@ -76,8 +75,8 @@ impl ProgressFile {
 // === impl Progress ===
 
 impl Progress {
-    /// Nothing reported yet. `interval` is the least time between two reports, `message_limit` the
-    /// longest message in characters.
+    /// No values. `interval` is the minimum time between two reports, `message_limit` the maximum length of
+    /// a message in characters.
     pub fn new(interval: Duration, message_limit: usize) -> Self {
         Self {
             interval,
@@ -90,7 +89,7 @@ impl Progress {
         }
     }
 
-    /// Takes what came by the task API; what is absent stays as it was.
+    /// Takes values of a PATCH. Absent ones do not change.
     pub fn update(&mut self, percent: Option<Percent>, message: Option<String>) {
         if percent.is_none() && message.is_none() {
             return;
@@ -102,7 +101,7 @@ impl Progress {
         }
     }
 
-    /// Takes what was read in a file of the task.
+    /// Takes a progress that was read from a file of the task.
     pub fn read(&mut self, reading: Reading) {
         self.put(Some(reading.percent), reading.message);
     }
@@ -122,7 +121,7 @@ impl Progress {
         };
     }
 
-    /// When the newest value may be sent, if it has not been.
+    /// When the newest value may be sent, if it was not sent yet.
     pub fn due_at(&self) -> Option<Moment> {
         match self.delivery {
             Delivery::Never | Delivery::Done { .. } => None,
@@ -133,13 +132,13 @@ impl Progress {
         }
     }
 
-    /// Hands out the newest value, if it has not been and the interval allows it.
+    /// Returns the newest value to send, if it was not sent yet and the interval has passed.
     pub fn take_due(&mut self, now: Moment) -> Option<ProgressReport> {
         self.due_at().filter(|due| *due <= now)?;
         self.take_last(now)
     }
 
-    /// Hands out the newest value, if it has not been, whatever the interval.
+    /// Returns the newest value to send, if it was not sent yet, regardless of the interval.
     pub fn take_last(&mut self, now: Moment) -> Option<ProgressReport> {
         self.due_at()?;
         self.delivery = Delivery::Done { at: now };
@@ -160,8 +159,8 @@ impl Progress {
         self.message.as_deref()
     }
 
-    /// The newest message that came by the task API, cut to the limit: the job's text for its last update.
-    /// Messages in files are about progress only.
+    /// The newest message that was set by PATCH, cut to the limit. It becomes the message of the terminal
+    /// update. Messages from files are only about progress.
     pub fn own_message(&self) -> Option<&str> {
         self.own_message.as_deref()
     }
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_value_goes_at_once_then_one_per_interval_and_the_newest_wins() {
+    fn the_first_value_is_sent_immediately_then_the_newest_once_per_interval() {
         let mut progress = Progress::new(Duration::from_secs(1), 64);
         assert_eq!(report(&mut progress, 0), None);
         progress.update(Percent::new(1.0), None);
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_and_the_files_say_has_one_sequence_and_the_newest_of_it_wins() {
+    fn values_from_api_and_files_share_one_sequence_and_the_newest_wins() {
         let mut progress = Progress::new(Duration::from_secs(1), 64);
         let reading = |percent, message: Option<&str>| Reading {
             percent: Percent::new(percent).expect("in range"),
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_is_handed_out_whatever_the_interval_and_only_once() {
+    fn the_last_value_is_sent_once_regardless_of_the_interval() {
         let mut progress = Progress::new(Duration::from_secs(1), 64);
         progress.update(Percent::new(1.0), None);
         assert!(progress.take_due(at(0)).is_some());

@@ -1,4 +1,4 @@
-//! Proxies: the task API is on this host, and a client that honours proxies would ask somewhere else.
+//! Proxies. The task API is on this host, so clients that use a proxy must bypass it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use crate::core::environment::{Environment, Name, Value};
 use crate::core::variables::{self, Class};
 
-/// The name that people use for this host.
+/// The usual name of this host.
 const LOCALHOST: &[u8] = b"localhost";
 
-/// If a proxy is set, adds the task API's address and `localhost` to those whom clients ask without it.
-/// Nothing that is there already is lost, whichever spelling it has and whichever a client reads.
+/// If a proxy variable is set, adds the address of the task API and `localhost` to `no_proxy` and
+/// `NO_PROXY`. Entries of both variables are kept, because clients differ in which one they read.
 pub fn bypass(environment: &mut Environment) {
     let is_set = |name| environment.get(name).is_some_and(|value| !value.is_empty());
     if !variables::names(Class::Proxy).any(is_set) {
@@ -37,7 +37,7 @@ pub fn bypass(environment: &mut Environment) {
     }
 }
 
-/// A list with these hosts in it. A lone asterisk means all hosts, and only while it is alone.
+/// A list with these hosts added. A single asterisk means all hosts, but only without other entries.
 fn with(mut list: Vec<u8>, hosts: &[Vec<u8>]) -> Vec<u8> {
     if list.trim_ascii() == b"*" {
         return list;
@@ -65,7 +65,7 @@ fn host(url: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    /// Both variables after [`bypass`], with these set.
+    /// Both variables after [`bypass`] with these variables.
     fn bypassed(variables: &[(&str, &str)]) -> [Option<String>; 2] {
         let endpoint = [("EXECUTOR_ENDPOINT", "http://127.12.0.1:31005/task/t")];
         let all = endpoint.iter().chain(variables);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_proxy_is_set_the_api_is_asked_without_it_and_nothing_is_lost() {
+    fn with_a_proxy_the_api_is_added_and_existing_entries_are_kept() {
         const OWN: &str = "127.12.0.1,localhost";
         for (variables, wanted) in [
             (&[][..], [None, None]),

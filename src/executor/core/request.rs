@@ -4,7 +4,7 @@ use crate::core::environment::{Environment, Name, Value};
 use crate::core::variables::{self, Class};
 use crate::words::units::{Percent, WallTime};
 
-/// A valid request; anything else is answered without the core.
+/// A valid request. Invalid ones are answered without the core.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ApiRequest {
     /// `GET /task/:taskid`.
@@ -13,31 +13,31 @@ pub enum ApiRequest {
     Patch(Patch),
 }
 
-/// The body of a PATCH, valid as a whole: it is applied entirely or not at all.
+/// The body of a PATCH. It is valid, and is applied as a whole or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Patch {
     /// The task's new progress.
     pub progress: Option<Percent>,
-    /// The task's new message, not yet cut to the configured length.
+    /// The task's new message, not yet cut to the maximum length.
     pub message: Option<String>,
     /// Variables to set, or to unset (`None`), for commands that start later.
     pub environment: Vec<(Name, Option<Value>)>,
 }
 
-/// The core's answer to a request.
+/// The core's reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
     /// The patch was applied.
     Applied,
-    /// The patch was applied, but its progress or message cannot reach the agent right now.
+    /// The patch was applied, but its progress or message cannot be sent to the agent at the moment.
     AppliedWithoutAgent,
-    /// Nothing was applied: the environment would be too large to start a command with.
+    /// Nothing was applied: the environment would be too large to start a command.
     EnvironmentTooLarge,
-    /// Nothing was applied: the executor sets this variable for commands.
+    /// Nothing was applied: the executor sets this variable for commands itself.
     SetForCommands(Name),
-    /// Nothing was applied: the executor has read this variable at its start, and does not read it again.
+    /// Nothing was applied: the executor reads this variable only at its start.
     ReadAtStart(Name),
-    /// There is no task any more that a patch could change: its terminal update is recorded.
+    /// Nothing was applied: the terminal update is already recorded.
     TaskEnded,
     /// What is known about the task.
     View(View),
@@ -46,17 +46,17 @@ pub enum Reply {
 /// What is known about the task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct View {
-    /// How its commands went so far.
+    /// The results of its commands so far.
     pub results: Results,
-    /// The task's progress, once reported.
+    /// The task's progress, if it was reported.
     pub progress: Option<Percent>,
-    /// The task's message, once set.
+    /// The task's message, if it was set.
     pub message: Option<String>,
-    /// The task state reported last, such as `TASK_RUNNING`.
+    /// The state of the last update, such as `TASK_RUNNING`.
     pub state: Option<&'static str>,
 }
 
-/// How the commands of a task went so far, each list in the order of the job, or of the operator's
+/// The results of a task's commands so far. Each list is in the order of the job or of the operator's
 /// configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Results {
@@ -72,22 +72,22 @@ pub struct Results {
     pub default_after: Vec<CommandResult>,
 }
 
-/// How one command went so far.
+/// The result of one command so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CommandResult {
-    /// Its exit code, once it has ended, if it ran.
+    /// Its exit code, if it has ended and has run.
     pub code: Option<i32>,
-    /// When its program began to run, if it did.
+    /// When its program started, if it has run.
     pub started: Option<WallTime>,
-    /// When it ended, if it ran.
+    /// When it ended, if it has run.
     pub ended: Option<WallTime>,
 }
 
 // === impl Patch ===
 
 impl Patch {
-    /// Why nothing of this can be applied where this is the environment of commands, and `progress_file`
-    /// the variable that holds the progress file. A value that a variable has already is no change.
+    /// Why this patch must not be applied to `environment`, if so. `progress_file` is the variable with the
+    /// path of the progress file. Setting a variable to the value that it has is allowed.
     pub fn refusal(&self, environment: &Environment, progress_file: &Name) -> Option<Reply> {
         let changed = self.environment.iter().filter(|(name, value)| {
             environment.get(name.as_os_str()) != value.as_ref().map(Value::as_os_str)
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_own_can_be_named_but_not_changed() {
+    fn variables_of_the_executor_may_be_repeated_but_not_changed() {
         let given = [
             ("EXECUTOR_PHASE", "command"),
             ("PROGRESS_SAMPLE_INTERVAL_MS", "100"),

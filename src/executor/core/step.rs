@@ -1,5 +1,5 @@
-//! One step of the core: its time, the way to the agent, and the effects so far. Everything that decides
-//! something is handed the step and fills it.
+//! One step of the core: the time, the session, and the effects so far. All parts of the core add their
+//! effects to the step.
 
 use crate::core::checks::{Checked, Kind};
 use crate::core::effect::{Audience, Effect, Line, Note};
@@ -13,7 +13,7 @@ use crate::words::units::{Moment, Now, TaskId, UuidSource};
 /// One step.
 pub(in crate::core) struct Step<'a> {
     now: Now,
-    /// The way to the agent.
+    /// The session with the agent.
     pub(in crate::core) session: &'a mut Session,
     uuids: &'a mut UuidSource,
     effects: Vec<Effect>,
@@ -35,12 +35,12 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// When it happens.
+    /// The time of the step.
     pub(in crate::core) fn now(&self) -> Now {
         self.now
     }
 
-    /// When it happens, for every deadline.
+    /// The time of the step, for deadlines.
     pub(in crate::core) fn moment(&self) -> Moment {
         self.now.moment
     }
@@ -57,20 +57,20 @@ impl<'a> Step<'a> {
         self.perform(Effect::Note(note));
     }
 
-    /// A message for the framework.
+    /// Queues a message for the framework.
     pub(in crate::core) fn send(&mut self, task: &TaskId, message: Message) {
         self.session
             .outbox
             .put(Item::Message(task.clone(), message));
     }
 
-    /// The task was received.
+    /// Records TASK_STARTING.
     pub(in crate::core) fn record_starting(&mut self, identity: &Identity, checked: Checked) {
         let update = self.update(identity, TaskState::Starting, checked);
         self.put(update);
     }
 
-    /// The command runs.
+    /// Records TASK_RUNNING.
     pub(in crate::core) fn record_running(
         &mut self,
         identity: &Identity,
@@ -84,7 +84,7 @@ impl<'a> Step<'a> {
         self.put(update);
     }
 
-    /// A check of the running task has found something new, and what it is says the message.
+    /// Records an update for a new result of a check; `message` describes it.
     pub(in crate::core) fn record_check(
         &mut self,
         identity: &Identity,
@@ -102,7 +102,7 @@ impl<'a> Step<'a> {
         self.put(update);
     }
 
-    /// The task is being killed; the message says why, if it was not somebody from outside.
+    /// Records TASK_KILLING. `message` is the reason, unless the kill came from outside.
     pub(in crate::core) fn record_killing(
         &mut self,
         identity: &Identity,
@@ -116,7 +116,7 @@ impl<'a> Step<'a> {
         self.put(update);
     }
 
-    /// How the task ended.
+    /// Records the terminal update.
     pub(in crate::core) fn record_verdict(
         &mut self,
         identity: &Identity,
@@ -147,7 +147,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// From here on the update exists, whatever becomes of connections and agents.
+    /// From here on the update exists, and survives any loss of connection or agent.
     fn put(&mut self, update: Update) {
         let (uuid, message) = (update.uuid, update.message.clone());
         self.note(match update.reason {
@@ -159,7 +159,7 @@ impl<'a> Step<'a> {
         self.session.outbox.put(Item::Update(update));
     }
 
-    /// The session does what is due. `task` is named in a new subscription.
+    /// Lets the session do what is due. `task` goes into a new subscription.
     pub(in crate::core) fn let_session_act(&mut self, task: Option<&Identity>) {
         self.session.act(task, self.now.moment, &mut self.effects);
     }

@@ -1,40 +1,41 @@
-//! Every environment variable that has a meaning here: its name, its class, and who reads it. No other
-//! place spells one out.
+//! Every environment variable that has a meaning for the executor: its name, its class, and who reads it.
+//! The names are spelled out nowhere else.
 
 use std::ffi::{OsStr, OsString};
 
-/// A variable with a meaning.
+/// A variable with a meaning for the executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// Whose it is.
+    /// Its class.
     pub class: Class,
     /// Who reads it.
     pub reader: Reader,
 }
 
-/// Whose a variable is, and what follows from that.
+/// Who sets a variable, and what follows from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The executor sets it for commands: a value from outside is overridden, and a PATCH cannot change it.
+    /// The executor sets it for commands. A value from outside is overridden, and a PATCH cannot change it.
     ForCommands,
-    /// Operator or job set it, the executor reads it once at its start and passes it on: a PATCH would
-    /// change nothing, and is refused.
+    /// Set by the operator or the job. The executor reads it once at start and passes it on. A PATCH would
+    /// have no effect, and is refused.
     Setting,
-    /// Hooks, read before the task's first command and not passed on: a job that submits jobs must not hand
-    /// them on.
+    /// Hooks. Read before the first command and not passed on, because a job that submits jobs must not
+    /// pass on its own hooks.
     Hooks,
-    /// The agent sets it; it is passed on as it is.
+    /// Set by the agent, and passed on unchanged.
     Agents,
-    /// As [`Class::Agents`], but never passed on.
+    /// Like [`Class::Agents`], but never passed on.
     Secret,
-    /// Holds the path of the progress file, unless another variable is named for it. Read at the LAUNCH and
-    /// obeyed; then as [`Class::ForCommands`] under the name that is in effect.
+    /// Contains the path of the progress file, unless the operator names another variable for that. Read at
+    /// LAUNCH; then the variable that is in effect is treated like [`Class::ForCommands`].
     ProgressFile,
-    /// Says which proxy HTTP clients take; passed on.
+    /// Names the proxy of HTTP clients; passed on.
     Proxy,
-    /// Says whom HTTP clients ask without a proxy: where there is a proxy, the task API is added for commands.
+    /// Lists the hosts for which HTTP clients bypass the proxy. If a proxy is set, the task API is added
+    /// for commands.
     NoProxy,
 }
 
@@ -43,14 +44,14 @@ pub enum Class {
 pub enum Reader {
     /// The executor at its start, in `shell/config.rs`.
     AtStart,
-    /// The executor at its start, and of the task's own environment at the LAUNCH.
+    /// The executor at its start, and at LAUNCH from the task's own environment.
     AtLaunch,
     /// The executor at the start of each command.
     AtEachStart,
     /// The commands only.
     Commands,
-    /// Commands, and this program as one of them: a client of the task API, or an executor started by
-    /// mistake.
+    /// Commands, and this program as one of them: as a client of the task API, or as an executor that was
+    /// started inside a task by mistake.
     Client,
 }
 
@@ -58,7 +59,7 @@ macro_rules! variables {
     ($($(#[$doc:meta])* $constant:ident = $name:literal, $class:ident, $reader:ident;)*) => {
         $($(#[$doc])* pub const $constant: &str = $name;)*
 
-        /// All of them.
+        /// All variables.
         pub const TABLE: &[Variable] = &[
             $(Variable { name: $name, class: Class::$class, reader: Reader::$reader },)*
         ];
@@ -66,55 +67,55 @@ macro_rules! variables {
 }
 
 variables! {
-    /// Where the task API is.
+    /// The address of the task API.
     ENDPOINT = "EXECUTOR_ENDPOINT", ForCommands, Client;
-    /// A file that is this program.
+    /// The path of this program.
     BIN = "EXECUTOR_BIN", ForCommands, Commands;
     /// The command's part in the task: `before`, `command` or `after`.
     PHASE = "EXECUTOR_PHASE", ForCommands, Commands;
-    /// The state that the task is heading for; only in after commands.
+    /// The state that the task will end in; only in after commands.
     TASK_STATE = "EXECUTOR_TASK_STATE", ForCommands, Commands;
     /// The exit code of the command; unset if there is none.
     EXIT_CODE = "EXECUTOR_EXIT_CODE", ForCommands, Commands;
-    /// Whose command it is: `<framework id>/<executor id>`.
+    /// The executor that runs the command: `<framework id>/<executor id>`.
     OF = "EXECUTOR_OF", ForCommands, Client;
-    /// The role that the task's resources belong to.
+    /// The role of the task's resources.
     ALLOCATION_ROLE = "MESOS_ALLOCATION_ROLE", ForCommands, Commands;
 
-    /// From which level on the log is written.
+    /// Messages below this level are not logged.
     LOG_LEVEL = "EXECUTOR_LOG_LEVEL", Setting, AtStart;
-    /// The longest message of a task in characters.
+    /// Maximum length of a task's message in characters.
     MAX_MESSAGE_LENGTH = "EXECUTOR_MAX_MESSAGE_LENGTH", Setting, AtStart;
-    /// The least time between two progress messages.
+    /// The minimum time between two progress messages.
     SAMPLE_INTERVAL_MS = "PROGRESS_SAMPLE_INTERVAL_MS", Setting, AtStart;
-    /// How much of a line is read in search of progress.
+    /// How many bytes of a line are searched for progress.
     MAX_BYTES_READ_PER_LINE = "EXECUTOR_MAX_BYTES_READ_PER_LINE", Setting, AtStart;
-    /// The time between two lines about our own memory in the log.
+    /// The time between two lines in the log about the executor's own memory.
     MEMORY_USAGE_INTERVAL = "EXECUTOR_MEMORY_USAGE_INTERVAL_SECS", Setting, AtStart;
-    /// What progress looks like in a task's output.
+    /// The pattern of progress in a task's output.
     PROGRESS_REGEX = "PROGRESS_REGEX_STRING", Setting, AtStart;
-    /// The name of the variable that holds the progress file, [`PROGRESS_FILE`] if it is not set. Under that
-    /// name it is set for commands too: see [`crate::core::progress::ProgressFile`].
+    /// The name of the variable with the path of the progress file; [`PROGRESS_FILE`] if it is not set.
+    /// Commands get the path in the same variable: see [`crate::core::progress::ProgressFile`].
     PROGRESS_FILE_VARIABLE = "EXECUTOR_PROGRESS_OUTPUT_FILE_ENV", Setting, AtStart;
-    /// The name of the progress file if its variable holds none.
+    /// The path of the progress file if its variable is unset or empty.
     DEFAULT_PROGRESS_FILE = "EXECUTOR_DEFAULT_PROGRESS_OUTPUT_NAME", Setting, AtStart;
-    /// Variables that are taken back to what the framework has set.
+    /// Variables that are restored to the values that the framework has set.
     RESET_VARIABLES = "EXECUTOR_RESET_VARS", Setting, AtStart;
-    /// Exit with this status, for tests of schedulers.
+    /// Exit with this status, to test schedulers.
     TEST_EXIT = "EXECUTOR_TEST_EXIT", Setting, AtStart;
     /// The preferred port of the task API.
     PORT = "EXECUTOR_PORT0", Setting, AtStart;
 
-    /// The progress file.
+    /// The path of the progress file.
     PROGRESS_FILE = "EXECUTOR_PROGRESS_OUTPUT_FILE", ProgressFile, AtLaunch;
 
-    /// The job's hooks before its command.
+    /// The job's before commands.
     BEFORE_COMMANDS = "EXECUTOR_BEFORE_COMMANDS", Hooks, AtLaunch;
-    /// The job's hooks after its command.
+    /// The job's after commands.
     AFTER_COMMANDS = "EXECUTOR_AFTER_COMMANDS", Hooks, AtLaunch;
-    /// The operator's hooks before those.
+    /// The operator's before commands.
     DEFAULT_BEFORE_COMMANDS = "EXECUTOR_DEFAULT_BEFORE_COMMANDS", Hooks, AtStart;
-    /// The operator's hooks after those.
+    /// The operator's after commands.
     DEFAULT_AFTER_COMMANDS = "EXECUTOR_DEFAULT_AFTER_COMMANDS", Hooks, AtStart;
 
     /// The framework's id.
@@ -127,44 +128,44 @@ variables! {
     AGENT_ENDPOINT = "MESOS_AGENT_ENDPOINT", Agents, AtStart;
     /// The agent's domain socket.
     DOMAIN_SOCKET = "MESOS_DOMAIN_SOCKET", Agents, AtStart;
-    /// The sandbox, as the host sees it.
+    /// The path of the sandbox on the host.
     DIRECTORY = "MESOS_DIRECTORY", Agents, AtStart;
-    /// The sandbox, as the executor sees it.
+    /// The path of the sandbox for the executor.
     SANDBOX = "MESOS_SANDBOX", Agents, AtStart;
-    /// Whether a restarted agent will know the executor.
+    /// Whether a restarted agent knows the executor.
     CHECKPOINT = "MESOS_CHECKPOINT", Agents, AtStart;
     /// How long a task may run without an agent.
     RECOVERY_TIMEOUT = "MESOS_RECOVERY_TIMEOUT", Agents, AtStart;
-    /// The longest pause between two tries to subscribe.
+    /// Maximum wait between two attempts to subscribe.
     SUBSCRIPTION_BACKOFF_MAX = "MESOS_SUBSCRIPTION_BACKOFF_MAX", Agents, AtStart;
-    /// How long a shutdown may take.
+    /// The grace period of a shutdown.
     SHUTDOWN_GRACE_PERIOD = "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", Agents, AtStart;
-    /// Whether the agent speaks TLS.
+    /// Whether the agent uses TLS.
     SSL_ENABLED = "LIBPROCESS_SSL_ENABLED", Agents, AtStart;
-    /// The old name of that.
+    /// The old name of `LIBPROCESS_SSL_ENABLED`.
     OLD_SSL_ENABLED = "SSL_ENABLED", Agents, AtStart;
-    /// Proves to the agent that we are its executor.
+    /// Authenticates the executor to the agent.
     TOKEN = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN", Secret, AtStart;
 
-    /// The proxy for `http:`; curl reads only this spelling, since a CGI server sets the other one.
+    /// The proxy for `http:`. curl reads only this spelling, because CGI servers set the other one.
     HTTP_PROXY = "http_proxy", Proxy, AtEachStart;
     /// The same for other clients.
     UPPER_HTTP_PROXY = "HTTP_PROXY", Proxy, AtEachStart;
     /// The proxy for `https:`.
     HTTPS_PROXY = "https_proxy", Proxy, AtEachStart;
-    /// The same in capitals.
+    /// The same in upper case.
     UPPER_HTTPS_PROXY = "HTTPS_PROXY", Proxy, AtEachStart;
     /// The proxy for everything.
     ALL_PROXY = "all_proxy", Proxy, AtEachStart;
-    /// The same in capitals.
+    /// The same in upper case.
     UPPER_ALL_PROXY = "ALL_PROXY", Proxy, AtEachStart;
-    /// Whom clients ask without a proxy.
+    /// The hosts for which clients bypass the proxy.
     NO_PROXY = "no_proxy", NoProxy, AtEachStart;
-    /// The same in capitals.
+    /// The same in upper case.
     UPPER_NO_PROXY = "NO_PROXY", NoProxy, AtEachStart;
 }
 
-/// The class of a variable, if it has a meaning here.
+/// The class of a variable, if it has a meaning for the executor.
 pub fn class_of(name: &OsStr) -> Option<Class> {
     let known = TABLE.iter().find(|variable| name == variable.name);
     known.map(|variable| variable.class)
@@ -189,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_variable_stands_in_the_table_once() {
+    fn each_variable_is_in_the_table_once() {
         for (index, variable) in TABLE.iter().enumerate() {
             let others = TABLE.iter().skip(index + 1);
             assert!(others.into_iter().all(|other| other.name != variable.name));

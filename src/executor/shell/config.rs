@@ -1,7 +1,7 @@
-//! What the agent, the operator and the job have set in the environment, read once.
+//! The configuration: environment variables set by the agent, the operator and the job, read once at start.
 //!
-//! What is malformed falls back to its default, and what is out of range to the nearest value that there
-//! can be, each with a warning; only what the agent must have set is missed.
+//! A malformed value is replaced by the default, and a value out of range by the nearest valid one, each
+//! with a warning. Only the variables that the agent must set are required.
 
 use std::ffi::{OsStr, OsString};
 use std::num::IntErrorKind;
@@ -26,42 +26,42 @@ use crate::world::agent::Target;
 use crate::world::tracking::Rules;
 use cook_mesos::duration::parse_duration;
 
-/// Everything that the executor is told before it starts.
+/// The whole configuration.
 pub struct Config {
-    /// Where the agent is.
+    /// How to reach the agent.
     pub target: Target,
-    /// Who we are.
+    /// The ids and the token with which we call it.
     pub caller: Caller,
-    /// What the core has to know.
+    /// The settings of the core.
     pub settings: Settings,
-    /// Hooks that came by the environment.
+    /// Hooks from the environment.
     pub hooks: HookVariables,
-    /// What the program's arguments say.
+    /// The program's own arguments.
     pub arguments: Arguments,
-    /// Where the log goes.
+    /// The folder of the log.
     pub sandbox: PathBuf,
-    /// From which level on.
+    /// Messages below this level are not logged.
     pub log_level: Level,
-    /// How the task's output is read.
+    /// How progress is found in the task's output.
     pub tracking: Rules,
-    /// Between two lines about our own memory in the log.
+    /// The time between two lines in the log about the executor's own memory.
     pub memory_interval: Duration,
-    /// The port that the task API should listen on.
+    /// The preferred port of the task API.
     pub api_port: Option<u16>,
-    /// What was not understood.
+    /// Warnings about values that were ignored or replaced.
     pub warnings: Vec<String>,
 }
 
-/// What is wrong with the variables that the agent should have set, each in words.
+/// The variables that the agent must set and that are missing or invalid, each as a text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Missing(pub Vec<String>);
 
-/// Mesos' own defaults, for agents that do not set them.
+/// The defaults of Mesos, for agents that do not set these variables.
 const DEFAULT_RECOVERY_TIMEOUT: Span = Span::saturating(Duration::from_secs(15 * 60));
 const DEFAULT_BACKOFF_MAX: Span = Span::saturating(Duration::from_secs(2));
 const DEFAULT_SHUTDOWN_GRACE: Span = Span::saturating(Duration::from_secs(5));
 
-/// A whole number: its variable, Cook's default and least value, and the most that makes sense.
+/// An integer variable: its name, Cook's default and minimum, and our maximum.
 struct Number {
     name: &'static str,
     default: u32,
@@ -69,7 +69,7 @@ struct Number {
     most: u32,
 }
 
-/// No request carries a longer message.
+/// The task API accepts no longer message.
 const MESSAGE_LENGTH: Number = Number {
     name: variables::MAX_MESSAGE_LENGTH,
     default: 512,
@@ -77,7 +77,7 @@ const MESSAGE_LENGTH: Number = Number {
     most: 256 << 10,
 };
 
-/// At most a day between two messages: more would be no progress.
+/// At most a day between two messages.
 const SAMPLE_INTERVAL: Number = Number {
     name: variables::SAMPLE_INTERVAL_MS,
     default: 1000,
@@ -85,7 +85,7 @@ const SAMPLE_INTERVAL: Number = Number {
     most: 24 * 3600 * 1000,
 };
 
-/// Three files may each have so much of a line in memory, twice.
+/// Up to three files may each hold two lines of this length in memory.
 const LINE_LIMIT: Number = Number {
     name: variables::MAX_BYTES_READ_PER_LINE,
     default: 4096,
@@ -93,7 +93,7 @@ const LINE_LIMIT: Number = Number {
     most: 64 << 10,
 };
 
-/// At most as long as any [`Span`].
+/// At most as long as a [`Span`].
 const MEMORY_INTERVAL: Number = Number {
     name: variables::MEMORY_USAGE_INTERVAL,
     default: 3600,
@@ -101,17 +101,17 @@ const MEMORY_INTERVAL: Number = Number {
     most: 1_000_000_000,
 };
 
-/// Of a value that is not understood, a warning quotes no more.
+/// How many characters of an invalid value a warning quotes.
 const MAX_QUOTED: usize = 64;
 
 // === impl Config ===
 
 impl Config {
-    /// Reads the variables of this process; `arguments` are its own, `seed` is 16 random bytes.
+    /// Reads the variables of this process. `arguments` are the program's own, `seed` is 16 random bytes.
     ///
     /// # Errors
     ///
-    /// Names the variables without which no agent can be reached.
+    /// Variables without which no agent can be reached are missing.
     pub fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         arguments: Arguments,
@@ -152,7 +152,7 @@ impl Config {
         let line_limit = reader.number(&LINE_LIMIT);
         let memory_interval = reader.number(&MEMORY_INTERVAL);
         let of = variables::of(framework.as_ref(), executor.as_ref());
-        let of = Value::new(of.into_vec()).expect("it is made of values of variables");
+        let of = Value::new(of.into_vec()).expect("parts of variables contain no NUL");
         let sandbox = reader
             .path(variables::SANDBOX)
             .unwrap_or_else(|| PathBuf::from("."));
@@ -179,7 +179,7 @@ impl Config {
                 shutdown_grace: reader
                     .duration(variables::SHUTDOWN_GRACE_PERIOD, DEFAULT_SHUTDOWN_GRACE),
                 progress_interval: Duration::from_millis(interval.into()),
-                // At least 64, and u32 fits into every usize that Linux runs on.
+                // At least 64; and a u32 fits into a usize on every Linux.
                 message_limit: message_limit as usize,
                 progress_file: reader.progress_file(&sandbox, &executor),
                 reset_variables: reader.reset_variables(),
@@ -187,7 +187,7 @@ impl Config {
                 directory,
                 policy,
                 uuid_seed: seed,
-                // Until it cannot be opened.
+                // Cleared later if the task API cannot be opened.
                 has_api: true,
                 environment: reader.environment,
                 for_commands: vec![(own_name(variables::OF), of)],
@@ -215,7 +215,7 @@ struct Reader {
 
 // === impl Reader ===
 
-/// A variable that is empty counts as not set: schedulers write empty texts for what they do not have.
+/// An empty variable counts as not set, because schedulers set variables without a value to an empty text.
 impl Reader {
     fn raw(&self, name: &str) -> Option<&OsStr> {
         self.environment.get(name).filter(|value| !value.is_empty())
@@ -244,7 +244,7 @@ impl Reader {
         text
     }
 
-    /// What the agent must have set, or what is wrong with it.
+    /// A variable that the agent must set, or what is wrong with it.
     fn required(&self, name: &str) -> Result<String, String> {
         match self.environment.get(name).map(OsStr::to_str) {
             None => Err(format!("{name} is not set")),
@@ -276,7 +276,7 @@ impl Reader {
         })
     }
 
-    /// A whole number, as far as 64 bits have it: what is further off is out of every range too.
+    /// An integer. One beyond 64 bits becomes the nearest 64-bit number, which is out of every range too.
     fn integer(&mut self, name: &str, instead: &str) -> Option<i64> {
         let text = self.text(name)?;
         match text.trim().parse::<i64>() {
@@ -286,7 +286,7 @@ impl Reader {
                 IntErrorKind::NegOverflow => Some(i64::MIN),
                 _ => {
                     let text = truncate(&text, MAX_QUOTED);
-                    self.warn(format!("{name} is {text:?}, not a whole number; {instead}"));
+                    self.warn(format!("{name} is {text:?}, not an integer; {instead}"));
                     None
                 }
             },
@@ -306,7 +306,7 @@ impl Reader {
         let (bound, words) = match given {
             given if given < i64::from(least) => (least, "below the minimum of"),
             given if given > i64::from(most) => (most, "above the maximum of"),
-            // Between two numbers of 32 bits.
+            // In the range, so it fits into 32 bits.
             given => return given as u32,
         };
         let text = self.text(name).unwrap_or_default();
@@ -339,7 +339,7 @@ impl Reader {
         status
     }
 
-    /// As Mesos prints it; `true` is for people.
+    /// As Mesos prints it, or `true` as people write it.
     fn flag(&mut self, name: &str) -> bool {
         match self.text(name).as_deref().map(str::trim) {
             Some("1" | "true") => true,
@@ -373,7 +373,7 @@ impl Reader {
         Span::saturating(length)
     }
 
-    /// Python's names, in any case.
+    /// The level names of Python, in upper or lower case.
     fn log_level(&mut self) -> Level {
         let Some(text) = self.text(variables::LOG_LEVEL) else {
             return Level::INFO;
@@ -393,8 +393,8 @@ impl Reader {
         }
     }
 
-    /// What progress looks like. An operator who wants no tracking sets it to nothing; what cannot be
-    /// understood costs the progress, never the task.
+    /// The pattern of progress. An empty value turns tracking off, and so does an invalid pattern, because
+    /// a mistake in it must not fail the task.
     fn pattern(&mut self) -> Option<Pattern> {
         let expression = match self.environment.get(variables::PROGRESS_REGEX) {
             None => return Some(Pattern::usual()),
@@ -405,7 +405,7 @@ impl Reader {
         if let Err(error) = &pattern {
             let (name, expression) = (variables::PROGRESS_REGEX, truncate(&expression, MAX_QUOTED));
             self.warn(format!(
-                "ignored what the task writes about its progress: {name} is {expression:?}, {error}"
+                "progress in the task's output is ignored: {name} is {expression:?}, {error}"
             ));
         }
         pattern.ok()
@@ -418,7 +418,7 @@ impl Reader {
                 None | Some(Class::ProgressFile) => name,
                 Some(_) => {
                     self.warn(format!(
-                        "ignored {}: the variable that it names has another use",
+                        "ignored {}: the variable that it names has another meaning",
                         variables::PROGRESS_FILE_VARIABLE
                     ));
                     usual()
@@ -438,7 +438,7 @@ impl Reader {
         let path = sandbox.join(name).into_os_string().into_vec();
         ProgressFile {
             variable,
-            default: Value::new(path).expect("it is made of values of variables"),
+            default: Value::new(path).expect("parts of variables contain no NUL"),
         }
     }
 
@@ -454,14 +454,14 @@ impl Reader {
         }
         if invalid > 0 {
             self.warn(format!(
-                "{}: {invalid} of the names between the commas are not names of variables; ignored",
+                "{}: ignored entries that are not names of variables ({invalid})",
                 variables::RESET_VARIABLES
             ));
         }
         valid
     }
 
-    /// Takes the token out of what commands inherit.
+    /// Removes the token from the variables that commands inherit.
     fn take_token(&mut self) -> Option<String> {
         let name = variables::TOKEN;
         let token = self.text(name);
@@ -473,7 +473,7 @@ impl Reader {
         token.filter(is_printable)
     }
 
-    /// There is no TLS in here; an agent that insists on it will not understand us.
+    /// TLS is not supported: an agent that requires it cannot be reached.
     fn warn_of_tls(&mut self, address: &Address) {
         for name in [variables::SSL_ENABLED, variables::OLD_SSL_ENABLED] {
             let is_on = matches!(self.text(name).as_deref(), Some("1" | "true"));
@@ -488,7 +488,7 @@ impl Reader {
 }
 
 fn own_name(name: &str) -> Name {
-    Name::new(name).expect("our own names are names")
+    Name::new(name).expect("our own names are valid")
 }
 
 #[cfg(test)]
@@ -511,10 +511,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_must_set_is_missed_by_name() {
+    fn missing_required_variables_are_named() {
         let none: [(OsString, OsString); 0] = [];
         let Err(missing) = Config::read(none, NONE, [0; 16]) else {
-            panic!("nothing is there");
+            panic!("accepted an empty environment");
         };
         assert_eq!(
             missing,
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_agent_has_set_and_nobody_can_use_is_said_as_it_is() {
+    fn invalid_required_variables_are_quoted() {
         for (name, value, problem) in [
             (FRAMEWORK_ID, &b""[..], "MESOS_FRAMEWORK_ID is empty"),
             (EXECUTOR_ID, b"\xff", "MESOS_EXECUTOR_ID is not UTF-8"),
@@ -582,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_is_empty_or_not_understood_turns_tracking_off() {
+    fn an_empty_or_invalid_pattern_turns_tracking_off() {
         let config = read(&[(PROGRESS_REGEX, "")]);
         assert!(config.tracking.pattern.is_none() && config.warnings.is_empty());
         let config = read(&[(PROGRESS_REGEX, "(?<=x)")]);
@@ -590,9 +590,9 @@ mod tests {
         assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
     }
 
-    /// Cook's own table (executor/tests/test_config.py, lines 66 to 219).
+    /// The cases of Cook's own test (executor/tests/test_config.py, lines 66 to 219).
     #[test]
-    fn the_progress_file_is_found_by_a_variable_that_a_variable_names() {
+    fn the_variable_that_names_the_progress_file_can_be_configured() {
         let cases: [(&[(&str, &str)], &str); 8] = [
             (&[], "./e.progress"),
             (&[(SANDBOX, "/box")], "/box/e.progress"),
@@ -626,14 +626,14 @@ mod tests {
     }
 
     #[test]
-    fn variables_to_reset_are_a_list_with_commas() {
+    fn variables_to_reset_are_separated_by_commas() {
         let names = |list| read(&[(RESET_VARIABLES, list)]).settings.reset_variables;
         assert_eq!(names("A, B_C,,D"), ["A", "B_C", "D"].map(own_name));
         assert_eq!(names(" "), []);
     }
 
     #[test]
-    fn what_is_malformed_falls_back_with_a_warning_that_says_what_is_right() {
+    fn a_malformed_value_is_replaced_with_a_warning_that_says_what_would_be_right() {
         for (name, value, warning) in [
             (
                 SHUTDOWN_GRACE_PERIOD,
@@ -659,7 +659,7 @@ mod tests {
             (
                 SAMPLE_INTERVAL_MS,
                 "1e3",
-                "PROGRESS_SAMPLE_INTERVAL_MS is \"1e3\", not a whole number; using 1000",
+                "PROGRESS_SAMPLE_INTERVAL_MS is \"1e3\", not an integer; using 1000",
             ),
             (
                 MAX_MESSAGE_LENGTH,
@@ -674,7 +674,7 @@ mod tests {
             (
                 MAX_MESSAGE_LENGTH,
                 "many",
-                "EXECUTOR_MAX_MESSAGE_LENGTH is \"many\", not a whole number; using 512",
+                "EXECUTOR_MAX_MESSAGE_LENGTH is \"many\", not an integer; using 512",
             ),
             (
                 MAX_BYTES_READ_PER_LINE,
@@ -689,7 +689,7 @@ mod tests {
             (
                 MEMORY_USAGE_INTERVAL,
                 "29.5",
-                "EXECUTOR_MEMORY_USAGE_INTERVAL_SECS is \"29.5\", not a whole number; using 3600",
+                "EXECUTOR_MEMORY_USAGE_INTERVAL_SECS is \"29.5\", not an integer; using 3600",
             ),
             (
                 LOG_LEVEL,
@@ -714,7 +714,7 @@ mod tests {
             (
                 TEST_EXIT,
                 "often",
-                "EXECUTOR_TEST_EXIT is \"often\", not a whole number; ignored",
+                "EXECUTOR_TEST_EXIT is \"often\", not an integer; ignored",
             ),
             (
                 CHECKPOINT,
@@ -729,12 +729,12 @@ mod tests {
             (
                 PROGRESS_FILE_VARIABLE,
                 "EXECUTOR_ENDPOINT",
-                "ignored EXECUTOR_PROGRESS_OUTPUT_FILE_ENV: the variable that it names has another use",
+                "ignored EXECUTOR_PROGRESS_OUTPUT_FILE_ENV: the variable that it names has another meaning",
             ),
             (
                 RESET_VARIABLES,
                 "A,B=C",
-                "EXECUTOR_RESET_VARS: 1 of the names between the commas are not names of variables; ignored",
+                "EXECUTOR_RESET_VARS: ignored entries that are not names of variables (1)",
             ),
         ] {
             assert_eq!(read(&[(name, value)]).warnings, [warning]);
@@ -742,7 +742,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_becomes_the_nearest_value() {
+    fn a_value_out_of_range_becomes_the_nearest_valid_one() {
         let config = read(&[
             (SHUTDOWN_GRACE_PERIOD, "9999999999secs"),
             (SAMPLE_INTERVAL_MS, "0"),
@@ -762,7 +762,7 @@ mod tests {
     }
 
     #[test]
-    fn pythons_level_names_are_known_in_any_case() {
+    fn level_names_of_python_are_accepted_in_any_case() {
         for (text, level) in [
             ("debug", Level::DEBUG),
             ("Warning", Level::WARN),

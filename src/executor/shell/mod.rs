@@ -1,4 +1,4 @@
-//! The program around the core: its settings, and the one loop.
+//! The program around the core: its configuration and its only loop.
 
 pub mod config;
 pub mod runtime;

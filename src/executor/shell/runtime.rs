@@ -1,10 +1,9 @@
-//! The only loop: waits for the next event, hands it to the core, performs the effects.
+//! The only loop: waits for the next event, passes it to the core, and performs the effects.
 //!
-//! Nothing is decided here. There is one reactor, and one thread that does all the work: everything that waits
-//! is a task of smol's on this thread, which sends its result to one of two inboxes. Requests of the task API
-//! have an inbox of their own, so that any number of them never delays the agent, the commands or a signal.
-//! The only other thread is one that async-io starts in any case, to wait for the reactor while this one is
-//! busy.
+//! Nothing is decided here. There is one reactor and one thread that does all the work. Everything that
+//! waits is a smol task on this thread, and sends its result to one of two inboxes. Requests of the task
+//! API have their own inbox, so that no number of them delays the agent, the commands or a signal. The only
+//! other thread is started by async-io, to wait for the reactor while this thread is busy.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -45,7 +44,7 @@ use cook_http::alarm::Alarm;
 /// delay a kill.
 const TURNS: usize = 32;
 
-/// Everything around the core.
+/// The state of the shell around the core.
 struct Runtime {
     core: Executor,
     started: Instant,
@@ -56,19 +55,19 @@ struct Runtime {
     prober: Prober,
     tracker: Tracker,
     spawner: Rc<LocalExecutor<'static>>,
-    /// How often our memory is written to the log; taken when that begins.
+    /// How often our memory use is logged; taken when the reports begin.
     memory_interval: Option<Duration>,
-    /// Which signals have come.
+    /// Signals that have arrived.
     signals: signals::Received,
     served_task: Rc<OnceCell<TaskId>>,
     program: OwnFile,
 }
 
-/// Runs one executor to its end. The log must have been opened.
+/// Runs one executor until it exits. The log must be open.
 pub fn run(config: Config, signals: signals::Caught, started: Instant) -> ExitStatus {
-    // What it gets later is boxed: each type of future costs half a kilobyte of code for its tasks.
+    // Long futures are boxed: each type of future costs half a kilobyte of code for its tasks.
     let spawner = Rc::new(LocalExecutor::new());
-    // Before the first spawn: otherwise async-process starts a thread for it.
+    // Before the first spawn: otherwise async-process starts a thread for this.
     spawner.spawn(async_process::driver()).detach();
     let main = start(config, signals, started, Rc::clone(&spawner));
     let others = async {
@@ -79,8 +78,8 @@ pub fn run(config: Config, signals: signals::Caught, started: Instant) -> ExitSt
             yield_now().await;
         }
     };
-    // This thread waits in the reactor itself. With any other block_on async-io's thread would, and wake
-    // this one: ten system calls less for a task, but each request would take twice as long.
+    // This thread waits in the reactor itself. With any other block_on, async-io's thread would wait and
+    // wake this one. That is ten system calls less for a task, but each request would take twice as long.
     block_on(or(main, others))
 }
 
@@ -93,9 +92,7 @@ async fn start(
     let (inbox, events) = bounded(inbox::SIZE);
     let (api_inbox, requests) = bounded(inbox::SIZE);
     if let Err(error) = descendants::become_subreaper() {
-        warn!(
-            "failed to become a subreaper, processes that lose their parent will not be found: {error}"
-        );
+        warn!("failed to become a subreaper, so orphaned processes will not be found: {error}");
     }
     let signals = signals.announce(&spawner, inbox.clone());
     let served_task = Rc::new(OnceCell::new());
@@ -137,18 +134,18 @@ async fn start(
         program,
     };
     let status = runtime.run(&events, &requests).await;
-    // Without an API nobody else holds it, and the loop would take its end for news.
+    // Without an API there is no other sender, and the loop would take the closed channel for a request.
     drop(api_inbox);
     status
 }
 
-/// Where this program is, so that commands can use it as a client of the task API.
+/// The path of this program, so that commands can use it as a client of the task API.
 fn own_path(program: &mut OwnFile) -> Option<(Name, Value)> {
     let path = Value::new(program.path().into_vec());
     Name::new(variables::BIN).ok().zip(path.ok())
 }
 
-/// What the loop woke up for.
+/// Why the loop woke up.
 enum Woken {
     Incoming(Incoming),
     Request(api::Incoming),
@@ -167,7 +164,7 @@ impl Runtime {
         loop {
             let next = self.core.next_deadline();
             let next = next.and_then(|deadline| self.started.checked_add(deadline.0));
-            // Both inboxes are open as long as this loop holds a sender of each.
+            // The loop holds a sender of each inbox, so both stay open.
             let event = async { events.recv().await.map_or(Woken::Deadline, Woken::Incoming) };
             let request = async {
                 requests
@@ -204,7 +201,7 @@ impl Runtime {
         }
     }
 
-    /// What an incoming thing is to the core; nothing if it is only for the log.
+    /// The events that an input means for the core; empty if it only concerns the log.
     fn meaning(&mut self, incoming: Incoming) -> Vec<Event> {
         match incoming {
             Incoming::Event(event) => vec![event],
@@ -239,7 +236,7 @@ impl Runtime {
         let now = self.now();
         let Answered { reply, effects } = self.core.answer(incoming.request, now);
         debug!("effect: reply");
-        // Nobody waits if the client has hung up.
+        // There is no receiver if the client has disconnected.
         let _ = incoming.reply.try_send(reply);
         let mut events = VecDeque::new();
         if let Some(status) = self.perform_all(effects, &mut events) {
@@ -248,7 +245,7 @@ impl Runtime {
         self.handle(events)
     }
 
-    /// Takes events to their end, with everything that they cause at once.
+    /// Processes events, and all events that their effects cause immediately.
     fn handle(&mut self, events: impl Into<VecDeque<Event>>) -> Option<ExitStatus> {
         let mut events = events.into();
         while let Some(event) = events.pop_front() {
@@ -265,7 +262,7 @@ impl Runtime {
         None
     }
 
-    /// Does what a step has led to; what is known of it at once is added to `events`.
+    /// Performs the effects of a step. Results that are known immediately are added to `events`.
     fn perform_all(
         &mut self,
         effects: Vec<Effect>,
@@ -281,7 +278,7 @@ impl Runtime {
         None
     }
 
-    /// Once there is an agent, and when there is nothing better to do.
+    /// Starts when there is an agent, so that it does not delay the start.
     fn report_memory(&mut self) {
         if let Some(interval) = self.memory_interval.take() {
             let reports = memory::report_every(interval);
@@ -289,7 +286,7 @@ impl Runtime {
         }
     }
 
-    /// Does one thing; returns what is known of it at once.
+    /// Performs one effect, and returns the events that are known immediately.
     fn perform(&mut self, effect: Effect) -> Vec<Event> {
         match effect {
             Effect::Subscribe {
@@ -311,7 +308,7 @@ impl Runtime {
                 Vec::new()
             }
             Effect::Start(mut start) => {
-                // Its file may have gone since the last command started.
+                // The file may have been removed since the last command started.
                 if let Some((name, path)) = own_path(&mut self.program) {
                     start.environment.set(name, path);
                 }
@@ -370,14 +367,14 @@ impl Runtime {
     }
 }
 
-/// Where a program is that can ask HTTPS servers.
+/// The path of curl, which probes HTTPS servers.
 fn find_curl() -> Option<Vec<u8>> {
     let path = spawn::find("curl")?;
     Some(path.into_os_string().into_vec())
 }
 
-/// Writes a line to the log, and to stdout if that is who reads it. There it begins on a line of its own,
-/// whatever the task has written before.
+/// Writes a line to the log, and also to stdout if the audience reads that. On stdout it begins on a new
+/// line, because the task may have written a part of a line.
 fn say(line: &Line, audience: Audience) {
     match line.explains_the_end() {
         true => info!(target: ENDING, "{line}"),
@@ -385,7 +382,7 @@ fn say(line: &Line, audience: Audience) {
     }
     match (audience, line) {
         (Audience::Log, _) => {}
-        // It is the first.
+        // The first line of the output.
         (Audience::Everybody, Line::Version) => stdio::print(&format!("{line}\n")),
         (Audience::Everybody, _) => stdio::print(&format!("\n{line}\n")),
     }

@@ -1,4 +1,4 @@
-//! The words that everything else is written in; they use the standard library only.
+//! The basic types that all other layers use. They need only the standard library.
 
 pub mod outcome;
 pub mod sweep;

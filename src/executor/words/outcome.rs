@@ -1,4 +1,4 @@
-//! How a command ended, and the texts and numbers that are made of it: here and nowhere else.
+//! How a command ended, with its exit code and its text. They are made here and nowhere else.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It left with this exit status.
+    /// It exited with this status.
     Exited(u8),
     /// A signal ended it.
     Signalled {
@@ -15,23 +15,23 @@ pub enum Outcome {
         /// Whether the kernel wrote a core file.
         core_dumped: bool,
     },
-    /// It never ran: the reason, as a sentence's end ("failed to start ...: No such file").
+    /// It never ran, for this reason; the end of a sentence ("failed to start: No such file").
     NotStarted(String),
-    /// It took longer than its own timeout, and then ended so.
+    /// It exceeded its own timeout, and then ended in this way.
     TimedOut(Duration, Box<Outcome>),
-    /// It ended with an unknown status: another process has reaped it.
+    /// It ended, but another process has reaped it, so its status is unknown.
     Unknown,
-    /// It lives on as another user, whose processes the kernel does not let us end, and is not waited for.
+    /// It still runs, as another user whose processes the kernel does not let us end. It is not waited for.
     OutOfReach,
 }
 
-/// The code of a command that timed out and then claimed success, as timeout(1) reports it.
+/// The code of a command that timed out and then exited with 0, as timeout(1) reports it.
 const TIMED_OUT: i32 = 124;
 
 // === impl Outcome ===
 
 impl Outcome {
-    /// The exit status, or the negative number of the signal; nothing if there is none.
+    /// The exit status, or the negative number of the signal; `None` if there is neither.
     pub fn code(&self) -> Option<i32> {
         match self {
             Self::Exited(status) => Some(i32::from(*status)),
@@ -44,13 +44,13 @@ impl Outcome {
         }
     }
 
-    /// Whether it ran and left with exit status 0.
+    /// Whether it ran and exited with status 0.
     pub fn succeeded(&self) -> bool {
         *self == Self::Exited(0)
     }
 }
 
-/// The rest of a sentence that begins with the command: "exited with status 1".
+/// The end of a sentence that begins with the command: "exited with status 1".
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,12 +70,12 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A signal's name as glibc's `strsignal` prints it, which is what the stock command executor's
-/// users know; musl's texts differ.
+/// A signal's name as glibc's `strsignal` prints it, and so the stock command executor. The names of musl
+/// are different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalName(pub i32);
 
-/// The real-time signals as glibc counts them: it keeps 32 and 33 for itself.
+/// The real-time signals as glibc counts them: it uses 32 and 33 itself.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
 impl fmt::Display for SignalName {
@@ -163,9 +163,9 @@ mod tests {
         }
     }
 
-    /// As `strsignal` of glibc 2.36 answers.
+    /// The names that `strsignal` of glibc 2.36 returns.
     #[test]
-    fn signals_have_the_names_that_glibc_gives_them() {
+    fn signals_have_their_glibc_names() {
         for (signal, name) in [
             (0, "Unknown signal 0"),
             (1, "Hangup"),

@@ -1,27 +1,27 @@
-//! What is asked of the processes that commands leave behind, and what is found of them.
+//! A sweep over the processes that commands leave behind, and its result.
 
 use super::units::StopSignal;
 
-/// One look at everything below us, with what is to be done to what lives.
+/// One pass over all descendants of the executor, and what to do to those that are alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sweep {
-    /// Reap what has ended, and count. Whoever was spared as a reader and is none gets SIGTERM.
+    /// Reap and count. A process that was spared as a reader and no longer is one gets SIGTERM.
     Look,
-    /// SIGTERM to all but readers of what a command has written.
+    /// SIGTERM to all except readers of what a command has written.
     TerminateOthers,
-    /// SIGTERM to what had none yet.
+    /// SIGTERM to all that have not got it yet.
     Terminate,
-    /// SIGKILL.
+    /// SIGKILL to all.
     Kill,
 }
 
-/// What a sweep has found alive.
+/// How many processes a sweep has found alive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Left {
-    /// Processes that read from a pipe or FIFO, and what these have started: they may end by themselves once
+    /// Processes that read from a pipe or FIFO, and their descendants: they may end by themselves after
     /// they have read everything.
     pub readers: usize,
-    /// All others that can be ended.
+    /// All others that we can end.
     pub others: usize,
     /// Processes that the kernel does not let us end.
     pub beyond: usize,
@@ -30,7 +30,7 @@ pub struct Left {
 // === impl Sweep ===
 
 impl Sweep {
-    /// The signal that it sends.
+    /// The signal that is sent, if any.
     pub fn signal(self) -> Option<StopSignal> {
         match self {
             Self::Look => None,
@@ -43,12 +43,12 @@ impl Sweep {
 // === impl Left ===
 
 impl Left {
-    /// Nothing lives.
+    /// Whether nothing is alive.
     pub fn is_nothing(self) -> bool {
         self == Self::default()
     }
 
-    /// What can be ended.
+    /// The number of processes that we can end.
     pub fn in_reach(self) -> usize {
         self.readers + self.others
     }

@@ -1,47 +1,47 @@
-//! The words everything else is written in: identifiers, points in time, percentages.
+//! Identifiers, points in time and percentages.
 //!
-//! Each is a newtype with a checked constructor, so that a value that exists is a valid one.
+//! Each is a newtype with a checked constructor, so that every value is valid.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The framework's name for a task. Mesos guarantees that it is unique within the framework.
+/// The framework's id of a task. Mesos guarantees that it is unique within the framework.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TaskId(pub String);
 
-/// The id of the agent that runs the task; it must stand in every status update
-/// (agents before 1.0.2 do not fill it in, MESOS-6245).
+/// The id of the agent that runs the task. Every status update must contain it (agents before 1.0.2 do not
+/// fill it in, MESOS-6245).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AgentId(pub String);
 
 /// A point in time on the monotonic clock, counted from the executor's start.
 ///
-/// The core never reads a clock: every event comes with the moment.
+/// The core never reads a clock: every event comes with its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(pub Duration);
 
-/// A length of time that was asked for from outside, at most [`Self::MAX`]: a sum of some of them, and of the
-/// time since the machine was started, is a time that every clock can show.
+/// A duration from outside, at most [`Self::MAX`]. A sum of a few spans and the time since boot never
+/// overflows a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(Duration);
 
-/// Why a number of seconds is no [`Span`].
+/// Why a number of seconds is not a [`Span`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotASpan {
-    /// It is not above zero, or so little that no clock shows it.
+    /// It is not above zero, or rounds to zero nanoseconds.
     NotAboveZero,
-    /// It is above [`Span::MAX`].
+    /// It is more than [`Span::MAX`].
     TooLarge,
 }
 
-/// The wall clock in milliseconds since the epoch; only ever printed, never compared.
+/// The wall clock in milliseconds since the epoch. It is only printed, never compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct WallTime(pub u64);
 
 /// Both clocks, read once per event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Now {
-    /// For every deadline.
+    /// For deadlines.
     pub moment: Moment,
     /// For the timestamp of a status update.
     pub wall: WallTime,
@@ -51,7 +51,7 @@ pub struct Now {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Uuid(pub [u8; 16]);
 
-/// Hands out UUIDs: random between executors by its seed, distinct within one by its counter.
+/// Issues UUIDs. The seed makes them different from those of other executors, the counter from each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UuidSource {
     seed: [u8; 16],
@@ -62,14 +62,14 @@ pub struct UuidSource {
 #[derive(Clone, Copy, Debug)]
 pub struct Percent(f64);
 
-/// A process id, only for people to read.
+/// A process id, only for logs and texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pid(pub u32);
 
 /// A signal that ends processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopSignal {
-    /// SIGTERM, then SIGCONT, since a stopped process would never hear it.
+    /// SIGTERM, followed by SIGCONT, because a stopped process does not handle signals.
     Terminate,
     /// SIGKILL.
     Kill,
@@ -78,12 +78,12 @@ pub enum StopSignal {
 // === impl Moment ===
 
 impl Moment {
-    /// The moment `after` later; saturates instead of overflowing.
+    /// The moment `after` later. Saturates instead of overflowing.
     pub fn plus(self, after: impl Into<Duration>) -> Self {
         Self(self.0.saturating_add(after.into()))
     }
 
-    /// How long it is from `earlier` until this moment; zero if it is not later.
+    /// The time from `earlier` until this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -92,10 +92,10 @@ impl Moment {
 // === impl Span ===
 
 impl Span {
-    /// No time at all.
+    /// A span of zero.
     pub const ZERO: Self = Self(Duration::ZERO);
 
-    /// 10^9 seconds, more than 31 years: a longer one means "without a limit", or is a mistake.
+    /// 10^9 seconds, more than 31 years: anything longer means "unlimited" or is a mistake.
     pub const MAX: Self = Self(Duration::from_secs(1_000_000_000));
 
     /// `None` if it is longer than [`Self::MAX`].
@@ -103,7 +103,7 @@ impl Span {
         (length <= Self::MAX.0).then_some(Self(length))
     }
 
-    /// The same length, or [`Self::MAX`] if it is longer.
+    /// The same length, but at most [`Self::MAX`].
     pub const fn saturating(length: Duration) -> Self {
         // `Ord::min` is not const.
         if length.as_secs() < Self::MAX.0.as_secs() {
@@ -117,7 +117,7 @@ impl Span {
     ///
     /// # Errors
     ///
-    /// Says on which side the number is out of range; what is no number is not above zero.
+    /// The number is out of range. NaN counts as not above zero.
     pub fn from_seconds(seconds: f64) -> Result<Self, NotASpan> {
         if seconds > Self::MAX.0.as_secs_f64() {
             return Err(NotASpan::TooLarge);
@@ -163,12 +163,12 @@ impl fmt::Display for Uuid {
 // === impl UuidSource ===
 
 impl UuidSource {
-    /// A source whose UUIDs differ from those of every source with another seed.
+    /// A source whose UUIDs differ from those of sources with another seed.
     pub fn new(seed: [u8; 16]) -> Self {
         Self { seed, issued: 0 }
     }
 
-    /// The next UUID; the counter is folded into bytes that carry no version bits.
+    /// The next UUID. The counter changes only bytes without version bits.
     pub fn issue(&mut self) -> Uuid {
         let mut bytes = self.seed;
         for (byte, count) in bytes[12..].iter_mut().zip(self.issued.to_be_bytes()) {
@@ -184,20 +184,20 @@ impl UuidSource {
 // === impl Percent ===
 
 impl Percent {
-    /// `None` unless `value` lies in 0..=100 (which NaN does not).
+    /// `None` unless `value` is in 0..=100 (NaN is not).
     pub fn new(value: f64) -> Option<Self> {
         // Adding zero turns -0.0 into 0.0, so that equal percentages have equal bits.
         (0.0..=100.0).contains(&value).then_some(Self(value + 0.0))
     }
 
-    /// The value as it was reported.
+    /// The value as reported.
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// The whole percentage that Cook's scheduler stores: half to even, as Python rounds.
+    /// The integer that Cook's scheduler stores. Rounds half to even, as Python does.
     pub fn rounded(self) -> u8 {
-        // In range by construction.
+        // The range is known.
         self.0.round_ties_even() as u8
     }
 }
@@ -216,8 +216,8 @@ impl std::hash::Hash for Percent {
     }
 }
 
-/// Cuts `text` to at most `limit` characters, the last three of them `...` if anything was cut,
-/// as the Python executor does (blanks before the dots go too).
+/// Shortens `text` to at most `limit` characters. A shortened text ends in `...`, without blanks before it,
+/// as in the Python executor.
 pub fn truncate(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
         return text.to_owned();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_has_an_end() {
+    fn a_span_has_a_maximum() {
         let nearly = Span::MAX.get() - Duration::from_nanos(1);
         assert_eq!(Span::new(nearly).map(Span::get), Some(nearly));
         assert_eq!(Span::new(Span::MAX.get()), Some(Span::MAX));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_by_characters_and_ends_in_dots() {
+    fn a_long_text_is_shortened_by_characters_and_ends_in_dots() {
         assert_eq!(truncate("12345678", 8), "12345678");
         assert_eq!(truncate("123456789", 8), "12345...");
         assert_eq!(truncate("1234 6789", 8), "1234...");

@@ -1,5 +1,5 @@
-//! When a check probes the task: after its delay, and then an interval after the last probe has ended. There is
-//! never more than one probe of a check at a time.
+//! When a check probes the task: first after its delay, then always one interval after the last probe has
+//! ended. A check never has more than one probe in flight.
 
 use super::plan::{Kind, Times};
 use crate::words::units::Moment;
@@ -28,11 +28,11 @@ enum State {
     Probing { give_up_at: Option<Moment> },
 }
 
-/// What is due.
+/// What has become due.
 pub(super) enum Due {
-    /// A probe starts.
+    /// Start a probe.
     Start(ProbeId),
-    /// A probe has timed out.
+    /// A probe has timed out; abandon it.
     GiveUp(ProbeId),
 }
 
@@ -68,7 +68,7 @@ impl Cycle {
         }
     }
 
-    /// A probe has ended: the next one follows after the interval. False if it is not the current one.
+    /// A probe has ended; the next one starts after the interval. False if it is not the current probe.
     pub(super) fn ended(&mut self, id: ProbeId, now: Moment) -> bool {
         let is_current = self.in_flight() == Some(id);
         if is_current {
@@ -86,7 +86,7 @@ impl Cycle {
         }
     }
 
-    /// When [`Self::take_due`] has something.
+    /// When [`Self::take_due`] has something to return.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         match self.state {
             State::Waiting { due } => Some(due),

@@ -9,7 +9,7 @@ use crate::words::outcome::Outcome;
 /// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Finding {
-    /// The command ended, or never started.
+    /// The command ended, or could not be started.
     Ended(Outcome),
     /// The HTTP server answered with this status.
     Answered(u16),
@@ -21,14 +21,14 @@ pub enum Finding {
     TimedOut(Duration),
 }
 
-/// The result of a general check (`CheckStatusInfo`); nothing as long as there is none.
+/// The result of a general check (`CheckStatusInfo`). The value is `None` before the first result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CheckStatus {
     /// The exit status of a command.
     Command(Option<u8>),
     /// The status of an HTTP server.
     Http(Option<u16>),
-    /// Whether there was a connection.
+    /// Whether the connection was established.
     Tcp(Option<bool>),
 }
 
@@ -51,7 +51,7 @@ impl Finding {
     }
 }
 
-/// The end of a sentence that begins with the check: "status 503".
+/// The end of a sentence that begins with the name of the check: "status 503".
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for Finding {
 // === impl CheckStatus ===
 
 impl CheckStatus {
-    /// Before the first result.
+    /// The status before the first result.
     pub(super) fn unknown(probe: &Probe) -> Self {
         match probe {
             Probe::Command { .. } => Self::Command(None),
@@ -76,8 +76,8 @@ impl CheckStatus {
         }
     }
 
-    /// The status after this result. A probe that failed leaves it unknown, except that a refused connection is
-    /// the answer of a TCP check.
+    /// The status after this result. A failed probe makes it unknown, except that a refused connection is a
+    /// result of a TCP check.
     pub(super) fn of(self, finding: &Finding) -> Self {
         match self {
             Self::Command(_) => Self::Command(match finding {

@@ -5,8 +5,8 @@
 //!   NotYet -------------------> Checking ----------------------------------> Over
 //! ```
 //!
-//! Every clock counts from TASK_RUNNING, since there may be before commands. An agent that is away changes
-//! nothing: the processes are ours.
+//! All times count from TASK_RUNNING, because before commands may run for any time before it. Checks
+//! continue while the agent is away, because the executor runs them itself.
 //!
 //! | | a general check | a health check |
 //! |---|---|---|
@@ -41,7 +41,7 @@ pub struct Checks {
     healthy: Option<bool>,
     /// Consecutive failures that counted.
     failures: u32,
-    /// Why a health check has asked for the task's end.
+    /// Why a health check has killed the task.
     kill_cause: Option<String>,
     /// The longest message in characters.
     message_limit: usize,
@@ -59,8 +59,8 @@ enum Phase {
     Over,
 }
 
-/// What a status update says about the checks. The master keeps the last update only, so every update says all
-/// of it.
+/// The part of a status update that is about checks. The master keeps only the last update, so every update
+/// has all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checked {
     /// The last verdict of the health check; `None` before the first one.
@@ -69,26 +69,26 @@ pub struct Checked {
     pub status: Option<CheckStatus>,
 }
 
-/// What follows from a step of the checks, in order.
+/// What follows from a step of the checks, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CheckOutput {
     /// Start a probe.
     Start(ProbeId, Box<Probe>),
-    /// Give up a probe, and end whatever it has started.
+    /// Abandon a probe, and end the processes that it has started.
     Abandon(ProbeId),
     /// Send an update with this message.
     Report(Kind, String),
     /// Write a line to the log only.
     Note(String),
-    /// Kill the task: it is unhealthy.
+    /// Kill the task, because it is unhealthy.
     Kill,
 }
 
 // === impl Checks ===
 
 impl Checks {
-    /// The checks of a task whose command does not run yet. `message_limit` is the longest message in
-    /// characters.
+    /// The checks of a task whose command has not started. `message_limit` is the maximum length of a
+    /// message in characters.
     pub fn new(plan: CheckPlan, message_limit: usize) -> Self {
         let Checked { healthy, status } = plan.before_first_probe();
         Self {
@@ -102,7 +102,7 @@ impl Checks {
         }
     }
 
-    /// What every update says about them.
+    /// The part of a status update that is about checks.
     pub fn told(&self) -> Checked {
         Checked {
             healthy: self.healthy,
@@ -110,12 +110,12 @@ impl Checks {
         }
     }
 
-    /// Why the task is killed, if a health check has asked for it.
+    /// Why a health check has killed the task, if one has.
     pub fn kill_cause(&self) -> Option<&str> {
         self.kill_cause.as_deref()
     }
 
-    /// The command runs. `environment` is what the task's commands get now.
+    /// The command has started. `environment` is what commands get now.
     pub fn begin(&mut self, environment: &Environment, now: Moment) -> Vec<CheckOutput> {
         if self.phase == Phase::NotYet {
             let begin = |kind, check: &Check| Cycle::begin(kind, check.times, now);
@@ -130,7 +130,7 @@ impl Checks {
         self.tick(environment, now)
     }
 
-    /// Does what is due.
+    /// Handles what is due.
     pub fn tick(&mut self, environment: &Environment, now: Moment) -> Vec<CheckOutput> {
         let mut outputs = Vec::new();
         for kind in [Kind::Check, Kind::Health] {
@@ -154,7 +154,7 @@ impl Checks {
         outputs
     }
 
-    /// The task is to end, or its command has ended: no further probes.
+    /// The task is being stopped, or its command has ended: no further probes.
     pub fn end(&mut self) -> Vec<CheckOutput> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::NotYet | Phase::Over => Vec::new(),
@@ -166,7 +166,7 @@ impl Checks {
         }
     }
 
-    /// A probe has a result. It is ignored if the probe was given up meanwhile.
+    /// A probe has a result. It is ignored if the probe was abandoned.
     pub fn found(&mut self, id: ProbeId, finding: &Finding, now: Moment) -> Vec<CheckOutput> {
         let mut outputs = Vec::new();
         if self
@@ -178,7 +178,7 @@ impl Checks {
         outputs
     }
 
-    /// When [`Self::tick`] has something to do.
+    /// When [`Self::tick`] has to be called.
     pub fn next_deadline(&self) -> Option<Moment> {
         match &self.phase {
             Phase::NotYet | Phase::Over => None,
@@ -235,7 +235,7 @@ impl Checks {
             }
             return;
         }
-        // The first success ends the grace period for good, and so does the first failure after it.
+        // The first success ends the grace period, and so does the first failure after it.
         let grace = plan.grace;
         if self.healthy.is_none() && grace > Span::ZERO && now.since(*since) <= grace.get() {
             let message =
@@ -263,7 +263,7 @@ impl Checks {
 // === impl CheckPlan ===
 
 impl CheckPlan {
-    /// What an update says before the first probe.
+    /// The part of a status update that is about checks, before the first probe.
     pub fn before_first_probe(&self) -> Checked {
         let check = self.check.as_ref();
         Checked {

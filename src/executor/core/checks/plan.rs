@@ -1,4 +1,4 @@
-//! What a task asks to have checked (`TaskInfo.check`, `TaskInfo.health_check`): valid by construction.
+//! What checks a task asks for (`TaskInfo.check`, `TaskInfo.health_check`). Every value is valid.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -10,16 +10,16 @@ use crate::core::proxies;
 use crate::core::variables::{self, Class, PHASE};
 use crate::words::units::{Span, truncate};
 
-/// What a task asks to have checked. Both may be there; they are independent.
+/// The checks of a task. They are independent of each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CheckPlan {
-    /// Its result is reported when it changes.
+    /// The general check: its result is reported when it changes.
     pub check: Option<Check>,
-    /// Its failures are reported, and end the task when there are too many.
+    /// The health check: its failures are reported, and too many in a row end the task.
     pub health: Option<HealthCheck>,
 }
 
-/// Which of the two.
+/// General check or health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `TaskInfo.check`.
@@ -28,12 +28,12 @@ pub enum Kind {
     Health,
 }
 
-/// A probe that is repeated.
+/// A probe, and when to repeat it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Check {
-    /// What to do.
+    /// How to probe.
     pub probe: Probe,
-    /// When to do it.
+    /// When to probe.
     pub times: Times,
 }
 
@@ -42,12 +42,12 @@ pub struct Check {
 pub struct HealthCheck {
     /// The probe and its times.
     pub check: Check,
-    /// The HTTP statuses of a healthy task; if there are none, 200 to 399.
+    /// The HTTP statuses of a healthy task; if empty, 200 to 399.
     pub statuses: Vec<u16>,
-    /// Until the first success, failures up to this long after the start do not count.
+    /// Failures within this time after the start do not count until the first success.
     pub grace: Span,
-    /// The number of consecutive failures that ends the task. With 0 the first failure does, as in the Mesos
-    /// command executor (`src/checks/health_checker.cpp`).
+    /// The number of consecutive failures that ends the task. 0 is treated as 1, as in the Mesos command
+    /// executor (`src/checks/health_checker.cpp`).
     pub failures: u32,
 }
 
@@ -58,7 +58,7 @@ pub struct Times {
     pub delay: Span,
     /// From the end of one probe until the next one.
     pub interval: Interval,
-    /// A probe that takes longer has failed.
+    /// Maximum duration of a probe.
     pub timeout: Option<Span>,
 }
 
@@ -69,29 +69,29 @@ pub struct Interval(Span);
 /// One way to probe a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Probe {
-    /// Run a command; its exit status is the answer.
+    /// Run a command. The result is its exit status.
     Command {
         /// The command.
         program: Program,
-        /// In a plan: the check's own variables. In an effect: all that the command gets.
+        /// In a plan: the check's own variables. In an effect: the complete environment of the command.
         environment: Environment,
     },
-    /// Ask an HTTP server; its status is the answer.
+    /// Ask an HTTP server. The result is the HTTP status.
     Http(HttpAddress),
-    /// The same by a program that speaks TLS and prints the status.
+    /// Ask an HTTPS server with a program that prints the HTTP status.
     Https {
         /// The program.
         client: Program,
         /// As in [`Probe::Command`].
         environment: Environment,
-        /// Whom it asks.
+        /// Host, port and path.
         address: HttpAddress,
     },
-    /// Connect; whether it succeeds is the answer.
+    /// Connect. The result is whether that succeeds.
     Tcp(Address),
 }
 
-/// A port of this machine's own loopback address.
+/// A port on loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// Which loopback address.
@@ -100,12 +100,12 @@ pub struct Address {
     pub port: NonZeroU16,
 }
 
-/// A path of an HTTP server at a loopback address.
+/// A path of an HTTP server on loopback.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HttpAddress {
-    /// Where the server is.
+    /// The address of the server.
     pub at: Address,
-    /// Begins with a slash, and is printable ASCII.
+    /// Printable ASCII; begins with a slash.
     pub path: String,
 }
 
@@ -150,8 +150,8 @@ impl Kind {
 // === impl Probe ===
 
 impl Probe {
-    /// The probe with its complete environment: the task's as it is now, overridden by the check's own
-    /// variables.
+    /// The probe with its complete environment: that of the task's commands now, overridden by the check's
+    /// own variables.
     pub fn prepared(&self, kind: Kind, task: &Environment) -> Self {
         let whole = |own: &Environment| {
             let own = own.clone().into_changes();
@@ -189,7 +189,7 @@ impl Probe {
         }
     }
 
-    /// The name of its kind in `CheckInfo.Type`.
+    /// The name of its type in `CheckInfo.Type`.
     pub fn kind_name(&self) -> &'static str {
         match self {
             Self::Command { .. } => "COMMAND",
@@ -202,7 +202,7 @@ impl Probe {
 /// The target, for messages: `127.0.0.1:8080/health`, or the command.
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Enough to recognise a command or a path; messages have a limited length.
+        /// Enough to recognise a command or path. The length of messages is limited.
         const MAX_SHOWN: usize = 80;
         match self {
             Self::Command { program, .. } => {

@@ -1,5 +1,5 @@
-//! What the executor is there for: the task that it waits for, has, or had; and what follows from that after
-//! every step.
+//! The task of this executor: before it arrives, while it runs and after its end; and what follows from its
+//! state after each step.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::core::session::Session;
 use crate::core::step::Step;
 use crate::words::units::{Moment, Span, TaskId};
 
-/// What the executor is there for.
+/// The task of this executor, or its absence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Assignment {
     pub(super) settings: Settings,
@@ -24,19 +24,19 @@ pub(super) struct Assignment {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum State {
-    /// No task yet. A KILL may come before its LAUNCH.
+    /// There is no task yet. A KILL may arrive before its LAUNCH.
     Waiting { killed: Vec<EarlyKill> },
-    /// The operator wants to see an executor fail: nothing happens until then.
+    /// The operator tests a failing executor: it exits at this time.
     Failing { at: Moment, status: u8 },
     /// There is a task.
     Active(Box<Active>),
-    /// Every update is recorded; what is not acknowledged is waited for.
+    /// All updates are recorded; waiting for acknowledgements.
     Leaving(Box<Leaving>),
     /// Nothing is left to do.
     Gone,
 }
 
-/// A KILL of a task that has not come, with its own grace period.
+/// A KILL for a task that was not launched yet, with its grace period.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct EarlyKill {
     pub(super) task: TaskId,
@@ -46,21 +46,21 @@ pub(super) struct EarlyKill {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Active {
     pub(super) lifecycle: Lifecycle,
-    /// An update of it was acknowledged: the agent will remember it by itself.
+    /// Whether one of its updates was acknowledged, so that the agent remembers the task by itself.
     pub(super) is_acknowledged: bool,
-    /// Other tasks, which were not run: each gets one update, however often it comes.
+    /// Other tasks, which were refused. Each gets one update, even if it is launched again.
     pub(super) refused: Vec<TaskId>,
 }
 
-/// A request that would need the agent is answered as if it was there for this long, since a
-/// re-subscription usually takes less.
+/// How long a request that needs the agent is accepted without a subscription. Subscribing again usually
+/// takes less.
 const ABSENCE_TOLERATED: Duration = Duration::from_secs(1);
 
-/// How many kills of tasks that have not come are remembered, the newest ones. An agent has one task
-/// for an executor like this.
+/// Maximum number of early kills to remember; the newest ones are kept. An agent sends one task to such an
+/// executor.
 const MAX_EARLY_KILLS: usize = 16;
 
-/// How long a test-exit executor stays up, as Cook's.
+/// How long a test-exit executor stays up, as Cook's does.
 const FAILING_TAKES: Duration = Duration::from_secs(5);
 
 // === impl Assignment ===
@@ -73,7 +73,7 @@ impl Assignment {
         }
     }
 
-    /// When something is due without an event.
+    /// When a step is due without an event.
     pub(super) fn next_deadline(&self, session: &Session) -> Option<Moment> {
         match &self.state {
             State::Active(active) => {
@@ -87,7 +87,7 @@ impl Assignment {
         }
     }
 
-    /// What follows from the state after every step.
+    /// Does what follows from the state after each step.
     pub(super) fn settle(&mut self, step: &mut Step<'_>) {
         if step.session.becomes_lost(step.moment()) {
             step.note(Note::AgentLost);
@@ -109,7 +109,7 @@ impl Assignment {
         step.let_session_act(task);
     }
 
-    // --- the agent ---
+    // --- agent ---
 
     pub(super) fn acknowledged(&mut self, uuid: &[u8], step: &mut Step<'_>) {
         let Some(update) = step.session.outbox.acknowledge(uuid) else {
@@ -130,7 +130,7 @@ impl Assignment {
         }
     }
 
-    /// The task stops as by SHUTDOWN, since nobody waits for it any more.
+    /// Stops the task as SHUTDOWN does, because nobody waits for it any more.
     fn agent_was_lost(&mut self, step: &mut Step<'_>) {
         let grace = self.settings.shutdown_grace;
         match &mut self.state {
@@ -141,7 +141,7 @@ impl Assignment {
         }
     }
 
-    // --- orders ---
+    // --- kill and shutdown ---
 
     pub(super) fn kill(&mut self, task: TaskId, grace: Option<Span>, step: &mut Step<'_>) {
         match &mut self.state {
@@ -179,7 +179,7 @@ impl Assignment {
         step.perform(Effect::Exit(status));
     }
 
-    /// Only an executor that has had no task yet fails on request: a task would be lost by it.
+    /// Only an executor without a task fails on request, so that no task is lost.
     pub(super) fn fail_later(&mut self, now: Moment) {
         if let (State::Waiting { .. }, Some(status)) = (&self.state, self.settings.test_exit) {
             let at = now.plus(FAILING_TAKES);
@@ -195,7 +195,7 @@ impl Assignment {
         }
     }
 
-    // --- the task ---
+    // --- task ---
 
     pub(super) fn handle(&mut self, event: TaskEvent, step: &mut Step<'_>) {
         if let State::Active(active) = &mut self.state
@@ -222,7 +222,7 @@ impl Assignment {
         }
     }
 
-    // --- the task API ---
+    // --- task API ---
 
     pub(super) fn answer(&mut self, request: ApiRequest, step: &Step<'_>) -> Reply {
         let active = match &mut self.state {
@@ -251,7 +251,7 @@ impl Assignment {
         }
     }
 
-    /// The task that is being run, or was.
+    /// The task that was accepted, running or ended.
     pub(super) fn own_task(&self) -> Option<&Identity> {
         match &self.state {
             State::Active(active) => Some(&active.lifecycle.identity),
@@ -264,7 +264,7 @@ impl Assignment {
 // === impl Active ===
 
 impl Active {
-    /// No process of the task lives.
+    /// No process of the task is left.
     fn end(&mut self, verdict: Verdict, step: &mut Step<'_>) -> Leaving {
         let identity = self.lifecycle.identity.clone();
         if let Some(report) = self.lifecycle.progress.take_last(step.moment()) {

@@ -1,4 +1,4 @@
-//! LAUNCH: the one task that is run, and the refusal of all others.
+//! LAUNCH: accepting one task, and refusing all others.
 
 use super::assignment::{Active, Assignment, EarlyKill, State};
 use super::leaving::Leaving;
@@ -12,7 +12,7 @@ use crate::core::progress::Progress;
 use crate::core::step::Step;
 use crate::words::units::TaskId;
 
-/// How many tasks are refused; a group may have several.
+/// Maximum number of refused tasks to remember; a group may contain several.
 const MAX_REFUSED: usize = 256;
 
 impl Assignment {
@@ -38,7 +38,7 @@ impl Assignment {
         }
     }
 
-    /// The one task of this executor.
+    /// Accepts the only task of this executor.
     fn accept(&mut self, task: LaunchedTask, killed: Vec<EarlyKill>, step: &mut Step<'_>) {
         let LaunchedTask {
             identity,
@@ -63,7 +63,7 @@ impl Assignment {
                 return self.refuse(&identity, message, step);
             }
         };
-        // There is no other task to need it.
+        // No other task will need it.
         let mut environment = std::mem::take(&mut self.settings.environment);
         environment.reset(&self.settings.reset_variables, &work.executor_environment);
         for (name, value) in work.environment {
@@ -105,14 +105,14 @@ impl Assignment {
         }));
     }
 
-    /// Nothing that was launched can be run.
+    /// Every launched task was refused.
     fn leave(&mut self, step: &Step<'_>) {
         let leaving = Leaving::new(None, Vec::new(), step.moment());
         self.state = State::Leaving(Box::new(leaving));
     }
 
-    /// This executor has had its task. An update of the task it has must not be made up: the agent
-    /// would take it for the end of that task.
+    /// Refuses a task because there is one already. If it is the same task, it gets no update, because the
+    /// agent would take that for the end of the task.
     fn refuse_another(&mut self, identity: Identity, step: &mut Step<'_>) {
         if self.own_task().is_none_or(|own| own.task != identity.task) {
             let message = "cook-executor runs one task, and has one already".to_owned();
@@ -120,7 +120,7 @@ impl Assignment {
         }
     }
 
-    /// One update, however often the task comes.
+    /// Sends one update for a refused task, even if it is launched again.
     fn refuse(&mut self, identity: &Identity, message: String, step: &mut Step<'_>) {
         let Some(refused) = self.refused() else {
             return;
@@ -137,7 +137,7 @@ impl Assignment {
         step.record_verdict(identity, verdict, UpdateData::None, Checked::default());
     }
 
-    /// The tasks that were refused; there are none before the LAUNCH.
+    /// The refused tasks; `None` before the LAUNCH.
     fn refused(&mut self) -> Option<&mut Vec<TaskId>> {
         match &mut self.state {
             State::Active(active) => Some(&mut active.refused),

@@ -1,4 +1,4 @@
-//! From the last update to the exit: only acknowledgements, and the last messages, are waited for.
+//! From the last update to the exit: waiting for acknowledgements and for the last messages to be sent.
 
 use std::time::Duration;
 
@@ -10,47 +10,47 @@ use crate::core::session::Session;
 use crate::core::step::Step;
 use crate::words::units::{Moment, Span, TaskId};
 
-/// Every update is recorded.
+/// All updates are recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leaving {
     since: Moment,
-    /// The task that was run; there is none if all were refused.
+    /// The task that was run; `None` if all were refused.
     ended: Option<EndedTask>,
-    /// Tasks that were not run: each gets one update, however often it comes.
+    /// Refused tasks. Each gets one update, even if it is launched again.
     pub(super) refused: Vec<TaskId>,
-    /// The agent was asked a second time for acknowledgements that did not come.
+    /// Whether we have subscribed again to get missing acknowledgements.
     has_renewed: bool,
     /// Set once every update is acknowledged: when to stop waiting for the remaining messages.
     messages_until: Option<Moment>,
 }
 
-/// What is left of a task.
+/// What is left of a task after its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct EndedTask {
     pub(super) identity: Identity,
-    /// An update of it was acknowledged: the agent will remember it by itself.
+    /// Whether one of its updates was acknowledged, so that the agent remembers the task by itself.
     pub(super) is_acknowledged: bool,
-    /// The end of waiting for the terminal acknowledgement, if a SHUTDOWN has set one.
+    /// When to stop waiting for the terminal acknowledgement, if a SHUTDOWN has set a limit.
     pub(super) report_by: Option<Moment>,
-    /// For requests that still come.
+    /// For later requests of the task API.
     pub(super) view: View,
 }
 
-/// An agent that is there and does not acknowledge the terminal update will never do so, as in the
+/// If a connected agent has not acknowledged the terminal update by then, it never will; the same as in the
 /// stock command executor (`src/launcher/executor.cpp`, `reaped`).
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An acknowledgement takes milliseconds. One that does not come may have gone into a connection that
-/// only we believe in, which the kernel notices after a minute: a new subscription asks again.
+/// An acknowledgement takes milliseconds. If it is missing, the connection may be dead without our knowing;
+/// the kernel notices that after a minute. So the executor subscribes again after this time.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// An agent that is lost gets one more moment: a re-subscription may be on its way.
+/// How long to wait once the agent counts as lost: a subscription may be under way.
 const LOST_TIMEOUT: Duration = Duration::from_secs(1);
 
 // === impl ExitStatus ===
 
 impl ExitStatus {
-    /// The status of an executor that leaves with this outbox.
+    /// The status for exiting with this outbox.
     pub(super) fn of(outbox: &Outbox) -> Self {
         match outbox.is_acknowledged() {
             true => Self::Done,
@@ -80,7 +80,7 @@ impl Leaving {
         self.ended.as_ref().map(|ended| &ended.identity)
     }
 
-    /// The task that was run, until the agent has acknowledged an update of it.
+    /// The task that was run, unless the agent has acknowledged an update of it.
     pub(super) fn unacknowledged_task(&self) -> Option<&Identity> {
         let ended = self.ended.as_ref()?;
         (!ended.is_acknowledged).then_some(&ended.identity)
@@ -92,7 +92,7 @@ impl Leaving {
         }
     }
 
-    /// The agent wants the executor to end within its grace period.
+    /// SHUTDOWN: the executor must exit within the grace period.
     pub(super) fn hurry(&mut self, grace: Span, now: Moment) {
         if let Some(ended) = &mut self.ended {
             let limit = now.plus(grace);
@@ -100,7 +100,7 @@ impl Leaving {
         }
     }
 
-    /// There is nothing more to change.
+    /// Answers a request of the task API. A PATCH cannot change anything any more.
     pub(super) fn answer(&self, request: ApiRequest) -> Reply {
         match (request, &self.ended) {
             (ApiRequest::View, Some(ended)) => Reply::View(ended.view.clone()),
@@ -113,8 +113,8 @@ impl Leaving {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Asks again for missing acknowledgements; returns the exit status once everything is acknowledged, or it
-    /// is too late.
+    /// Subscribes again if acknowledgements are missing. Returns the exit status when everything is
+    /// acknowledged, or the time is over.
     pub(super) fn settle(&mut self, step: &mut Step<'_>) -> Option<ExitStatus> {
         let now = step.moment();
         if self.renews_at(step.session).is_some_and(|at| at <= now) {
@@ -122,7 +122,7 @@ impl Leaving {
             step.note(Note::AskingAgain);
             step.session.renew(now);
         }
-        // The time without an agent does not count: the next one has the whole time again.
+        // Time without an agent does not count: after a new subscription the whole time starts again.
         let is_acknowledged = step.session.outbox.is_acknowledged();
         self.messages_until = (is_acknowledged && step.session.up_since().is_some()).then(|| {
             self.messages_until
@@ -138,7 +138,7 @@ impl Leaving {
         Some(ExitStatus::of(&step.session.outbox))
     }
 
-    /// When the agent is asked for acknowledgements by a new subscription; once.
+    /// When to subscribe again for missing acknowledgements; happens once.
     fn renews_at(&self, session: &Session) -> Option<Moment> {
         if self.has_renewed || session.outbox.is_acknowledged() {
             return None;
@@ -147,8 +147,8 @@ impl Leaving {
         Some(self.since.max(up_since).plus(RENEWAL_TIMEOUT))
     }
 
-    /// When to stop waiting for acknowledgements and messages. An agent that is away is waited for until the
-    /// session counts it as lost.
+    /// When to stop waiting for acknowledgements and messages. While the agent is away, the session decides
+    /// when it counts as lost.
     fn ends_at(&self, session: &Session) -> Option<Moment> {
         let patience = match session.up_since() {
             Some(up_since) => Some(self.since.max(up_since).plus(ACKNOWLEDGEMENT_TIMEOUT)),

@@ -1,7 +1,7 @@
-//! The executor as a whole: a session with the agent, and the task that it has, or will have, or had.
+//! The executor as a whole: a session with the agent, and at most one task.
 //!
-//! `assignment` is what the executor is there for, `launch` the tasks that it takes or refuses, `leaving` the
-//! time from the last update to the exit.
+//! `assignment` has the state of the task, `launch` accepts or refuses tasks, `leaving` is the time from
+//! the last update to the exit.
 
 mod assignment;
 mod launch;
@@ -17,37 +17,37 @@ use crate::core::step::Step;
 use crate::words::units::{Moment, Now, Span, UuidSource};
 use assignment::Assignment;
 
-/// What the core has to know before anything happens.
+/// The configuration of the core.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// The environment that commands inherit.
     pub environment: Environment,
-    /// Variables that the executor sets for commands, and that are known from its start.
+    /// Variables that the executor sets for commands, and that are known at its start.
     pub for_commands: Vec<(Name, Value)>,
     /// `MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD`.
     pub shutdown_grace: Span,
-    /// The least time between two progress messages.
+    /// The minimum time between two progress messages.
     pub progress_interval: std::time::Duration,
-    /// The longest message in characters.
+    /// Maximum length of a message in characters.
     pub message_limit: usize,
-    /// Where the task may write its progress to.
+    /// Where the task may write its progress.
     pub progress_file: ProgressFile,
-    /// Variables that are taken back to what the framework has set (`EXECUTOR_RESET_VARS`).
+    /// Variables that are restored to the values that the framework has set (`EXECUTOR_RESET_VARS`).
     pub reset_variables: Vec<Name>,
-    /// Once subscribed, take no task but exit with this status: the operator wants to see what the
-    /// scheduler does about it (`EXECUTOR_TEST_EXIT`).
+    /// After subscribing, exit with this status instead of accepting a task: the operator tests how the
+    /// scheduler reacts (`EXECUTOR_TEST_EXIT`).
     pub test_exit: Option<u8>,
-    /// Where the sandbox is on the host, if the agent said so.
+    /// The path of the sandbox on the host, if the agent has set it.
     pub directory: Option<String>,
     /// How to keep the subscription.
     pub policy: Policy,
-    /// Makes this executor's UUIDs differ from all others.
+    /// Makes the UUIDs of this executor unique.
     pub uuid_seed: [u8; 16],
-    /// Whether commands can reach the task API; else the task's end tells its user.
+    /// Whether commands can reach the task API. If not, the terminal message says so.
     pub has_api: bool,
 }
 
-/// The whole of the executor's state.
+/// The complete state of the executor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Executor {
     session: Session,
@@ -55,19 +55,19 @@ pub struct Executor {
     assignment: Assignment,
 }
 
-/// What a request of the task API has come to.
+/// The core's answer to a request of the task API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// For the client.
+    /// The reply for the client.
     pub reply: Reply,
-    /// What else there is to do.
+    /// Further effects.
     pub effects: Vec<Effect>,
 }
 
 // === impl Executor ===
 
 impl Executor {
-    /// No task, no subscription; [`Self::next_deadline`] is due at once.
+    /// An executor without a task and a subscription. [`Self::next_deadline`] is due immediately.
     pub fn new(settings: Settings) -> Self {
         Self {
             uuids: UuidSource::new(settings.uuid_seed),
@@ -76,7 +76,7 @@ impl Executor {
         }
     }
 
-    /// Takes what happened and says what to do about it, in order.
+    /// Processes an event. Returns the effects, in the order in which to perform them.
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Effect> {
         let assignment = &mut self.assignment;
         let mut step = Step::new(now, &mut self.session, &mut self.uuids);
@@ -120,7 +120,7 @@ impl Executor {
         }
     }
 
-    /// When the next [`Event::Tick`] is wanted if nothing happens before.
+    /// When [`Event::Tick`] is due if nothing happens before.
     pub fn next_deadline(&self) -> Option<Moment> {
         let deadlines = [
             self.session.next_deadline(),

@@ -1,37 +1,38 @@
-//! How long the stopping of a task may take: arithmetic on deadlines, computed once.
+//! How long the stopping of a task may take: deadlines, computed when the order arrives.
 
 use std::time::Duration;
 
 use crate::words::units::{Moment, Span};
 
-/// Kept of the agent's grace period for the report, since the agent destroys the container at its
-/// end, whatever happens.
+/// A part of the agent's grace period that is kept for the report, because the agent destroys the container
+/// when the period ends.
 const SHUTDOWN_RESERVE: Duration = Duration::from_millis(500);
 
-/// After a kill the after commands have at least this long, since locks are to be released even if the
-/// grace period is 0, as for DRAIN_AGENT.
+/// After a kill, after commands have at least this long, so that they can release locks even with a grace
+/// period of 0, as in DRAIN_AGENT.
 const LEAST_AFTER: Duration = Duration::from_secs(1);
 
-/// After commands that would have less than this are not started: a shell that is killed before it has read
-/// its script leaves things half done.
+/// With less time than this, after commands are not started: a shell that is killed before it has read its
+/// script leaves its work half done.
 const LEAST_ROOM: Duration = Duration::from_millis(50);
 
-/// Somebody wants the task to end.
+/// An order to stop the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopOrder {
-    /// KILL: what runs gets the grace period, then the after commands get the same again, or a second.
+    /// KILL: running commands get the grace period, then after commands get the same again, but at least a
+    /// second.
     Kill {
-        /// Between SIGTERM and SIGKILL.
+        /// The time between SIGTERM and SIGKILL.
         grace: Span,
     },
-    /// SHUTDOWN, a signal, or no agent any more: all of it within the agent's grace period.
+    /// SHUTDOWN, a signal, or the loss of the agent: everything within the agent's grace period.
     Shutdown {
         /// The agent's grace period.
         grace: Span,
     },
-    /// `TaskInfo.max_completion_time` is over.
+    /// `TaskInfo.max_completion_time` has passed.
     MaximumRunTime {
-        /// Between SIGTERM and SIGKILL.
+        /// The time between SIGTERM and SIGKILL.
         grace: Span,
     },
 }
@@ -39,7 +40,7 @@ pub enum StopOrder {
 // === impl StopOrder ===
 
 impl StopOrder {
-    /// The grace period that it brings.
+    /// The grace period of the order.
     pub fn grace(self) -> Span {
         match self {
             Self::Kill { grace } | Self::Shutdown { grace } | Self::MaximumRunTime { grace } => {
@@ -49,26 +50,26 @@ impl StopOrder {
     }
 }
 
-/// The limits that follow from the orders given so far. Another order only ever tightens them.
+/// The deadlines that follow from all orders so far. A further order only makes them earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// When the first order came.
+    /// When the first order arrived.
     began: Moment,
-    /// What was running when the order came is killed at this moment.
+    /// When the commands that ran at the order are killed.
     stop_by: Moment,
-    /// How long the after commands may take once they have begun, or once the first order has come, if that
-    /// was later.
+    /// How long after commands may take, from the start of the first one or from the first order, whichever
+    /// is later.
     after_for: Duration,
-    /// The end of every process, if the agent set one.
+    /// When all processes must have ended, if the agent has set a limit.
     end_by: Option<Moment>,
-    /// The end of waiting for the terminal acknowledgement, if the agent set one.
+    /// When to stop waiting for the terminal acknowledgement, if the agent has set a limit.
     report_by: Option<Moment>,
 }
 
 // === impl Budget ===
 
 impl Budget {
-    /// The limits of one order, for a task that has after commands to run, or has not.
+    /// The deadlines of one order. `has_after`: whether there are after commands to run.
     pub fn new(order: StopOrder, has_after: bool, now: Moment) -> Self {
         match order {
             StopOrder::Kill { grace } | StopOrder::MaximumRunTime { grace } => Self {
@@ -93,8 +94,8 @@ impl Budget {
         }
     }
 
-    /// Takes a further order: each limit becomes the tighter one. The grace of a repeated kill counts
-    /// from the first order, as in the Mesos command executor; the agent's counts from now.
+    /// Adds an order; the earlier one of each two deadlines counts. The grace period of a repeated kill
+    /// counts from the first order, as in the Mesos command executor; that of a shutdown counts from now.
     pub fn tightened_by(self, order: StopOrder, has_after: bool, now: Moment) -> Self {
         let from = match order {
             StopOrder::Kill { .. } | StopOrder::MaximumRunTime { .. } => self.began,
@@ -111,25 +112,25 @@ impl Budget {
         }
     }
 
-    /// When what was running is killed.
+    /// When the commands that ran at the order are killed.
     pub fn stop_by(&self) -> Moment {
         self.end_by
             .map_or(self.stop_by, |end| end.min(self.stop_by))
     }
 
-    /// When after commands are killed of which the first was started at `since`.
+    /// When after commands are killed, if the first one was started at `since`.
     pub fn after_by(&self, since: Moment) -> Moment {
         let granted = since.max(self.began).plus(self.after_for);
         let own = granted.max(since.plus(LEAST_AFTER));
         self.end_by.map_or(own, |end| end.min(own))
     }
 
-    /// Whether after commands may still be started `now`.
+    /// Whether there is enough time to start after commands.
     pub fn has_room_for_after(&self, now: Moment) -> bool {
         self.end_by.is_none_or(|end| end.since(now) >= LEAST_ROOM)
     }
 
-    /// How long the terminal acknowledgement may be waited for, if the agent set a limit.
+    /// When to stop waiting for the terminal acknowledgement, if the agent has set a limit.
     pub fn report_by(&self) -> Option<Moment> {
         self.report_by
     }
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_gives_its_grace_to_what_runs_and_again_to_the_after_commands() {
+    fn a_kill_gives_its_grace_to_running_commands_and_again_to_after_commands() {
         let budget = Budget::new(StopOrder::Kill { grace: secs(5) }, true, at(1000));
         assert_eq!(budget.stop_by(), at(6000));
         assert_eq!(budget.after_by(at(6100)), at(11_100));
@@ -156,26 +157,27 @@ mod tests {
     }
 
     #[test]
-    fn a_shutdown_fits_into_the_agents_grace_with_half_of_it_for_each() {
+    fn a_shutdown_divides_the_agents_grace_between_running_and_after_commands() {
         let order = StopOrder::Shutdown { grace: secs(5) };
         let budget = Budget::new(order, true, at(0));
         assert_eq!(budget.stop_by(), at(2250));
         assert_eq!(budget.after_by(at(2250)), at(4500));
-        // What the command leaves of its half, the after commands may use.
+        // After commands may use what the command leaves of its half.
         assert_eq!(budget.after_by(at(100)), at(4500));
         assert_eq!(budget.report_by(), Some(at(5000)));
         assert_eq!(Budget::new(order, false, at(0)).stop_by(), at(4500));
     }
 
     #[test]
-    fn after_a_kill_the_after_commands_have_a_second_whatever_the_grace_and_the_repetitions() {
+    fn after_a_kill_after_commands_have_at_least_a_second() {
         let kill = |grace| StopOrder::Kill { grace: secs(grace) };
         let first = Budget::new(kill(0), true, at(1000));
         assert_eq!(first.stop_by(), at(1000));
         assert_eq!(first.after_by(at(1010)), at(2010));
         let second = first.tightened_by(kill(0), true, at(1500));
         assert_eq!(second.after_by(at(1010)), at(2010));
-        // One that comes while they have been running for long ends them at its own grace.
+        // A kill that arrives while after commands have been running for long ends them after its own grace
+        // period.
         let late = Budget::new(kill(2), true, at(60_000));
         assert_eq!(late.after_by(at(1000)), at(62_000));
         let at_once = Budget::new(kill(0), true, at(60_000));
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shutdown_has_room_for_after_commands_only_within_the_agents_grace() {
+    fn after_a_shutdown_after_commands_start_only_if_the_agents_grace_allows() {
         let shutdown = |milliseconds| StopOrder::Shutdown {
             grace: Span::saturating(Duration::from_millis(milliseconds)),
         };
@@ -195,7 +197,7 @@ mod tests {
         assert_eq!(budget.stop_by(), at(750));
         assert_eq!(budget.after_by(at(750)), at(1500));
         assert!(!budget.has_room_for_after(at(1490)));
-        // A kill has no end that the agent has set, but a shutdown after it has.
+        // A kill alone sets no limit for the end, but a later shutdown does.
         let kill = Budget::new(StopOrder::Kill { grace: secs(0) }, true, at(0));
         assert!(kill.has_room_for_after(at(1_000_000)));
         let both = kill.tightened_by(shutdown(0), true, at(100));
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_and_the_smallest_spans_overflow_nothing() {
+    fn extreme_spans_do_not_overflow() {
         let graces = [Span::ZERO, Span::MAX];
         let orders = graces.into_iter().flat_map(|grace| {
             [
@@ -220,10 +222,10 @@ mod tests {
     }
 
     #[test]
-    fn another_order_only_tightens() {
+    fn a_further_order_never_extends_a_deadline() {
         let kill = |grace| StopOrder::Kill { grace: secs(grace) };
         let first = Budget::new(kill(20), true, at(0));
-        // The examples of the Mesos command executor (src/launcher/executor.cpp, kill).
+        // The examples in the source of the Mesos command executor (src/launcher/executor.cpp, kill).
         for (grace, now, stop_by) in [(30, 1000, 20_000), (5, 3000, 5000), (5, 7000, 5000)] {
             let both = first.tightened_by(kill(grace), true, at(now));
             assert_eq!(both.stop_by(), at(stop_by), "{grace} s at {now} ms");

@@ -1,4 +1,4 @@
-//! The task's checks: they run while its command runs and nobody wants the task to end.
+//! The task's checks: they are active while its command runs and the task is not being stopped.
 
 use super::{Lifecycle, Phase, StopOrder};
 use crate::core::checks::{CheckOutput, Checked, Finding, ProbeId};
@@ -6,19 +6,19 @@ use crate::core::effect::{Effect, Note};
 use crate::core::step::Step;
 
 impl Lifecycle {
-    /// What every update says about the checks.
+    /// The part of a status update that is about checks.
     pub(in crate::core) fn checked(&self) -> Checked {
         self.checks.told()
     }
 
-    /// The command runs.
+    /// The command has started.
     pub(super) fn begin_checks(&mut self, step: &mut Step<'_>) {
         match self.phase {
             Phase::Sequence { .. } => {
                 let outputs = self.checks.begin(&self.environment, step.moment());
                 self.carry_out(outputs, step);
             }
-            // It was asked to end before it had started.
+            // The task was stopped before its command had started.
             Phase::After { .. }
             | Phase::Stopping { .. }
             | Phase::Clearing { .. }
@@ -36,7 +36,7 @@ impl Lifecycle {
         self.carry_out(outputs, step);
     }
 
-    /// Called before a sweep counts processes: those of checks are not the task's.
+    /// Called before a sweep counts processes, because the processes of checks must not count.
     pub(super) fn end_checks(&mut self, step: &mut Step<'_>) {
         let outputs = self.checks.end();
         self.carry_out(outputs, step);
@@ -52,7 +52,7 @@ impl Lifecycle {
                     step.record_check(&self.identity, kind, message, results, checked);
                 }
                 CheckOutput::Note(text) => step.note(Note::CheckIgnored(text)),
-                // As a KILL without a policy of its own.
+                // Like a KILL without a kill policy.
                 CheckOutput::Kill => {
                     let grace = self.limits.grace;
                     self.stop(StopOrder::Kill { grace }, step);

@@ -1,4 +1,4 @@
-//! Nothing starts any more: how whatever still lives comes to its end.
+//! The end of a task: nothing starts any more, and the remaining processes are ended.
 
 use std::time::Duration;
 
@@ -8,42 +8,43 @@ use crate::core::step::Step;
 use crate::words::sweep::{Left, Sweep};
 use crate::words::units::{Moment, StopSignal};
 
-/// The stopping of whatever still lives.
+/// The ending of the remaining processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Clearing {
     pub(super) kill_at: Moment,
     pub(super) ending: Ending,
-    /// When the first after command was started, if some may still be at work.
+    /// When the first after command was started, if after commands may still be running.
     pub(super) after_since: Option<Moment>,
 }
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Ending {
-    /// Readers may end by themselves until then, since the commands' last words are in their pipes. All others
-    /// were sent SIGTERM. Whoever had just been started is looked at again soon, since it may have become a
-    /// reader, or turned out to be none: after this pause, then after twice as long.
+    /// Readers may end by themselves until then, because their pipes may contain the last output of the
+    /// commands. All other processes got SIGTERM. A process that had just been started may become a reader,
+    /// or may have looked like one, so the next sweep follows soon: after this pause, and then after twice
+    /// as long each time.
     Reading {
         until: Moment,
         look_again_at: Moment,
         pause: Duration,
     },
-    /// Everything was sent SIGTERM.
+    /// All processes got SIGTERM.
     Terminated,
-    /// Everything was sent SIGKILL.
+    /// All processes got SIGKILL.
     Killed,
 }
 
-/// Readers of what a command has written have this long to read it, and no longer than the grace period.
+/// Maximum time for readers of a command's output, if the grace period is not shorter.
 const READING: Duration = Duration::from_secs(5);
 
-/// A process needs about this long to become what its parent has started it for.
+/// A new process needs about this long until it executes the program for which it was started.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 // === impl Lifecycle ===
 
 impl Lifecycle {
-    /// Nothing starts any more; what lives is asked to end, and killed at `kill_at`.
+    /// Stops starting commands. Remaining processes are asked to end, and killed at `kill_at`.
     pub(super) fn clear(&mut self, kill_at: Moment, step: &mut Step<'_>) {
         let now = step.moment();
         let grace = kill_at.since(now);
@@ -78,16 +79,16 @@ impl Lifecycle {
         step.perform(Effect::Sweep(ending.sweep()));
     }
 
-    /// Readers are not waited for any more: they are ended as everything else is.
+    /// Stops waiting for readers: they are ended like all other processes.
     pub(super) fn stop_reading(&mut self, clearing: Clearing, step: &mut Step<'_>) {
         let ending = Ending::Terminated;
         self.phase = Phase::Clearing(Clearing { ending, ..clearing });
         step.perform(Effect::Sweep(ending.sweep()));
     }
 
-    /// A sweep has found this alive.
+    /// A sweep has found these processes.
     pub(super) fn swept(&mut self, left: Left, clearing: Clearing, step: &mut Step<'_>) {
-        // What the kernel does not let us end is waited for until SIGKILL would have ended it.
+        // Processes that the kernel does not let us end are waited for until the time of SIGKILL.
         let is_waited_for = left.beyond > 0 && clearing.ending != Ending::Killed;
         if left.in_reach() == 0 && !is_waited_for && !self.ledger.is_any_alive() {
             self.phase = Phase::Draining {
@@ -140,7 +141,7 @@ impl Lifecycle {
                         ending: Ending::Killed,
                         ..clearing
                     });
-                    // By their ids: a command that cannot be killed is not waited for.
+                    // By their ids: commands that cannot be killed are then reported as ended.
                     self.signal_running(StopSignal::Kill, step);
                     step.perform(Effect::Sweep(Sweep::Kill));
                 }
@@ -167,7 +168,7 @@ impl Clearing {
 // === impl Ending ===
 
 impl Ending {
-    /// What is done to whatever lives.
+    /// The next sweep.
     pub(super) fn sweep(self) -> Sweep {
         match self {
             Self::Reading { .. } => Sweep::TerminateOthers,
@@ -176,8 +177,7 @@ impl Ending {
         }
     }
 
-    /// Something ended: SIGKILL goes to whatever appeared since the last sweep, SIGTERM is not repeated to those
-    /// who had it.
+    /// The sweep after a process has ended. SIGKILL goes to new processes too; SIGTERM is not repeated.
     pub(super) fn sweep_again(self) -> Sweep {
         match self {
             Self::Reading { .. } | Self::Terminated => Sweep::Look,

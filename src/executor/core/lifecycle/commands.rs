@@ -1,4 +1,4 @@
-//! The commands of a task: which one is started next, and what follows from how each starts and ends.
+//! The commands of a task: which one starts next, and what follows from its start and its end.
 
 use super::ledger::Due;
 use super::{Lifecycle, Phase};
@@ -11,7 +11,7 @@ use crate::words::outcome::Outcome;
 use crate::words::units::{Moment, Pid};
 
 impl Lifecycle {
-    /// `current` does not hold up the next command any more.
+    /// Starts the command after `current`, which has ended or is async.
     pub(super) fn start_next(&mut self, current: CommandId, step: &mut Step<'_>) {
         let kill_at = match self.phase {
             Phase::After { kill_at, .. } => kill_at,
@@ -23,8 +23,8 @@ impl Lifecycle {
         self.start(CommandId(current.0 + 1), kill_at, step);
     }
 
-    /// Starts the command at `id`, or begins the end if the plan is over. `kill_at` is the limit of after
-    /// commands.
+    /// Starts the command at `id`, or begins the end of the task if there is no further command. `kill_at`
+    /// is the deadline of after commands.
     pub(super) fn start(&mut self, id: CommandId, kill_at: Option<Moment>, step: &mut Step<'_>) {
         let is_over = self.plan.get(id).is_none();
         if id == self.plan.first_after() && self.plan.main().is_none() {
@@ -53,7 +53,7 @@ impl Lifecycle {
         self.spawn(id, step);
     }
 
-    /// Asks for a process, with the environment as it is now.
+    /// Orders the start of the command with the present environment.
     fn spawn(&mut self, id: CommandId, step: &mut Step<'_>) {
         if let Some(command) = self.plan.get(id) {
             let mut environment = self.environment.clone();
@@ -67,7 +67,7 @@ impl Lifecycle {
         }
     }
 
-    /// Ends hooks whose own time is over, and tries again to start what found no room.
+    /// Ends hooks that have exceeded their timeouts, and retries delayed commands.
     pub(super) fn tick_commands(&mut self, step: &mut Step<'_>) {
         for (id, due) in self.ledger.take_due(step.moment(), self.limits.grace) {
             match due {
@@ -81,15 +81,15 @@ impl Lifecycle {
         }
     }
 
-    /// What has found no room so far will not start any more.
+    /// Gives up all delayed commands.
     pub(super) fn give_up_delayed(&mut self, step: &mut Step<'_>) {
         for id in self.ledger.delayed() {
-            let reason = "the task was stopped before there was room for it".to_owned();
+            let reason = "the task was stopped before the system had resources for it".to_owned();
             self.ended(id, Outcome::NotStarted(reason), step);
         }
     }
 
-    /// A command's program runs.
+    /// The program of a command has started.
     pub(super) fn started(&mut self, id: CommandId, pid: Pid, step: &mut Step<'_>) {
         let timeout = self.plan.get(id).and_then(|command| command.timeout);
         let ends_at = timeout.map(|timeout| step.moment().plus(timeout));
@@ -100,8 +100,8 @@ impl Lifecycle {
         }
     }
 
-    /// A task of hooks only runs from the moment when its command's turn would have come. One that is being
-    /// stopped has no such moment.
+    /// A task without a command is TASK_RUNNING from the moment when its command would have been started. A
+    /// task that is being stopped has no such moment.
     fn pass_by_no_command(&mut self, step: &mut Step<'_>) {
         if self.stopped.is_none() {
             self.run(step);
@@ -109,18 +109,18 @@ impl Lifecycle {
     }
 
     fn run(&mut self, step: &mut Step<'_>) {
-        // A command that was still on its way when a kill came does not run for the framework.
+        // A command that was starting when a kill arrived is not reported as running.
         if self.last_state == TaskState::Starting {
             self.last_state = TaskState::Running;
             step.record_running(&self.identity, self.results(), self.checked());
-            // There is nothing to look at without a command.
+            // Without a command there is nothing to check.
             if self.plan.main().is_some() {
                 self.begin_checks(step);
             }
         }
     }
 
-    /// A command ended, or will never run.
+    /// A command has ended, or could not be started.
     pub(super) fn ended(&mut self, id: CommandId, outcome: Outcome, step: &mut Step<'_>) {
         let Some(command) = self.plan.get(id) else {
             return;
@@ -147,7 +147,7 @@ impl Lifecycle {
         }
     }
 
-    /// There is no time for the after commands that have not been started.
+    /// Logs the after commands for which there is no time.
     pub(super) fn note_not_run(&self, step: &mut Step<'_>) {
         let not_run = self.plan.iter().filter(|(id, command)| {
             matches!(command.part, Part::After(_)) && self.ledger.is_planned(*id)

@@ -17,11 +17,11 @@ pub(super) struct Ledger {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum CommandState {
     Planned,
-    /// The world was asked to start it; `failures` earlier attempts found no room.
+    /// Its start was ordered, after `failures` attempts without resources.
     Starting {
         failures: u32,
     },
-    /// There was no room for it; it is tried again.
+    /// The system had no resources for it; it will be tried again.
     Delayed {
         failures: u32,
         retry_at: Moment,
@@ -29,58 +29,58 @@ enum CommandState {
     Running {
         pid: Pid,
         started: WallTime,
-        /// We asked it to end: its exit is not a guard failure.
+        /// We have asked it to end, so its failure is not a guard failure.
         asked_to_stop: bool,
         time: Time,
     },
     Ended {
         outcome: Outcome,
-        /// When it ran, if it did.
+        /// Its times, if it has run.
         ran: Option<Ran>,
     },
 }
 
-/// When a command's program ran.
+/// The times of a command that has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Ran {
     started: WallTime,
     ended: WallTime,
 }
 
-/// How long a command may run by its own timeout.
+/// The timeout of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Time {
     Unlimited,
     Until(Moment),
-    /// It was over; SIGKILL follows.
+    /// It has passed; SIGKILL follows.
     Over {
         kill_at: Moment,
     },
 }
 
-/// The end of a command that was alive.
+/// The end of a command that was starting or running.
 pub(super) struct End {
-    /// Absent if it never ran.
+    /// `None` if it never ran.
     pub(super) pid: Option<Pid>,
-    /// It was stopped by us.
+    /// Whether we had asked it to end.
     pub(super) asked_to_stop: bool,
-    /// How it ended, with its timeout if that was the cause.
+    /// How it ended, including a timeout if that was the cause.
     pub(super) outcome: Outcome,
 }
 
-/// What is to be done with one command because time has passed.
+/// What has become due for a command.
 pub(super) enum Due {
     /// Try again to start it.
     Start,
-    /// Its own time is over.
+    /// It has exceeded its timeout.
     Signal(StopSignal),
 }
 
-/// How often a command that finds no room is tried again: for about three seconds in all, since what is
-/// short (processes, descriptors, memory) may stay so.
+/// How often a delayed command is tried again. All attempts take about three seconds, because the missing
+/// resources (processes, descriptors, memory) may stay missing.
 const MAX_FAILURES: u32 = 5;
 
-/// The first wait; each further one is twice as long.
+/// The wait before the first retry. It doubles each time.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 // === impl Ledger ===
@@ -96,7 +96,7 @@ impl Ledger {
         self.set(id, CommandState::Starting { failures: 0 });
     }
 
-    /// There was no room for the command. False if it has been tried often enough.
+    /// The system had no resources for the command. False if there are no retries left.
     pub(super) fn delay(&mut self, id: CommandId, now: Moment) -> bool {
         match self.get(id) {
             Some(CommandState::Starting { failures }) if *failures < MAX_FAILURES => {
@@ -109,7 +109,7 @@ impl Ledger {
         }
     }
 
-    /// False if the command was not being started.
+    /// Returns false if the command was not being started.
     pub(super) fn started(
         &mut self,
         id: CommandId,
@@ -130,7 +130,8 @@ impl Ledger {
         true
     }
 
-    /// `None` if the command was not alive. `timeout` is its own, for the outcome's text.
+    /// Returns `None` if the command was not starting or running. `timeout` is its own, for the text of the
+    /// outcome.
     pub(super) fn ended(
         &mut self,
         id: CommandId,
@@ -171,7 +172,7 @@ impl Ledger {
         })
     }
 
-    /// What time has made due; each thing once.
+    /// What has become due; each thing is returned once.
     pub(super) fn take_due(&mut self, now: Moment, grace: Span) -> Vec<(CommandId, Due)> {
         let mut due = Vec::new();
         for (index, state) in self.commands.iter_mut().enumerate() {
@@ -204,7 +205,7 @@ impl Ledger {
         due
     }
 
-    /// When [`Self::take_due`] has something.
+    /// When [`Self::take_due`] has something to return.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         let deadlines = self.commands.iter().filter_map(|state| match state {
             CommandState::Delayed { retry_at, .. } => Some(*retry_at),
@@ -220,7 +221,7 @@ impl Ledger {
         deadlines.min()
     }
 
-    /// What waits for room.
+    /// The delayed commands.
     pub(super) fn delayed(&self) -> Vec<CommandId> {
         let delayed = self
             .commands
@@ -236,8 +237,8 @@ impl Ledger {
         delayed.map(|(index, _)| CommandId(index)).collect()
     }
 
-    /// Marks the matching running commands as asked to stop; returns the newly marked, since a trap must not
-    /// run twice.
+    /// Marks the matching running commands as asked to stop. Returns the newly marked ones, because a
+    /// second SIGTERM would run a trap twice.
     pub(super) fn ask_to_stop(&mut self, is_one: impl Fn(CommandId) -> bool) -> Vec<CommandId> {
         let mut asked = Vec::new();
         for (index, state) in self.commands.iter_mut().enumerate() {
@@ -252,7 +253,7 @@ impl Ledger {
         asked
     }
 
-    /// What runs.
+    /// The running commands.
     pub(super) fn running(&self) -> Vec<CommandId> {
         let commands = self.commands.iter().enumerate();
         let running = commands.filter(|(_, state)| matches!(state, CommandState::Running { .. }));
@@ -282,7 +283,7 @@ impl Ledger {
         }
     }
 
-    /// How the commands with this part went so far, in the plan's order.
+    /// The results of the commands with this part so far, in the plan's order.
     pub(super) fn results(&self, plan: &Plan, part: Part) -> Vec<CommandResult> {
         let of_part = plan.iter().filter(|(_, command)| command.part == part);
         of_part.map(|(id, _)| self.result(id)).collect()

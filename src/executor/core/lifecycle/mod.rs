@@ -18,8 +18,8 @@
 //!              killed before it was launched
 //! ```
 //!
-//! Events, stop orders and the passing of time are one match each over the phase, without a catch-all: a
-//! new event or phase does not compile until it is said what it means everywhere.
+//! Events, stop orders and ticks each have one `match` over the phase without a catch-all, so a new event
+//! or phase does not compile until every combination is handled.
 
 mod budget;
 mod checking;
@@ -48,19 +48,19 @@ use crate::core::step::Step;
 use crate::words::outcome::Outcome;
 use crate::words::units::{Moment, Span, StopSignal};
 
-/// Whether the task goes on, or how it has ended: no process of it lives.
+/// Whether the task continues, or how it has ended. At its end, no process of it is left.
 pub(super) type Flow = ControlFlow<Verdict>;
 
 /// The durations that apply to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Between SIGTERM and SIGKILL for what outlives the last command.
+    /// The time between SIGTERM and SIGKILL for processes that outlive the last command.
     pub grace: Span,
-    /// The end of the time that the command may run (`TaskInfo.max_completion_time`).
+    /// When the maximum run time ends (`TaskInfo.max_completion_time`).
     pub run_until: Option<Moment>,
 }
 
-/// A task to begin with.
+/// A task that is about to start.
 pub(super) struct Launch {
     pub(super) identity: Identity,
     pub(super) plan: Plan,
@@ -72,48 +72,49 @@ pub(super) struct Launch {
     pub(super) has_api: bool,
 }
 
-/// The task at work.
+/// A task from its LAUNCH to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
-    /// What agent and framework know it by.
+    /// How agent and framework identify it.
     pub(in crate::core) identity: Identity,
-    /// The environment of the commands that start from now on.
+    /// The environment for commands that start from now on.
     pub(in crate::core) environment: Environment,
-    /// The newest progress and message.
+    /// The latest progress and message.
     pub(in crate::core) progress: Progress,
     plan: Plan,
     ledger: Ledger,
     limits: Limits,
     checks: Checks,
-    /// Who reads our lines about it.
+    /// Who gets our lines about it.
     pub(in crate::core) audience: Audience,
     /// Whether the commands can reach the task API.
     has_api: bool,
-    /// The state that was recorded last.
+    /// The state of the last update.
     last_state: TaskState,
     stopped: Option<Stopped>,
-    /// The guard that failed first, by its description, with how it ended.
+    /// The first guard that failed: its description and outcome.
     failed_guard: Option<(String, Outcome)>,
     phase: Phase,
 }
 
-/// Where the task is; see the module's picture.
+/// Where the task is in the picture above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
-    /// The before commands and the command: `current` has to start, if it is async, or else to end, before
-    /// the next one starts.
+    /// The before commands and the command. If `current` is async it must start, otherwise it must end,
+    /// before the next one starts.
     Sequence { current: CommandId },
-    /// The after commands, likewise, since the first of them was started. After a stop order they have a limit.
+    /// The after commands, in the same way. `since` is the start of the first one. After a stop order they
+    /// have a deadline.
     After {
         current: CommandId,
         since: Moment,
         kill_at: Option<Moment>,
     },
-    /// A stop order came: what was running has been sent this signal. After commands follow.
+    /// A stop order arrived, and running commands got this signal. After commands follow.
     Stopping { kill_at: Moment, signal: StopSignal },
-    /// Nothing starts any more: whatever still lives is being stopped.
+    /// Nothing starts any more; the remaining processes are being ended.
     Clearing(Clearing),
-    /// No process of the task lives. What it wrote last may be its progress, and is waited for.
+    /// No process of the task is left. Its last output may contain progress and is still being read.
     Draining { until: Moment },
 }
 
@@ -121,21 +122,21 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Stopped {
     budget: Budget,
-    /// Only the maximum run time asked for it: the task failed, nobody killed it.
+    /// Only the maximum run time has stopped the task, so it has failed and was not killed.
     only_by_run_time: bool,
 }
 
-/// SIGKILL is repeated after this long, for what was forked while the first one was under way.
+/// SIGKILL is repeated after this time, for processes that were forked during the first sweep.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 
-/// What a task wrote last is read within this time. Usually it takes less than a millisecond: this is for
-/// slow disks and for patterns that take their time with tens of megabytes.
+/// Maximum time for reading the task's last output. It usually takes less than a millisecond; this is for
+/// slow disks, and for patterns that are slow with tens of megabytes.
 const DRAINING: Duration = Duration::from_secs(2);
 
 // === impl Lifecycle ===
 
 impl Lifecycle {
-    /// The LAUNCH: the first command starts, unless the task was killed before. TASK_STARTING has been
+    /// Starts the first command, unless the task was killed before its LAUNCH. TASK_STARTING has been
     /// recorded.
     pub(super) fn launch(task: Launch, killed: Option<StopOrder>, step: &mut Step<'_>) -> Self {
         let first = CommandId(0);
@@ -164,7 +165,7 @@ impl Lifecycle {
         lifecycle
     }
 
-    /// Something happened to the task's processes or files.
+    /// Handles an event of the task's processes or files.
     pub(super) fn handle(&mut self, event: TaskEvent, step: &mut Step<'_>) -> Flow {
         use TaskEvent::{
             ChildrenChanged, CommandDelayed, CommandEnded, CommandStarted, Probed, Swept, Tracked,
@@ -205,7 +206,7 @@ impl Lifecycle {
                 self.ended(id, outcome, step);
                 self.go_on_if_stopped(kill_at, step);
             }
-            // Nothing that has not started yet needs to start any more.
+            // A command that has not started yet is given up.
             (Phase::Stopping { .. } | Phase::Clearing { .. }, CommandDelayed(id, reason)) => {
                 return self.handle(CommandEnded(id, Outcome::NotStarted(reason)), step);
             }
@@ -219,7 +220,7 @@ impl Lifecycle {
                 step.perform(Effect::Sweep(ending.sweep_again()));
             }
             (Phase::Clearing(clearing), Swept(left)) => self.swept(left, clearing, step),
-            // Only Clearing asks for a sweep, and its result follows at once.
+            // Only Clearing orders a sweep, and its result follows immediately.
             (Phase::Sequence { .. } | Phase::After { .. } | Phase::Stopping { .. }, Swept(_)) => {}
 
             (
@@ -239,7 +240,7 @@ impl Lifecycle {
                 Tracked(reading),
             ) => self.progress.read(reading),
 
-            // The checks ignore the result of a probe that they have given up.
+            // The checks ignore the result of an abandoned probe.
             (
                 Phase::Sequence { .. }
                 | Phase::After { .. }
@@ -250,7 +251,7 @@ impl Lifecycle {
             ) => self.probed(id, &finding, step),
 
             (Phase::Draining { .. }, TrackingEnded) => return ControlFlow::Break(self.verdict()),
-            // Only Draining asks for the end of tracking, and is left only for good.
+            // Only Draining orders the end of tracking, and no phase follows it.
             (
                 Phase::Sequence { .. }
                 | Phase::After { .. }
@@ -259,7 +260,7 @@ impl Lifecycle {
                 TrackingEnded,
             ) => {}
 
-            // Nothing lives, and nothing starts any more.
+            // Nothing is alive, and nothing starts any more.
             (
                 Phase::Draining { .. },
                 CommandStarted(..) | CommandEnded(..) | CommandDelayed(..) | ChildrenChanged
@@ -269,7 +270,7 @@ impl Lifecycle {
         ControlFlow::Continue(())
     }
 
-    /// Somebody wants the task to end. The first order is told to everybody.
+    /// Handles a stop order. The first one is reported to the framework.
     pub(super) fn stop(&mut self, order: StopOrder, step: &mut Step<'_>) {
         self.announce(order, step);
         let before = self.phase;
@@ -287,7 +288,7 @@ impl Lifecycle {
                     since,
                     kill_at: Some(kill_at.map_or(limit, |old| old.min(limit))),
                 };
-                // What ran beside the command has no part in what comes after it.
+                // Commands that ran beside the main command must not run beside after commands.
                 let first_after = self.plan.first_after();
                 let commands = self.ledger.ask_to_stop(|id| id < first_after);
                 let signal = StopSignal::Terminate;
@@ -321,7 +322,7 @@ impl Lifecycle {
         }
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub(super) fn tick(&mut self, step: &mut Step<'_>) -> Flow {
         let now = step.moment();
         match self.phase {
@@ -364,7 +365,7 @@ impl Lifecycle {
         ControlFlow::Continue(())
     }
 
-    /// When [`Self::tick`] has something to do.
+    /// When [`Self::tick`] has to be called.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         match self.phase {
             Phase::Sequence { .. } => {
@@ -383,17 +384,17 @@ impl Lifecycle {
         }
     }
 
-    /// The limit for the terminal acknowledgement that a SHUTDOWN has set.
+    /// When to stop waiting for the terminal acknowledgement, if a SHUTDOWN has set a limit.
     pub(super) fn report_by(&self) -> Option<Moment> {
         self.stopped.as_ref()?.budget.report_by()
     }
 
-    /// Between SIGTERM and SIGKILL, unless a stop order says otherwise.
+    /// The time between SIGTERM and SIGKILL, unless a stop order sets another one.
     pub(super) fn grace(&self) -> Span {
         self.limits.grace
     }
 
-    /// Applies a PATCH as a whole.
+    /// Applies a PATCH.
     pub(super) fn patch(&mut self, patch: Patch) {
         self.environment.apply(patch.environment);
         self.progress.update(patch.progress, patch.message);
@@ -401,7 +402,7 @@ impl Lifecycle {
 
     // --- stopping ---
 
-    /// People and, if it wants to know, the framework learn of an order from outside.
+    /// Reports a stop order from outside in the log, and to the framework if it has the capability.
     fn announce(&mut self, order: StopOrder, step: &mut Step<'_>) {
         let task = self.identity.task.clone();
         step.say(Line::Killing(task, order.grace()), self.audience);
@@ -412,7 +413,7 @@ impl Lifecycle {
         }
     }
 
-    /// Takes a stop order into the budget, and returns the limits that hold now.
+    /// Adds a stop order to the budget, and returns the resulting budget.
     fn obey(&mut self, order: StopOrder, now: Moment) -> Budget {
         let by_run_time = matches!(order, StopOrder::MaximumRunTime { .. });
         let has_after = self.has_after()
@@ -433,7 +434,7 @@ impl Lifecycle {
         self.stopped.insert(stopped).budget
     }
 
-    /// A stop order came before the after commands did.
+    /// A stop order arrived before the after commands were started.
     fn interrupt(&mut self, budget: Budget, step: &mut Step<'_>) {
         let kill_at = budget.stop_by();
         self.end_checks(step);
@@ -449,7 +450,7 @@ impl Lifecycle {
         }
     }
 
-    /// Once everything that ran has ended, the after commands follow.
+    /// Continues with the after commands if all running commands have ended.
     fn go_on_if_stopped(&mut self, kill_at: Moment, step: &mut Step<'_>) {
         if self.ledger.is_any_alive() {
             return;
@@ -468,7 +469,7 @@ impl Lifecycle {
         }
     }
 
-    /// When what outlives the last command is killed, if its stopping begins now.
+    /// When processes that outlive the last command are killed, if their ending begins now.
     fn rest_is_killed_at(&self, now: Moment) -> Moment {
         match self.phase {
             Phase::After {
@@ -483,8 +484,8 @@ impl Lifecycle {
         }
     }
 
-    /// When what the task wrote last is not waited for any more. Of the agent's grace period, half of
-    /// what is left is for the report.
+    /// When to stop waiting for the task's last output to be read. Half of the agent's remaining grace
+    /// period is kept for the report.
     fn drained_by(&self, now: Moment) -> Moment {
         let report_in = self.report_by().map(|limit| limit.since(now) / 2);
         now.plus(report_in.map_or(DRAINING, |limit| limit.min(DRAINING)))
@@ -503,7 +504,7 @@ impl Lifecycle {
         self.may_run_out_of_time() && self.limits.run_until.is_some_and(|limit| limit <= now)
     }
 
-    /// The maximum run time ends the command, not what comes after it.
+    /// Whether the maximum run time applies: it limits the command, but not after commands.
     fn may_run_out_of_time(&self) -> bool {
         self.stopped.is_none() && self.main_outcome().is_none()
     }

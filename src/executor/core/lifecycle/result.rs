@@ -1,5 +1,5 @@
-//! The results of a task: for the task API, for the framework at its end, and for the environment of the
-//! commands that start.
+//! The results of a task: for the task API, for the terminal update, and for the environment of after
+//! commands.
 
 use super::Lifecycle;
 use crate::core::environment::{Name, Value};
@@ -9,14 +9,14 @@ use crate::core::request::{Results, View};
 use crate::core::variables;
 use crate::words::outcome::Outcome;
 
-/// How a task ends, as it is reported.
+/// How a task ended, for the terminal update.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Verdict {
     /// A terminal state.
     pub state: TaskState,
-    /// Why, where Mesos has a word for it.
+    /// The reason, if Mesos has a constant for it.
     pub reason: Option<Reason>,
-    /// The job's own message, or one about how its command ended.
+    /// The job's own message, or a text about how its command ended.
     pub message: String,
 }
 
@@ -31,7 +31,7 @@ impl Lifecycle {
         }
     }
 
-    /// How the commands went so far.
+    /// The results of all commands so far.
     pub(super) fn results(&self) -> Results {
         let main = self.plan.main();
         let results = |part| self.ledger.results(&self.plan, part);
@@ -44,7 +44,7 @@ impl Lifecycle {
         }
     }
 
-    /// Hooks know why they run: sets the variables that tell the command at `id`.
+    /// Sets the variables that tell the command at `id` its phase and the results so far.
     pub(super) fn tell_by_environment(&mut self, id: CommandId) {
         let Some(command) = self.plan.get(id) else {
             return;
@@ -68,12 +68,12 @@ impl Lifecycle {
         }
     }
 
-    /// Whether the task has more than hooks.
+    /// Whether the task has a command, and not only hooks.
     fn has_command(&self) -> bool {
         self.plan.main().is_some()
     }
 
-    /// How the task ends, as far as is known: final once nothing is left to run.
+    /// How the task ends, as far as is known. Final when nothing is left to run.
     pub(super) fn verdict(&self) -> Verdict {
         let main = self.main_outcome();
         let by_run_time = self
@@ -92,7 +92,7 @@ impl Lifecycle {
         };
         let stock_message = || match (&self.failed_guard, main) {
             (Some((guard, outcome)), _) => {
-                format!("{guard} {outcome}; it is a guard, so nothing further was started")
+                format!("{guard} {outcome}; it is a guard, so no later command was started")
             }
             (None, Some(outcome)) => format!("Command {outcome}"),
             (None, None) if self.has_command() => match by_run_time {
@@ -101,7 +101,9 @@ impl Lifecycle {
             },
             (None, None) if by_run_time => "Reached its maximum run time".to_owned(),
             (None, None) if self.stopped.is_some() => "Killed".to_owned(),
-            (None, None) => "Its before and after commands have run; it has no other".to_owned(),
+            (None, None) => {
+                "Before and after commands have run; the task has no command".to_owned()
+            }
         };
         let message = match self.progress.own_message() {
             Some(own) => own.to_owned(),

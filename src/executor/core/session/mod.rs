@@ -8,8 +8,8 @@
 //!            +--- subscribed --> Up ---+ ended, or the agent answers that we are not subscribed
 //! ```
 //!
-//! The session never stops retrying. It reports once that the agent is lost; what is in the outbox may still
-//! be delivered after that.
+//! The session never stops trying to subscribe. It reports once that the agent is lost, but may still
+//! deliver the outbox after that.
 
 use std::time::Duration;
 
@@ -18,44 +18,45 @@ use crate::core::event::Identity;
 use crate::core::outbox::{CallAnswer, Outbox, Serial};
 use crate::words::units::{Moment, Span};
 
-/// Numbers the subscriptions: events of an older one are ignored.
+/// Number of a subscription. Events of an older subscription are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u32);
 
-/// How to keep the subscription, as the agent says in the environment.
+/// How to keep the subscription, from variables that the agent sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
-    /// `MESOS_CHECKPOINT`: a restarted agent will know this executor and its task.
+    /// `MESOS_CHECKPOINT`: whether a restarted agent knows this executor and its task.
     pub checkpoint: bool,
     /// `MESOS_RECOVERY_TIMEOUT`: how long a task may run without an agent.
     pub recovery_timeout: Span,
-    /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`: a recovering agent waits only this long for us, so no two
-    /// tries may be further apart.
+    /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`: a recovering agent waits this long for us, so the wait between two
+    /// attempts must not be longer.
     pub backoff_max: Span,
     /// A random number, so that the executors of one host do not all connect at the same moment.
     pub spread: u32,
 }
 
-/// Why there is no subscription (any more).
+/// Why a subscription failed or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StreamEnd {
-    /// No connection, or it broke.
+    /// The connection failed or was closed.
     Disconnected,
     /// The agent is starting or recovering (404, 500, 503).
     NotReady,
     /// The agent does not know this executor or its framework (400).
     Unknown,
-    /// The agent does not accept this executor's credentials (401, 403) or requests (any other).
+    /// The agent does not accept this executor's credentials (401, 403), or refuses the request with
+    /// another status.
     Refused,
 }
 
-/// See the module's picture.
+/// The states of the picture above.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Link {
     Down {
         outage: Outage,
         retry_at: Moment,
-        /// It outlives the stream: its answer may still come.
+        /// A call that was made before the stream ended; its response may still arrive.
         call: Option<CallInFlight>,
     },
     Subscribing {
@@ -68,83 +69,83 @@ enum Link {
     },
 }
 
-/// The time without a subscription.
+/// A time without a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Outage {
     since: Moment,
-    /// How many tries have failed; the end of a stream counts as one.
+    /// How many attempts have failed. The end of a stream counts as one.
     failures: u32,
-    /// Since when the agent has been answering that it does not know us.
+    /// Since when the agent has been responding that it does not know us.
     unknown_since: Option<Moment>,
 }
 
-/// One call is made at a time.
+/// The state of calls: there is at most one in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum CallState {
-    /// The next one may be made.
+    /// The next call may be made at this time.
     Ready {
         not_before: Moment,
     },
     InFlight(CallInFlight),
 }
 
-/// A call that was not answered yet.
+/// A call without a response yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct CallInFlight {
     serial: Serial,
     give_up_at: Moment,
 }
 
-/// What is known since the agent accepted a subscription for the first time.
+/// What is known after the first subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Registration {
-    /// The framework knows `TASK_KILLING`.
+    /// Whether the framework has the capability for `TASK_KILLING`.
     killing_state: bool,
     /// A restarted agent drops messages until then.
     messages_not_before: Moment,
 }
 
-/// The subscription and the outbox that it serves.
+/// The subscription, and the outbox that is sent with it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {
-    /// What the agent has to receive.
+    /// What the agent must receive.
     pub outbox: Outbox,
     policy: Policy,
     link: Link,
-    /// The newest subscription's number.
+    /// The number of the newest subscription.
     generation: Generation,
     registration: Option<Registration>,
-    /// The agent was away for too long; this is not taken back when it comes again.
+    /// The agent was away for too long. This stays true even if it comes back.
     is_lost: bool,
 }
 
-/// An agent that accepts a connection and then does not answer is given up after this long. Only the
+/// How long to wait for an agent that accepts a connection and then does not respond. Nothing but the
 /// report waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A call is tried again this long after a 503, which a recovering agent answers for 2 seconds or more.
+/// When to try a call again after a 503, with which a recovering agent responds for 2 seconds or more.
 const CALL_RETRY: Duration = Duration::from_millis(200);
 
-/// A restarted agent answers 202 to a message and drops it until it has registered with its master
-/// again (`Slave::executorMessage`). It starts to register when its recovery is over, at the latest after
-/// [`Policy::backoff_max`]; on a loaded machine it has been seen to need 1.5 s more.
+/// A restarted agent responds to a message with 202 and drops it until it has registered with its master
+/// (`Slave::executorMessage`). It begins to register when its recovery has ended, at the latest after
+/// [`Policy::backoff_max`]. On a loaded machine it needed up to 1.5 s more.
 const REGISTRATION_TIME: Duration = Duration::from_secs(3);
 
-/// The longest wait between two tries to subscribe: a recovering agent's window is 2 seconds by
-/// default, and a new subscription must stand within 250 ms of its answering again.
+/// Maximum wait between two attempts to subscribe. A recovering agent waits 2 seconds by default, and the
+/// executor should be subscribed within 250 ms after the agent responds again.
 const MAX_RETRY: Duration = Duration::from_millis(200);
 
 /// Each further failure adds this much to the wait, up to [`MAX_RETRY`].
 const RETRY_STEP: Duration = Duration::from_millis(40);
 
-/// An agent that refuses our credentials is asked rarely: only an operator can change that.
+/// The wait after an agent has refused our credentials. Only an operator can change that.
 const REFUSED_RETRY: Duration = Duration::from_secs(1);
 
-/// An agent that has recovered without us will not remember us later: a few tries, then the end.
+/// An agent that does not know us after its recovery will not know us later: give up after this time.
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Without a checkpoint, the time to subscribe for the first time: after the agent's own default
-/// (`--executor_registration_timeout`) it has destroyed the container anyway.
+/// Without a checkpoint: how long to try the first subscription. After this time the agent has destroyed
+/// the container, by default (`--executor_registration_timeout`).
 const REGISTRATION_PATIENCE: Duration = Duration::from_secs(60);
 
 // === impl CallState ===
@@ -161,7 +162,7 @@ impl CallState {
 // === impl Session ===
 
 impl Session {
-    /// Not subscribed; the first try is due at once.
+    /// Not subscribed; the first attempt is due immediately.
     pub fn new(policy: Policy) -> Self {
         Self {
             outbox: Outbox::default(),
@@ -181,18 +182,18 @@ impl Session {
         }
     }
 
-    /// By when the waiting messages should have been sent, unless something is wrong.
+    /// When to stop waiting for messages to be sent.
     pub fn messages_end_at(&self, now: Moment) -> Moment {
         now.max(self.messages_not_before()).plus(ANSWER_TIMEOUT)
     }
 
-    /// Whether the framework knows `TASK_KILLING`, as far as the agent has said.
+    /// Whether the framework has the capability for `TASK_KILLING`, as far as the agent has told.
     pub fn knows_killing_state(&self) -> bool {
         self.registration
             .is_some_and(|registration| registration.killing_state)
     }
 
-    /// How long there has been no subscription; zero if there is one.
+    /// How long there has been no subscription; zero if subscribed.
     pub fn down_for(&self, now: Moment) -> Duration {
         match self.link {
             Link::Up { .. } => Duration::ZERO,
@@ -200,7 +201,7 @@ impl Session {
         }
     }
 
-    /// Since when there is a subscription, if there is one.
+    /// The start of the subscription, if there is one.
     pub fn up_since(&self) -> Option<Moment> {
         match self.link {
             Link::Up { since, .. } => Some(since),
@@ -208,7 +209,7 @@ impl Session {
         }
     }
 
-    /// The agent accepted the subscription. True if it is the current one.
+    /// The agent has accepted a subscription. True if it is the current one.
     pub fn subscribed(&mut self, generation: Generation, killing_state: bool, now: Moment) -> bool {
         if generation != self.generation {
             return false;
@@ -218,7 +219,7 @@ impl Session {
             Link::Subscribing { outage, .. } => (outage.failures, None),
             Link::Up { call, .. } => (0, call.in_flight()),
         };
-        // The agent itself was away, and not only its connection, if a try to reconnect has failed too.
+        // If an attempt to reconnect has failed too, the agent was away, and not only its connection.
         let was_restarted = self.registration.is_some() && failures > 1;
         let messages_not_before = match was_restarted {
             true => now.plus(self.policy.backoff_max).plus(REGISTRATION_TIME),
@@ -237,7 +238,7 @@ impl Session {
         true
     }
 
-    /// The subscription could not be opened, or ended.
+    /// A subscription failed or ended.
     pub fn ended(&mut self, generation: Generation, end: StreamEnd, now: Moment) {
         if generation != self.generation {
             return;
@@ -255,8 +256,8 @@ impl Session {
             }
         };
         let wait = match end {
-            // The agent may be back already. One that ends each stream as soon as it stands must not
-            // be asked a thousand times a second.
+            // Try again immediately, because the agent may be back already. But if it closes every stream
+            // at once, it must not be asked a thousand times a second.
             StreamEnd::Disconnected if has_stood => Duration::ZERO,
             StreamEnd::Refused => REFUSED_RETRY,
             StreamEnd::Disconnected | StreamEnd::NotReady | StreamEnd::Unknown => {
@@ -268,7 +269,7 @@ impl Session {
             failures: before.failures.saturating_add(1),
             unknown_since: match end {
                 StreamEnd::Unknown => before.unknown_since.or(Some(now)),
-                // An agent that is starting may still remember us.
+                // An agent that is starting may still know us.
                 StreamEnd::NotReady | StreamEnd::Disconnected | StreamEnd::Refused => None,
             },
         };
@@ -279,15 +280,15 @@ impl Session {
         };
     }
 
-    /// Subscribes anew although the subscription seems to stand: the agent may have closed it without our
-    /// noticing. Not without a checkpoint, where there would be no way back.
+    /// Subscribes again although the stream is open: the agent may have closed it without our noticing. Not
+    /// done without a checkpoint, because then the agent does not accept a second subscription.
     pub fn renew(&mut self, now: Moment) {
         if self.up_since().is_some() && self.policy.checkpoint {
             self.ended(self.generation, StreamEnd::Disconnected, now);
         }
     }
 
-    /// A call was answered.
+    /// A call was answered, or failed.
     pub fn answered(&mut self, serial: Serial, answer: CallAnswer, now: Moment) {
         if self
             .call_in_flight()
@@ -306,20 +307,20 @@ impl Session {
         }
     }
 
-    /// Whether the agent was away for longer than anybody waits for the task.
+    /// Whether the agent has been away for so long that nobody waits for the task any more.
     pub fn is_lost(&self) -> bool {
         self.is_lost
     }
 
-    /// True once: when [`Self::is_lost`] has become true.
+    /// True once, when [`Self::is_lost`] becomes true.
     pub fn becomes_lost(&mut self, now: Moment) -> bool {
         let becomes = !self.is_lost && self.patience_ends_at().is_some_and(|end| end <= now);
         self.is_lost |= becomes;
         becomes
     }
 
-    /// Whatever is due: a try to subscribe, the next call, the end of waiting for an answer. `task` is named
-    /// in a new subscription.
+    /// Does what is due: an attempt to subscribe, the next call, or giving up a call. `task` goes into a
+    /// new subscription.
     pub fn act(&mut self, task: Option<&Identity>, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(call) = self.call_in_flight().filter(|call| call.give_up_at <= now) {
             self.call_is_over(now);
@@ -343,7 +344,7 @@ impl Session {
                     outage,
                     give_up_at: now.plus(ANSWER_TIMEOUT),
                 };
-                // Its answer would say nothing about the new subscription.
+                // Its response would say nothing about the new subscription.
                 if call.is_some() {
                     effects.push(Effect::AbandonCall);
                 }
@@ -372,7 +373,7 @@ impl Session {
         }
     }
 
-    /// When [`Self::act`] or [`Self::becomes_lost`] has something to do next without an event.
+    /// When [`Self::act`] or [`Self::becomes_lost`] is due without an event.
     pub fn next_deadline(&self) -> Option<Moment> {
         let link = match self.link {
             Link::Down { retry_at, .. } => Some(retry_at),
@@ -391,7 +392,7 @@ impl Session {
         [link, call, patience].into_iter().flatten().min()
     }
 
-    /// When the next item may be sent, if no call may be made before `not_before`.
+    /// When the next item may be sent, if calls are possible from `not_before`.
     fn next_call_at(&self, not_before: Moment) -> Option<Moment> {
         match (self.outbox.next(false), self.outbox.next(true)) {
             (Some(_), _) => Some(not_before),
@@ -414,7 +415,7 @@ impl Session {
         }
     }
 
-    /// The call is not waited for any more; the next one may be made at this moment.
+    /// The call is finished or given up. The next one may be made at `not_before`.
     fn call_is_over(&mut self, not_before: Moment) {
         match &mut self.link {
             Link::Down { call, .. } => *call = None,
@@ -432,7 +433,7 @@ impl Session {
         let limit = match (self.policy.checkpoint, self.registration) {
             (true, _) => self.policy.recovery_timeout.get(),
             (false, None) => REGISTRATION_PATIENCE,
-            // A restarted agent does not know us and destroys the container.
+            // A restarted agent does not know us, and destroys the container.
             (false, Some(_)) => Duration::ZERO,
         };
         let absent = outage.since.plus(limit);
@@ -442,9 +443,9 @@ impl Session {
         Some(unknown.map_or(absent, |unknown| unknown.min(absent)))
     }
 
-    /// The wait grows with each failure; up to a quarter of it is random.
+    /// The wait grows with each failure. Up to a quarter of it is random.
     fn backoff(&self, failures: u32) -> Duration {
-        /// Any odd factor that spreads small numbers over 32 bits (Knuth's multiplicative hash).
+        /// An odd factor that distributes small numbers over 32 bits (Knuth's multiplicative hash).
         const SCATTER: u32 = 2_654_435_761;
         let limit = MAX_RETRY.min(self.policy.backoff_max.get() / 4);
         let wait = (RETRY_STEP * failures.saturating_add(1).min(100)).min(limit);

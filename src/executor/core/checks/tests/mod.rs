@@ -1,4 +1,4 @@
-//! The rows of the tables of [`super`], each with a clock that the test sets.
+//! The rows of the tables in the documentation of [`super`]. The test sets the clock.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::core::plan::Program;
 use crate::words::outcome::Outcome;
 use crate::words::units::{Moment, Span};
 
-/// The longest message.
+/// Maximum length of a message.
 const LIMIT: usize = 512;
 
-/// A task's checks and their clock, in milliseconds.
+/// The checks of a task, and a clock in milliseconds.
 struct Fixture {
     checks: Checks,
     now: u64,
@@ -43,7 +43,7 @@ impl Fixture {
         self.checks.tick(&Environment::default(), now)
     }
 
-    /// Waits for the next probe.
+    /// Advances the clock to the next probe.
     fn start(&mut self) -> ProbeId {
         let due = self.checks.next_deadline().expect("something is due");
         self.now = u64::try_from(due.0.as_millis()).expect("soon");
@@ -53,7 +53,7 @@ impl Fixture {
         }
     }
 
-    /// A probe that has its result in the same moment.
+    /// Starts the next probe, which has its result immediately.
     fn find(&mut self, finding: &Finding) -> Vec<CheckOutput> {
         let id = self.start();
         self.checks.found(id, finding, self.moment())
@@ -151,7 +151,7 @@ fn report(kind: Kind, message: &str) -> CheckOutput {
 }
 
 #[test]
-fn without_checks_there_is_nothing_to_do_ever() {
+fn without_checks_there_is_never_anything_to_do() {
     let (fixture, outputs) = Fixture::begin(CheckPlan::default());
     assert_eq!((outputs, fixture.due()), (Vec::new(), None));
     assert_eq!(fixture.checks.told().status, None);
@@ -159,7 +159,7 @@ fn without_checks_there_is_nothing_to_do_ever() {
 }
 
 #[test]
-fn the_delay_counts_from_the_commands_start_and_the_interval_from_the_last_end() {
+fn the_delay_counts_from_the_start_and_the_interval_from_the_end_of_the_last_probe() {
     let plan = CheckPlan {
         check: Some(Check {
             probe: tcp(),
@@ -176,7 +176,7 @@ fn the_delay_counts_from_the_commands_start_and_the_interval_from_the_last_end()
     assert_eq!(fixture.act(3999), []);
     let id = fixture.start();
     assert_eq!(fixture.now, 4000);
-    // One probe at a time, and no limit without a timeout.
+    // One probe at a time. Without a timeout it may take any time.
     assert_eq!((fixture.act(9000), fixture.due()), (Vec::new(), None));
     fixture
         .checks
@@ -185,7 +185,7 @@ fn the_delay_counts_from_the_commands_start_and_the_interval_from_the_last_end()
 }
 
 #[test]
-fn a_probe_that_times_out_is_given_up_and_the_next_one_follows_its_interval() {
+fn a_probe_that_times_out_is_abandoned_and_the_next_one_starts_after_the_interval() {
     let (mut fixture, outputs) = Fixture::begin(health(http(), 0, 9));
     let Some(CheckOutput::Start(id, _)) = outputs.first().cloned() else {
         panic!("no probe: {outputs:?}");
@@ -195,7 +195,7 @@ fn a_probe_that_times_out_is_given_up_and_the_next_one_follows_its_interval() {
     let wanted = [CheckOutput::Abandon(id), report(Kind::Health, message)];
     assert_eq!(fixture.act(1500), wanted);
     assert_eq!(fixture.due(), Some(2500));
-    // What it finds after all is not heard, and does not begin a second cycle.
+    // The result of an abandoned probe is ignored, and does not start a second cycle.
     assert_eq!(
         fixture
             .checks
@@ -213,7 +213,7 @@ fn the_shortest_interval_is_a_tenth_of_a_second() {
 }
 
 #[test]
-fn what_is_healthy() {
+fn which_results_are_healthy() {
     let unusual = [200, 503];
     for (finding, usually, with_statuses) in [
         (exited(0), true, true),
@@ -244,7 +244,7 @@ fn failures_within_the_grace_period_do_not_count_until_the_first_success() {
     let first = fixture.checks.found(*id, &refused(), fixture.moment());
     assert_eq!(first, noted);
     assert_eq!(fixture.checks.told().healthy, None);
-    // Its very end is in it.
+    // The grace period includes its last moment.
     assert_eq!(fixture.find(&refused()), noted);
     assert_eq!(fixture.find(&refused()), noted);
     assert_eq!(fixture.now, 3000);
@@ -269,7 +269,7 @@ fn the_first_success_ends_the_grace_period() {
 }
 
 #[test]
-fn each_failure_is_told_and_only_a_change_to_health() {
+fn every_failure_is_reported_but_only_the_first_success() {
     let (mut fixture, _) = Fixture::begin(health(http(), 0, 9));
     fixture.act(1500);
     let again = "HTTP health check failed 2 times in a row: status 500 (127.0.0.1:8080/health)";
@@ -279,13 +279,13 @@ fn each_failure_is_told_and_only_a_change_to_health() {
     let found = fixture.find(&Finding::Answered(200));
     assert_eq!(found, [report(Kind::Health, good)]);
     assert_eq!(fixture.find(&Finding::Answered(204)), []);
-    // It counts from the beginning.
+    // Counting starts again.
     let failed = "HTTP health check failed: status 500 (127.0.0.1:8080/health)";
     assert_eq!(fixture.find(&fifth), [report(Kind::Health, failed)]);
 }
 
 #[test]
-fn the_last_of_too_many_failures_is_told_and_then_kills() {
+fn the_last_of_too_many_failures_is_reported_before_the_kill() {
     for (failures, probes) in [(3, 3), (1, 1), (0, 1)] {
         let (mut fixture, _) = Fixture::begin(health(command(), 0, failures));
         let mut outputs = fixture.act(1500);
@@ -310,7 +310,7 @@ fn the_last_of_too_many_failures_is_told_and_then_kills() {
 }
 
 #[test]
-fn a_checks_status_is_empty_until_something_is_found_out() {
+fn the_status_of_a_check_is_empty_before_the_first_result() {
     for (probe, finding, empty, found) in [
         (
             command(),
@@ -342,7 +342,7 @@ fn a_checks_status_is_empty_until_something_is_found_out() {
         assert!(matches!(outputs[..], [CheckOutput::Report(Kind::Check, _)]));
         assert_eq!(fixture.checks.told().status, Some(found));
         assert_eq!(fixture.find(&finding), []);
-        // One after a result does.
+        // A timeout after a result does.
         fixture.start();
         let outputs = fixture.act(fixture.now + 500);
         assert!(matches!(
@@ -355,7 +355,7 @@ fn a_checks_status_is_empty_until_something_is_found_out() {
 }
 
 #[test]
-fn what_cannot_be_found_out_is_empty_but_no_connection_is_an_answer() {
+fn a_failed_probe_has_an_empty_status_but_a_refused_connection_is_a_result() {
     for (probe, finding, status) in [
         (command(), signalled(), CheckStatus::Command(None)),
         (
@@ -374,7 +374,7 @@ fn what_cannot_be_found_out_is_empty_but_no_connection_is_an_answer() {
 }
 
 #[test]
-fn the_end_of_the_command_abandons_probes_and_nothing_begins_again() {
+fn the_end_of_the_command_abandons_probes_for_good() {
     let plan = CheckPlan {
         health: health(tcp(), 0, 1).health,
         ..check(http())
@@ -402,7 +402,7 @@ fn the_end_of_the_command_abandons_probes_and_nothing_begins_again() {
 }
 
 #[test]
-fn a_checks_command_gets_the_tasks_environment_and_its_own_variables_above() {
+fn a_checks_own_variables_override_the_tasks_environment() {
     let variables = |pairs: &[(&str, &str)]| {
         let mut environment = Environment::default();
         for (name, value) in pairs {

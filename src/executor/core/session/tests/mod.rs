@@ -1,4 +1,4 @@
-//! The session by itself, against the clock.
+//! The session alone, with a clock that the test sets.
 
 use super::*;
 use crate::core::outbox::{Item, Message};
@@ -58,7 +58,7 @@ fn a_broken_stream_is_subscribed_again_at_once_and_then_within_200_milliseconds(
 }
 
 #[test]
-fn the_end_of_an_older_stream_is_not_heard() {
+fn the_end_of_an_older_stream_is_ignored() {
     let mut session = session(true);
     let old = subscribe(&mut session, 0);
     session.subscribed(old, false, at(1));
@@ -71,7 +71,7 @@ fn the_end_of_an_older_stream_is_not_heard() {
 }
 
 #[test]
-fn a_silent_agent_is_given_up_and_tried_again() {
+fn an_attempt_without_a_response_is_given_up_and_repeated() {
     let mut session = session(true);
     let first = subscribe(&mut session, 0);
     let deadline = session.next_deadline().expect("a limit");
@@ -83,7 +83,7 @@ fn a_silent_agent_is_given_up_and_tried_again() {
 }
 
 #[test]
-fn a_stream_that_breaks_as_soon_as_it_stands_is_not_asked_for_in_a_tight_loop() {
+fn an_agent_that_closes_each_stream_at_once_is_not_asked_in_a_tight_loop() {
     let mut session = session(true);
     let mut now = 0;
     for _ in 0..100 {
@@ -98,7 +98,7 @@ fn a_stream_that_breaks_as_soon_as_it_stands_is_not_asked_for_in_a_tight_loop() 
 }
 
 #[test]
-fn the_agent_is_lost_after_the_recovery_timeout_but_the_tries_go_on() {
+fn the_agent_is_lost_after_the_recovery_timeout_but_attempts_continue() {
     let mut session = session(true);
     let generation = subscribe(&mut session, 0);
     session.subscribed(generation, false, at(0));
@@ -107,11 +107,11 @@ fn the_agent_is_lost_after_the_recovery_timeout_but_the_tries_go_on() {
     assert!(session.becomes_lost(at(901_000)));
     subscribe(&mut session, 901_000);
     assert!(session.is_lost());
-    assert!(!session.becomes_lost(at(901_001)), "it is said once");
+    assert!(!session.becomes_lost(at(901_001)), "it is reported once");
 }
 
 #[test]
-fn without_a_checkpoint_the_end_of_the_stream_is_the_end() {
+fn without_a_checkpoint_the_agent_is_lost_when_the_stream_ends() {
     let mut session = session(false);
     let generation = subscribe(&mut session, 0);
     assert!(!session.becomes_lost(at(59_000)));
