@@ -1,4 +1,5 @@
-//! `cook-executor`: started by a Mesos agent in a task's sandbox; in a task's command, a client of it.
+//! `cook-executor`: the executor, when an agent starts it in a sandbox; a client of the task API, when a
+//! task's command does.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -20,37 +21,36 @@ use no_backtrace as _;
 
 const HELP: &str = r#"cook-executor: a Mesos executor with before and after commands and a task API
 
-A Mesos agent starts it as the executor of one task. Give its URI to your
-framework; see README.md. To try a job without Mesos: cook-local.
+A Mesos agent starts it as the executor of one task; README.md says how to set
+that up. To run a job without Mesos, use cook-local.
 
   --version     print the version
-  --help        print this
+  --help        print this text
 
-In a task's command, where EXECUTOR_ENDPOINT is set, it is a client of the task API:
+In a command of a task, where EXECUTOR_ENDPOINT is set, it is a client of the task API:
   "$EXECUTOR_BIN" get                      print what is known about the task
   "$EXECUTOR_BIN" patch '{"progress": 10}' report; the exit status is 1 on an error
 
-With any other arguments it is an executor: flags of an agent (--launcher_dir=...)
-are obeyed or refused, anything else is the command of a task that has none.
+With other arguments it is an executor. Flags of an agent (--launcher_dir=...) are
+accepted or refused; other arguments are the command of a task that has none.
 
 Environment (more in packaging/docs/environment.md):
   EXECUTOR_LOG_LEVEL           DEBUG, INFO (default), WARNING or ERROR
-  EXECUTOR_MAX_MESSAGE_LENGTH  longest message of a task, 512 characters
-  PROGRESS_SAMPLE_INTERVAL_MS  least time between two progress messages, 1000
-  PROGRESS_REGEX_STRING        what progress looks like in the task's output
+  EXECUTOR_MAX_MESSAGE_LENGTH  maximum length of a task's message; default 512
+  PROGRESS_SAMPLE_INTERVAL_MS  minimum time between progress messages; default 1000
+  PROGRESS_REGEX_STRING        the pattern of progress in the task's output
   EXECUTOR_PROGRESS_OUTPUT_FILE
-                               a file that it may write its progress to
+                               a file to which the task may write its progress
   EXECUTOR_PORT0               preferred port of the task API
   EXECUTOR_BEFORE_COMMANDS, EXECUTOR_AFTER_COMMANDS,
   EXECUTOR_DEFAULT_BEFORE_COMMANDS, EXECUTOR_DEFAULT_AFTER_COMMANDS
-                               hooks, as JSON arrays of {value, guard?, async?,
-                               timeout?}
+                               hooks: JSON arrays of {value, guard, async, timeout}
 
 Files: executor.log in the sandbox.
-Exit status: 0 when the agent knows how the task ended, 1 otherwise.
+Exit status: 0 if the agent knows how the task ended, else 1.
 "#;
 
-/// The exit status of a client that was called wrongly.
+/// The exit status for invalid arguments of the client.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -73,12 +73,12 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// In a command: prints the answer of the task API, on stderr if it is an error.
+/// In a command: sends a request to the task API and prints the response, on stderr if it is an error.
 fn ask(request: &Request) -> ExitCode {
     let name = variables::ENDPOINT;
     let Some(endpoint) = std::env::var_os(name) else {
         complain(&format!(
-            "{name} is not set: get and patch ask the task API, from a task's command"
+            "{name} is not set: get and patch can be used only in a task's command"
         ));
         return ExitCode::FAILURE;
     };
@@ -92,7 +92,7 @@ fn ask(request: &Request) -> ExitCode {
     match client::ask(endpoint, request) {
         Ok(answer) if (200..300).contains(&answer.status) => print(&answer.text()),
         Ok(answer) => {
-            // Nobody is left to tell if stderr is closed.
+            // If stderr is closed, nobody can be told.
             let _ = std::io::stderr().write_all(&answer.body);
             ExitCode::FAILURE
         }
@@ -105,8 +105,8 @@ fn ask(request: &Request) -> ExitCode {
     }
 }
 
-/// Whether this is a command of the very task that an executor with these ids would serve: a second executor
-/// would take the first one's place at the agent, and end its task.
+/// Whether this is a command of the same executor that it would be. A second executor would replace the
+/// first one at the agent, and so end its task.
 fn is_inside_its_own_task() -> bool {
     let get = std::env::var_os;
     let ids = get(variables::FRAMEWORK_ID).zip(get(variables::EXECUTOR_ID));
@@ -116,14 +116,16 @@ fn is_inside_its_own_task() -> bool {
 
 fn run(arguments: Arguments, started: Instant) -> ExitCode {
     if is_inside_its_own_task() {
-        complain("in a command, use it as: get, or: patch '{\"progress\": 10}'");
+        complain(
+            "this is a command of a task; the arguments must be get, or patch '{\"progress\": 10}'",
+        );
         return ExitCode::from(USAGE);
     }
     let signals = signals::survive();
     let seed = match random::seed() {
         Ok(seed) => seed,
         Err(error) => {
-            complain(&format!("the kernel gives no random bytes: {error}"));
+            complain(&format!("cannot get random bytes from the kernel: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -131,20 +133,20 @@ fn run(arguments: Arguments, started: Instant) -> ExitCode {
         Ok(config) => config,
         Err(missing) => {
             complain(&format!(
-                "{missing}: it is started by a Mesos agent; to try a job without one, use cook-local"
+                "{missing}; this program is started by a Mesos agent. To run a job without one, use cook-local"
             ));
             return ExitCode::FAILURE;
         }
     };
     if config.target.token.is_some() {
-        // /proc/PID/environ is not readable by the task's user then.
+        // Then the task's user cannot read /proc/PID/environ.
         let hidden = rustix::process::DumpableBehavior::NotDumpable;
         if let Err(error) = rustix::process::set_dumpable_behavior(hidden) {
             complain(&format!("failed to hide the authentication token: {error}"));
         }
     }
     let log = Log::open(&config.sandbox, config.log_level);
-    // It is the first and only one.
+    // It cannot fail: it is the first one.
     let _ = tracing::subscriber::set_global_default(log);
     log::tell_panics();
     tracing::info!(

@@ -65,8 +65,7 @@ impl fmt::Display for HeadError {
             Self::Field => "a header field must be a name, a colon and a value on one line",
             Self::Length => "Content-Length must be one number",
             Self::TwoFramings => {
-                "the end of the body must be given either by its length or by its chunks, which \
-                 HTTP/1.0 does not have"
+                "Transfer-Encoding is not allowed with Content-Length or in HTTP/1.0"
             }
             Self::Host => "exactly one Host field is required",
             Self::TargetTooLong(limit) => {

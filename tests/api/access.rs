@@ -245,11 +245,11 @@ fn the_client_exits_1_with_the_reason_on_stderr() {
         ),
         (
             "empty",
-            "cook-executor: in a command, use it as: get, or: patch '{\"progress\": 10}'".to_owned(),
+            "cook-executor: this is a command of a task; the arguments must be get, or patch '{\"progress\": 10}'".to_owned(),
         ),
         (
             "path",
-            r#"{"error":"there is no such task here: use the address in $EXECUTOR_ENDPOINT"}"#.to_owned(),
+            r#"{"error":"there is no task at this path: use the address in $EXECUTOR_ENDPOINT"}"#.to_owned(),
         ),
         (
             "port",
@@ -261,7 +261,7 @@ fn the_client_exits_1_with_the_reason_on_stderr() {
         ("none", endpoint("")),
         (
             "unset",
-            "cook-executor: EXECUTOR_ENDPOINT is not set: get and patch ask the task API, from a task's command"
+            "cook-executor: EXECUTOR_ENDPOINT is not set: get and patch can be used only in a task's command"
                 .to_owned(),
         ),
     ] {
@@ -277,14 +277,14 @@ fn without_the_agents_variables_it_says_what_is_missing_and_where_to_try_a_job()
         "true",
     ]);
     let lines = run.lines("err");
-    let hint = "it is started by a Mesos agent; to try a job without one, use cook-local";
+    let hint = "this program is started by a Mesos agent. To run a job without one, use cook-local";
     let missing = format!(
         "cook-executor: MESOS_FRAMEWORK_ID is not set, MESOS_EXECUTOR_ID is not set, MESOS_SLAVE_PID or \
-         MESOS_AGENT_ENDPOINT is not set: {hint}"
+         MESOS_AGENT_ENDPOINT is not set; {hint}"
     );
     let unusable = format!(
         "cook-executor: MESOS_FRAMEWORK_ID is empty, MESOS_SLAVE_PID is \"agent:5051\", not an agent's address \
-         such as slave(1)@10.0.0.1:5051: {hint}"
+         such as slave(1)@10.0.0.1:5051; {hint}"
     );
     let lines: Vec<&String> = lines.iter().collect();
     assert_eq!(lines, [&missing, &missing, &missing, &missing, &unusable]);

@@ -99,7 +99,7 @@ fn a_request_that_cannot_be_framed_is_told_why_and_ends_its_connection() {
         (
             patch_with("Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\n0"),
             400,
-            "end of a chunk",
+            "a chunk or its size does not end",
         ),
         (patch_with("Content-Length: 262145"), 413, "262144"),
         (

@@ -97,7 +97,7 @@ fn every_refusal_of_a_body_says_which_key_is_wrong_and_what_is_right() {
         (
             b"{env: {EXECUTOR_LOG_LEVEL: 'DEBUG'}}",
             400,
-            r#""env": "EXECUTOR_LOG_LEVEL": it is read at start only, and a change would do nothing; nothing was changed"#
+            r#""env": "EXECUTOR_LOG_LEVEL": the executor reads this variable only at its start; nothing was changed"#
                 .to_owned(),
         ),
         (
@@ -125,7 +125,7 @@ fn every_refusal_of_a_request_says_what_is_wrong_with_it() {
         (
             format!("GET {path}x HTTP/1.1\r\n{host}\r\n"),
             404,
-            "there is no such task here: use the address in $EXECUTOR_ENDPOINT",
+            "there is no task at this path: use the address in $EXECUTOR_ENDPOINT",
         ),
         (
             format!("POST {path} HTTP/1.1\r\n{host}Content-Length: 0\r\n\r\n"),
@@ -145,7 +145,7 @@ fn every_refusal_of_a_request_says_what_is_wrong_with_it() {
         (
             format!("GET {path} HTTP/1.1\r\n\r\n"),
             400,
-            "there must be one Host field",
+            "exactly one Host field is required",
         ),
         (
             format!("GET {path} HTTP/1.1\n{host}\n"),
@@ -155,24 +155,24 @@ fn every_refusal_of_a_request_says_what_is_wrong_with_it() {
         (
             "nonsense\r\n\r\n".to_owned(),
             400,
-            "the first line of the head is not one of HTTP",
+            "the first line is not an HTTP request line or status line",
         ),
         (
             format!("GET {path} HTTP/1.1\r\n{host}no colon\r\n\r\n"),
             400,
-            "a header field is not a name, a colon and a value on one line",
+            "a header field must be a name, a colon and a value on one line",
         ),
         (
             format!("PATCH {path} HTTP/1.1\r\n{host}Content-Length: 1e1\r\n\r\n"),
             400,
-            "the Content-Length is not one number",
+            "Content-Length must be one number",
         ),
         (
             format!(
                 "PATCH {path} HTTP/1.1\r\n{host}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
             ),
             400,
-            "the end of the body must be given either by its length or by its chunks, which HTTP/1.0 does not have",
+            "Transfer-Encoding is not allowed with Content-Length or in HTTP/1.0",
         ),
         (
             format!("GET {path} HTTP/1.1\r\n{host}Expect: more\r\n\r\n"),

@@ -207,7 +207,7 @@ fn https_is_asked_by_curl_where_there_is_one() {
     assert!(
         ended
             .message
-            .contains("health_check.http.scheme is https, for which curl is needed"),
+            .contains("health_check.http.scheme is https, which needs curl"),
         "{}",
         ended.message
     );

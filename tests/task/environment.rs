@@ -123,7 +123,7 @@ fn an_executor_that_its_own_task_starts_leaves_with_a_text() {
         EXECUTOR_OF= EXECUTOR_PHASE= MESOS_FRAMEWORK_ID= "$EXECUTOR_BIN" 2>> err; echo $? >> codes"#}));
     assert_eq!(run.finish().state, Finished, "{}", run.transcript());
     assert_eq!(run.lines("codes"), ["2", "2", "2", "2", "1"]);
-    let text = "cook-executor: in a command, use it as: get, or: patch '{\"progress\": 10}'";
+    let text = "cook-executor: this is a command of a task; the arguments must be get, or patch '{\"progress\": 10}'";
     assert_eq!(run.lines("err")[..4], [text; 4]);
 }
 
@@ -181,8 +181,8 @@ fn a_tasks_own_environment_may_bring_its_hooks_and_not_the_operators() {
     for line in [
         "\"EXECUTOR_DEFAULT_AFTER_COMMANDS\" of the task's environment is ignored: only the executor's own \
          environment has the operator's hooks",
-        "\"EXECUTOR_LOG_LEVEL\" of the task's environment does not change the executor, which reads it at its \
-         start only",
+        "\"EXECUTOR_LOG_LEVEL\" of the task's environment has no effect, because the executor reads it only \
+         at its start",
     ] {
         assert!(log.contains(line), "{log}");
     }
@@ -256,7 +256,7 @@ fn a_patch_that_would_undo_a_promise_is_refused_as_a_whole() {
     };
     let read = |name: &str| {
         format!(
-            r#"{{"error":"\"env\": \"{name}\": it is read at start only, and a change would do nothing; nothing was changed"}}"#
+            r#"{{"error":"\"env\": \"{name}\": the executor reads this variable only at its start; nothing was changed"}}"#
         )
     };
     assert_eq!(

@@ -291,7 +291,7 @@ fn flags_that_change_where_or_as_whom_a_task_runs_are_refused_by_name() {
         ),
         (
             "--task_environment",
-            "the agent's flag --task_environment has no value".to_owned(),
+            "the agent's flag --task_environment needs a value".to_owned(),
         ),
         (
             "--task_environment=secret",

@@ -38,7 +38,7 @@ fn signals_that_ask_for_nothing_are_survived_and_logged() {
         send(&run, *signal);
         run.wait_while(&format!("signal {signal} is logged"), |run| {
             let log = run.sandbox.read("executor.log");
-            !log.contains(&format!("survived signal {signal} ("))
+            !log.contains(&format!("ignored signal {signal} ("))
         });
     }
     for signal in others.iter().copied().chain(36..64) {
@@ -61,7 +61,7 @@ fn sigquit_asks_for_the_end_as_sigterm_and_sigint_do() {
         assert_eq!(ended.state, Killed, "{}", run.transcript());
         assert_eq!(run.order(), ["before", "main", "after"]);
         let log = run.sandbox.read("executor.log");
-        let told = format!("received signal {signal} ({name}): the task is to end");
+        let told = format!("received signal {signal} ({name}): stopping the task");
         assert!(log.contains(&told), "{log}");
     }
 }

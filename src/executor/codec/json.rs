@@ -1,38 +1,38 @@
-//! The one reader of JSON, for jobs, settings and requests alike: a byte order mark is skipped, and an
-//! error says what and where, also of what cannot be seen.
+//! The JSON parser for jobs, settings and requests. It skips a byte order mark, and its errors name the
+//! place, including characters that are invisible on a screen.
 //!
-//! What a person types on a command line may be looser: `{progress: 10}` is as good as
-//! `{"progress": 10}`. Strict JSON is read as strict JSON there too. Only what fails is tried again with
-//! keys quoted, single quotes doubled, trailing commas left out, and strings made of what they can
-//! hold. The strict parser reads that text as well, so nothing comes out that JSON cannot say, and its
-//! limit on nesting holds: the rewriting itself does not recurse.
+//! Requests that people type may be less strict: `{progress: 10}` is as good as `{"progress": 10}`. A text
+//! that is valid strict JSON is always read as such. If it is not, it is tried again with keys in quotes,
+//! double instead of single quotes, without trailing commas, and with invalid characters in strings
+//! replaced. The result is parsed by the strict parser again. So values are always JSON, and the parser's
+//! limit on nesting applies; the rewriting itself does not recurse.
 
 use std::fmt;
 
 use serde_json::{Error, Value};
 
-/// Some editors put it before a text in a file, and `curl -d @file` sends it along.
+/// Some editors put it at the beginning of a file, and `curl -d @file` sends it too.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How exact a text has to be.
+/// How strict the parser is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grammar {
-    /// RFC 8259: what programs write and what is run. Nothing in it is guessed or replaced.
+    /// RFC 8259: for what programs write, and for commands to run. Nothing is guessed or replaced.
     Strict,
-    /// Also what people type and what shells paste into a string.
+    /// Also accepts what people type, and what shells insert into a string.
     Lenient,
 }
 
-/// Why a text cannot be read: in words, with line and column of the text as it was written.
+/// Why a text is not valid: a message with line and column of the original text.
 #[derive(Debug)]
 pub struct Wrong(String);
 
-/// Reads a value; of a key that is given twice, the last one counts.
+/// Parses a value. If a key occurs twice, the last one counts.
 ///
 /// # Errors
 ///
-/// What the strict parser says when the lenient forms are out of its way: a key without quotes is not what
-/// is wrong with `{message: hello}`.
+/// The error of the strict parser after the lenient forms were replaced, so that a key without quotes is
+/// not reported for `{message: hello}`.
 pub fn read(text: &[u8], grammar: Grammar) -> Result<Value, Wrong> {
     if is_utf16(text) {
         return Err(Wrong("it is UTF-16, and must be UTF-8".to_owned()));
@@ -54,13 +54,13 @@ pub fn read(text: &[u8], grammar: Grammar) -> Result<Value, Wrong> {
     }
 }
 
-/// The text behind a byte order mark.
+/// The text without its byte order mark.
 pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
-/// Whether these are two bytes for each character: either begins with its own mark or has an ASCII
-/// character first, as every JSON text does.
+/// Whether the text is UTF-16: it begins with a byte order mark of UTF-16, or with an ASCII character in
+/// two bytes.
 fn is_utf16(text: &[u8]) -> bool {
     match text {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
@@ -70,7 +70,7 @@ fn is_utf16(text: &[u8]) -> bool {
     }
 }
 
-/// How many bytes lie before the end of the place that an error names.
+/// The number of bytes up to and including the place that an error names.
 fn offset(text: &[u8], error: &Error) -> usize {
     let lines = text.split_inclusive(|byte| *byte == b'\n');
     let before: usize = lines
@@ -80,7 +80,7 @@ fn offset(text: &[u8], error: &Error) -> usize {
     (before + error.column()).min(text.len())
 }
 
-/// The place in `text` that the byte before `at` in its strict form was made of.
+/// The place in `text` that corresponds to the byte before `at` in its strict form.
 fn origin(at: usize, text: &[u8]) -> usize {
     let (written, read) = strict(text, at);
     read - (written.len() - at.min(written.len())).min(read)
@@ -89,9 +89,9 @@ fn origin(at: usize, text: &[u8]) -> usize {
 // === impl Wrong ===
 
 impl Wrong {
-    /// What `error` says, with the byte before `place` as what it is about.
+    /// The message of `error`, with the byte before `place` as the wrong one.
     fn at(error: &Error, text: &[u8], place: usize) -> Self {
-        // The parser notices a foreign byte at the end of the string that it stands in.
+        // The parser reports a byte that is not UTF-8 only at the end of the string that contains it.
         let foreign = std::str::from_utf8(&text[..place])
             .err()
             .filter(|error| error.error_len().is_some());
@@ -123,9 +123,9 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// The name of what stands at `at`, if it does not show on a screen.
+/// The name of the character at `at`, if it is invisible on a screen.
 fn unseen(text: &[u8], at: usize) -> Option<String> {
-    // A character of several bytes: the error may be about any of them.
+    // The error may be about any byte of a multi-byte character.
     let start = (at.saturating_sub(3)..=at).rev().find(|at| {
         let first = text.get(*at);
         first.is_some_and(|byte| byte & 0b1100_0000 != 0b1000_0000)
@@ -154,12 +154,11 @@ fn unseen(text: &[u8], at: usize) -> Option<String> {
     Some(format!("U+{:04X}{name}", u32::from(found)))
 }
 
-/// The text with each lenient form replaced by its strict one; anything else stays as wrong as it was.
-/// It ends with the token that makes it as long as `enough`, and comes with the length of what it was
-/// made of.
+/// Replaces each lenient form in the text by its strict one. Other errors stay in the text. Stops with the
+/// token that makes the result at least `enough` long, and also returns how much of the input was read.
 fn strict(text: &[u8], enough: usize) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(text.len() + text.len() / 4);
-    // The last byte before `rest` that is not blank.
+    // The last byte before `rest` that is not a blank.
     let mut last = 0;
     let mut rest = text;
     while let Some(&byte) = rest.first()
@@ -172,7 +171,7 @@ fn strict(text: &[u8], enough: usize) -> (Vec<u8>, usize) {
         };
         let (token, after) = rest.split_at(length);
         rest = after;
-        // Asked only of tokens that are not blank: else a row of blanks would cost its square.
+        // Called only for tokens that are not blanks. Otherwise a row of blanks would take quadratic time.
         let next = || rest.trim_ascii_start().first();
         match byte {
             b'"' | b'\'' => rewrite(token, &mut out),
@@ -181,7 +180,7 @@ fn strict(text: &[u8], enough: usize) -> (Vec<u8>, usize) {
                 out.extend_from_slice(token);
                 out.push(b'"');
             }
-            // A comma after nothing is no trailing one.
+            // A comma without a value before it is not a trailing comma.
             b',' if !matches!(last, b'{' | b'[' | b',') && matches!(next(), Some(b'}' | b']')) => {}
             _ => out.extend_from_slice(token),
         }
@@ -192,7 +191,8 @@ fn strict(text: &[u8], enough: usize) -> (Vec<u8>, usize) {
     (out, text.len() - rest.len())
 }
 
-/// How long the string is that `text` begins with, quotes included; all of it if no quote ends it.
+/// The length of the string at the beginning of `text`, including quotes; all of `text` if there is no
+/// closing quote.
 fn string_length(text: &[u8]) -> usize {
     let quote = text[0];
     let mut escaped = false;
@@ -207,8 +207,8 @@ fn string_length(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Writes a string with double quotes and made of what JSON can hold: control characters are escaped, and
-/// what is no character (bytes that are not UTF-8, lone halves of surrogate pairs) becomes U+FFFD.
+/// Writes a string as strict JSON: in double quotes, control characters escaped, and U+FFFD for invalid
+/// characters (bytes that are not UTF-8, unpaired surrogates).
 fn rewrite(string: &[u8], out: &mut Vec<u8>) {
     let quote = string[0];
     let text = String::from_utf8_lossy(&string[1..]);
@@ -245,15 +245,15 @@ fn rewrite(string: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// What stands behind `\u`.
+/// What follows `\u`.
 enum Unit {
-    /// A character, a pair of surrogates, or something for the parser to complain about.
+    /// A character, a pair of surrogates, or an error that the parser will report.
     Whole,
-    /// Half of a surrogate pair.
+    /// An unpaired surrogate.
     Lone,
 }
 
-/// What stands behind a `\u`, and how many bytes it takes.
+/// What follows `\u`, and its length in bytes.
 fn code_unit(text: &[u8]) -> (Unit, usize) {
     match hexadecimal(text) {
         None => (Unit::Whole, 0),
@@ -269,24 +269,24 @@ fn code_unit(text: &[u8]) -> (Unit, usize) {
     }
 }
 
-/// The number that four hexadecimal digits begin `text` with.
+/// The number in the four hexadecimal digits at the beginning of `text`.
 fn hexadecimal(text: &[u8]) -> Option<u32> {
     text.get(..4)?.iter().try_fold(0, |number, digit| {
         Some(number << 4 | char::from(*digit).to_digit(16)?)
     })
 }
 
-/// A byte of a key without quotes, or of a number or literal.
+/// Whether the byte can be part of an unquoted key, a number or a literal.
 fn in_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.' | b'-' | b'+')
 }
 
-/// The first byte of a key without quotes; a number begins with another.
+/// Whether the byte can begin an unquoted key. (A number begins differently.)
 fn starts_key(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$')
 }
 
-/// What a value is, in words.
+/// The type of a value, as a phrase.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documents_examples_are_read_as_printed() {
+    fn the_documented_examples_are_valid_as_printed() {
         assert_eq!(reads("{progress: 10}"), Some(json!({"progress": 10})));
         assert_eq!(
             reads(r#"{env: {VAR_A: "123", SOME_B: null}}"#),
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_pastes_into_a_string_is_kept_and_what_is_no_character_is_replaced() {
+    fn control_characters_in_strings_are_kept_and_invalid_ones_replaced() {
         let text = |json: &[u8]| match read(json, Grammar::Lenient) {
             Ok(Value::Object(members)) => members["a"].as_str().map(str::to_owned),
             Ok(_) | Err(_) => None,
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_what_cannot_be_seen() {
+    fn an_error_names_invisible_characters() {
         for (text, words) in [
             (
                 &b"\xef\xbb\xbf\xef\xbb\xbf{}"[..],
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn strict_input_means_what_the_strict_parser_says() {
+    fn strict_json_is_read_as_strict_json() {
         for text in [
             r#"{"a": "x,}", "b": ["'", {"c:": "d: 'e',"}]}"#,
             r#"{"a": 1, "a": 2}"#,
@@ -477,14 +477,14 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_an_error_and_not_the_end() {
+    fn deep_nesting_is_an_error_and_not_a_stack_overflow() {
         for open in ["[", "{a:", "[{a:"] {
             assert_eq!(reads(&open.repeat(60_000)), None);
         }
     }
 
     #[test]
-    fn a_long_text_takes_no_longer_than_its_length() {
+    fn a_long_text_takes_linear_time() {
         let blanks = " ".repeat(256 << 10);
         assert_eq!(
             reads(&format!("{blanks}{{a{blanks}:1,{blanks}}}")),
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn short_texts_of_every_kind_are_survived_and_what_is_read_is_json() {
+    fn no_short_text_causes_a_panic_and_every_value_is_json() {
         const PIECES: [&str; 12] = ["{", "}", "[", "]", ":", ",", "'", "\"", "\\", "a", "1", " "];
         let count = PIECES.len();
         for number in 0..count.pow(5) {
@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_about_the_text_as_it_was_written() {
+    fn an_error_names_the_place_in_the_original_text() {
         for (text, words) in [
             (
                 "{progress: 10\n, message: hello}",

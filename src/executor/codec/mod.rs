@@ -1,4 +1,4 @@
-//! Bytes in, the core's words out, and back: pure, no I/O.
+//! Conversion between bytes and the core's types. Pure, without I/O.
 
 pub mod api;
 pub mod json;

@@ -1,5 +1,4 @@
-//! The JSON in which a task's results are told: over the task API, and in the `data` of a status update.
-//! One shape, written in one place.
+//! The JSON with a task's results, for the task API and for the `data` of a status update.
 //!
 //! Lists are aligned with the job's commands by index: `"before_codes": [0, null, 1]`,
 //! `"before_times": [[1700000000000, 1700000000250], null, [1700000000250, null]]`. A trailing command without
@@ -12,7 +11,7 @@ use serde_json::Number;
 use crate::core::outbox::UpdateData;
 use crate::core::request::{CommandResult, Results, View};
 
-/// All keys there are; what is unknown, or does not belong to where it is told, is left out.
+/// All keys. A key is left out if its value is unknown or it does not belong to the output.
 #[derive(Default, Serialize)]
 struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,10 +20,10 @@ struct Fields<'a> {
     before_codes: Option<Codes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_codes: Option<Codes>,
-    /// The name of `before_codes` at the scheduler, whose users read this too.
+    /// The scheduler's name for `before_codes`, for its users.
     #[serde(skip_serializing_if = "Option::is_none")]
     before_exit_codes: Option<Codes>,
-    /// The name of `after_codes` at the scheduler.
+    /// The scheduler's name for `after_codes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     after_exit_codes: Option<Codes>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,9 +54,9 @@ type Times = Vec<Option<Time>>;
 /// Start and end in milliseconds since 1970.
 type Time = (u64, Option<u64>);
 
-/// What a command reads with `GET`: one line.
+/// The response to `GET`, on one line.
 pub fn for_reading(view: &View) -> Vec<u8> {
-    let told = Fields::told_everywhere(view);
+    let told = Fields::common(view);
     let mut text = encode(&Fields {
         before_exit_codes: told.before_codes.clone(),
         after_exit_codes: told.after_codes.clone(),
@@ -68,8 +67,8 @@ pub fn for_reading(view: &View) -> Vec<u8> {
     text
 }
 
-/// The `data` of a status update, for the scheduler: with TASK_RUNNING how the before commands went, with the
-/// terminal state all results; both with the times that a timeline of the task needs.
+/// The `data` of a status update: for TASK_RUNNING the results of the before commands, for the terminal
+/// state all results; both with times.
 pub fn update_data(data: &UpdateData) -> Option<Vec<u8>> {
     match data {
         UpdateData::None => None,
@@ -94,7 +93,7 @@ pub fn update_data(data: &UpdateData) -> Option<Vec<u8>> {
                 after_times: times(after),
                 default_before_times: times(default_before),
                 default_after_times: times(default_after),
-                ..Fields::told_everywhere(view)
+                ..Fields::common(view)
             }))
         }
     }
@@ -103,7 +102,7 @@ pub fn update_data(data: &UpdateData) -> Option<Vec<u8>> {
 // === impl Fields ===
 
 impl<'a> Fields<'a> {
-    fn told_everywhere(view: &'a View) -> Self {
+    fn common(view: &'a View) -> Self {
         Self {
             exit_code: view.results.command.code,
             before_codes: Some(codes(&view.results.before)),
@@ -121,7 +120,7 @@ fn codes(results: &[CommandResult]) -> Codes {
     without_tail(results.iter().map(|result| result.code).collect())
 }
 
-/// The operator's commands are told of only if there are any.
+/// Codes of the operator's commands, left out if there are none.
 fn codes_of_any(results: &[CommandResult]) -> Option<Codes> {
     (!results.is_empty()).then(|| codes(results))
 }
@@ -140,8 +139,8 @@ fn without_tail<T>(mut list: Vec<Option<T>>) -> Vec<Option<T>> {
     list
 }
 
-/// A number without a fraction if it has none: `10` and not `10.0`, which not every reader takes for
-/// an integer.
+/// An integral number without a fraction: `10` and not `10.0`, which some parsers do not accept as an
+/// integer.
 fn number(percent: f64) -> Option<Number> {
     match percent.fract() == 0.0 {
         true => Some(Number::from(percent as u8)),
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_known_is_told() {
+    fn the_response_has_everything_that_is_known() {
         let wanted = concat!(
             r#"{"exit_code":-9,"before_codes":[0,null,1],"after_codes":[],"#,
             r#""before_exit_codes":[0,null,1],"after_exit_codes":[],"default_before_codes":[0],"#,
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_update_has_times_and_neither_the_state_nor_second_names() {
+    fn the_terminal_update_has_times_but_no_state_and_no_second_names() {
         let wanted = concat!(
             r#"{"exit_code":-9,"before_codes":[0,null,1],"after_codes":[],"#,
             r#""default_before_codes":[0],"command_time":[20,30],"#,
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_running_update_tells_of_the_before_commands() {
+    fn the_running_update_has_the_results_of_before_commands() {
         let running = data(&UpdateData::Running(Box::new(known().results)));
         assert_eq!(
             running,

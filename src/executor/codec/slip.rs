@@ -1,13 +1,13 @@
-//! Slips of the pen: which known key somebody meant who wrote one that is not known.
+//! Misspelt keys: finds the known key that an unknown one probably means.
 
-/// How many letters may be wrong.
+/// Maximum number of wrong letters.
 const MAX_WRONG: usize = 2;
 
-/// No longer key is a slip for one of ours, and comparing costs its length.
+/// Longer keys are not compared, because the comparison takes time in proportion to their length.
 const MAX_LENGTH: usize = 64;
 
-/// The known key that `key` is a near miss of: at most two letters are wrong, and at most half of them.
-/// Case, hyphens and underscores do not count.
+/// The known key that `key` differs from by at most two letters and at most half of its letters. Case,
+/// hyphens and underscores are ignored.
 pub fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     if key.len() > MAX_LENGTH {
         return None;
@@ -22,13 +22,13 @@ pub fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, known)| known)
 }
 
-/// What counts of a key.
+/// The letters to compare.
 fn letters(key: &str) -> Vec<char> {
     let letters = key.chars().filter(|letter| !matches!(letter, '-' | '_'));
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// How many letters must be inserted, left out or changed to make `right` of `left`.
+/// The number of letters to insert, remove or change to turn `left` into `right`.
 pub fn distance<T: PartialEq>(left: &[T], right: &[T]) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (line, a) in left.iter().enumerate() {

@@ -222,7 +222,7 @@ impl Runtime {
                     Ok(Meaning::Nothing) => Vec::new(),
                     Ok(Meaning::Ended(end)) => vec![Event::StreamEnded(generation, end)],
                     Err(error) => {
-                        warn!(bytes = record.len(), "skipped a record, failed to {error}");
+                        warn!(bytes = record.len(), "skipped a record: {error}");
                         Vec::new()
                     }
                 }

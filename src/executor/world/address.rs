@@ -1,4 +1,4 @@
-//! Where the agent listens, and how to get there.
+//! The agent's address, and how to connect to it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,28 +7,28 @@ use std::path::PathBuf;
 use cook_http::socket::{Socket, connect_tcp, connect_unix};
 use tracing::debug;
 
-/// Where the agent's executor API is.
+/// The address of the agent's executor API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// `MESOS_DOMAIN_SOCKET`: tried first. In a container with an image of its own it does not exist.
+    /// `MESOS_DOMAIN_SOCKET`: tried first. It does not exist in a container with its own image.
     pub socket: Option<PathBuf>,
-    /// The TCP address, IPv4 in all Mesos versions so far; absent if the agent has none (`0.0.0.0:0`) and
-    /// wants its domain socket to be used.
+    /// The TCP address, which is IPv4 in all Mesos versions so far. `None` if the agent has none
+    /// (`0.0.0.0:0`), so that only its domain socket can be used.
     pub tcp: Option<SocketAddr>,
-    /// The agent's libprocess id, normally `slave(1)`. The domain socket serves no other path.
+    /// The agent's libprocess id, normally `slave(1)`. The domain socket serves only this path.
     pub agent: String,
 }
 
 // === impl Address ===
 
 impl Address {
-    /// Takes `MESOS_SLAVE_PID`, such as `slave(1)@10.0.0.1:5051`, and `MESOS_AGENT_ENDPOINT`, such as
-    /// `10.0.0.1:5051`; either is enough. `None` if neither can be read, or both say that there is no way
-    /// but a domain socket, and there is none.
+    /// Parses `MESOS_SLAVE_PID`, such as `slave(1)@10.0.0.1:5051`, and `MESOS_AGENT_ENDPOINT`, such as
+    /// `10.0.0.1:5051`; one of them is enough. `None` if there is neither a TCP address nor a domain
+    /// socket.
     pub fn new(pid: Option<&str>, endpoint: Option<&str>, socket: Option<PathBuf>) -> Option<Self> {
         let (agent, address) = match pid.and_then(|pid| pid.rsplit_once('@')) {
             Some((agent, address)) => (agent, Some(address)),
-            // The agent's main program names its process so.
+            // The default id in the agent's main program.
             None => ("slave(1)", None),
         };
         let tcp = address.and_then(|address| address.parse().ok());
@@ -48,11 +48,12 @@ impl Address {
         format!("http://{host}/{}/api/v1/executor", self.agent)
     }
 
-    /// Connects to the domain socket, or else by TCP if `check` allows it. That may still be on its way then.
+    /// Connects to the domain socket, or else by TCP if `check` allows it. A TCP connection may not be
+    /// established yet.
     ///
     /// # Errors
     ///
-    /// The reason why TCP failed; the domain socket's is only logged if there is another way.
+    /// Why TCP failed. If TCP is possible, a failure of the domain socket is only logged.
     pub fn connect(&self, check: impl FnOnce(SocketAddr) -> io::Result<()>) -> io::Result<Socket> {
         let by_socket = self.socket.as_deref().map(connect_unix);
         match (by_socket, self.tcp) {
@@ -65,7 +66,7 @@ impl Address {
                 check(tcp)?;
                 connect_tcp(tcp)
             }
-            // `new` sees to it that there is one of them.
+            // Cannot happen: `new` requires one of them.
             (None, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_from_what_the_agent_sets() {
+    fn an_address_is_parsed_from_the_agents_variables() {
         let url = |pid, endpoint| Address::new(pid, endpoint, None).map(|address| address.url());
         let wanted = |agent| Some(format!("http://10.0.0.1:5051/{agent}/api/v1/executor"));
         assert_eq!(

@@ -1,8 +1,8 @@
-//! The two connections to the agent: one for the subscription, whose response never ends, and one for
-//! all other calls, one at a time, since only that keeps their order.
+//! The two connections to the agent: one for the subscription, whose response never ends, and one for all
+//! other calls. Calls are made one at a time, because otherwise their order could change.
 //!
-//! It decides nothing and waits for as long as the agent lets it: the core gives up on a subscription
-//! by asking for a new one, and on a call by abandoning it. Dropping a task closes its socket.
+//! Nothing is decided here, and there are no timeouts: the core gives up a subscription by ordering a new
+//! one, and a call by abandoning it. Dropping a task closes its connection.
 
 use std::cell::RefCell;
 use std::io;
@@ -24,34 +24,34 @@ use cook_http::head::{Framing, ResponseHead};
 use cook_http::message::Method;
 use cook_mesos::recordio;
 
-/// The agent reads and writes protobuf only if it is asked for exactly this.
+/// The agent uses protobuf only if both media types are exactly this.
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// What is read of the body of a response: agents answer a call with a sentence.
+/// Maximum size of a response body: agents respond to calls with a sentence.
 const MAX_SENTENCE: usize = 4 << 10;
 
-/// The agent, as far as it is to be reached.
+/// The connections to the agent.
 pub struct Agent {
     way: Rc<Way>,
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
-    /// Held to keep the subscription; replaced by the next one.
+    /// Dropping it ends the subscription.
     subscription: Option<Task<()>>,
-    /// Held to keep waiting for the answer to the last call.
+    /// Dropping it abandons the call.
     call: Option<Task<()>>,
-    /// The connection for calls, while no call uses it.
+    /// The connection for calls, while it is not in use.
     idle: Rc<RefCell<Option<Connection>>>,
 }
 
-/// Where to call, and as whom.
+/// The agent to call, and the credentials.
 pub struct Target {
-    /// Where the agent listens.
+    /// The agent's address.
     pub address: Address,
     /// `MESOS_EXECUTOR_AUTHENTICATION_TOKEN`.
     pub token: Option<String>,
 }
 
-/// The target, and whether it is still the agent.
+/// The target, and the check that the agent still listens there.
 struct Way {
     target: Target,
     recognition: Recognition,
@@ -60,7 +60,7 @@ struct Way {
 // === impl Agent ===
 
 impl Agent {
-    /// What the agent says goes to `inbox`.
+    /// Events and results go to `inbox`.
     pub fn new(
         target: Target,
         executor: Rc<LocalExecutor<'static>>,
@@ -79,10 +79,10 @@ impl Agent {
         }
     }
 
-    /// Closes the older subscription and opens a new one with this SUBSCRIBE call.
+    /// Closes the old subscription, and opens a new one with this SUBSCRIBE call.
     pub fn subscribe(&mut self, generation: Generation, call: Vec<u8>) {
-        // An agent that closes the older stream only when the new one comes has been seen to crash
-        // (MESOS-7622); and after a restart the connection for calls is dead as well.
+        // The old stream must be closed first: agents crashed if they had to close it when the new one
+        // arrived (MESOS-7622). After a restart of the agent, the connection for calls is dead as well.
         self.subscription = None;
         self.idle.replace(None);
         let (way, inbox) = (Rc::clone(&self.way), self.inbox.clone());
@@ -94,7 +94,7 @@ impl Agent {
                     StreamEnd::Disconnected
                 }
             };
-            // The receiver lives as long as the runtime does.
+            // The receiver lives as long as the runtime.
             let _ = inbox
                 .send(Incoming::Event(Event::StreamEnded(generation, end)))
                 .await;
@@ -102,7 +102,7 @@ impl Agent {
         self.subscription = Some(self.executor.spawn(stream.boxed_local()));
     }
 
-    /// Makes one call; its answer comes with the same serial.
+    /// Makes a call. Its result comes with the same serial.
     pub fn call(&mut self, serial: Serial, call: Vec<u8>) {
         let (way, inbox) = (Rc::clone(&self.way), self.inbox.clone());
         let idle = Rc::clone(&self.idle);
@@ -111,7 +111,7 @@ impl Agent {
                 info!("failed to call the agent: {error}");
                 CallAnswer::TryAgain
             });
-            // The receiver lives as long as the runtime does.
+            // The receiver lives as long as the runtime.
             let _ = inbox
                 .send(Incoming::Event(Event::CallAnswered(serial, answer)))
                 .await;
@@ -119,14 +119,14 @@ impl Agent {
         self.call = Some(self.executor.spawn(exchange.boxed_local()));
     }
 
-    /// Closes the connection of the last call.
+    /// Abandons the last call and closes its connection.
     pub fn abandon_call(&mut self) {
         self.call = None;
         self.idle.replace(None);
     }
 }
 
-/// Subscribes, and reads events until there are no more.
+/// Subscribes, and reads events until the stream ends.
 async fn stream_events(
     way: &Way,
     call: Vec<u8>,
@@ -150,7 +150,7 @@ async fn stream_events(
     let mut body = connection.body(&head);
     while let Some(mut data) = body.next().await? {
         while let Some(record) = records.next(&mut data).map_err(invalid)? {
-            // The receiver lives as long as the runtime does.
+            // The receiver lives as long as the runtime.
             let _ = inbox.send(Incoming::Record(generation, record)).await;
         }
     }
@@ -158,7 +158,7 @@ async fn stream_events(
     Ok(StreamEnd::Disconnected)
 }
 
-/// Makes one call on the idle connection, or on a new one if there is none or it has gone stale.
+/// Makes a call on the idle connection, or on a new one if there is none or it is dead.
 async fn exchange(
     way: &Way,
     call: Vec<u8>,
@@ -181,7 +181,7 @@ async fn exchange(
     Ok(answer)
 }
 
-/// One request and its response; true if the connection can be used again.
+/// One request and its response. True if the connection can be used again.
 async fn exchange_on(
     connection: &mut Connection,
     request: &Outgoing,
@@ -201,12 +201,12 @@ async fn exchange_on(
     Ok((answer, response.can_reuse))
 }
 
-/// Reads what an agent has to say beside its status.
+/// Reads the sentence in the body of a response.
 async fn read_sentence(
     connection: &mut Connection,
     head: &ResponseHead,
 ) -> Result<http::Answer, Error> {
-    // An agent that says neither how long it is nor closes is not waited for: its status is enough.
+    // If the end of the body is the end of the connection, do not wait for it: the status is enough.
     let limit = match head.framing {
         Framing::UntilClose => 0,
         Framing::Length(_) | Framing::Chunked => MAX_SENTENCE,
@@ -217,7 +217,7 @@ async fn read_sentence(
 // === impl Way ===
 
 impl Way {
-    /// A connection to the agent, and to nobody else.
+    /// Connects to the agent, and makes sure that it is the agent.
     async fn connect(&self) -> io::Result<Connection> {
         let check = |address| self.recognition.check_listener(address);
         let connection = Connection::new(self.target.address.connect(check)?);
@@ -230,7 +230,7 @@ impl Way {
 // === impl Target ===
 
 impl Target {
-    /// The whole request of one call.
+    /// The HTTP request for a call.
     fn request(&self, call: Vec<u8>) -> Outgoing {
         let request = Outgoing::new(Method::Post, self.address.url())
             .with_body(PROTOBUF, call)
@@ -243,7 +243,7 @@ impl Target {
     }
 }
 
-/// What a refused SUBSCRIBE means (`src/slave/http.cpp`, `executor`).
+/// The meaning of an error response to SUBSCRIBE (`src/slave/http.cpp`, `executor`).
 fn subscription_end(status: u16, sentence: &str) -> StreamEnd {
     match status {
         404 | 500 | 503 => StreamEnd::NotReady,
@@ -256,13 +256,12 @@ fn subscription_end(status: u16, sentence: &str) -> StreamEnd {
     }
 }
 
-/// What the answer to another call means (the same function).
+/// The meaning of the response to another call (the same function).
 fn call_answer(status: u16, sentence: &str) -> CallAnswer {
     match status {
         200..=299 => CallAnswer::Accepted,
         400 if sentence.contains("cannot be found") => CallAnswer::NotSubscribed,
-        // "Executor is not subscribed", or a token that is not valid (any more): a subscription will
-        // say which.
+        // "Executor is not subscribed", or an invalid token: the next subscription will show which.
         401 | 403 => CallAnswer::NotSubscribed,
         400 | 405 | 406 | 415 | 501 => CallAnswer::Refused,
         _ => CallAnswer::TryAgain,
@@ -278,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_answer_of_the_agent_has_its_meaning() {
+    fn every_response_of_the_agent_has_its_meaning() {
         let unknown = "Framework cannot be found";
         for (status, sentence, end, answer) in [
             (404, "", StreamEnd::NotReady, CallAnswer::TryAgain),

@@ -1,7 +1,7 @@
-//! Probes of the task for its checks: a connection, an HTTP request, or a command.
+//! Probes for checks: a connection, an HTTP request, or a command.
 //!
-//! A probe that is given up ends at once: its socket is closed, or its processes are killed. The core decides how
-//! long one may take.
+//! An abandoned probe ends immediately: its connection is closed or its processes are killed. The core
+//! decides how long a probe may take.
 
 use std::fmt::Display;
 
@@ -23,11 +23,11 @@ use crate::world::process::Processes;
 /// The `User-Agent` of HTTP checks.
 const USER_AGENT: &str = concat!("cook-executor/", env!("CARGO_PKG_VERSION"));
 
-/// Starts and abandons probes; there is at most one for each check of the task.
+/// Starts and abandons probes. There is at most one for each check of the task.
 pub struct Prober {
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
-    /// Probes that are connections. Those that are commands are with the other processes.
+    /// Probes that are connections. Commands are with the other processes.
     connections: Vec<(ProbeId, Task<()>)>,
 }
 
@@ -43,14 +43,14 @@ impl Prober {
         }
     }
 
-    /// Starts a probe; returns the result if there is nothing to wait for.
+    /// Starts a probe. Returns the result if it is known immediately.
     pub fn start(
         &mut self,
         id: ProbeId,
         probe: &Probe,
         processes: &Processes,
     ) -> Option<TaskEvent> {
-        // Those that have ended.
+        // Forget finished probes.
         self.connections.retain(|(_, task)| !task.is_finished());
         match probe {
             Probe::Command {
@@ -73,9 +73,9 @@ impl Prober {
         }
     }
 
-    /// Gives up a probe.
+    /// Abandons a probe.
     pub fn abandon(&mut self, id: ProbeId, processes: &Processes) {
-        // Its socket is closed with it.
+        // Dropping its task closes its connection.
         self.connections.retain(|(other, _)| *other != id);
         processes.abandon_check(id);
     }
@@ -85,7 +85,7 @@ impl Prober {
         let probe = async move {
             let finding = ask(at, path.as_deref()).await;
             let finding = finding.unwrap_or_else(Finding::Failed);
-            // The receiver lives as long as the runtime does.
+            // The receiver lives as long as the runtime.
             let _ = inbox
                 .send(Incoming::Event(Event::Task(TaskEvent::Probed(id, finding))))
                 .await;
@@ -107,8 +107,8 @@ async fn connect(address: SocketAddr) -> Result<Connection, String> {
     let connection = Connection::new(connect_tcp(address).map_err(|error| reason(&error))?);
     let established = connection.established().await;
     established.map_err(|error| reason(&error))?;
-    // If nobody listens on a port of the ephemeral range, a socket can connect to itself by chance
-    // (simultaneous open, RFC 9293 3.5).
+    // If no process listens on a port of the ephemeral range, a socket can connect to itself by chance
+    // (simultaneous open, RFC 9293, 3.5).
     let own = rustix::net::getsockname(connection.socket().get_ref());
     match own.ok().and_then(|own| SocketAddr::try_from(own).ok()) {
         Some(own) if own == address => Err("connection refused".to_owned()),
@@ -116,8 +116,8 @@ async fn connect(address: SocketAddr) -> Result<Connection, String> {
     }
 }
 
-/// Connects and, if there is a path, asks for its status only: the body is not read, and a redirection is not
-/// followed.
+/// Connects and, if there is a path, sends a request and reads the status. The body is not read, and
+/// redirections are not followed.
 async fn ask(at: Address, path: Option<&str>) -> Result<Finding, String> {
     let mut connection = connect(socket_address(at)).await?;
     let Some(path) = path else {
@@ -127,7 +127,7 @@ async fn ask(at: Address, path: Option<&str>) -> Result<Finding, String> {
         .with_field("accept", "*/*")
         .with_field("user-agent", USER_AGENT)
         .with_field("connection", "close");
-    // A server may answer before it has read all, and the answer is worth more than the broken pipe.
+    // A server may respond before it has read everything. Its response says more than the broken pipe.
     let sent = connection.send(&request).await;
     match (connection.receive().await, sent) {
         (Ok(head), _) => Ok(Finding::Answered(head.status)),
@@ -135,10 +135,10 @@ async fn ask(at: Address, path: Option<&str>) -> Result<Finding, String> {
     }
 }
 
-/// An error as a sentence's end: "connection refused".
+/// An error as the end of a sentence: "connection refused".
 pub fn reason(error: &impl Display) -> String {
     let text = error.to_string();
-    // The number behind it says nothing to a person.
+    // The error number means nothing to people.
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_ascii_lowercase());
@@ -155,7 +155,7 @@ mod tests {
 
     use async_io::block_on;
 
-    /// A server that says this to whoever connects, and returns what it was asked.
+    /// A server that sends `says` to its client, and returns the request.
     fn server(host: &str, says: &'static [u8]) -> (Address, thread::JoinHandle<Vec<u8>>) {
         let listener = TcpListener::bind((host, 0)).expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_is_the_answer_whatever_comes_before_and_behind_it() {
+    fn the_status_is_the_result_whatever_else_the_server_sends() {
         for (says, status) in [
             (
                 &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..],
@@ -214,7 +214,7 @@ mod tests {
     fn both_loopback_addresses_are_reached() {
         for host in ["127.0.0.1", "::1"] {
             if host == "::1" && TcpListener::bind((host, 0)).is_err() {
-                eprintln!("SKIPPED: there is no IPv6 here");
+                eprintln!("SKIPPED: no IPv6 on this machine");
                 continue;
             }
             let (at, server) = server(host, b"");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_sentences_end() {
+    fn an_error_is_the_end_of_a_sentence() {
         let error = io::Error::from(rustix::io::Errno::CONNREFUSED);
         assert_eq!(reason(&error), "connection refused");
     }

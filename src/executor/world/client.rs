@@ -1,6 +1,6 @@
-//! The task API's own client, for images without `curl`: `cook-executor get` and `cook-executor patch`.
+//! A client of the task API for images without `curl`: `cook-executor get` and `cook-executor patch`.
 //!
-//! It runs in a command, as a process of its own: one request, one answer.
+//! It runs in a command, as its own process, and sends one request.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use cook_http::client::{Answer, Connection, Error, Outgoing};
 use cook_http::message::Method;
 use cook_http::socket::connect_tcp;
 
-/// What to ask.
+/// The request.
 pub enum Request<'a> {
     /// `GET`.
     Get,
@@ -21,17 +21,17 @@ pub enum Request<'a> {
     Patch(&'a OsStr),
 }
 
-/// The executor answers at once; a stopped one is waited for as long as `curl` users would.
+/// The executor usually responds immediately; it takes longer only while it is stopped.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Answers are some hundred bytes.
+/// Maximum size of a response. Usual ones have a few hundred bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// Sends the request to `endpoint`, such as `http://127.0.0.1:31005/task/some-id`.
 ///
 /// # Errors
 ///
-/// The endpoint is not such a URL, or nobody answers there; in words.
+/// The endpoint is not such a URL, or there is no response: a text for people.
 pub fn ask(endpoint: &str, request: &Request) -> Result<Answer, String> {
     let address = address(endpoint).ok_or("it is not a task's endpoint")?;
     let outgoing = match request {
@@ -46,11 +46,11 @@ pub fn ask(endpoint: &str, request: &Request) -> Result<Answer, String> {
             .await
     };
     let answer = block_on(Alarm::new().within(TIMEOUT, exchange));
-    let answer = answer.ok_or("it does not answer")?;
+    let answer = answer.ok_or("there is no response")?;
     answer.map_err(|error: Error| error.to_string())
 }
 
-/// Whether this is where a task API can be asked.
+/// Whether this can be the address of a task API.
 pub fn is_endpoint(endpoint: &str) -> bool {
     address(endpoint).is_some()
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_endpoint_is_said_to_be_none() {
+    fn an_invalid_endpoint_is_refused() {
         for wrong in [
             "",
             "127.0.0.1:1/task/a",

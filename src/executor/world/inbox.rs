@@ -1,18 +1,18 @@
-//! What the tasks around the loop have waited for, on its way to the loop.
+//! Inputs from the tasks around the loop to the loop.
 
 use crate::core::event::Event;
 use crate::core::session::Generation;
 
-/// One thing that happened, before the core hears of it.
+/// An input of the loop.
 #[derive(Debug)]
 pub enum Incoming {
-    /// Something for the core as it is.
+    /// An event for the core.
     Event(Event),
-    /// One record of a subscription's stream.
+    /// A record of a subscription's stream.
     Record(Generation, Vec<u8>),
-    /// There are signals to look at, or processes that have ended.
+    /// Signals have arrived, or children have ended.
     Signals,
 }
 
-/// Senders wait while so much is unread; the loop never waits for them.
+/// Maximum number of unread inputs. Senders wait if there are more; the loop never waits for them.
 pub const SIZE: usize = 32;

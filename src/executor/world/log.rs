@@ -1,8 +1,8 @@
-//! `executor.log` in the sandbox: enough to explain an incident alone.
+//! `executor.log` in the sandbox, which should explain any incident on its own.
 //!
-//! One line per event in one `write`, never an environment value or a token. Logging never fails the
-//! task: lines that cannot be written are counted and their number is written later. The size is
-//! bounded, and each kind of line has a share of its own (`share`).
+//! Each event is one line, written with one `write`, and never contains an environment value or a token.
+//! Logging never fails the task: lines that cannot be written are counted, and the count is written later.
+//! The size is limited, and each kind of line has its own share (`share`).
 
 mod share;
 mod timestamp;
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-pub use share::{CHECK, ENDING, STRANGER};
+pub use share::{CHECK, ENDING, UNTRUSTED};
 use share::{Kind, Shares};
 use timestamp::Timestamp;
 use tracing::field::{Field, Visit};
@@ -26,17 +26,16 @@ use crate::world::{regular, stdio};
 /// The file's name in the sandbox.
 pub const FILE_NAME: &str = "executor.log";
 
-/// A line longer than this is cut: the agent and the task can put any text into one.
+/// Longer lines are cut, because the agent and the task can put any text into a line.
 const LINE_LIMIT: usize = 2048;
 
-/// Says one line on stderr, for what happens before there is a log or without one. It is lost if nobody
-/// reads it.
+/// Prints a line on stderr, for problems before there is a log or without one.
 pub fn complain(text: &str) {
     stdio::complain(&format!("cook-executor: {text}\n"));
 }
 
-/// From now on, a panic writes one line with its place into the log and on stderr. The process aborts
-/// then, and nothing else would say why.
+/// From now on, a panic writes a line with its location to the log and to stderr. The process then aborts,
+/// and nothing else would explain that.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = describe(panic);
@@ -45,8 +44,8 @@ pub fn tell_panics() {
     }));
 }
 
-/// The place of a panic, with its message only where that is a constant of the program: one that was put
-/// together may quote a secret.
+/// The location of a panic. The message is added only if it is a constant of the program, because a
+/// formatted one may contain a secret.
 fn describe(panic: &PanicHookInfo<'_>) -> String {
     let mut text = "panicked".to_owned();
     // Writing to a String cannot fail.
@@ -68,7 +67,7 @@ pub struct Log {
 struct File {
     descriptor: Option<OwnedFd>,
     shares: Shares,
-    /// The last line of the file, and how often it came again.
+    /// The last line in the file, and how often it was repeated.
     last: Option<Last>,
     repeated: u64,
 }
@@ -84,9 +83,8 @@ struct Last {
 // === impl Log ===
 
 impl Log {
-    /// Opens the log in `sandbox`, appending to what is there.
-    ///
-    /// A file that cannot be opened is said once on stderr; the executor runs without a log then.
+    /// Opens the log in `sandbox`, and appends to an existing one. If it cannot be opened, a line on stderr
+    /// says so, and the executor runs without a log.
     pub fn open(sandbox: &Path, level: Level) -> Self {
         let path = sandbox.join(FILE_NAME);
         let descriptor = regular::append(&path).inspect_err(|error| {
@@ -117,7 +115,7 @@ impl Subscriber for Log {
         let mut line = Line(String::with_capacity(128));
         event.record(&mut line);
         line.cut();
-        // One thread logs. Should it panic while it does so, it must not wait for itself.
+        // Only one thread logs. If it panics while it does, it must not wait for itself.
         if let Ok(mut file) = self.file.try_lock() {
             file.write(Last {
                 kind: Kind::of(metadata),
@@ -151,7 +149,7 @@ impl File {
         if let Some(mut last) = self.last.take()
             && self.repeated > 0
         {
-            last.text = format!("the last line came {} more times", self.repeated);
+            last.text = format!("the last line was repeated {} times", self.repeated);
             self.repeated = 0;
             self.write_line(&last);
         }
@@ -160,7 +158,7 @@ impl File {
         }
     }
 
-    /// False if the line was left out.
+    /// Writes a line. False if it was left out.
     fn write_line(&mut self, line: &Last) -> bool {
         let Last { kind, level, text } = line;
         let Some(descriptor) = &self.descriptor else {
@@ -192,7 +190,7 @@ struct Line(String);
 // === impl Line ===
 
 impl Line {
-    /// Line feeds would forge lines, and an endless one would fill the file.
+    /// A line feed would allow a forged line, and a very long line would fill the file.
     fn cut(&mut self) {
         if self.0.len() > LINE_LIMIT {
             let end = (0..=LINE_LIMIT)
@@ -208,7 +206,7 @@ impl Line {
 }
 
 impl Visit for Line {
-    /// Nothing logs one; the default would print it, which costs 10 kB of code.
+    /// Not used. The default would print it, which costs 10 kB of code.
     fn record_f64(&mut self, _: &Field, _: f64) {}
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -225,14 +223,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_line_and_not_endless() {
+    fn a_line_has_no_line_feed_and_a_maximum_length() {
         let mut line = Line("a\nb\r".to_owned() + &"ä".repeat(LINE_LIMIT));
         line.cut();
         assert!(line.0.starts_with("a b "));
         assert!(line.0.len() <= LINE_LIMIT + 3 && line.0.ends_with("..."));
     }
 
-    /// Not a test, but what the next one runs.
+    /// Not a test by itself, but run by the next one.
     #[test]
     #[ignore = "it panics, in a process of its own"]
     fn panics_with_a_log() {
@@ -246,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_leaves_one_line_with_its_place() {
+    fn a_panic_writes_one_line_with_its_location() {
         let sandbox = std::env::temp_dir().join(format!("cook-panic-{}", std::process::id()));
         std::fs::create_dir(&sandbox).expect("a folder of ours");
         let this = std::env::current_exe().expect("this program");

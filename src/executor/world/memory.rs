@@ -1,4 +1,4 @@
-//! How much memory the executor itself has taken, for the log: Cook's operators know this line.
+//! The memory use of the executor itself, as a log line that operators of Cook know.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tracing::info;
 
 use crate::world::process::proc;
 
-/// Writes the line now and then, for as long as it is let.
+/// Writes the line regularly, until the future is dropped.
 pub async fn report_every(interval: Duration) {
     loop {
         report();
@@ -15,7 +15,7 @@ pub async fn report_every(interval: Duration) {
     }
 }
 
-/// Writes the line: the most that was in memory at once, as in Cook's executor.
+/// Writes the line with the peak of resident memory, as Cook's executor does.
 pub fn report() {
     let Ok(status) = proc::read_text("/proc/self/status") else {
         return;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_the_peak() {
+    fn the_peak_is_parsed() {
         assert_eq!(
             peak("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"),
             Some(1234)

@@ -1,4 +1,4 @@
-//! Sockets, processes, files and clocks: they carry events to the loop and do what it says.
+//! Sockets, processes, files and clocks: turns what happens to them into events, and performs effects.
 
 pub mod address;
 pub mod agent;

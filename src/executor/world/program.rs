@@ -1,7 +1,7 @@
-//! The file that this program is, for commands that use it as a client of the task API.
+//! The file of this program, for commands that use it as a client of the task API.
 //!
-//! Usually it is the file that it was started from. That may have no name (an agent starts its own
-//! executors from a sealed memory file), and a command may replace or remove it: then there is a copy in the
+//! Usually it is the file from which it was started. That file may have no name (an agent starts its own
+//! executors from a sealed memory file), and a command may replace or remove it. Then a copy is made in the
 //! sandbox.
 
 use std::ffi::OsString;
@@ -12,19 +12,19 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, CWD, Mode, OFlags, Stat};
 use tracing::{info, warn};
 
-/// What the kernel runs, whatever has become of its name.
+/// The running program, whatever has happened to its file.
 const RUNNING: &str = "/proc/self/exe";
 
-/// The name of the copy; hidden, since nobody asked for it.
+/// The name of the copy. It is hidden, because the job did not ask for it.
 const COPY: &str = ".cook-executor";
 
-/// How many names are tried if others have taken them.
+/// How many names are tried if files with these names exist.
 const MAX_NAMES: u32 = 8;
 
-/// Everybody may read and run it, only its owner may change it.
+/// Everybody may read and execute it; only its owner may change it.
 const MODE: Mode = Mode::from_raw_mode(0o755);
 
-/// The file that this program is.
+/// The file of this program.
 #[derive(Debug)]
 pub struct OwnFile {
     sandbox: PathBuf,
@@ -33,15 +33,15 @@ pub struct OwnFile {
 
 #[derive(Debug)]
 enum Place {
-    /// Where it was started from.
+    /// The file from which it was started.
     Original { path: PathBuf, file: Identity },
-    /// A copy of ours, which goes when we go.
+    /// A copy, which is removed when we exit.
     Copy { path: PathBuf, file: Identity },
-    /// No copy could be made: this works for those who may look into us.
+    /// No copy could be made. This works for processes that may inspect us.
     Process { path: PathBuf },
 }
 
-/// Tells one file from all others.
+/// Identifies a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -51,10 +51,10 @@ struct Identity {
 // === impl OwnFile ===
 
 impl OwnFile {
-    /// A copy, should there be need of one, goes into `sandbox`.
+    /// If a copy is needed, it goes into `sandbox`.
     pub fn new(sandbox: &Path) -> Self {
         let path = std::env::current_exe().unwrap_or_default();
-        // Unreadable is as good as another file: a copy is made.
+        // If it cannot be read, a copy will be made.
         let file = identity(Path::new(RUNNING)).unwrap_or(Identity {
             device: 0,
             inode: 0,
@@ -65,7 +65,7 @@ impl OwnFile {
         }
     }
 
-    /// A path at which this program can be started now.
+    /// A path from which this program can be started now.
     pub fn path(&mut self) -> OsString {
         match &self.place {
             Place::Original { path, file } | Place::Copy { path, file } => {
@@ -85,7 +85,7 @@ impl OwnFile {
         self.place = match copy_into(&self.sandbox) {
             Ok((path, file)) => {
                 info!(
-                    "{lost:?} is not this program any more: commands use a copy, {:?}",
+                    "{lost:?} was replaced or removed; commands use a copy of this program, {:?}",
                     path.display()
                 );
                 Place::Copy { path, file }
@@ -104,7 +104,7 @@ impl Drop for OwnFile {
         if let Place::Copy { path, file } = &self.place
             && identity(path).ok() == Some(*file)
         {
-            // Nobody is left who would use it.
+            // Nobody needs it any more.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -125,7 +125,8 @@ fn may_run(path: &Path) -> bool {
     rustix::fs::access(path, Access::EXEC_OK).is_ok()
 }
 
-/// Copies this program into a new file of `folder`: never over one that is there, nor through a link.
+/// Copies this program into a new file of `folder`. An existing file is never overwritten, and links are
+/// never followed.
 fn copy_into(folder: &Path) -> io::Result<(PathBuf, Identity)> {
     let mut name = COPY.to_owned();
     for number in 1..=MAX_NAMES {
@@ -136,7 +137,7 @@ fn copy_into(folder: &Path) -> io::Result<(PathBuf, Identity)> {
                 let mut file = File::from(file);
                 let copied = File::open(RUNNING)
                     .and_then(|mut program| io::copy(&mut program, &mut file))
-                    // Whatever the umask says.
+                    // Regardless of the umask.
                     .and_then(|_| Ok(rustix::fs::fchmod(&file, MODE)?));
                 if let Err(error) = copied {
                     let _ = std::fs::remove_file(&path);

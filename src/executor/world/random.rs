@@ -1,5 +1,4 @@
-//! Sixteen random bytes, also where there is no `getrandom`: in old kernels, and behind strict filters of
-//! seccomp(2).
+//! Sixteen random bytes, even without `getrandom`: in old kernels, and with strict seccomp filters.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,12 +6,12 @@ use std::io::{self, Read};
 use rustix::fs::{Mode, OFlags};
 use rustix::rand::GetRandomFlags;
 
-/// Random bytes, which tell this executor from all others. They are no secret.
+/// Random bytes that make this executor unique. They are not secret.
 ///
 /// # Errors
 ///
-/// There is neither the system call nor `/dev/urandom`; the standard library's hash maps, which some
-/// dependencies use, would end the program then.
+/// Neither the system call nor `/dev/urandom` works. In that case the standard library's hash maps, which
+/// some dependencies use, would abort the program.
 pub fn seed() -> io::Result<[u8; 16]> {
     by_call().or_else(|_| by_device())
 }
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_gives_random_bytes() {
+    fn each_source_gives_random_bytes() {
         for way in [by_call, by_device] {
             let (one, other) = (way().expect("random"), way().expect("random"));
             assert!(one != other && one != [0; 16]);

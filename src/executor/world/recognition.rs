@@ -1,12 +1,12 @@
-//! Whether it is still the agent that listens where the agent does.
+//! Whether it is still the agent that listens at the agent's address.
 //!
-//! While an agent restarts, its port is free, and any user of the host can listen there: to be given the
-//! token, and to be obeyed. So the user who serves a connection is looked up before anything is written to it.
-//! The first one is believed: the agent has just started this process. From then on it has to be the same
-//! user, or root.
+//! While an agent restarts, its port is free, and any user of the host could listen there, receive the
+//! token, and give orders. So the user who serves a connection is looked up before anything is written to
+//! it. The first one is trusted, because the agent has just started this process. From then on it must be
+//! the same user, or root.
 //!
-//! An agent that is not in our network namespace cannot be looked up, nor can any where the kernel does not
-//! say or does not tell users apart. Then the network is trusted, as by every executor.
+//! This is not possible if the agent is in another network namespace, or if the kernel does not report
+//! users or cannot distinguish them. Then the network is trusted, as every executor does.
 
 use std::cell::{Cell, OnceCell};
 use std::io;
@@ -18,12 +18,12 @@ use cook_http::socket::Socket;
 use rustix::net::{getpeername, getsockname, sockopt::socket_peercred};
 use tracing::{info, warn};
 
-use crate::world::log::STRANGER;
+use crate::world::log::UNTRUSTED;
 
-/// Who the agent is.
+/// Which user the agent is.
 #[derive(Default)]
 pub struct Recognition {
-    /// The way to ask; `None` where there is none.
+    /// Looks up users; `None` if that is not possible.
     owners: OnceCell<Option<Owners>>,
     /// The agent's user, once it was seen.
     agent: Cell<Option<u32>>,
@@ -32,29 +32,29 @@ pub struct Recognition {
 // === impl Recognition ===
 
 impl Recognition {
-    /// To be called before connecting to `address`.
+    /// Must be called before connecting to `address`.
     ///
     /// # Errors
     ///
-    /// Somebody else listens there.
+    /// Another user listens there.
     pub fn check_listener(&self, address: SocketAddr) -> io::Result<()> {
-        // Whoever listens at this port may do so at another address than the agent's, until it was seen
-        // that the agent is here.
+        // Until the agent was seen on this host, a listener with this port may belong to something else,
+        // and the agent may be on another host.
         if self.agent.get().is_none() {
             return Ok(());
         }
         match self.owners().map(|owners| owners.of_listener(address)) {
             Some(Ok(Some(user))) => self.check(user),
-            // Nobody does; or it turns out when there is a connection.
+            // Nobody listens, or the connection will show it.
             Some(Ok(None) | Err(_)) | None => Ok(()),
         }
     }
 
-    /// To be called with a connection that was just made, before anything is written to it.
+    /// Must be called with a new connection, before anything is written to it.
     ///
     /// # Errors
     ///
-    /// It is somebody else's, or that is not known any more.
+    /// Another user serves it, or its user is not known any more.
     pub fn check_connection(&self, socket: &Socket) -> io::Result<()> {
         let fd = socket.get_ref().as_fd();
         let address = |name| SocketAddr::try_from(name).ok();
@@ -64,7 +64,7 @@ impl Recognition {
             (Some(ours), Some(server)) => self
                 .owners()
                 .map(|owners| owners.of_server(server, ours, fd)),
-            // The domain socket: the kernel has noted who was to listen there.
+            // A domain socket: the kernel has recorded who listens there.
             _ => match (self.owners(), socket_peercred(fd)) {
                 (Some(owners), Ok(peer)) if owners.users().is_one(peer.uid.as_raw()) => {
                     Some(Ok(Some(peer.uid.as_raw())))
@@ -84,13 +84,13 @@ impl Recognition {
                 Ok(())
             }
             (Some(Ok(None)) | None, Some(_)) => Err(io::Error::other(
-                "the connection leads elsewhere than to the agent seen before",
+                "the connection does not lead to the same agent as before",
             )),
             (Some(Err(unknown)), Some(_)) => Err(io::Error::other(unknown)),
         }
     }
 
-    /// The agent's user, or root: who may be anybody anyway.
+    /// Accepts the agent's user, and root, who could become any user.
     fn check(&self, user: u32) -> io::Result<()> {
         let Some(agent) = self.agent.get() else {
             return Ok(());
@@ -99,19 +99,19 @@ impl Recognition {
             return Ok(());
         }
         warn!(
-            target: STRANGER,
-            "uid {user} listens where the agent of uid {agent} did: it is told nothing, and not obeyed"
+            target: UNTRUSTED,
+            "uid {user} listens at the address of the agent, which ran as uid {agent}; not connecting"
         );
         Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            "somebody else listens at the agent's address",
+            "another user listens at the agent's address",
         ))
     }
 
     fn owners(&self) -> Option<&Owners> {
         let open = || {
             Owners::open()
-                .inspect_err(|error| warn!("cannot tell the agent from other users: {error}"))
+                .inspect_err(|error| warn!("cannot check the user of the agent: {error}"))
                 .ok()
         };
         self.owners.get_or_init(open).as_ref()

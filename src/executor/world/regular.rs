@@ -1,9 +1,9 @@
-//! Files opened by name where others can put names: only regular files, and without waiting.
+//! Opens files in folders where others can create names: only regular files, and without blocking.
 //!
-//! The sandbox is the task's, and a framework's `uris` are fetched into it before anything of ours runs. A
-//! name there may be a FIFO, whose opening waits for the other end, a device, whose opening may do
-//! something, or a link to a file that is not the task's. So the type is looked at before the file is
-//! opened and again on the opened descriptor, and nothing that is opened here can block.
+//! The sandbox belongs to the task, and a framework's `uris` are fetched into it before we start. A name
+//! there may be a FIFO, whose opening waits for the other end, a device, whose opening may have an effect,
+//! or a link to a file of somebody else. So the type is checked before the file is opened, and again on the
+//! open descriptor; opening never blocks.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,22 +12,22 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, open, statat};
 use rustix::io::Errno;
 
-/// Opens a file for reading, where a link leads to it too: the task's own links are its own affair.
+/// Opens a file for reading. Links are followed: the task may use links to its own files.
 ///
 /// # Errors
 ///
-/// What is there is not a regular file, or may not be read.
+/// It is not a regular file, or cannot be read.
 pub fn read(path: &Path) -> io::Result<(OwnedFd, Stat)> {
     check(&statat(CWD, path, AtFlags::empty())?)?;
     opened(open(path, OFlags::RDONLY | SAFE, Mode::empty())?)
 }
 
-/// Opens a file for appending, and creates it if it is not there. A link is never followed, and a file
-/// that has a second name is refused: it may be one that somebody keeps elsewhere.
+/// Opens a file for appending, and creates it if necessary. Links are not followed, and a file with several
+/// names (hard links) is refused, because it may also be somebody else's file.
 ///
 /// # Errors
 ///
-/// What is there is not a regular file of this one name, or may not be written.
+/// It is not a regular file with a single name, or cannot be written.
 pub fn append(path: &Path) -> io::Result<OwnedFd> {
     match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => check(&stat)?,
@@ -37,19 +37,18 @@ pub fn append(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | SAFE;
     let (file, stat) = opened(open(path, flags, Mode::from(0o644))?)?;
     if stat.st_nlink > 1 {
-        return Err(io::Error::other(
-            "it has another name as well (a hard link)",
-        ));
+        return Err(io::Error::other("it has another name too (a hard link)"));
     }
     Ok(file)
 }
 
-/// Nobody waits for the other end of a FIFO, no terminal becomes ours, and no command inherits it.
+/// Opening a FIFO does not block, a terminal does not become our controlling terminal, and commands do not
+/// inherit it.
 const SAFE: OFlags = OFlags::NONBLOCK
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 
-/// The name may mean another file by now: only the descriptor tells what was opened.
+/// The name may belong to another file by now. Only the descriptor shows what was opened.
 fn opened(file: OwnedFd) -> io::Result<(OwnedFd, Stat)> {
     let stat = fstat(&file)?;
     check(&stat)?;
@@ -109,7 +108,7 @@ mod tests {
             assert!(read(&at(name)).is_err(), "{name}");
             assert!(append(&at(name)).is_err(), "{name}");
         }
-        // Somebody reads: opening it would succeed at once.
+        // With a reader, opening the FIFO would succeed immediately.
         let both = OFlags::RDWR | OFlags::CLOEXEC;
         let _reader = open(at("fifo"), both, Mode::empty()).expect("a FIFO");
         assert!(append(&at("fifo")).is_err());

@@ -1,5 +1,5 @@
-//! The task's own stdout and stderr, which are ours too: what is written there is lost rather than waited
-//! for if nobody reads it.
+//! The task's stdout and stderr, which are also ours. If nobody reads them, a text is dropped instead of
+//! waiting.
 
 use std::os::fd::BorrowedFd;
 
@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tracing::debug;
 
-/// At most this much is written at once: a pipe that is ready takes it without waiting (`PIPE_BUF`).
+/// Maximum length of a write: a pipe that is ready takes this much without blocking (`PIPE_BUF`).
 const MAX_LENGTH: usize = 4096;
 
 /// Writes to stdout.
@@ -17,7 +17,7 @@ pub fn print(text: &str) {
     }
 }
 
-/// Writes to stderr. Nobody is left to be told if that fails.
+/// Writes to stderr. If that fails, nobody can be told.
 pub fn complain(text: &str) {
     let _ = write(rustix::stdio::stderr(), text);
 }

@@ -1,4 +1,4 @@
-//! The task API: requests read, replies written.
+//! The task API: parsing requests, and encoding responses.
 
 pub mod patch;
 pub mod refusal;

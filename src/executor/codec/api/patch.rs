@@ -1,7 +1,7 @@
-//! The body of a PATCH: text that a person typed becomes a [`Patch`], or a refusal for that person.
+//! The body of a PATCH: a text that people type becomes a [`Patch`] or a refusal.
 //!
-//! It is understood as a whole or not at all. A refusal says which key, what is wrong with it, and what
-//! would be right; it tells back names, cut short, but no text that is a value: it may be a secret.
+//! A body is accepted as a whole or not at all. A refusal names the key, what is wrong with it, and what
+//! would be right. It quotes names, shortened, but never a value, because that may be a secret.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::core::environment::{self, Name};
 use crate::core::request::Patch;
 use crate::words::units::{Percent, truncate};
 
-/// A body that works, for those whose body did not.
+/// An example of a valid body, for refusals.
 const EXAMPLE: &str = r#"write {"progress": 10}"#;
 
 /// Variables to set, or to unset.
@@ -21,20 +21,21 @@ type Changes = Vec<(Name, Option<environment::Value>)>;
 /// The keys of a PATCH.
 const KEYS: [&str; 3] = ["progress", "message", "env"];
 
-/// No longer key is a slip of the pen for one of ours, and comparing costs its length.
+/// Longer keys are not compared with known ones, because the comparison takes time in proportion to their
+/// length.
 const MAX_SLIP: usize = 24;
 
-/// How many wrong letters make a key another key.
+/// Maximum number of wrong letters in a key that is recognised as misspelt.
 const MAX_SLIPS: usize = 2;
 
-/// How much of a name of the client's is told back to it.
+/// Maximum length of a quoted name.
 const MAX_QUOTED: usize = 64;
 
-/// Reads the body of a PATCH.
+/// Parses the body of a PATCH.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it; nothing of it may be applied then.
+/// What is wrong with the body. Nothing of it may be applied.
 pub fn read(body: &[u8]) -> Result<Patch, Refusal> {
     if json::without_mark(body).trim_ascii().is_empty() {
         return Err(Refusal::body(format!("the body is empty: {EXAMPLE}")));
@@ -124,7 +125,7 @@ fn changes(value: Value) -> Result<Changes, Refusal> {
     Ok(changes)
 }
 
-/// Names the key that is not known, and the one that was probably meant.
+/// The refusal of an unknown key, with the key that was probably meant.
 fn unknown(key: &str) -> Refusal {
     let mut text = format!("unknown key {:?}", truncate(key, MAX_QUOTED));
     if let Some(meant) = KEYS.iter().find(|known| is_slip(key, known)) {
@@ -134,7 +135,7 @@ fn unknown(key: &str) -> Refusal {
     Refusal::body(text)
 }
 
-/// Whether somebody who wrote `key` is likely to have meant `known`.
+/// Whether `key` is probably a misspelt `known`.
 fn is_slip(key: &str, known: &str) -> bool {
     let key = key.to_ascii_lowercase();
     if key.is_empty() || key.len() > MAX_SLIP {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documents_examples_are_understood_as_printed() {
+    fn the_documented_examples_are_valid_as_printed() {
         let progress = patched("{progress: 10}").expect("documented");
         assert_eq!(progress.progress, Percent::new(10.0));
         let env = patched(r#"{env: {VAR_A: "123", SOME_B: null}}"#).expect("documented");
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_which_key_and_why() {
+    fn a_refusal_names_the_key_and_the_reason() {
         for (body, text) in [
             ("", r#"the body is empty: write {"progress": 10}"#),
             (" \r\n", r#"the body is empty: write {"progress": 10}"#),
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_recognised() {
+    fn a_misspelt_key_is_recognised() {
         for (key, meant) in [
             ("Progress", "progress"),
             ("progess", "progress"),
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_not_told_back_in_full() {
+    fn a_long_name_is_quoted_in_part() {
         let name = "x".repeat(100_000);
         for body in [format!("{{{name}: 1}}"), format!("{{env: {{{name}: 1}}}}")] {
             assert!(patched(&body).is_err_and(|text| text.len() < 300));

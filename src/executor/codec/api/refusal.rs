@@ -1,15 +1,15 @@
-//! An answer of the server's own: why a request comes to nothing, in words for whoever sent it.
+//! A refusal of a request: a status code and the reason.
 
 use std::borrow::Cow;
 
 use cook_http::message::StatusCode;
 
-/// An answer of the server's own: why the request comes to nothing.
+/// A refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The status code. 405 goes with [`super::request::METHODS`] in `Allow`.
+    /// The status code. A response with 405 also has [`super::request::METHODS`] in `Allow`.
     pub status: StatusCode,
-    /// For the person who sent the request.
+    /// The reason, for people.
     pub text: Cow<'static, str>,
 }
 
@@ -22,7 +22,7 @@ impl Refusal {
         Self { status, text }
     }
 
-    /// Says what is wrong with the body.
+    /// A refusal because of an invalid body.
     pub(super) fn body(text: String) -> Self {
         Self::new(StatusCode::BadRequest, text)
     }

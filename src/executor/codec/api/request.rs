@@ -1,4 +1,4 @@
-//! What a request means: method, path and body become a request to the core, or a refusal that says why.
+//! Parses a request: method, path and body become a request to the core or a refusal.
 
 use std::fmt::Write;
 
@@ -9,27 +9,27 @@ use super::refusal::Refusal;
 use crate::core::request::ApiRequest;
 use crate::words::units::TaskId;
 
-/// The path below which the task is.
+/// The path that the task's id is appended to.
 pub const TASK_PATH: &str = "/task/";
 
-/// For the `Allow` field.
+/// The methods, for the `Allow` field.
 pub const METHODS: &str = "GET, HEAD, PATCH, OPTIONS";
 
-/// A request that was understood.
+/// A valid request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Something that only the core can answer.
+    /// A request that the core answers.
     Core(ApiRequest),
-    /// Which methods there are.
+    /// OPTIONS: which methods there are.
     Methods,
 }
 
-/// Reads a request. `method` is `None` for one that http-types has no name for; `path` is still
-/// percent-encoded; `task` is the task that there is, if there is one yet.
+/// Parses a request. `method` is `None` for a method that http-types does not know; `path` is still
+/// percent-encoded; `task` is the executor's task, if there is one yet.
 ///
 /// # Errors
 ///
-/// The answer to give instead, without troubling the core.
+/// The refusal, which needs no decision of the core.
 pub fn read(
     method: Option<Method>,
     path: &str,
@@ -39,7 +39,7 @@ pub fn read(
     if task.is_none_or(|task| !names(path, task)) {
         return Err(Refusal::new(
             StatusCode::NotFound,
-            "there is no such task here: use the address in $EXECUTOR_ENDPOINT",
+            "there is no task at this path: use the address in $EXECUTOR_ENDPOINT",
         ));
     }
     match method {
@@ -53,7 +53,7 @@ pub fn read(
     }
 }
 
-/// The task's id as a segment of a path: unreserved bytes (RFC 3986, 2.3) as they are, the rest `%XX`.
+/// The task's id as a path segment: unreserved characters (RFC 3986, 2.3) unchanged, all others as `%XX`.
 pub fn percent_encode_task_id(task: &TaskId) -> String {
     let mut segment = String::with_capacity(task.0.len());
     for byte in task.0.bytes() {
@@ -70,7 +70,7 @@ pub fn percent_encode_task_id(task: &TaskId) -> String {
     segment
 }
 
-/// Whether `path` is the task's, however its id is encoded.
+/// Whether `path` is the path of the task, in any percent-encoding of its id.
 fn names(path: &str, task: &TaskId) -> bool {
     let Some(segment) = path.strip_prefix(TASK_PATH) else {
         return false;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_task_is_found_however_its_id_is_encoded() {
+    fn the_task_is_found_with_any_encoding_of_its_id() {
         let encoded = percent_encode_task_id(&task());
         assert_eq!(encoded, "a%2Fb%20%C3%A4.1");
         for segment in [encoded.as_str(), "a%2fb%20%c3%a4.1", "%61%2Fb%20ä%2E1"] {

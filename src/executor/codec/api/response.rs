@@ -1,6 +1,6 @@
-//! What the core says, as HTTP.
+//! Encodes the core's replies as HTTP responses.
 //!
-//! Text that the task has a hand in goes into bodies only, never into a header.
+//! Text that comes from the task is used only in bodies, never in header fields.
 
 use cook_http::message::{Response, StatusCode};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::request::METHODS;
 use crate::codec::results;
 use crate::core::request::Reply;
 
-/// The least that `Retry-After` can say; an agent that restarts is back in a few seconds.
+/// The minimum value of `Retry-After`. An agent that restarts usually takes a few seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The body of every error response.
@@ -19,7 +19,7 @@ struct Failure<'a> {
     error: &'a str,
 }
 
-/// The response to a request that the core has answered.
+/// The response for a reply of the core.
 pub fn reply(reply: &Reply) -> Response {
     match reply {
         Reply::Applied => Response::new(StatusCode::NoContent),
@@ -45,19 +45,19 @@ pub fn reply(reply: &Reply) -> Response {
         Reply::ReadAtStart(name) => failure(
             StatusCode::BadRequest,
             &format!(
-                "\"env\": {:?}: it is read at start only, and a change would do nothing; nothing was changed",
+                "\"env\": {:?}: the executor reads this variable only at its start; nothing was changed",
                 name.as_os_str()
             ),
         ),
         Reply::TaskEnded => failure(
             StatusCode::Conflict,
-            "the task has ended, and its last status cannot be changed any more",
+            "the task has ended and cannot be changed any more",
         ),
         Reply::View(view) => json(StatusCode::Ok, results::for_reading(view)),
     }
 }
 
-/// The response to a request that came to nothing.
+/// The response for a refusal.
 pub fn refusal(refusal: &Refusal) -> Response {
     let response = failure(refusal.status, &refusal.text);
     match refusal.status {
@@ -71,7 +71,7 @@ pub fn methods() -> Response {
     Response::new(StatusCode::NoContent).with_field("allow", METHODS)
 }
 
-/// JSON with a line feed, as a terminal likes it.
+/// JSON with a line feed at its end, for terminals.
 fn failure(status: StatusCode, text: &str) -> Response {
     let mut body =
         serde_json::to_vec(&Failure { error: text }).expect("a text can always be written");

@@ -1,8 +1,8 @@
-//! What the program was started for, by its arguments alone.
+//! What the program's own arguments mean.
 //!
-//! A framework starts it without any. Marathon appends the command of the app. An agent that has it in
-//! place of `mesos-executor` passes flags, and those say where, as whom and what the task runs: what is
-//! not obeyed here must not be overlooked.
+//! A framework usually starts the program without arguments. Marathon appends the command of the app. An
+//! agent that uses it instead of `mesos-executor` passes flags, which say where, as which user and what the
+//! task runs, so an unsupported flag must not be ignored.
 
 use serde_json::{Map, Value as Json};
 
@@ -18,61 +18,62 @@ pub enum Started {
     Help,
     /// `--version` and nothing else.
     Version,
-    /// `get`: print what the task API knows.
+    /// `get`: print the result of GET on the task API.
     Get,
-    /// `patch` with this body for the task API.
+    /// `patch`: send this body to the task API.
     Patch(Vec<u8>),
-    /// To be an executor.
+    /// Run as an executor.
     Executor(Arguments),
 }
 
-/// What an executor is told by its arguments.
+/// The arguments of an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arguments {
-    /// A command that is run if the task brings none; empty if there are no arguments.
+    /// The command to run if the task has none; empty if there are no arguments.
     Command(Vec<Vec<u8>>),
-    /// The agent's flags for its own command executor, or why a task cannot be run with them.
+    /// The agent's flags for its command executor, or why tasks cannot be run with them.
     Flags(Result<Flags, TaskRefusal>),
 }
 
-/// What is obeyed of the agent's flags.
+/// The flags that are supported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// `--task_environment`: what the agent's isolators, secrets among them, give to the task. It ranks
-    /// above the executor's own environment and below that of the task's command.
+    /// `--task_environment`: variables that the agent's isolators add to the task, including resolved
+    /// secrets. They override the executor's own environment, and are overridden by that of the task's
+    /// command.
     pub environment: Vec<(Name, Value)>,
-    /// Variables of that whose secret the agent has not resolved; they are left out.
+    /// Those of its variables whose secret the agent has not resolved. They are left out.
     pub unresolved: Vec<String>,
 }
 
-/// What each flag of Mesos' command executor (`src/launcher/executor.cpp`, Mesos 1.0 to 1.12) is here.
+/// The meaning of each flag of Mesos' command executor (`src/launcher/executor.cpp`, Mesos 1.0 to 1.12).
 enum Meaning {
-    /// It is obeyed.
+    /// It is supported.
     TaskEnvironment,
-    /// It changes where, as whom or what the task runs, in a way that is not supported.
+    /// It changes where, as which user or what the task runs, and is not supported.
     Unsupported,
-    /// It changes nothing for the task; whether it takes a value.
+    /// It changes nothing for the task. It may take a value.
     Harmless(Takes),
 }
 
-/// Whether a flag has a value.
+/// Whether a flag takes a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Takes {
     Value,
     Nothing,
 }
 
-/// A flag's name as it is quoted, at most.
+/// Maximum length of a quoted flag.
 const MAX_QUOTED: usize = 64;
 
-/// What to do about a flag that cannot be obeyed.
+/// What to do about an unsupported flag.
 const REMEDY: &str = "run the task without a container image, terminal or capabilities of its own, or with \
                       Mesos' own command executor";
 
 // === impl Started ===
 
 impl Started {
-    /// Reads the arguments behind the program's own name.
+    /// Parses the arguments after the program's name.
     pub fn read(arguments: &[Vec<u8>]) -> Self {
         match arguments {
             [flag] if flag == b"--help" => Self::Help,
@@ -87,7 +88,7 @@ impl Started {
     }
 }
 
-/// Whether a text is meant as a JSON object; the command of some app is not.
+/// Whether the text looks like a JSON object. The command of an app does not.
 fn is_object(text: &[u8]) -> bool {
     let text = json::without_mark(text).trim_ascii_start();
     text.starts_with(b"{")
@@ -96,10 +97,10 @@ fn is_object(text: &[u8]) -> bool {
 // === impl Flags ===
 
 impl Flags {
-    /// Reads `--flag=value`, `--flag value`, `--flag` and `--no-flag`.
+    /// Parses `--flag=value`, `--flag value`, `--flag` and `--no-flag`.
     fn read(arguments: &[Vec<u8>]) -> Result<Self, TaskRefusal> {
         let mut flags = Self::default();
-        // Only names with a meaning, which are few.
+        // Only known names, of which there are few.
         let mut seen = Vec::new();
         let mut unsupported = Vec::new();
         let mut rest = arguments.iter();
@@ -130,7 +131,7 @@ impl Flags {
                 (Meaning::TaskEnvironment, Some(json)) => flags.read_environment(json)?,
                 (Meaning::TaskEnvironment, None) => {
                     return Err(TaskRefusal(format!(
-                        "the agent's flag --{name} has no value"
+                        "the agent's flag --{name} needs a value"
                     )));
                 }
                 (Meaning::Unsupported, _) => unsupported.push(format!("--{name}")),
@@ -146,8 +147,8 @@ impl Flags {
         }
     }
 
-    /// Reads `{"variables": [{"name": "...", "value": "..."}]}`. No text of a value stands in an error:
-    /// it may be a secret.
+    /// Parses `{"variables": [{"name": "...", "value": "..."}]}`. Errors never quote a value, because it
+    /// may be a secret.
     fn read_environment(&mut self, text: &[u8]) -> Result<(), TaskRefusal> {
         const FLAG: &str = "--task_environment";
         let wrong = |what: &str, wanted: &str, found: &Json| {
@@ -188,7 +189,7 @@ impl Flags {
     }
 }
 
-/// A member that is a text, or not there.
+/// A member that is a string; `None` if it is missing.
 fn text_of<'a>(
     object: &'a Map<String, Json>,
     key: &str,
@@ -204,7 +205,7 @@ fn text_of<'a>(
     }
 }
 
-/// A flag's name, with underscores as Mesos prints them, and the value that stands in the same argument.
+/// The name of a flag, with underscores as in Mesos, and the value after `=`.
 fn split(argument: &[u8]) -> (String, Option<&[u8]>) {
     let flag = argument.strip_prefix(b"--").unwrap_or_default();
     let equals = flag.iter().position(|byte| *byte == b'=');
@@ -229,9 +230,9 @@ fn meaning(name: &str) -> Option<Meaning> {
         | "task_launch_info"
         | "task_supplementary_groups"
         | "tty_slave_path" => Meaning::Unsupported,
-        // Where Mesos' own programs are, and what an image's sandbox would be called.
+        // The paths of Mesos' own programs, and of the sandbox in a container image.
         "launcher_dir" | "sandbox_directory" => Meaning::Harmless(Takes::Value),
-        // How Mesos' own program logs (`src/logging/flags.cpp`).
+        // Logging flags of Mesos' own programs (`src/logging/flags.cpp`).
         "logging_level" | "log_dir" | "logbufsecs" | "external_log_file" => {
             Meaning::Harmless(Takes::Value)
         }
@@ -242,7 +243,7 @@ fn meaning(name: &str) -> Option<Meaning> {
     })
 }
 
-/// Names what is no flag that an agent is known to pass. Its value may be anything, and is left out.
+/// The refusal of an unknown argument. Its value may be a secret and is left out.
 fn unknown(argument: &[u8], name: &str) -> TaskRefusal {
     let quoted = match argument.starts_with(b"--") {
         true => truncate(&format!("--{name}"), MAX_QUOTED),
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn only_exact_words_make_it_something_else_than_an_executor() {
+    fn only_exact_arguments_select_another_mode_than_the_executor() {
         assert_eq!(read(&["--help"]), Started::Help);
         assert_eq!(read(&["--version"]), Started::Version);
         assert_eq!(read(&["get"]), Started::Get);
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_changes_where_as_whom_or_what_is_run_is_named() {
+    fn an_unsupported_flag_is_refused_by_name() {
         for name in [
             "rootfs",
             "user",
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn harmless_flags_are_known_by_name_and_all_others_are_refused() {
+    fn harmless_flags_are_accepted_by_name_and_all_others_refused() {
         for arguments in [
             &["--launcher_dir=/usr/libexec/mesos"][..],
             &["--launcher_dir", "/usr/libexec/mesos"],
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tasks_environment_is_read_and_told_to_nobody() {
+    fn the_tasks_environment_is_parsed_and_never_quoted() {
         let json = "\u{feff}{\"variables\": [{\"name\": \"A\", \"value\": \"secret\", \"type\": \"VALUE\"}, \
                     {\"name\": \"B\"}, {\"name\": \"C\", \"type\": \"SECRET\", \"secret\": {}}]}";
         let pair = |name: &str, value: &str| {
@@ -429,7 +430,7 @@ mod tests {
         let missing = flags(&["--task_environment", "--launcher_dir=/x"]);
         assert_eq!(
             missing,
-            Err("the agent's flag --task_environment has no value".to_owned())
+            Err("the agent's flag --task_environment needs a value".to_owned())
         );
     }
 }

@@ -1,4 +1,4 @@
-//! From what the agent is to be told to the bytes of a call.
+//! Encodes calls to the agent.
 
 use prost::Message as _;
 
@@ -12,7 +12,7 @@ use cook_mesos::messages::{
     SOURCE_EXECUTOR, Subscribe, TaskIdentity, TaskStatus, TcpStatus,
 };
 
-/// Who calls.
+/// The executor that makes the calls.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// `MESOS_FRAMEWORK_ID`.
@@ -24,7 +24,7 @@ pub struct Caller {
 // === impl Caller ===
 
 impl Caller {
-    /// SUBSCRIBE, with what the agent may have forgotten.
+    /// SUBSCRIBE, with the task and the updates that the agent may not have.
     pub fn subscribe(&self, task: Option<&Identity>, updates: &[Update]) -> Vec<u8> {
         let updates = updates.iter().map(|update| messages::Update {
             status: self.status(update),
@@ -88,7 +88,7 @@ impl Caller {
     }
 }
 
-/// The agent reads only the id (`Slave::subscribe`), but the message must be complete.
+/// The agent reads only the id (`Slave::subscribe`), but the required fields must be there.
 fn task_info(identity: &Identity) -> TaskIdentity {
     TaskIdentity {
         name: identity.name.clone(),
@@ -97,7 +97,7 @@ fn task_info(identity: &Identity) -> TaskIdentity {
     }
 }
 
-/// The member of the type is always there: the agent refuses an update without it.
+/// The member for the type is always set: the agent refuses an update without it.
 fn check_status(status: CheckStatus) -> CheckStatusInfo {
     let typed = |kind: CheckType| CheckStatusInfo {
         kind: Some(kind.into()),

@@ -1,8 +1,8 @@
-//! From `TaskInfo.health_check` and `TaskInfo.check` to a plan of checks.
+//! Parses `TaskInfo.health_check` and `TaskInfo.check` into a plan of checks.
 //!
-//! A real master has refused the worst already (`src/common/validation.cpp` of Mesos, 335-500), but lets
-//! pass ports above 65535 and times without an end. Whatever cannot be done is refused with the name of the
-//! field; what is merely of no use is remarked on.
+//! A master has already refused some mistakes (`src/common/validation.cpp` of Mesos, lines 335 to 500), but
+//! it accepts ports above 65535 and infinite times. A check that cannot be run is refused with the name of
+//! the wrong field. A field without effect is mentioned in the log.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use cook_mesos::messages::{
     TcpCheckInfo,
 };
 
-/// Says where a program is that can ask an HTTPS server: there is no TLS in this executor.
+/// Finds the path of curl, which is needed for HTTPS, because this executor has no TLS.
 pub type FindCurl = fn() -> Option<Vec<u8>>;
 
 /// The defaults of `mesos.proto`, in seconds.
@@ -31,11 +31,11 @@ const GRACE: f64 = 10.0;
 /// The default of `HealthCheck.consecutive_failures`.
 const FAILURES: u32 = 3;
 
-/// Reads both. `remark` gets a line for each part that is of no use.
+/// Parses both checks. `remark` gets a line for each field without effect.
 ///
 /// # Errors
 ///
-/// The field that is wrong, and what would be right.
+/// The wrong field, and what would be right.
 pub fn read_checks(
     check: Option<&CheckInfo>,
     health: Option<&messages::HealthCheck>,
@@ -54,7 +54,7 @@ struct Reader<'a> {
     remark: &'a mut dyn FnMut(String),
 }
 
-/// What may stand in a check of either kind, under the name of its field.
+/// The fields of a check of either kind, with its name.
 struct Members<'a> {
     field: &'static str,
     kind: Option<i32>,
@@ -64,7 +64,7 @@ struct Members<'a> {
     tcp: Option<&'a TcpCheckInfo>,
 }
 
-/// The times of either kind, in seconds.
+/// The times of a check of either kind, in seconds.
 struct Seconds {
     delay: Option<f64>,
     interval: Option<f64>,
@@ -153,7 +153,8 @@ impl Reader<'_> {
         Ok(Check { probe, times })
     }
 
-    /// The type, or that of the only member: masters fill it in, but not for task groups and not for TCP.
+    /// The type of a check. If it is missing, it follows from the only member: masters fill it in, but not
+    /// for task groups and TCP checks.
     fn kind(&mut self, members: &Members<'_>) -> Result<CheckType, TaskRefusal> {
         let present = [
             (CheckType::Command, "command", members.command.is_some()),
@@ -230,7 +231,7 @@ impl Reader<'_> {
             Some(b"https") => match (self.find_curl)() {
                 Some(curl) => Ok(https(curl, address)),
                 None => refuse(format!(
-                    "{field}.scheme is https, for which curl is needed, and there is no curl in PATH"
+                    "{field}.scheme is https, which needs curl, and there is no curl in PATH"
                 )),
             },
             Some(other) => {
@@ -254,8 +255,8 @@ impl Members<'_> {
     }
 }
 
-/// As in the Mesos command executor, nobody asks who the server is; unlike there, neither a proxy nor the
-/// user's own settings come between.
+/// Like the Mesos command executor, this does not verify the server's certificate. Unlike there, proxies
+/// and the user's curl configuration are not used.
 fn https(curl: Vec<u8>, address: HttpAddress) -> Probe {
     const OPTIONS: [&str; 10] = [
         "--disable",
@@ -299,8 +300,7 @@ fn address(field: &str, port: u32, protocol: Option<i32>) -> Result<Address, Tas
     Ok(Address { family, port })
 }
 
-/// The path as it stands in a request: what follows a `#` is no server's business, and bytes that are not
-/// ASCII are written with `%`.
+/// The path for the request: without a fragment, and with bytes that are not ASCII percent-encoded.
 fn path(field: &str, path: Option<&[u8]>) -> Result<String, TaskRefusal> {
     let path = path.unwrap_or(b"/");
     if !path.starts_with(b"/") {
@@ -337,11 +337,11 @@ fn statuses_of(http: &HttpCheckInfo) -> Result<Vec<u16>, TaskRefusal> {
     http.statuses.iter().enumerate().map(checked).collect()
 }
 
-/// More than can be counted, as well as infinity, is as long as it can be.
+/// Infinity, and any time that is too long, becomes the maximum.
 fn span(field: &str, seconds: Option<f64>, default: f64) -> Result<Span, TaskRefusal> {
     let seconds = seconds.unwrap_or(default);
     if seconds.is_nan() || seconds < 0.0 {
-        // The number itself would cost 10 kB of tables to print.
+        // Printing the number would cost 10 kB of tables.
         return refuse(format!("{field} must be a number of seconds, 0 or more"));
     }
     let length = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_what_mesos_says() {
+    fn missing_fields_have_the_defaults_of_mesos() {
         let found = read(tcp(80)).expect("valid");
         let secs = |seconds| Span::saturating(Duration::from_secs(seconds));
         assert_eq!(found.check.times.delay, secs(15));
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_what_a_request_can_carry() {
+    fn a_path_is_encoded_for_a_request() {
         for (given, sent) in [("/a?b=c&d", "/a?b=c&d"), ("/a#b", "/a"), ("/ä", "/%C3%A4")] {
             let path = Some(given.as_bytes().to_vec());
             let found = read(http(HttpCheckInfo { path, ..at(1) })).expect("valid");
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn times_without_an_end_are_long_and_none_is_too_short() {
+    fn infinite_times_become_the_maximum_and_short_intervals_the_minimum() {
         let mut remarks = Vec::new();
         let health = messages::HealthCheck {
             delay_seconds: Some(f64::INFINITY),
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn a_refusal_names_the_wrong_field() {
         let all = |change: fn(&mut messages::HealthCheck)| {
             let mut health = tcp(1);
             change(&mut health);
@@ -499,7 +499,7 @@ mod tests {
                     scheme: Some(b"https".to_vec()),
                     ..at(1)
                 }),
-                "health_check.http.scheme is https, for which curl is needed",
+                "health_check.http.scheme is https, which needs curl",
             ),
             (
                 http(HttpCheckInfo {

@@ -1,7 +1,8 @@
-//! The JSON that frameworks read: Cook's framework messages, and the `data` of the terminal update.
+//! JSON for frameworks: messages for the Cook scheduler, and the `data` of the terminal update.
 //!
-//! Cook's scheduler checks nothing and fails whole batches on a wrong type
-//! (`scheduler/src/cook/progress.clj`, `sandbox.clj`): whole numbers are whole, texts are texts.
+//! Cook's scheduler does not check the types of values, and drops whole batches if one is wrong
+//! (`scheduler/src/cook/progress.clj`, `sandbox.clj`), so integers must be integers and strings must be
+//! strings.
 
 use serde::Serialize;
 
@@ -67,7 +68,7 @@ mod tests {
     use crate::words::units::Percent;
 
     #[test]
-    fn framework_messages_have_the_shapes_that_cook_reads() {
+    fn framework_messages_have_the_format_that_cook_reads() {
         let report = ProgressReport {
             sequence: 2,
             percent: Percent::new(54.5),

@@ -1,5 +1,5 @@
-//! From the bytes of one record to what it means: an event for the core, and lines for the log in the
-//! words of the document (`registered`, `launchTask`, `killTask`, ...).
+//! Decodes a record of the agent's stream into an event for the core. Also makes the log lines for
+//! callbacks, with the names that Mesos uses for them (`registered`, `launchTask`, `killTask`, ...).
 
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -22,55 +22,55 @@ use cook_mesos::messages::{
     VARIABLE_SECRET,
 };
 
-/// Reads records; remembers what SUBSCRIBED said for the LAUNCH that follows.
+/// Decodes records. Remembers what SUBSCRIBED has told, for the LAUNCH that follows.
 #[derive(Debug)]
 pub struct Translator {
     hooks: HookVariables,
     arguments: Arguments,
-    /// Where the task API is, up to and including the slash before the task's id; `None` if there is none.
+    /// The address of the task API up to the slash before the task's id; `None` if there is none.
     endpoint: Option<String>,
     find_curl: FindCurl,
     executor_data: Option<Vec<u8>>,
     was_subscribed: bool,
 }
 
-/// What a record means.
+/// The meaning of a record.
 #[derive(Debug)]
 pub enum Meaning {
-    /// Something for the core.
+    /// An event for the core.
     Event(Event),
     /// Nothing to do.
     Nothing,
-    /// The agent gave up this subscription.
+    /// The agent has ended this subscription.
     Ended(StreamEnd),
 }
 
-/// How much a line for the log matters.
+/// How important a line for the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// What happens.
+    /// Something has happened.
     Info,
-    /// Something is not as it was asked for.
+    /// Something is not as requested.
     Warning,
 }
 
-/// Why a record means nothing. The stream goes on behind it.
+/// Why a record was skipped. The next record can be read.
 #[derive(Debug)]
 pub enum EventError {
-    /// It is not an event.
+    /// It is not a valid event.
     Undecodable(prost::DecodeError),
-    /// It is an event of this type, without what such an event is about.
+    /// It is an event of this type without its contents.
     Empty(i32),
 }
 
-/// What the executor's own arguments give to its task.
+/// What the executor's own arguments add to its task.
 #[derive(Default)]
 struct Given<'a> {
-    /// Its command, if it has no other.
+    /// The command, if the task has none.
     arguments: &'a [Vec<u8>],
-    /// Variables that rank below those of its command.
+    /// Variables, which the task's command overrides.
     environment: &'a [(Name, Value)],
-    /// Variables without a value.
+    /// Variables whose secret was not resolved.
     unresolved: &'a [String],
 }
 
@@ -79,8 +79,8 @@ struct Given<'a> {
 impl std::fmt::Display for EventError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Undecodable(error) => write!(f, "decode the event: {error}"),
-            Self::Empty(kind) => write!(f, "find the payload of an event of type {kind}"),
+            Self::Undecodable(error) => write!(f, "it is not a valid event: {error}"),
+            Self::Empty(kind) => write!(f, "an event of type {kind} has no contents"),
         }
     }
 }
@@ -90,8 +90,8 @@ impl std::error::Error for EventError {}
 // === impl Translator ===
 
 impl Translator {
-    /// `hooks` and `arguments` are what the executor was started with; `endpoint` is the task API's address
-    /// up to and including the slash before the task's id, if there is a task API.
+    /// `hooks` and `arguments` come from the executor's start. `endpoint` is the address of the task API up
+    /// to the slash before the task's id, if there is a task API.
     pub fn new(
         hooks: HookVariables,
         arguments: Arguments,
@@ -108,11 +108,11 @@ impl Translator {
         }
     }
 
-    /// Reads one record of the subscription `generation`. `log` gets one line or more about it.
+    /// Decodes a record of the subscription `generation`. `log` gets at least one line about it.
     ///
     /// # Errors
     ///
-    /// The record cannot be decoded; the stream goes on behind it.
+    /// The record is invalid. The next one can be read.
     pub fn translate(
         &mut self,
         generation: Generation,
@@ -238,10 +238,10 @@ impl Translator {
         }
     }
 
-    /// Who reads our lines about a task. Cook's users and tools look for them in its stdout, and so do those of
-    /// hooks; other frameworks expect nothing there but the task's own bytes. Cook's scheduler puts a job's
-    /// command into `TaskInfo.data` and never into `TaskInfo.command`, and starts its executor without
-    /// arguments (`scheduler/src/cook/mesos/task.clj`); nobody else has a reason to.
+    /// Who gets our lines about a task. Users and tools of Cook look for them in the task's stdout, and so
+    /// do users of hooks. Other frameworks expect only the task's own output there. Cook's scheduler puts
+    /// the command of a job into `TaskInfo.data`, never into `TaskInfo.command`, and starts the executor
+    /// without arguments (`scheduler/src/cook/mesos/task.clj`). No other framework is known to do the same.
     fn audience(&self, command: Option<&CommandInfo>, work: Option<&Work>) -> Audience {
         let is_alone = matches!(&self.arguments, Arguments::Command(words) if words.is_empty());
         let is_of_cook = is_alone && command.is_none_or(|command| command.value.is_none());
@@ -253,7 +253,7 @@ impl Translator {
         }
     }
 
-    /// What the executor's own arguments give to its task.
+    /// What the executor's own arguments add to its task.
     fn given(&self) -> Result<Given<'_>, TaskRefusal> {
         match &self.arguments {
             Arguments::Command(words) => Ok(Given {
@@ -269,7 +269,7 @@ impl Translator {
         }
     }
 
-    /// The hooks from the environment; the job's own may also stand in that of its task, which ranks higher.
+    /// The hooks from the environment. Those in the task's own environment override the executor's.
     fn hooks_with(&self, environment: &[(Name, Value)]) -> HookVariables {
         let own = |name: &str| {
             let mut found = environment.iter().rev();
@@ -317,7 +317,9 @@ impl Translator {
             for name in given.unresolved {
                 log(
                     Severity::Warning,
-                    format!("the agent has not resolved the secret {name:?}: it is left out"),
+                    format!(
+                        "the agent has not resolved the secret {name:?}; the variable is not set"
+                    ),
                 );
             }
             for (name, _) in &environment {
@@ -387,8 +389,8 @@ impl Translator {
     }
 }
 
-/// The variables that a task sets. A secret is resolved by the agent's isolator, never here.
-/// `whose` is what a refusal calls its owner.
+/// The variables that a command sets. Secrets are resolved by the agent's isolator, never here. `whose` is
+/// the owner's name in a refusal.
 pub(super) fn variables_of(
     whose: &str,
     command: Option<&CommandInfo>,
@@ -413,10 +415,10 @@ pub(super) fn variables_of(
         .collect()
 }
 
-/// Why a variable of the task's own environment does nothing here, if it could be thought to do something.
+/// Why a variable in the task's own environment has no effect, if people may expect one.
 fn idle(name: &Name) -> Option<&'static str> {
     match variables::class_of(name.as_os_str())? {
-        Class::Setting => Some("does not change the executor, which reads it at its start only"),
+        Class::Setting => Some("has no effect, because the executor reads it only at its start"),
         Class::Hooks
             if name.as_os_str() == variables::DEFAULT_BEFORE_COMMANDS
                 || name.as_os_str() == variables::DEFAULT_AFTER_COMMANDS =>
@@ -433,7 +435,7 @@ fn idle(name: &Name) -> Option<&'static str> {
     }
 }
 
-/// A framework's length of time, and a line for the log if it is not one that can be kept.
+/// A duration from a framework, and a line for the log if it was replaced.
 fn span(what: &str, info: &DurationInfo) -> (Span, Option<String>) {
     let given = info.nanoseconds;
     let length = Duration::from_nanos(u64::try_from(given).unwrap_or(0));
@@ -455,7 +457,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frameworks_length_of_time_saturates_with_a_warning() {
+    fn a_frameworks_duration_saturates_with_a_warning() {
         const MOST: i64 = 1_000_000_000_000_000_000;
         let read = |nanoseconds| {
             let (span, warning) = span("it", &DurationInfo { nanoseconds });

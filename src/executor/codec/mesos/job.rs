@@ -1,7 +1,7 @@
-//! From everywhere that commands can stand to a plan: `TaskInfo.command`, `TaskInfo.data`, the program's
-//! own arguments, the environment, `ExecutorInfo.data`.
+//! Makes a plan from all places that can contain commands: `TaskInfo.command`, `TaskInfo.data`, the
+//! program's own arguments, the environment, and `ExecutorInfo.data`.
 //!
-//! Whatever is wrong is said in words for the author of the job, with the place where it stands.
+//! Errors are written for the author of the job, and name the place.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::core::variables;
 use crate::words::units::{NotASpan, Span, truncate};
 use cook_mesos::messages::CommandInfo;
 
-/// The places that commands can come from.
+/// The places that can contain commands.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
     /// `TaskInfo.command`.
@@ -27,8 +27,8 @@ pub struct Sources<'a> {
     pub variables: &'a HookVariables,
 }
 
-/// Hooks from the environment: JSON arrays, since the shipped Cook scheduler can carry nothing else.
-/// A variable that is empty counts as not set.
+/// Hooks from the environment, as JSON arrays: the released Cook scheduler has no other way to pass them.
+/// An empty variable counts as not set.
 #[derive(Clone, Debug, Default)]
 pub struct HookVariables {
     /// `EXECUTOR_BEFORE_COMMANDS`, the job's.
@@ -47,28 +47,28 @@ const BEFORE: &str = "before_commands";
 const AFTER: &str = "after_commands";
 const JOB_KEYS: [&str; 3] = [COMMAND, BEFORE, AFTER];
 
-/// The keys of one hook.
+/// The keys of a hook.
 const HOOK_KEYS: [&str; 4] = ["value", "guard", "async", "timeout"];
 
-/// What the errors call `TaskInfo.data` and `ExecutorInfo.data`.
+/// The names of `TaskInfo.data` and `ExecutorInfo.data` in errors.
 const TASK_DATA: &str = "the task's data";
 const EXECUTOR_DATA: &str = "the executor's data";
 
-/// The commonest way to a command.
+/// The usual way to set a command.
 const NOTHING_TO_RUN: &str = "the task has no command: put {\"command\": \"...\"} into its data";
 
-/// A key of the author's is quoted no longer than this.
+/// Maximum length of a quoted key.
 const MAX_QUOTED: usize = 64;
 
-/// Reads a plan. `remark` gets a line for each key that is not understood and ignored.
+/// Makes a plan. `remark` gets a line for each unknown key that is ignored.
 ///
 /// # Errors
 ///
-/// Nothing to run, bad JSON, a blank or non-string `value`, a flag that is not a boolean, a key that is
-/// probably misspelt: a refusal that names the place.
+/// There is nothing to run, or something is invalid: JSON syntax, a blank or missing `value`, a wrong type,
+/// or a key that is probably misspelt. The refusal names the place.
 pub fn read_plan(sources: Sources, remark: &mut dyn FnMut(String)) -> Result<Plan, TaskRefusal> {
     let mut reader = Reader { remark };
-    // Without a value it brings variables at most.
+    // A `TaskInfo.command` without a value can only add variables.
     let command = sources.command.filter(|command| command.value.is_some());
     let (main, mut hooks) = match command {
         Some(command) => (
@@ -103,8 +103,8 @@ struct Reader<'a> {
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// A job in the task's data, or else the program's arguments. The data may also be the framework's own:
-    /// that it is not understood is an error only if nothing else says what to run.
+    /// Reads the job in the task's data, or else the program's arguments. The data may have a meaning only
+    /// for the framework, so invalid data is an error only if there is no other command.
     fn job(
         &mut self,
         data: Option<&[u8]>,
@@ -115,7 +115,7 @@ impl Reader<'_> {
             Ok(object) => object.unwrap_or_default(),
             Err(refusal) if arguments.is_empty() => return Err(refusal),
             Err(TaskRefusal(why)) => {
-                (self.remark)(format!("took no job from the task's data: {why}"));
+                (self.remark)(format!("ignored the task's data: {why}"));
                 Map::new()
             }
         };
@@ -131,7 +131,7 @@ impl Reader<'_> {
         Ok((main, self.hooks_in(&object, "")?))
     }
 
-    /// Beside a command the task's data belongs to the framework, unless it has hooks.
+    /// If there is a `TaskInfo.command`, the task's data belongs to the framework unless it has hooks.
     fn hooks_beside_a_command(&mut self, data: Option<&[u8]>) -> Result<Hooks, TaskRefusal> {
         match data.and_then(with_hooks) {
             Some(object) => self.hooks_in(&object, ""),
@@ -139,7 +139,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An executor's data may hold something of its framework's own: only hooks are ours.
+    /// The executor's data may belong to the framework. Only hooks in it are read.
     fn operators_hooks(&mut self, data: Option<&[u8]>) -> Result<Hooks, TaskRefusal> {
         let Some(object) = data.and_then(with_hooks) else {
             return Ok(Hooks::default());
@@ -148,8 +148,8 @@ impl Reader<'_> {
         self.hooks_in(&object, "the executor's ")
     }
 
-    /// Remarks on keys that are not known, and refuses those that are probably misspelt: a job must not run
-    /// without its lock because of a letter.
+    /// Mentions unknown keys in the log, and refuses those that are probably misspelt: a job must not run
+    /// without its lock because of a wrong letter.
     fn check_keys(
         &mut self,
         what: &str,
@@ -202,7 +202,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads one hook. A key that is not known is refused: what is written next to a command is there for it.
+/// Parses a hook. An unknown key is an error here.
 fn hook(what: &str, entry: &Value) -> Result<Hook, TaskRefusal> {
     let Value::Object(object) = entry else {
         let wanted = "an object such as {\"value\": \"...\"}";
@@ -243,7 +243,7 @@ fn hook(what: &str, entry: &Value) -> Result<Hook, TaskRefusal> {
     })
 }
 
-/// Reads a number of seconds.
+/// Parses a number of seconds.
 fn span(what: &str, value: &Value) -> Result<Span, TaskRefusal> {
     let (Value::Number(number), Some(seconds)) = (value, value.as_f64()) else {
         return Err(wrong_type(what, "a number of seconds", value));
@@ -274,7 +274,7 @@ fn from_command_info(command: &CommandInfo) -> Result<Program, TaskRefusal> {
     })
 }
 
-/// The command that stands behind the program's own name.
+/// The command in the program's own arguments.
 fn from_arguments(arguments: &[Vec<u8>]) -> Result<Option<Program>, TaskRefusal> {
     match arguments.first() {
         None => Ok(None),
@@ -288,7 +288,7 @@ fn from_arguments(arguments: &[Vec<u8>]) -> Result<Option<Program>, TaskRefusal>
     }
 }
 
-/// The text of a command, unless no shell could run it.
+/// The text of a command, if a shell can run it.
 fn checked(what: &str, text: &str) -> Result<Vec<u8>, TaskRefusal> {
     if text.trim().is_empty() {
         return refuse(&format!("{what} must not be blank"));
@@ -303,7 +303,7 @@ fn is_blank(text: &[u8]) -> bool {
     json::without_mark(text).trim_ascii().is_empty()
 }
 
-/// The JSON object in a text, if there is one with hooks in it.
+/// The JSON object in the data, if it has hooks.
 fn with_hooks(data: &[u8]) -> Option<Map<String, Value>> {
     let object = object("data", data).ok()?;
     let has_hooks = object.contains_key(BEFORE) || object.contains_key(AFTER);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documents_job_becomes_a_plan() {
+    fn a_job_becomes_a_plan() {
         let plan = read(
             r#"{"command": "main", "before_commands": [{"value": "lock", "guard": true}, {"value": "monitor", "async": true}],
                 "after_commands": [{"value": "unlock"}], "uris": []}"#,
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn hooks_of_all_sources_stand_in_their_order() {
+    fn hooks_of_all_sources_are_in_order() {
         let variables = HookVariables {
             before: br#"[{"value": "job env"}]"#.to_vec(),
             after: b" ".to_vec(),
@@ -401,9 +401,9 @@ mod tests {
         assert_eq!(texts(&plan), wanted);
     }
 
-    /// Every text, whole, is in the table of `tests/task/refusals.rs`; here are the forms of each.
+    /// Every complete text is in the table of `tests/task/refusals.rs`; this test has the forms of each.
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn a_refusal_names_the_place() {
         for (data, words) in [
             ("", NOTHING_TO_RUN),
             (" \n", NOTHING_TO_RUN),
@@ -555,7 +555,7 @@ mod tests {
         };
         let plan = read_with("{}", &variables, None).expect("valid");
         assert_eq!(texts(&plan), ["from outside"]);
-        // The operator's hooks are no job, and broken data does not become one by hooks from elsewhere.
+        // The operator's hooks are not a job, and hooks from elsewhere do not make invalid data valid.
         let operators = HookVariables {
             default_before: variables.before.clone(),
             ..HookVariables::default()
@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_remarked_and_an_executors_own_data_is_left_alone() {
+    fn unknown_keys_are_logged_and_an_executors_own_data_is_ignored() {
         let mut remarks = Vec::new();
         for executor_data in [
             "\0framework's own",
@@ -662,7 +662,7 @@ mod tests {
             };
             let mut remarks = 0;
             let plan = read_plan(sources, &mut |_| remarks += 1);
-            assert_eq!(remarks, 0, "complaints about what is not ours");
+            assert_eq!(remarks, 0, "remarks about data of the framework");
             plan.map(|plan| texts(&plan))
         };
         let alone = Ok(vec!["the command".to_owned()]);
@@ -721,7 +721,7 @@ mod tests {
             file: b"sleep".to_vec(),
             arguments: arguments.to_vec(),
         });
-        // An old Marathon sends the app as JSON.
+        // Old versions of Marathon send the app as JSON.
         for data in [
             None,
             Some(""),

@@ -1,4 +1,4 @@
-//! The executor's half of the Mesos v1 executor API: what events mean, how calls are written, what a job is.
+//! The executor's side of the Mesos v1 executor API: decoding events, encoding calls, and parsing jobs.
 
 pub mod arguments;
 pub mod call;

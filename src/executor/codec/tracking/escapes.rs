@@ -1,16 +1,18 @@
-//! Escape sequences in what a task writes (ECMA-48, and what xterm and others add to it): taken out, with
-//! what moves to the start of a line, to another line, or erases the line turned into `\r`, the end of a line.
+//! Removes terminal escape sequences from a task's output (ECMA-48, and the extensions of xterm and
+//! others). A sequence that moves to the start of the line or to another line, or that erases the line,
+//! becomes `\r`, which ends a line.
 //!
-//! So a progress bar that is drawn with `ESC[2K ESC[1G` is read as one that is drawn with `\r`, and colours
+//! So a progress bar that is drawn with `ESC[2K ESC[1G` is read like one that is drawn with `\r`, and
+//! messages contain no colours. A sequence may be split anywhere, and takes constant memory.
 //! are in no message. A sequence may come in any pieces, and takes no memory however long it is.
 
 use std::borrow::Cow;
 
-/// Where in a sequence the text read so far has ended, and at which column.
+/// The state at the end of the text so far: the position in a sequence, and the column.
 #[derive(Clone, Debug, Default)]
 pub struct Escapes {
     state: State,
-    /// Characters since the line began, up to [`MAX_COLUMN`].
+    /// The number of characters in the line, up to [`MAX_COLUMN`].
     column: usize,
 }
 
@@ -18,52 +20,53 @@ pub struct Escapes {
 enum State {
     #[default]
     Text,
-    /// ESC.
+    /// After ESC.
     Escape,
-    /// ESC and intermediate bytes, as in a choice of character sets: one more byte ends it.
+    /// After ESC and intermediate bytes, as in the selection of a character set. One more byte ends the
+    /// sequence.
     Intermediate,
-    /// ESC `[`, and so on to a letter.
+    /// After ESC `[`, until a letter ends the sequence.
     Control(Control),
-    /// A window's title, an image and the like: up to BEL or ESC `\`.
+    /// In the title of a window, an image or similar; ends with BEL or ESC `\`.
     String,
-    /// ESC in a string.
+    /// After ESC in a string.
     StringEscape,
 }
 
-/// What is known of a control sequence before its letter.
+/// The parameters of a control sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Control {
-    /// The first parameter, which is all that matters; 0 if it is not there.
+    /// The first parameter, the only one that matters; 0 if missing.
     first: usize,
     has_more: bool,
-    /// `?`, say: the letter has another meaning than in the standard.
+    /// After `?`, for example: the letter does not have its standard meaning.
     is_private: bool,
     has_intermediate: bool,
 }
 
-/// What a sequence does to the line.
+/// The effect of a sequence on the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     None,
-    /// What comes next is not behind what came before.
+    /// The following text does not continue the preceding text.
     End,
-    /// The cursor leaves a gap.
+    /// The cursor moves to the right.
     Gap,
 }
 
-/// Wider than terminals are: who moves so far to the left is at the start of the line.
+/// More than any terminal has. A move to the left by this much reaches the start of the line.
 const MAX_COLUMN: usize = 500;
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
-/// They cancel a sequence.
+/// These cancel a sequence.
 const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
 
 // === impl Escapes ===
 
 impl Escapes {
-    /// The text without sequences; the same bytes if there are none, which is the usual case.
+    /// The text without sequences. If there are none, which is usual, it is not copied.
     pub fn strip<'a>(&mut self, text: &'a [u8]) -> Cow<'a, [u8]> {
         if self.state == State::Text && memchr::memchr(ESC, text).is_none() {
             self.count(text);
@@ -102,7 +105,7 @@ impl Escapes {
         Cow::Owned(plain)
     }
 
-    /// Something else follows than what came before.
+    /// The following text does not continue the preceding text.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
@@ -115,19 +118,19 @@ impl Escapes {
                 &text[end + 1..]
             }
         };
-        // A longer line is at the last column anyway.
+        // The rest of a longer line does not change the column.
         let line = &line[..line.len().min(4 * MAX_COLUMN)];
         let characters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
         self.column = (self.column + characters).min(MAX_COLUMN);
     }
 
-    /// One byte: the state behind it, what has happened, and whether the byte was part of a sequence.
+    /// Handles one byte. Returns the next state, the effect, and whether the byte belongs to a sequence.
     fn take(&self, byte: u8) -> (State, Effect, bool) {
         const NONE: Effect = Effect::None;
         match (self.state, byte) {
             (State::Text, ESC) => (State::Escape, NONE, true),
-            // Whatever it is, it is not part of a sequence: a string has no line ends, either, and one
-            // that somebody forgot to end takes no more than its line.
+            // A line end is never part of a sequence, not even of a string, so an unterminated string ends
+            // with its line.
             (State::Text, _) | (_, b'\n' | b'\r') => (State::Text, NONE, false),
             (_, CAN | SUB) => (State::Text, NONE, true),
             (State::StringEscape, b'\\') => (State::Text, NONE, true),
@@ -145,20 +148,20 @@ impl Escapes {
             (State::Control(control), 0x20..=0x3f) => {
                 (State::Control(control.with(byte)), NONE, true)
             }
-            // Terminals do what a control character says, and go on with the sequence.
+            // Terminals execute control characters within a sequence and continue it.
             (State::Intermediate | State::Control(_), 0..=0x1f | 0x7f) => (self.state, NONE, true),
             (State::Intermediate | State::Control(_), 0x80..) => (State::Text, NONE, false),
         }
     }
 }
 
-/// The byte behind ESC.
+/// Handles the byte after ESC.
 fn escape(byte: u8) -> (State, Effect, bool) {
     match byte {
         b'[' => (State::Control(Control::default()), Effect::None, true),
         b']' | b'P' | b'X' | b'^' | b'_' | b'k' => (State::String, Effect::None, true),
         0x20..=0x2f => (State::Intermediate, Effect::None, true),
-        // To another line, to the saved place, everything anew.
+        // To another line, to the saved position, or reset.
         b'D' | b'E' | b'M' | b'8' | b'c' => (State::Text, Effect::End, true),
         0x30..=0x7e => (State::Text, Effect::None, true),
         0..=0x1f | 0x7f.. => (State::Text, Effect::None, false),
@@ -168,7 +171,7 @@ fn escape(byte: u8) -> (State, Effect, bool) {
 // === impl Control ===
 
 impl Control {
-    /// With one more parameter or intermediate byte.
+    /// Adds a parameter or intermediate byte.
     fn with(self, byte: u8) -> Self {
         match byte {
             b'0'..=b'9' if !self.has_more => Self {
@@ -194,19 +197,19 @@ impl Control {
         }
     }
 
-    /// What the letter does, with the cursor in this column.
+    /// The effect of the letter with the cursor in this column.
     fn effect(self, letter: u8, column: usize) -> Effect {
         let if_so = |is_end| if is_end { Effect::End } else { Effect::None };
         match letter {
             _ if self.has_intermediate => Effect::None,
-            // Erasing to the right leaves what was written, so only these.
+            // These parameters erase the beginning of the line. Erasing to the right keeps the text.
             b'J' | b'K' => if_so((1..=3).contains(&self.first)),
             _ if self.is_private => Effect::None,
             b'G' | b'`' if self.first > column + 1 => Effect::Gap,
             b'G' | b'`' => if_so(self.first <= 1),
             b'D' | b'j' => if_so(self.first.max(1) >= column),
             b'C' | b'a' | b'I' => Effect::Gap,
-            // Up, down, to any place, lines put in, taken out and moved, to the saved place.
+            // Up, down, to a position, inserting, deleting and scrolling lines, to the saved position.
             b'A' | b'B' | b'E' | b'F' | b'H' | b'f' | b'd' | b'e' | b'k' | b'L' | b'M' | b'S'
             | b'T' | b'u' => Effect::End,
             _ => Effect::None,
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_or_erases_the_line_ends_it() {
+    fn a_sequence_that_leaves_or_erases_the_line_ends_it() {
         for sequence in [
             "\x1b[G",
             "\x1b[1G",
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_leaves_no_trace() {
+    fn all_other_sequences_are_removed() {
         for sequence in [
             "\x1b[m",
             "\x1b[01;31m",
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_a_blank() {
+    fn a_move_to_the_right_becomes_a_blank() {
         for sequence in ["\x1b[C", "\x1b[5C", "\x1b[40G", "\x1b[a"] {
             let text = format!("abc{sequence}x");
             assert_eq!(strip(&[text.as_bytes()]), "abc x", "{sequence:?}");
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_may_be_cut_anywhere() {
+    fn a_sequence_may_be_split_anywhere() {
         let text = b"a\xc3\xa4\x1b[2K\x1b[1Gb\x1b]0;t\x1b\\c\x1b(Bd\x1b[31me\x1b[2Df\n\x1b[Ag";
         let whole = strip(&[text]);
         assert_eq!(whole, "aä\r\rbcdef\n\rg");
@@ -332,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_that_is_never_ended_takes_no_more_than_its_line() {
+    fn an_unterminated_sequence_ends_with_its_line() {
         for sequence in ["\x1b]0;", "\x1b[", "\x1bP", "\x1b(", "\x1b"] {
             for end in ["\n", "\r"] {
                 let text = format!("a{sequence}{end}next");

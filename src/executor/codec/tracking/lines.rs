@@ -1,8 +1,8 @@
-//! The newest progress in what a task writes into one file, whatever pieces it is read in.
+//! Finds the latest progress in what a task writes to a file, in any pieces.
 //!
-//! Only the newest value counts, so each piece is searched from its end. A line that is written bit by
-//! bit is read as a whole, `\r` ends a line like `\n`, as progress bars want it, and so do the escape
-//! sequences that other bars are drawn with. A line without an end takes a bounded amount of memory.
+//! Only the latest value counts, so each piece is searched from its end. A line that is written in parts is
+//! read as a whole. `\r` ends a line like `\n`, and so do the escape sequences with which progress bars are
+//! drawn. A line without an end takes a bounded amount of memory.
 
 use std::borrow::Cow;
 
@@ -10,25 +10,25 @@ use crate::codec::tracking::escapes::Escapes;
 use crate::codec::tracking::pattern::{Braces, Pattern};
 use crate::core::progress::Reading;
 
-/// What is known of the line that has not ended yet.
+/// The state of the last, unfinished line.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    /// The longest match that is certain to be found, in bytes.
+    /// The length up to which every match is found, in bytes.
     limit: usize,
-    /// The line that has not ended yet, or its end if it is long: less than twice the limit.
+    /// The unfinished line, or its end if it is long: less than twice the limit.
     open: Vec<u8>,
-    /// What the part of the line before `open` has left open.
+    /// The braces that are open before `open`.
     braces: Braces,
     escapes: Escapes,
-    /// `open` was read as if it had ended.
+    /// Whether `open` was searched as if it had ended.
     is_settled: bool,
 }
 
 // === impl Lines ===
 
 impl Lines {
-    /// Nothing was read yet. A match of up to `limit` bytes is found wherever it stands; of lines that
-    /// are longer than twice as much, parts are looked at as if they were lines.
+    /// Finds every match of up to `limit` bytes. A line that is longer than twice the limit is searched in
+    /// parts, as if they were lines.
     pub fn new(limit: usize) -> Self {
         Self {
             limit: limit.max(1),
@@ -39,7 +39,7 @@ impl Lines {
         }
     }
 
-    /// Takes what was written next, and returns the newest progress in all lines that are whole.
+    /// Takes the next piece of text, and returns the latest progress in all complete lines.
     pub fn take(&mut self, pattern: &Pattern, text: &[u8]) -> Option<Reading> {
         let text = match pattern.reads_escapes() {
             true => Cow::Borrowed(text),
@@ -62,7 +62,7 @@ impl Lines {
         unfinished.or(newest).or(oldest)
     }
 
-    /// What was written ends here, and so does the line that has not ended yet.
+    /// The text ends here, and with it the unfinished line.
     pub fn end(&mut self, pattern: &Pattern) -> Option<Reading> {
         self.escapes.reset();
         self.end_line(pattern)
@@ -74,7 +74,7 @@ impl Lines {
         reading
     }
 
-    /// The line that has not ended yet is read as it is, and again if it goes on.
+    /// Searches the unfinished line as if it had ended. It is searched again if it continues.
     pub fn settle(&mut self, pattern: &Pattern) -> Option<Reading> {
         match std::mem::replace(&mut self.is_settled, true) {
             true => None,
@@ -82,7 +82,7 @@ impl Lines {
         }
     }
 
-    /// The line that has not ended yet is not the beginning of what comes next.
+    /// Drops the unfinished line, because the following text does not continue it.
     pub fn clear(&mut self) {
         self.escapes.reset();
         self.begin_line();
@@ -94,17 +94,17 @@ impl Lines {
         self.is_settled = true;
     }
 
-    /// How far before a place to begin, in bytes, so as to find every match that is found in a line.
+    /// How many bytes before a position to start reading, so that every match in its line is found.
     pub fn overlap(&self) -> u64 {
         2 * self.limit as u64
     }
 
-    /// Whether there is something that [`Self::settle`] would look at.
+    /// Whether there is something to search for [`Self::settle`].
     pub fn is_unsettled(&self) -> bool {
         !self.is_settled
     }
 
-    /// Adds to the line that has not ended yet.
+    /// Extends the unfinished line.
     fn extend(&mut self, pattern: &Pattern, text: &[u8]) -> Option<Reading> {
         let mut newest = None;
         for piece in text.chunks(self.limit) {
@@ -120,7 +120,7 @@ impl Lines {
         newest
     }
 
-    /// The newest progress in whole lines.
+    /// The latest progress in complete lines.
     fn newest(&self, pattern: &Pattern, mut lines: &[u8]) -> Option<Reading> {
         while let Some(at) = pattern.last_candidate(lines) {
             let before = memchr::memrchr2(b'\n', b'\r', &lines[..at]);
@@ -136,7 +136,7 @@ impl Lines {
         None
     }
 
-    /// A long line is read in windows that overlap, the last one first, as [`Self::extend`] does it.
+    /// Searches a long line in overlapping windows as [`Self::extend`] does, the last one first.
     fn newest_in_line(&self, pattern: &Pattern, line: &[u8]) -> Option<Reading> {
         let last = line.len().saturating_sub(self.limit + 1) / self.limit;
         (0..=last).rev().find_map(|index| {
@@ -158,7 +158,7 @@ mod tests {
         Pattern::new("p: ([0-9]+) (.*)").expect("a pattern")
     }
 
-    /// The percentages that pieces of text lead to, one by one, and at the end.
+    /// The percentages after each piece of text, and at the end.
     fn read(pieces: &[&str]) -> Vec<Option<f64>> {
         let (pattern, mut lines) = (pattern(), Lines::new(LIMIT));
         let percent = |reading: Option<Reading>| reading.map(|reading| reading.percent.get());
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_comes_in_pieces_is_whole() {
+    fn a_line_in_pieces_is_read_as_a_whole() {
         assert_eq!(read(&["p: 1", "0 a", "\n"]), [None, None, Some(10.0), None]);
         assert_eq!(
             read(&["p: 1 a\np: 2", " b\n"]),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_that_are_drawn_by_escape_sequences_show_their_last_value() {
+    fn the_last_value_of_a_bar_drawn_with_escape_sequences_is_found() {
         for draw in [
             "\x1b[2K\x1b[1G",
             "\x1b[A\x1b[2K",
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_are_open_however_long_the_line_is() {
+    fn open_braces_are_remembered_in_lines_of_any_length() {
         for before in 0..5 * LIMIT {
             let line = format!("{{{} progress: 7, x", "x".repeat(before));
             for pieces in [vec![format!("\n{line}\n")], vec![line.clone()]] {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_stands_still_is_read_once_as_it_is_and_again_when_it_goes_on() {
+    fn an_unfinished_line_is_read_once_and_again_when_it_continues() {
         let (pattern, mut lines) = (pattern(), Lines::new(LIMIT));
         lines.take(&pattern, b"p: 1 a");
         assert!(lines.is_unsettled());

@@ -1,4 +1,4 @@
-//! Progress in a task's output: how bytes become lines, and what a line reports.
+//! Progress in a task's output: splitting it into lines, and finding progress in a line.
 
 pub mod escapes;
 pub mod lines;

@@ -1,8 +1,7 @@
-//! What a line has to look like to report progress: a regular expression, and a literal that tells
-//! quickly that it cannot match.
+//! The pattern of progress: a regular expression, and a literal that every match contains.
 //!
-//! Nearly all of what a task writes reports nothing, and the expression alone takes a hundred times
-//! longer to say so than a search for a literal.
+//! Almost all output contains no progress, and the search for a literal rejects it a hundred times faster
+//! than the expression.
 
 use cook_mesos::duration::decimal;
 use memchr::{memchr2_iter, memmem};
@@ -12,43 +11,43 @@ use crate::codec::tracking::escapes::Escapes;
 use crate::core::progress::Reading;
 use crate::words::units::Percent;
 
-/// The most that a compiled expression may take, in bytes: an expression such as `(a{1000}){1000}` would
-/// need all memory, and one near this limit still reads a long line in milliseconds.
+/// Maximum size of a compiled expression in bytes. An expression such as `(a{1000}){1000}` would need all
+/// memory, and one near this limit still searches a long line in milliseconds.
 const SIZE_LIMIT: usize = 64 << 10;
 
-/// What progress looks like where nobody says otherwise.
+/// The default expression.
 const DEFAULT: &str = r"progress: ([0-9]*\.?[0-9]+), (.*)";
 
-/// Of a line, so many pieces outside of braces are tried: a line full of braces must not take for ever.
+/// How many parts of a line outside of braces are tried, so that a line full of braces does not take long.
 const MAX_PIECES: usize = 16;
 
 /// Finds progress in lines.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,
-    /// Stands in every text that matches; empty if none is known.
+    /// A text that every match contains; empty if none is known.
     literal: Vec<u8>,
-    /// Nothing inside a brace that is still open counts.
+    /// Whether matches inside an open brace are ignored.
     minds_braces: bool,
-    /// It is about escape sequences itself.
+    /// Whether the expression matches escape sequences, which therefore must not be removed.
     reads_escapes: bool,
 }
 
-/// How many braces a text has opened and not closed.
+/// The number of braces that were opened and not closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Braces(usize);
 
-/// Why a text is no pattern, in the engine's words.
+/// Why an expression is invalid, in the words of the regex-lite crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError(pub String);
 
 // === impl Pattern ===
 
 impl Pattern {
-    /// Takes a regular expression in the syntax of the `regex-lite` crate: that of most engines, without
-    /// look-around, back-references and Unicode classes.
+    /// Compiles a regular expression in the syntax of the `regex-lite` crate, which is that of most engines
+    /// without look-around, back-references and Unicode classes.
     ///
-    /// Its first group is the percentage, its second the message; without groups all that matches is
+    /// Its first group is the percentage, its second one the message. Without groups, the whole match is
     /// the percentage.
     ///
     /// # Errors
@@ -68,12 +67,11 @@ impl Pattern {
         })
     }
 
-    /// What the executor looks for if no expression is set: `progress: 25, on it`.
+    /// The default pattern: `progress: 25, on it`.
     ///
-    /// A shell that traces its commands (`set -x`) shows a request to the task API such as
-    /// `{progress: 20, message: "twenty"}`, which looks like this and is none: what stands inside a brace
-    /// that was opened in the same line and is still open does not count. An expression that somebody has
-    /// chosen has no such exception.
+    /// A shell that traces its commands (`set -x`) prints requests to the task API such as `{progress: 20,
+    /// message: "twenty"}`, which look like progress. So a match inside a brace that was opened in the same
+    /// line is ignored. This exception applies only to the default pattern.
     pub fn usual() -> Self {
         Self {
             minds_braces: true,
@@ -81,19 +79,18 @@ impl Pattern {
         }
     }
 
-    /// Whether it has to see escape sequences, because it is about them.
+    /// Whether escape sequences must not be removed, because the expression matches them.
     pub fn reads_escapes(&self) -> bool {
         self.reads_escapes
     }
 
-    /// What one line reports: the first match counts, if its percentage is a number from 0 to 100.
-    ///
-    /// Bytes that are not UTF-8 count as U+FFFD.
+    /// The progress in a line: the first match, if its percentage is a number from 0 to 100. Bytes that are
+    /// not UTF-8 count as U+FFFD.
     pub fn read(&self, line: &[u8]) -> Option<Reading> {
         self.read_behind(Braces::default(), line)
     }
 
-    /// The same for the rest of a line whose beginning has left these braces open.
+    /// The same for the rest of a line. `open` is the state of braces at its beginning.
     pub fn read_behind(&self, open: Braces, line: &[u8]) -> Option<Reading> {
         self.last_candidate(line)?;
         let line = String::from_utf8_lossy(line);
@@ -101,7 +98,7 @@ impl Pattern {
             false => self.regex.captures(&line)?,
             true => self.outside_braces(open, &line)?,
         };
-        // Group 0 is the whole match; one that took no part is an empty text.
+        // Group 0 is the whole match. A group without a match is an empty text.
         let groups = self.regex.captures_len() - 1;
         let group = |index| {
             captures
@@ -114,7 +111,7 @@ impl Pattern {
         Some(Reading { percent, message })
     }
 
-    /// The first match that begins where no brace is open.
+    /// The first match that begins outside of braces.
     fn outside_braces<'a>(&self, mut open: Braces, line: &'a str) -> Option<Captures<'a>> {
         let mut at = 0;
         for _ in 0..MAX_PIECES {
@@ -130,30 +127,30 @@ impl Pattern {
         None
     }
 
-    /// A byte in the last part of `text` that a match may include; nothing behind the line it is in can
-    /// match. `None` if nothing in `text` can.
+    /// A byte in the last part of `text` that a match may contain; no match is after its line. `None` if
+    /// there is no match.
     pub fn last_candidate(&self, text: &[u8]) -> Option<usize> {
-        // Forwards it is much faster, and mostly all that is needed.
+        // The forward search is much faster, and usually enough.
         memmem::find(text, &self.literal)?;
         memmem::rfind(text, &self.literal)
     }
 }
 
-/// Reads a decimal number without an exponent, such as `54`, `075.5` or `.5`.
+/// Parses a decimal number without an exponent, such as `54`, `075.5` or `.5`.
 pub fn percent(text: &str) -> Option<Percent> {
     let (parts, scale) = decimal(text.strip_prefix('+').unwrap_or(text))?;
     let parts = u64::try_from(parts).ok()?;
     Percent::new(parts as f64 / scale as f64)
 }
 
-/// Without the escape sequences that an expression may have let into a message.
+/// Removes escape sequences from a message.
 fn plain(message: &str) -> String {
     let text = Escapes::default().strip(message.as_bytes()).into_owned();
     let text = String::from_utf8_lossy(&text).replace('\r', " ");
     text.trim().to_owned()
 }
 
-/// Whether an expression says ESC in any of the ways that there are.
+/// Whether an expression contains ESC in any notation.
 fn names_escape(expression: &str) -> bool {
     let lower = expression.to_ascii_lowercase();
     let names = [
@@ -170,7 +167,7 @@ fn names_escape(expression: &str) -> bool {
 // === impl Braces ===
 
 impl Braces {
-    /// With the braces of some more text.
+    /// Adds the braces of more text.
     #[must_use]
     pub fn after(self, text: &[u8]) -> Self {
         let one = |Self(open), at: usize| match text[at] {
@@ -180,7 +177,7 @@ impl Braces {
         memchr2_iter(b'{', b'}', text).fold(self, one)
     }
 
-    /// Where in a text the last of them is closed: the place behind its end.
+    /// The place after the closing brace that closes all open ones.
     fn closed_in(mut self, text: &[u8]) -> Option<usize> {
         memchr2_iter(b'{', b'}', text).find_map(|at| {
             self = self.after(&text[at..=at]);
@@ -199,32 +196,33 @@ impl std::fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
-/// The longest run of plain characters that stands in every match of `expression`, which is valid.
-/// Empty where that is not certain: it only ever saves time.
+/// The longest literal text that every match of the valid expression contains. Empty if that is not
+/// certain: the literal only saves time.
 fn longest_literal(expression: &[u8]) -> Vec<u8> {
     let mut longest = Vec::new();
     let mut run = Vec::new();
     let mut rest = expression.iter().copied().peekable();
     let mut depth = 0_usize;
     while let Some(byte) = rest.next() {
-        // A character that stands for itself; anything else ends the run.
+        // A literal character. Anything else ends the literal.
         let mut plain = None;
         match byte {
-            // Flags such as (?i) change what follows; a named group is harmless, but rare.
+            // Flags such as (?i) change the meaning of what follows. Named groups would be harmless, but
+            // are rare.
             b'(' if rest.peek() == Some(&b'?') => return Vec::new(),
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
             b'|' if depth == 0 => return Vec::new(),
             b'[' => skip_class(&mut rest),
             b'\\' => match rest.next() {
-                // The code of a character follows.
+                // A character code follows.
                 Some(b'x' | b'u' | b'U') | None => return Vec::new(),
-                // These are the ends of a word.
+                // Word boundaries.
                 Some(b'<' | b'>') => {}
                 Some(escaped) if escaped.is_ascii_punctuation() => plain = Some(escaped),
                 Some(_) => {}
             },
-            // Whatever is before it may be missing.
+            // The character before it is optional.
             b'*' | b'?' | b'{' => {
                 pop_character(&mut run);
                 while byte == b'{' && rest.next().is_some_and(|inner| inner != b'}') {}
@@ -248,12 +246,12 @@ fn take_longer(longest: &mut Vec<u8>, run: &mut Vec<u8>) {
     run.clear();
 }
 
-/// Removes the last character, which may have several bytes.
+/// Removes the last character, including all of its bytes.
 fn pop_character(run: &mut Vec<u8>) {
     while run.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
 }
 
-/// Skips a class such as `[^]0-9[:alpha:]\]]`, whose `[` is gone.
+/// Skips a class such as `[^]0-9[:alpha:]\]]` after its `[`.
 fn skip_class(rest: &mut impl Iterator<Item = u8>) {
     let mut depth = 1_usize;
     let mut is_first = true;
@@ -301,7 +299,7 @@ mod tests {
 
     /// The lines of Cook's own test (executor/tests/test_progress.py, line 15).
     #[test]
-    fn cooks_own_lines_are_read_as_by_cook() {
+    fn lines_are_read_as_in_cooks_own_test() {
         let lines = [
             ("One percent complete", None),
             ("^^^^JOB-PROGRESS: 1done", None),
@@ -346,7 +344,7 @@ mod tests {
             assert_eq!(read(line), both(20.0, "twenty"), "{line}");
         }
         assert_eq!(read("progress: 20, in {braces}"), both(20.0, "in {braces}"));
-        // The braces of the beginning of a line that was read before.
+        // Braces that were opened in a part of the line that was read before.
         let open = Braces::default().after(b"curl -d '{a: ");
         assert_eq!(Pattern::usual().read_behind(open, b"progress: 1, x"), None);
         assert!(
@@ -357,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_somebody_has_chosen_has_no_exception() {
+    fn a_configured_expression_has_no_exception_for_braces() {
         for expression in [DEFAULT, SCHEDULER] {
             assert!(read(expression, "{progress: 20 , x} {progress: 20, x}").is_some());
         }
     }
 
     #[test]
-    fn no_expression_lets_an_escape_sequence_into_a_message() {
+    fn a_message_never_contains_an_escape_sequence() {
         let expression = r"\x1b\[G(\d+)% (.*)";
         assert!(pattern(expression).reads_escapes());
         assert!(!pattern(SCHEDULER).reads_escapes());
@@ -373,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn less_than_two_groups_leave_the_message_and_more_are_ignored() {
+    fn fewer_than_two_groups_give_no_message_and_more_are_ignored() {
         assert_eq!(read(r"at (\d+)%", "at 50%"), Some((50.0, None)));
         assert_eq!(read(r"\d+", "at 50%"), Some((50.0, None)));
         assert_eq!(read(r"(\d+) (\w+) (\w+)", "1 b c"), both(1.0, "b"));
@@ -381,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_does_not_hide_the_rest() {
+    fn bytes_that_are_not_utf_8_do_not_prevent_a_match() {
         let reading = pattern(DEFAULT).read(b"\xff progress: 5, a\xffb");
         let reading = reading.expect("it matches");
         assert_eq!(reading.message.as_deref(), Some("a\u{fffd}b"));

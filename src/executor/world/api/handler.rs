@@ -1,7 +1,8 @@
-//! Who may use the task API, and the way of a request to the runtime and back.
+//! Who may use the task API, and the path of a request to the runtime and back.
 //!
-//! Setting an environment variable is running code as the task's user, and the port is open to everybody
-//! on the host. So only that user and root get in; and where the kernel does not say, nobody does.
+//! Who can set environment variables can run code as the task's user, and everybody on the host can connect
+//! to the port. So only that user and root are admitted. If the kernel does not report the user of a
+//! connection, it is refused.
 
 use std::cell::OnceCell;
 use std::io;
@@ -18,7 +19,7 @@ use crate::codec::api::request::{self, Asked};
 use crate::codec::api::response;
 use crate::core::request::ApiRequest;
 use crate::words::units::TaskId;
-use crate::world::log::STRANGER;
+use crate::world::log::UNTRUSTED;
 use cook_http::message::{Head, Method, Request, Response, StatusCode};
 use cook_http::owner::{Owners, Unknown};
 use cook_http::server::{Admission, Handler};
@@ -27,13 +28,14 @@ use cook_http::socket::Peer;
 /// What all connections share.
 pub(super) struct TaskApi {
     owners: Owners,
-    /// Ours, which is the task's.
+    /// Our own user, which is the task's user.
     user: u32,
-    /// The only origin whose pages may ask: none is served, but a client may say that it comes from here.
+    /// The only origin that is allowed in the `Origin` field. No web pages are served, but a client may
+    /// send it.
     origin: String,
-    /// The task, once there is one.
+    /// The task, after LAUNCH.
     task: Rc<OnceCell<TaskId>>,
-    /// Where requests for the core go.
+    /// Requests for the core.
     inbox: Sender<Incoming>,
 }
 
@@ -68,7 +70,7 @@ impl TaskApi {
 impl Handler for TaskApi {
     const STREAMS: bool = false;
 
-    /// Whoever gets in may do everything.
+    /// An admitted client may do everything.
     type Caller = ();
 
     fn admit(&self, peer: &Peer, socket: BorrowedFd<'_>) -> Admission<()> {
@@ -76,19 +78,19 @@ impl Handler for TaskApi {
             Ok(user) if user == 0 || user == self.user => Admission::Serve(()),
             Ok(user) => {
                 tracing::warn!(
-                    target: STRANGER,
+                    target: UNTRUSTED,
                     "refused a connection to the task API: the connection belongs to uid {user}, not to \
                      the task's user or root"
                 );
                 Admission::Refuse(forbidden())
             }
-            // There is nobody to tell.
+            // There is no client to respond to.
             Err(Unknown::Gone) => {
-                tracing::debug!(target: STRANGER, "closed a connection to the task API: {}", Unknown::Gone);
+                tracing::debug!(target: UNTRUSTED, "closed a connection to the task API: {}", Unknown::Gone);
                 Admission::Close
             }
             Err(unknown) => {
-                tracing::warn!(target: STRANGER, "refused a connection to the task API: {unknown}");
+                tracing::warn!(target: UNTRUSTED, "refused a connection to the task API: {unknown}");
                 Admission::Refuse(forbidden())
             }
         }
@@ -122,12 +124,12 @@ impl Handler for TaskApi {
     }
 
     fn accept_failed(&self, error: &io::Error) {
-        tracing::warn!(target: STRANGER, %error, "failed to accept a connection");
+        tracing::warn!(target: UNTRUSTED, %error, "failed to accept a connection");
     }
 }
 
 impl TaskApi {
-    /// Asks the core; if it does not answer, that ends the connection.
+    /// Sends a request to the core. If there is no reply, the connection ends.
     async fn consult(&self, request: ApiRequest) -> Response {
         let (reply, answer) = bounded(1);
         if self.inbox.send(Incoming { request, reply }).await.is_ok()
@@ -135,7 +137,7 @@ impl TaskApi {
         {
             return response::reply(&reply);
         }
-        let text = "the executor is about to end and takes no requests any more";
+        let text = "the executor is exiting";
         let refusal = Refusal::new(StatusCode::ServiceUnavailable, text);
         response::refusal(&refusal).ending_connection()
     }

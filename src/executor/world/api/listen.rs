@@ -1,4 +1,4 @@
-//! Where the task API listens. Another user of the host can hold ports, but hardly all of them.
+//! Where the task API listens. Another user of the host can occupy ports, but hardly all of them.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 
 use cook_http::server::Listener;
 
-/// The task waits for this: it is started without an endpoint rather than late.
+/// Maximum time for this search, because the task waits for it. After that it starts without an endpoint.
 const TIME: Duration = Duration::from_millis(200);
 
-/// Other addresses of this host that are tried: who holds the ports of one has to hold those of all.
+/// How many other addresses of this host are tried. An attacker would have to occupy the ports of each of
+/// them.
 const ADDRESSES: u32 = 3;
 
-/// Ports that are usually not handed out by the kernel (`net.ipv4.ip_local_port_range`), and below those
+/// Ports that the kernel usually does not assign (`net.ipv4.ip_local_port_range`), and that are below those
 /// that Mesos agents offer.
 const PORTS: RangeInclusive<u16> = 20_000..=30_999;
 
-/// So many of these are tried.
+/// How many of these ports are tried.
 const TRIES: u32 = 1_000;
 
-/// Listens where there is room: at the preferred port, at any port of 127.0.0.1, at any port of some other
-/// addresses of 127.0.0.0/8, at some ports that the kernel does not hand out by itself.
+/// Tries to listen at the preferred port, at any port of 127.0.0.1, at any port of some other addresses of
+/// 127.0.0.0/8, and at some ports that the kernel does not assign.
 pub(super) fn somewhere(
     preferred_port: Option<u16>,
     chance: u64,
@@ -65,7 +66,7 @@ fn listen(ip: Ipv4Addr, port: u16) -> io::Result<(Listener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Numbers that nobody else can foresee, from one that nobody else knows (splitmix64).
+/// Numbers that others cannot predict, from a random seed (splitmix64).
 struct Chance(u64);
 
 // === impl Chance ===
@@ -79,7 +80,7 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// An address of 127.0.0.0/8, neither its first one, which everybody uses, nor its last one.
+    /// An address of 127.0.0.0/8, except 127.0.0.1, which everybody uses, and broadcast addresses.
     fn address(&mut self) -> Ipv4Addr {
         let [a, b, c, ..] = self.next().to_le_bytes();
         Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254))
@@ -88,7 +89,7 @@ impl Chance {
     fn port(&mut self) -> u16 {
         let count = u64::from(PORTS.end() - PORTS.start()) + 1;
         let offset = self.next() % count;
-        // Below 11,000.
+        // Less than 11,000.
         PORTS.start() + offset as u16
     }
 }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn other_places_are_what_they_are_meant_to_be() {
+    fn other_addresses_and_ports_are_in_their_ranges() {
         let mut chance = Chance(7);
         for _ in 0..1000 {
             let ip = chance.address();

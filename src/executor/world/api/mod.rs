@@ -1,7 +1,7 @@
-//! The task API's sockets: what a command reaches at `$EXECUTOR_ENDPOINT`.
+//! The task API's server, which commands reach at `$EXECUTOR_ENDPOINT`.
 //!
-//! The server is cook-http's; here is where it listens, who may use it, and the way of a request to the
-//! runtime and of its reply back. Nothing is decided about the task.
+//! The server itself is in cook-http. This module decides where it listens and who may use it, and passes
+//! requests to the runtime and replies back.
 
 mod handler;
 mod listen;
@@ -24,16 +24,16 @@ use crate::words::units::TaskId;
 use cook_http::owner::{Owners, Unknown};
 use cook_http::server::{self, Limits, Listener};
 
-/// A request for the core, with the way back for its answer.
+/// A request for the core, with a channel for the reply.
 #[derive(Debug)]
 pub struct Incoming {
-    /// What is asked.
+    /// The request.
     pub request: ApiRequest,
-    /// Takes one reply. Dropping it without one is answered with 503.
+    /// Takes one reply. If it is dropped without one, the response is 503.
     pub reply: Sender<Reply>,
 }
 
-/// The task API, listening.
+/// The task API, ready to serve.
 #[derive(Debug)]
 pub struct Api {
     listener: Listener,
@@ -45,13 +45,13 @@ pub struct Api {
 /// Why there is no task API.
 #[derive(Debug)]
 pub enum Unavailable {
-    /// Whose a connection is cannot be found out.
+    /// The owner of a connection cannot be looked up.
     Owners(io::Error),
-    /// The kernel does not even know our own socket.
+    /// The kernel does not find our own socket.
     Blind,
-    /// Our own user stands for others as well.
+    /// Our own uid stands for several users.
     Ambiguous(u32),
-    /// No place to listen is free.
+    /// No port is free.
     Nowhere(io::Error),
 }
 
@@ -62,15 +62,15 @@ impl fmt::Display for Unavailable {
         match self {
             Self::Owners(error) => write!(
                 f,
-                "the kernel cannot be asked whose a connection is ({error}): allow NETLINK_SOCK_DIAG \
+                "the owner of a connection cannot be looked up ({error}): allow NETLINK_SOCK_DIAG \
                  sockets and mount /proc"
             ),
             Self::Blind => f.write_str(
-                "the kernel does not know whose a connection is: it needs the module tcp_diag",
+                "the kernel does not report the owner of a connection: load the module tcp_diag",
             ),
             Self::Ambiguous(user) => write!(
                 f,
-                "uid {user}, which it runs as, cannot be told from other users in this user namespace"
+                "the executor's uid {user} cannot be distinguished from other users in this user namespace"
             ),
             Self::Nowhere(error) => write!(f, "no port is free: {error}"),
         }
@@ -82,11 +82,11 @@ impl std::error::Error for Unavailable {}
 // === impl Api ===
 
 impl Api {
-    /// Listens at the preferred port, or where there is room. `chance` is random, and not for others to know.
+    /// Listens at the preferred port or elsewhere. `chance` is a random number that others do not know.
     ///
     /// # Errors
     ///
-    /// There is nowhere to listen, or no way to keep other users out: then the API must not be offered.
+    /// No port is free, or other users could not be kept out. Then the API must not be offered.
     pub fn open(preferred_port: Option<u16>, chance: u64) -> Result<Self, Unavailable> {
         let owners = Owners::open().map_err(Unavailable::Owners)?;
         let me = geteuid().as_raw();
@@ -95,8 +95,8 @@ impl Api {
         }
         let (listener, address) =
             listen::somewhere(preferred_port, chance).map_err(Unavailable::Nowhere)?;
-        // Whether the kernel answers at all: who asks about clients only cannot tell that from clients
-        // that have gone.
+        // A test of whether the kernel finds sockets at all: otherwise every client would seem to have
+        // disconnected.
         match owners.of_listener(address) {
             Ok(Some(user)) if user == me => {}
             Ok(_) | Err(Unknown::Gone | Unknown::Ambiguous(_)) => return Err(Unavailable::Blind),
@@ -110,18 +110,18 @@ impl Api {
         })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same with other limits.
+    /// Sets other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Serves for ever. Until `task` is set, every path is unknown.
+    /// Serves until the future is dropped. Until `task` is set, every path is unknown.
     pub async fn serve(
         self,
         executor: Rc<LocalExecutor<'static>>,

@@ -1,30 +1,30 @@
-//! How much of the log each kind of line may take.
+//! How much of the log each kind of line may use.
 //!
-//! The sandbox's disk quota is the task's, so the log is bounded. Whoever can cause lines without end must
-//! not take the room of those that explain the task's end: each kind of line has a share of its own, and what
-//! strangers cause has a rate as well.
+//! The log counts against the disk quota of the task's sandbox, so its size is limited. Lines that others
+//! can cause in any number must not use up the space for lines that explain the end of the task. So each
+//! kind of line has its own share. Lines that other users or clients can cause also have a rate limit.
 
 use std::time::{Duration, Instant};
 
 use tracing::{Level, Metadata};
 
-/// The target of lines that somebody without a part in the task can cause.
-pub const STRANGER: &str = "stranger";
+/// The target of lines that other users, clients or processes can cause.
+pub const UNTRUSTED: &str = "untrusted";
 
-/// The target of lines that explain how the task ended: there are few, and there is always room for them.
+/// The target of lines that explain the end of the task. There are few, and there is always space for them.
 pub const ENDING: &str = "ending";
 
-/// The target of lines about what the task's checks find, which they do for as long as the task runs.
+/// The target of lines about results of checks. There can be many as long as the task runs.
 pub const CHECK: &str = "check";
 
 /// Kinds of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// How the task ended.
+    /// About the end of the task.
     Ending,
-    /// What strangers cause, at any level.
-    Stranger,
-    /// What checks find.
+    /// Caused by others, at any level.
+    Untrusted,
+    /// About results of checks.
     Check,
     /// DEBUG and below.
     Chatter,
@@ -34,54 +34,56 @@ pub enum Kind {
 
 const ALL: [Kind; 5] = [
     Kind::Ending,
-    Kind::Stranger,
+    Kind::Untrusted,
     Kind::Check,
     Kind::Chatter,
     Kind::Usual,
 ];
 
-/// The shares, in bytes: 2 MiB together. A line has at most 2 kB, so there is room for 128 about the end.
+/// The shares in bytes, together 2 MiB. A line has at most 2 kB, so there is space for 128 lines about the
+/// end.
 const ENDING_LIMIT: u64 = 256 << 10;
-const STRANGER_LIMIT: u64 = 128 << 10;
+const UNTRUSTED_LIMIT: u64 = 128 << 10;
 const CHATTER_LIMIT: u64 = 1 << 20;
 const CHECK_LIMIT: u64 = 128 << 10;
 const USUAL_LIMIT: u64 = 512 << 10;
 
-/// A few strangers are all named; a flood is told by a line a second, so that its share lasts.
-const STRANGER_BURST: u32 = 20;
-const STRANGER_INTERVAL: Duration = Duration::from_secs(1);
+/// The first lines are all written. After that there is one per second, so that a flood does not use up the
+/// share.
+const UNTRUSTED_BURST: u32 = 20;
+const UNTRUSTED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is left of each share.
 pub struct Shares {
     ending: Share,
-    stranger: Share,
+    untrusted: Share,
     check: Share,
     chatter: Share,
     usual: Share,
 }
 
 struct Share {
-    /// Bytes that may still be written.
+    /// How many bytes may still be written.
     left: u64,
     rate: Option<Rate>,
-    /// Lines that were left out since the last one that was written.
+    /// How many lines were left out since the last one that was written.
     lost: u64,
 }
 
-/// So many lines at once, and one more with each interval.
+/// This number of lines immediately, and one more after each interval.
 struct Rate {
     lines: u32,
-    /// Since when intervals count.
+    /// The start of the current interval.
     since: Instant,
 }
 
 // === impl Kind ===
 
 impl Kind {
-    /// By the line's target, then by its level.
+    /// From the line's target, or else its level.
     pub fn of(metadata: &Metadata<'_>) -> Self {
         match metadata.target() {
-            STRANGER => Self::Stranger,
+            UNTRUSTED => Self::Untrusted,
             _ if *metadata.level() > Level::INFO => Self::Chatter,
             ENDING => Self::Ending,
             CHECK => Self::Check,
@@ -93,7 +95,7 @@ impl Kind {
 // === impl Shares ===
 
 impl Shares {
-    /// Nothing was written yet.
+    /// The shares of an empty log.
     pub fn new(now: Instant) -> Self {
         let share = |left| Share {
             left,
@@ -101,14 +103,14 @@ impl Shares {
             lost: 0,
         };
         let rate = Rate {
-            lines: STRANGER_BURST,
+            lines: UNTRUSTED_BURST,
             since: now,
         };
         Self {
             ending: share(ENDING_LIMIT),
-            stranger: Share {
+            untrusted: Share {
                 rate: Some(rate),
-                ..share(STRANGER_LIMIT)
+                ..share(UNTRUSTED_LIMIT)
             },
             check: share(CHECK_LIMIT),
             chatter: share(CHATTER_LIMIT),
@@ -116,7 +118,7 @@ impl Shares {
         }
     }
 
-    /// Takes room for a line; false if there is none.
+    /// Takes space for a line. False if there is none.
     pub fn take(&mut self, kind: Kind, length: usize, now: Instant) -> bool {
         let share = self.share(kind);
         let rest = share.left.checked_sub(length as u64);
@@ -129,31 +131,31 @@ impl Shares {
         }
     }
 
-    /// A line was left out.
+    /// Counts a line that was left out.
     pub fn lose(&mut self, kind: Kind) {
         self.share(kind).lost += 1;
     }
 
-    /// Lines that were left out and are told with the next line of this kind; of all kinds if that is about
-    /// the end.
+    /// How many lines were left out and are to be mentioned in the next line of this kind. A line about the
+    /// end mentions those of all kinds.
     pub fn lost(&self, kind: Kind) -> u64 {
         match kind {
             Kind::Ending => {
                 let others = self.check.lost + self.chatter.lost + self.usual.lost;
-                self.ending.lost + self.stranger.lost + others
+                self.ending.lost + self.untrusted.lost + others
             }
-            Kind::Stranger => self.stranger.lost,
+            Kind::Untrusted => self.untrusted.lost,
             Kind::Check => self.check.lost,
             Kind::Chatter => self.chatter.lost,
             Kind::Usual => self.usual.lost,
         }
     }
 
-    /// What [`Self::lost`] says was told.
+    /// The number that [`Self::lost`] returned was written.
     pub fn told(&mut self, kind: Kind) {
         let kinds = match kind {
             Kind::Ending => &ALL[..],
-            Kind::Stranger | Kind::Check | Kind::Chatter | Kind::Usual => &[kind],
+            Kind::Untrusted | Kind::Check | Kind::Chatter | Kind::Usual => &[kind],
         };
         for kind in kinds {
             self.share(*kind).lost = 0;
@@ -163,7 +165,7 @@ impl Shares {
     fn share(&mut self, kind: Kind) -> &mut Share {
         match kind {
             Kind::Ending => &mut self.ending,
-            Kind::Stranger => &mut self.stranger,
+            Kind::Untrusted => &mut self.untrusted,
             Kind::Check => &mut self.check,
             Kind::Chatter => &mut self.chatter,
             Kind::Usual => &mut self.usual,
@@ -176,11 +178,11 @@ impl Shares {
 impl Rate {
     fn take(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since);
-        let more = passed.as_millis() / STRANGER_INTERVAL.as_millis();
+        let more = passed.as_millis() / UNTRUSTED_INTERVAL.as_millis();
         if more > 0 {
             let more = u32::try_from(more).unwrap_or(u32::MAX);
-            self.lines = self.lines.saturating_add(more).min(STRANGER_BURST);
-            // What is left of an interval is at most one: no line comes earlier than it may.
+            self.lines = self.lines.saturating_add(more).min(UNTRUSTED_BURST);
+            // At most one interval is carried over, so no line is written early.
             self.since = now;
         }
         let is_allowed = self.lines > 0;
@@ -194,13 +196,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_one_kind_takes_no_room_of_another() {
+    fn a_flood_of_one_kind_uses_no_space_of_another() {
         let now = Instant::now();
-        for flood in [Kind::Stranger, Kind::Check, Kind::Chatter, Kind::Usual] {
+        for flood in [Kind::Untrusted, Kind::Check, Kind::Chatter, Kind::Usual] {
             let mut shares = Shares::new(now);
             let mut later = now;
             for _ in 0..100_000 {
-                later += STRANGER_INTERVAL;
+                later += UNTRUSTED_INTERVAL;
                 shares.take(flood, 100, later);
             }
             assert!(!shares.take(flood, 100, later), "{flood:?}");
@@ -215,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn strangers_have_a_rate() {
+    fn lines_caused_by_others_have_a_rate_limit() {
         let now = Instant::now();
         let mut shares = Shares::new(now);
         let mut count = |at| {
             let lines = 0..1000;
-            let take = |_: &u32| shares.take(Kind::Stranger, 50, now + at);
+            let take = |_: &u32| shares.take(Kind::Untrusted, 50, now + at);
             lines.filter(take).count()
         };
         assert_eq!(count(Duration::ZERO), 20);
@@ -230,15 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_told_by_its_own_kind_or_at_the_end() {
+    fn left_out_lines_are_mentioned_by_their_own_kind_or_at_the_end() {
         let mut shares = Shares::new(Instant::now());
-        shares.lose(Kind::Stranger);
+        shares.lose(Kind::Untrusted);
         shares.lose(Kind::Chatter);
         assert_eq!(shares.lost(Kind::Usual), 0);
         assert_eq!(shares.lost(Kind::Ending), 2);
         shares.told(Kind::Chatter);
         assert_eq!(shares.lost(Kind::Ending), 1);
         shares.told(Kind::Ending);
-        assert_eq!(shares.lost(Kind::Stranger), 0);
+        assert_eq!(shares.lost(Kind::Untrusted), 0);
     }
 }

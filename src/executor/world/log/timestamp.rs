@@ -1,4 +1,4 @@
-//! Times as people read them, without a calendar library: UTC, to the millisecond.
+//! Timestamps in UTC with milliseconds, without a calendar library.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ pub struct Timestamp(Duration);
 // === impl Timestamp ===
 
 impl Timestamp {
-    /// By the wall clock.
+    /// The present time of the wall clock.
     pub fn now() -> Self {
         Self(
             SystemTime::now()
@@ -23,7 +23,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         let (days, second) = (seconds / 86_400, seconds % 86_400);
-        // Howard Hinnant's civil_from_days: years that begin in March have their leap day last.
+        // Howard Hinnant's civil_from_days: if years begin in March, the leap day is the last day.
         let shifted = days + 719_468;
         let era = shifted / 146_097;
         let day_of_era = shifted % 146_097;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_printed_as_calendars_have_them() {
+    fn timestamps_have_the_right_date() {
         for (seconds, text) in [
             (0, "1970-01-01 00:00:00.000"),
             (951_782_400, "2000-02-29 00:00:00.000"),

@@ -1,8 +1,8 @@
-//! A cgroup of the commands' own, where this executor's cgroup is its own to divide: one write there
-//! kills everything in it at once, however fast it forks (`cgroup.kill`, Linux 5.14).
+//! A cgroup for the commands, if this executor may divide its own cgroup. One write there kills all
+//! processes in it at once, however fast they fork (`cgroup.kill`, Linux 5.14).
 //!
-//! It is a help and no condition: a command is moved there just after it has started, so what it forked
-//! before is outside, and the sweep finds that as it does everywhere else.
+//! It is an additional help: a command is moved there just after its start, so a process that it has forked
+//! before is outside. The sweep finds such processes.
 
 use std::fs;
 use std::io;
@@ -13,20 +13,20 @@ use tracing::info;
 
 use super::proc;
 
-/// The cgroup that commands are moved to; removed when it is dropped, which needs it to be empty.
+/// The cgroup for commands. Dropping it removes it, if it is empty.
 #[derive(Debug)]
 pub struct Cgroup {
     folder: PathBuf,
 }
 
-/// The folder's name below our own cgroup, with our pid behind it.
+/// The folder's name below our own cgroup; our pid is appended.
 const NAME: &str = "cook-executor-commands";
 
 // === impl Cgroup ===
 
 impl Cgroup {
-    /// Nothing unless there is a cgroup v2 that holds nobody but us and the launcher that waits for us:
-    /// in any other, a folder of ours would be litter in somebody else's house.
+    /// `None` unless there is a cgroup v2 with no other processes than us and the launcher that waits for
+    /// us. In any other one, a child cgroup could disturb its owner.
     pub fn create() -> Option<Self> {
         let own = own_folder()?;
         if !own.join("cgroup.kill").exists() {
@@ -48,7 +48,7 @@ impl Cgroup {
         Some(Self { folder })
     }
 
-    /// Moves a process there; what it forks from now on is there too.
+    /// Moves a process there. Processes that it forks from now on are there too.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Cgroup {
         fs::write(self.folder.join("cgroup.procs"), pid)
     }
 
-    /// SIGKILL to everything there.
+    /// Sends SIGKILL to all processes there.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // It fails only if something lives there that nobody could kill.
+        // This fails only if a process is left there that cannot be killed.
         let _ = fs::remove_dir(&self.folder);
     }
 }
@@ -85,8 +85,8 @@ fn own_folder() -> Option<PathBuf> {
     Some(mount_point(&mounts)?.join(path))
 }
 
-/// Where the cgroup v2 hierarchy is mounted: the fifth word of the line whose type, the first word
-/// behind the lone hyphen, is `cgroup2` (proc_pid_mountinfo(5)).
+/// Where cgroup v2 is mounted: the fifth field of the line with the type `cgroup2`, which is the first
+/// field after the single hyphen (proc_pid_mountinfo(5)).
 fn mount_point(mounts: &str) -> Option<&Path> {
     mounts.lines().find_map(|line| {
         let (front, back) = line.split_once(" - ")?;

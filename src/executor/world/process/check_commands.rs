@@ -1,5 +1,6 @@
-//! The commands of checks. All processes of such a command end with it, and none of them counts as the task's.
-//! They are found by their process group and, if they have left it, by `EXECUTOR_PHASE` in their environment.
+//! The commands of checks. All processes of such a command end with it, and none of them counts as a
+//! process of the task. They are identified by their process group or, if they have left it, by
+//! `EXECUTOR_PHASE` in their environment.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -29,26 +30,26 @@ use crate::world::regular;
 
 /// The running commands of checks.
 pub(super) struct CheckCommands {
-    /// Where the output of each check goes, in a file of its own, since the task's output is searched for
-    /// progress. Each run replaces the output of the one before.
+    /// Each check's output goes to its own file there, because the task's output is searched for progress.
+    /// Each run replaces the output of the previous run.
     sandbox: PathBuf,
     running: Rc<RefCell<Vec<CheckCommand>>>,
-    /// Set once there was one: its processes may still be around.
+    /// Set when the first one is started: its processes may still exist.
     were_any: Cell<bool>,
 }
 
-/// An entry goes in the same moment as the process is reaped, as with the task's commands.
+/// An entry is removed at the moment when the process is reaped, as for the task's commands.
 #[derive(Clone, Copy)]
 struct CheckCommand {
     id: ProbeId,
     group: RawPid,
-    /// By [`descendants::clock`].
+    /// When it was started, by [`descendants::clock`].
     since: u64,
-    /// Nobody waits for its result any more.
+    /// Its result is not wanted any more.
     is_abandoned: bool,
 }
 
-/// Enough of what curl prints: a line about an error, and a status.
+/// Maximum length of curl's output: an error message and a status.
 const MAX_PRINTED: u64 = 512;
 
 // === impl CheckCommands ===
@@ -89,7 +90,7 @@ impl CheckCommands {
 // === impl Processes ===
 
 impl Processes {
-    /// Runs a check's command; returns the result at once if it does not start.
+    /// Runs a check's command. Returns the result immediately if it cannot be started.
     pub fn run_check(
         &self,
         id: ProbeId,
@@ -109,7 +110,7 @@ impl Processes {
         environment: &Environment,
     ) -> Option<TaskEvent> {
         let output = memfd_create("status", MemfdFlags::CLOEXEC);
-        // No command that is started meanwhile inherits it.
+        // With CLOEXEC, so that commands do not inherit it.
         let copy = |output| Ok((fcntl_dupfd_cloexec(&output, 0)?, output));
         let both = output.and_then(copy);
         match both {
@@ -118,13 +119,13 @@ impl Processes {
                 self.run(id, client, environment, Some(output), Some(printed))
             }
             Err(error) => {
-                let reason = format!("no room for the answer: {error}");
+                let reason = format!("cannot store the output: {error}");
                 Some(TaskEvent::Probed(id, Finding::Failed(reason)))
             }
         }
     }
 
-    /// Ends the command of this probe, if there is one.
+    /// Ends the command of this probe, if it is running.
     pub fn abandon_check(&self, id: ProbeId) {
         let mut running = self.check_commands.running.borrow_mut();
         let Some(command) = running.iter_mut().find(|command| command.id == id) else {
@@ -133,12 +134,13 @@ impl Processes {
         command.is_abandoned = true;
         let command = *command;
         drop(running);
-        // It is not reaped, so its pid is still its own.
+        // It is not reaped yet, so its pid is not reused.
         signal_group(command.group, StopSignal::Kill);
         self.end_what_is_left_of(&command);
     }
 
-    /// `printed` is where the command prints the status of a server; without it, its own end is the result.
+    /// `printed` is the file to which the command prints the status of a server. Without it, the result is
+    /// the exit status.
     fn run(
         &self,
         id: ProbeId,
@@ -189,7 +191,7 @@ impl Processes {
                 // A sweep that waits for the last process may have counted this one.
                 (false, _) => TaskEvent::ChildrenChanged,
             };
-            // The receiver lives as long as the runtime does.
+            // The receiver lives as long as the runtime.
             let _ = inbox.send(Incoming::Event(Event::Task(event))).await;
         };
         self.executor.spawn(wait.boxed_local()).detach();
@@ -204,14 +206,14 @@ impl Processes {
     }
 }
 
-/// Finds the processes that a check's command has left behind.
+/// Finds processes that a check's command has left behind.
 struct LeftOvers {
-    /// The task's commands: what is below them belongs to the task.
+    /// The task's commands, whose descendants belong to the task.
     commands: super::Alive,
 }
 
 impl LeftOvers {
-    /// SIGKILL to all of them, without a grace: the check has had its time.
+    /// Sends SIGKILL to all of them at once: the check has had its time.
     fn end(&self, command: &CheckCommand) {
         let commands = self.commands.borrow();
         let commands: Vec<RawPid> = commands.iter().map(|(_, pid)| *pid).collect();
@@ -230,7 +232,7 @@ impl LeftOvers {
             }
             for one in &found {
                 signalled.push(one.identity());
-                // It fails for what became another user, which nobody here can end.
+                // This fails for a process that runs as another user.
                 signal_stray(one, StopSignal::Kill);
             }
         }
@@ -240,7 +242,7 @@ impl LeftOvers {
 /// Whether the command of such a check has started this process, directly or not.
 fn is_marked(process: RawPid, kind: Kind) -> bool {
     let mark = format!("{PHASE}={}", kind.phase());
-    // Another user's environment cannot be read.
+    // The environment of another user's process cannot be read.
     let variables = proc::read(&format!("/proc/{}/environ", process.as_raw_nonzero()));
     let variables = variables.unwrap_or_default();
     variables
@@ -248,7 +250,7 @@ fn is_marked(process: RawPid, kind: Kind) -> bool {
         .any(|one| one == mark.as_bytes())
 }
 
-/// What curl printed: its error and no status, or a status alone.
+/// The result from curl's output: an error message, or only a status.
 fn status(mut printed: File, outcome: &Outcome) -> Finding {
     let mut text = String::new();
     let read = printed.rewind().and_then(|()| {
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn curls_output_is_a_status_or_a_reason() {
+    fn curls_output_is_a_status_or_an_error_message() {
         let refused = "curl: (7) Failed to connect\n000";
         let failed = |text: &str| Finding::Failed(text.to_owned());
         for (text, outcome, finding) in [

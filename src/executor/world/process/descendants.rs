@@ -1,8 +1,8 @@
-//! Every process below us, found by `/proc` and reaped by pid.
+//! Our descendant processes, found in `/proc` and reaped by pid.
 //!
-//! We are a subreaper: whatever loses its parent becomes our child. `waitpid(-1)` would take the
-//! statuses of the commands away from async-process, and a peek at "any" child answers the same zombie
-//! again and again; so adopted children are listed and reaped one by one.
+//! We are a subreaper: a descendant that loses its parent becomes our child. `waitpid(-1)` would take the
+//! exit statuses of commands away from async-process, and waiting with WNOWAIT for any child always returns
+//! the same zombie. So adopted children are listed and reaped one by one.
 
 use std::{fs, io};
 
@@ -16,65 +16,66 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::proc;
 
-/// A process below us.
+/// A descendant of ours.
 #[derive(Clone, Copy, Debug)]
 pub struct Descendant {
     /// Its process id.
     pub pid: Pid,
-    /// Its parent's.
+    /// The pid of its parent.
     pub parent: Pid,
     /// Its process group.
     pub group: Pid,
-    /// It has ended; its parent did not reap it yet.
+    /// It has ended, but was not reaped yet.
     pub is_zombie: bool,
-    /// It runs, or would if there was a processor for it.
+    /// It is runnable.
     pub is_running: bool,
-    /// It was forked, and no program was executed yet.
+    /// It was forked, and has not executed a program yet.
     pub is_forked: bool,
-    /// When it started, by [`clock`]; with its pid this identifies it.
+    /// Its start time by [`clock`]. Together with the pid it identifies the process.
     pub started: u64,
 }
 
 // === impl Descendant ===
 
 impl Descendant {
-    /// Differs from that of every other process, earlier or later.
+    /// Unique among all processes of this boot.
     pub fn identity(&self) -> (Pid, u64) {
         (self.pid, self.started)
     }
 
-    /// Whether the kernel does not let us end it: it runs as another user.
+    /// Whether we may not signal it, because it runs as another user.
     pub fn is_beyond_reach(&self) -> bool {
         is_beyond_reach(self.pid)
     }
 
-    /// Which pipe or FIFO is its stdin, if one is.
+    /// The pipe or FIFO that is its stdin, if any.
     pub fn pipe(&self) -> Option<Pipe> {
         Pipe::at(&format!("/proc/{}/fd/0", self.pid.as_raw_nonzero()))
     }
 
-    /// Whether it has just been forked, by a shell say, and may be about to become what it was forked for.
+    /// Whether it has just been forked, for example by a shell, and is probably about to execute a program.
     pub fn is_unfinished(&self) -> bool {
         let age = clock().saturating_sub(self.started);
         let is_young = age < YOUNG * clock_ticks_per_second() / 1000;
-        // Who has waited for long, for the other end of a FIFO say, and goes on just now, runs.
+        // A process that has waited for long, for example for the other end of a FIFO, and continues now,
+        // is running.
         self.is_forked && (is_young || self.is_running)
     }
 
-    /// Whether its pid still means this process, and it has not ended.
+    /// Whether its pid still belongs to this process, and it has not ended.
     pub fn is_still_there(&self) -> bool {
         let now = look_at(self.pid);
         now.is_some_and(|now| now.identity() == self.identity() && !now.is_zombie)
     }
 }
 
-/// Milliseconds in which a forked process becomes what it was forked for.
+/// How many milliseconds a forked process may need until it executes its program.
 const YOUNG: u64 = 200;
 
-/// Of the flags of a process in `/proc/PID/stat`: it was forked, and no program was executed yet.
+/// A flag in `/proc/PID/stat`: the process was forked, and has not executed a program yet.
 const PF_FORKNOEXEC: u64 = 0x40;
 
-/// A pipe, a FIFO or a socket: what its other end has written can be read from it to the end.
+/// A pipe, FIFO or socket, whose reader gets everything that was written before it sees the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pipe {
     device: u64,
@@ -84,7 +85,7 @@ pub struct Pipe {
 // === impl Pipe ===
 
 impl Pipe {
-    /// Our own stdin, which a command's processes inherit without being readers of anything.
+    /// Our own stdin. Processes of commands inherit it, and are not readers because of it.
     pub fn ours() -> Option<Self> {
         Self::at("/proc/self/fd/0")
     }
@@ -92,7 +93,7 @@ impl Pipe {
     fn at(path: &str) -> Option<Self> {
         let stat = rustix::fs::stat(path).ok()?;
         let kind = FileType::from_raw_mode(stat.st_mode);
-        // Some shells make their pipes of sockets.
+        // Some shells use sockets as pipes.
         matches!(kind, FileType::Fifo | FileType::Socket).then_some(Self {
             device: stat.st_dev,
             inode: stat.st_ino,
@@ -100,7 +101,7 @@ impl Pipe {
     }
 }
 
-/// Whether a process with this identity lives.
+/// Whether the process with this identity is alive.
 pub fn is_alive(pid: Pid, started: u64) -> bool {
     look_at(pid).is_some_and(|now| now.started == started && !now.is_zombie)
 }
@@ -113,43 +114,43 @@ pub fn clock() -> u64 {
     seconds + now.tv_nsec.unsigned_abs() * ticks / 1_000_000_000
 }
 
-/// Makes us the parent of every descendant that loses its own.
+/// Makes us the parent of every descendant that loses its own parent.
 ///
 /// # Errors
 ///
-/// The kernel knows this since 3.4; a seccomp filter may forbid it.
+/// The kernel is older than 3.4, or a seccomp filter does not allow it.
 pub fn become_subreaper() -> rustix::io::Result<()> {
     set_child_subreaper(Some(getpid()))
 }
 
-/// Whether we have no child, born or adopted, running or ended, and so nothing below us at all: what
-/// loses its parent becomes our child in the same moment. This is the only proof of it. Who reads
-/// lists of processes can miss one for ever that forks and ends, again and again, between two reads.
+/// Whether we have no children, own or adopted, running or ended, and so no descendants: a process that
+/// loses its parent becomes our child at the same moment. This is the only proof. A process that forks and
+/// ends again and again can escape every reading of process lists.
 pub fn is_alone() -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
-/// Whether the kernel does not let us send a signal to a process.
+/// Whether we may not signal this process.
 pub fn is_beyond_reach(pid: Pid) -> bool {
     test_kill_process(pid) == Err(Errno::PERM)
 }
 
-/// All descendants, parents before their children. A process that forks meanwhile may hide its
-/// child, so one look proves nothing but the existence of what it found.
+/// All descendants, parents before their children. A process that forks at the same time can hide its
+/// child, so an incomplete list is possible.
 ///
 /// # Errors
 ///
-/// We cannot be looked at: there is no `/proc`, or no descriptor left for it.
+/// `/proc` is not available, or no descriptor is free.
 pub fn find() -> io::Result<Vec<Descendant>> {
     with_descendants(find_children()?)
 }
 
-/// What is below those of our children that were started since then and are none of these.
+/// The descendants below children that were started after `since` and are not in `except`.
 ///
 /// # Errors
 ///
-/// As [`find`].
+/// See [`find`].
 pub fn find_since(since: u64, except: &[Pid]) -> io::Result<Vec<Descendant>> {
     let mut children = children_of(SELF)?;
     children.retain(|pid| !except.contains(pid));
@@ -173,18 +174,18 @@ fn with_descendants(mut family: Vec<Descendant>) -> io::Result<Vec<Descendant>> 
 ///
 /// # Errors
 ///
-/// As [`find`].
+/// See [`find`].
 pub fn find_children() -> io::Result<Vec<Descendant>> {
     let children = children_of(SELF)?.into_iter();
     Ok(children.filter_map(look_at).collect())
 }
 
-/// Reaps adopted children that have ended, and says how many; `commands` are reaped by those who
-/// wait for them.
+/// Reaps adopted children that have ended, and returns their number. `commands` are left out; their waiters
+/// reap them.
 ///
 /// # Errors
 ///
-/// As [`find`].
+/// See [`find`].
 pub fn reap(commands: &[Pid]) -> io::Result<usize> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     let has_ended = |pid: &Pid| matches!(waitid(WaitId::Pid(*pid), options), Ok(Some(_)));
@@ -196,8 +197,8 @@ pub fn reap(commands: &[Pid]) -> io::Result<usize> {
 /// The name of our own folder in `/proc`.
 const SELF: &str = "self";
 
-/// The children of all threads of a process; none of those that have just ended, whose children are
-/// another's by now.
+/// The children of all threads of a process. If it has just ended there are none, because they have another
+/// parent now.
 fn children_of(process: &str) -> io::Result<Vec<Pid>> {
     let has_ended = |error: &io::Error| {
         let errno = Errno::from_io_error(error);
@@ -225,8 +226,7 @@ fn children_of(process: &str) -> io::Result<Vec<Pid>> {
     Ok(children)
 }
 
-/// What is known of a process; one of another user may be hidden (`hidepid` of the mounted /proc), and is
-/// there all the same.
+/// A process. Those of other users may be hidden (`hidepid` of /proc) but are returned too.
 fn look_at(pid: Pid) -> Option<Descendant> {
     read_stat(pid).or_else(|| {
         is_beyond_reach(pid).then_some(Descendant {
@@ -241,8 +241,8 @@ fn look_at(pid: Pid) -> Option<Descendant> {
     })
 }
 
-/// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`, where the name may hold anything, also
-/// parentheses and line feeds.
+/// Reads `/proc/PID/stat`: `pid (name) state ppid pgrp ...`. The name may contain parentheses and line
+/// feeds.
 fn read_stat(pid: Pid) -> Option<Descendant> {
     let stat = proc::read(&format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
@@ -251,13 +251,13 @@ fn read_stat(pid: Pid) -> Option<Descendant> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    // From the fifth field to the ninth, flags, and to the twenty-second, starttime.
+    // From field 5 to field 9 (flags), and then to field 22 (starttime).
     let flags: u64 = fields.nth(3)?.parse().ok()?;
     let started = fields.nth(12)?.parse().ok()?;
     Some(Descendant {
         pid,
         parent: Pid::from_raw(parent).unwrap_or(pid),
-        // A group of 0 is outside our pid namespace.
+        // 0 means a group outside of our pid namespace.
         group: Pid::from_raw(group).unwrap_or(pid),
         is_zombie: matches!(state, "Z" | "X"),
         is_running: state == "R",

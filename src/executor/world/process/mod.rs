@@ -1,14 +1,14 @@
-//! The commands as processes: started in groups of their own, waited for, signalled, and whatever they
-//! leave behind found and ended.
+//! Commands as processes: each is started in its own process group, waited for and signalled; what they
+//! leave behind is found and ended.
 
 pub mod cgroup;
 mod check_commands;
 pub mod descendants;
+mod earlier;
 pub mod proc;
 mod reserve;
 pub mod signals;
 pub mod spawn;
-mod strangers;
 mod sweep;
 
 use std::cell::{OnceCell, RefCell};
@@ -31,31 +31,31 @@ use crate::world::inbox::Incoming;
 use crate::world::process::cgroup::Cgroup;
 use crate::world::process::check_commands::CheckCommands;
 use crate::world::process::descendants::Descendant;
+use crate::world::process::earlier::EarlierProcesses;
 use crate::world::process::reserve::Reserve;
 use crate::world::process::spawn::SpawnError;
-use crate::world::process::strangers::Strangers;
 use crate::world::process::sweep::{MAX_PASSES, Sweeps, signal_stray};
 
-/// The commands that live. An entry goes in the same moment as the process is reaped, so its pid,
-/// which is also its process group, cannot mean another process.
+/// The running commands. An entry is removed at the moment when its process is reaped, so its pid, which is
+/// also its process group, cannot belong to another process.
 type Alive = Rc<RefCell<Vec<(CommandId, RawPid)>>>;
 
-/// Starts, signals and sweeps.
+/// Starts commands, signals them, and sweeps.
 pub struct Processes {
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
     alive: Alive,
-    /// Kept for what must not fail for lack of descriptors: the pidfd that async-process opens after
-    /// it has started a program, without which a program would run that nobody waits for; and a look
-    /// at what is below us.
+    /// Descriptors for what must not fail. async-process opens a pidfd after it has started a program; if
+    /// that failed, the program would run and nobody would wait for it. The search for descendants needs
+    /// descriptors too.
     reserve: Reserve,
-    /// Looked for when the first command starts: nothing waits for the agent then.
+    /// Looked up when the first command starts, so that the subscription does not wait for it.
     cgroup: OnceCell<Option<Cgroup>>,
     /// The commands of checks.
     check_commands: CheckCommands,
-    /// Who was here before the first command.
-    strangers: Strangers,
-    /// Groups of commands that have had SIGTERM: a trap must not run twice.
+    /// Processes that existed before the first command.
+    earlier: EarlierProcesses,
+    /// Process groups that got SIGTERM. They get it once, because a second one would run a trap twice.
     terminated: RefCell<Vec<RawPid>>,
     sweeps: Sweeps,
 }
@@ -76,17 +76,17 @@ impl Processes {
             reserve: Reserve::new(),
             cgroup: OnceCell::new(),
             check_commands: CheckCommands::new(sandbox),
-            strangers: Strangers::default(),
+            earlier: EarlierProcesses::default(),
             terminated: RefCell::default(),
             sweeps: Sweeps::default(),
         }
     }
 
-    /// Starts a command; says at once whether its program runs.
+    /// Starts a command. The event says whether its program has started.
     pub fn start(&self, start: &Start) -> TaskEvent {
         let id = start.id;
-        // Before there is a child of ours: whoever is there is somebody else's.
-        self.reserve.with(|| self.strangers.look());
+        // Before we start a child: all children are earlier processes now.
+        self.reserve.with(|| self.earlier.look());
         let cgroup = self.cgroup.get_or_init(Cgroup::create).as_ref();
         let before = descendants::clock();
         let spawned = self
@@ -119,7 +119,7 @@ impl Processes {
             let status = child.status().await;
             alive.borrow_mut().retain(|(other, _)| *other != id);
             let outcome = status.map_or(Outcome::Unknown, spawn::outcome);
-            // The receiver lives as long as the runtime does.
+            // The receiver lives as long as the runtime.
             let _ = inbox
                 .send(Incoming::Event(Event::Task(TaskEvent::CommandEnded(
                     id, outcome,
@@ -130,8 +130,8 @@ impl Processes {
         TaskEvent::CommandStarted(id, Pid(pid))
     }
 
-    /// Sends a signal to the process groups of commands that still live. Returns those of them that could not
-    /// be killed, since they run as another user: they are not waited for.
+    /// Sends a signal to the process groups of running commands. Returns the commands that could not be
+    /// killed because they run as another user.
     pub fn signal(&self, commands: &[CommandId], signal: StopSignal) -> Vec<CommandId> {
         let mut beyond = Vec::new();
         for (id, group) in self.alive.borrow().iter() {
@@ -141,7 +141,7 @@ impl Processes {
                     self.sweeps.tell_of_beyond(&[*group]);
                     beyond.push(*id);
                 }
-                // It may have left its own group. It is not reaped, so its pid is still its own.
+                // It may have left its own group. It is not reaped yet, so its pid is not reused.
                 if getpgid(Some(*group)) != Ok(*group) {
                     let _ = each_of(signal, |raw| kill_process(*group, raw));
                 }
@@ -161,22 +161,22 @@ impl Processes {
         signal_group(group, signal);
     }
 
-    /// Reaps what ended and is no command of ours.
+    /// Reaps ended processes that are not commands.
     pub fn reap_orphans(&self) {
         if let Err(error) = descendants::reap(&self.groups()) {
-            // They are reaped with the next one.
+            // They will be reaped next time.
             debug!("failed to look for what has ended: {error}");
         }
     }
 
-    /// The process groups of the commands that live, which are also their pids; also those of checks.
+    /// The process groups of running commands, which are also their pids, including those of checks.
     fn groups(&self) -> Vec<RawPid> {
         let alive = self.alive.borrow();
         let commands = alive.iter().map(|(_, pid)| *pid);
         commands.chain(self.check_commands.groups()).collect()
     }
 
-    /// After a start that failed there may be a process all the same, which nobody waits for.
+    /// Kills a process that a failed start has left, because nobody waits for it.
     fn kill_unknown_since(&self, before: u64) {
         let groups = self.groups();
         let is_unknown = |one: &&Descendant| {
@@ -184,7 +184,7 @@ impl Processes {
         };
         let children = self.reserve.with(descendants::find_children);
         let mut children = children.unwrap_or_default();
-        self.strangers.leave_out(&mut children);
+        self.earlier.leave_out(&mut children);
         for child in children.iter().filter(is_unknown) {
             warn!(
                 pid = child.pid.as_raw_nonzero().get(),
@@ -196,11 +196,11 @@ impl Processes {
 }
 
 fn signal_group(group: RawPid, signal: StopSignal) {
-    // What became another user has left for itself; the rest of the group has been signalled.
+    // A process that runs as another user cannot be signalled; the rest of the group was.
     let _ = each_of(signal, |raw| kill_process_group(group, raw));
 }
 
-/// Sends what a stop signal stands for.
+/// Sends the signals that a stop signal consists of.
 fn each_of(
     signal: StopSignal,
     send: impl Fn(Signal) -> rustix::io::Result<()>,
@@ -211,9 +211,9 @@ fn each_of(
     };
     for raw in signals {
         match send(*raw) {
-            // It ended by itself in the meantime.
+            // It has ended meanwhile.
             Ok(()) | Err(Errno::SRCH) => {}
-            // Another user's: that is told when it is not waited for any more.
+            // A process of another user. It is logged when it is not waited for any more.
             Err(Errno::PERM) => return Err(Errno::PERM),
             Err(error) => {
                 warn!(signal = raw.as_raw(), %error, "failed to send a signal");

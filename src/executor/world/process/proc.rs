@@ -1,26 +1,26 @@
-//! Files of the kernel's.
+//! Reading files of `/proc`.
 
 use std::io;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 
-/// Reads a file of `/proc` to its end. They do not say how long they are, so that the standard library
-/// takes them in pieces of 32 bytes.
+/// Reads a file of `/proc` as text. Its length is not known in advance, so the standard library would read
+/// it in pieces of 32 bytes.
 ///
 /// # Errors
 ///
-/// It is not there, or there is no descriptor left for it.
+/// It does not exist, or no descriptor is free.
 pub fn read_text(path: &str) -> io::Result<String> {
     let content = read(path)?;
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
-/// The same for a file whose bytes may be any.
+/// Reads a file of `/proc` as bytes.
 ///
 /// # Errors
 ///
-/// As [`read_text`].
+/// See [`read_text`].
 pub fn read(path: &str) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;

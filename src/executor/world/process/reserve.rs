@@ -1,26 +1,26 @@
-//! Descriptors for what must not fail, kept free at no cost: the soft limit of this process is lower by
-//! so many, except while something happens that may take them.
+//! Reserved descriptors for operations that must not fail. The soft limit of this process is lowered by
+//! their number, except during such an operation.
 //!
-//! A command is started meanwhile, and so inherits the limit that we were given.
+//! A command is started during such an operation, so it inherits the original limit.
 
 use std::cell::Cell;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// A look at processes has a folder open and a file in it, or a pidfd and a file.
+/// The search for processes has a folder and a file open, or a pidfd and a file.
 const SIZE: u64 = 2;
 
-/// Some descriptors that others have to leave alone.
+/// The reserved descriptors.
 pub struct Reserve {
-    /// The soft limit that keeps them free. One that is found to be another was set from outside, and
-    /// holds from then on.
+    /// The lowered soft limit. If another limit is found later, it was set from outside and replaces the
+    /// original one.
     lowered: Cell<Option<u64>>,
 }
 
 // === impl Reserve ===
 
 impl Reserve {
-    /// Takes the limit that holds now as the one that was meant for us.
+    /// Takes the present limit as the original one.
     pub fn new() -> Self {
         let reserve = Self {
             lowered: Cell::new(None),
@@ -29,13 +29,13 @@ impl Reserve {
         reserve
     }
 
-    /// Does something that may use them.
+    /// Runs `act` with the original limit.
     pub fn with<T>(&self, act: impl FnOnce() -> T) -> T {
         let found = getrlimit(Resource::Nofile);
         let mut full = found;
         if found.current.is_some() && found.current == self.lowered.get() {
             full.current = found.current.map(|limit| limit + SIZE);
-            // Back to what we had, which is always allowed.
+            // Restoring a limit is always allowed.
             let _ = setrlimit(Resource::Nofile, full);
         }
         let result = act();

@@ -1,12 +1,11 @@
-//! Signals to this process: those that ask for its end, those that tell of ended children, and those
-//! that would kill it if nobody caught them.
+//! Signals to this process: those that ask for its end, SIGCHLD, and those that would kill it if they were
+//! not caught.
 //!
-//! A pair of sockets wakes the loop, the same for all signals, and flags say what for. It holds some
-//! hundred signals, and a task may have more processes that end at once; whatever finds no room in it,
-//! the flags stay.
+//! A pair of sockets wakes the loop for all signals, and flags say which have arrived. If the socket is
+//! full, because many signals arrive at once, the flags are still set.
 //!
-//! Everything is caught, and nothing ignored: a command starts with the default action for what we catch,
-//! but would inherit what we ignore.
+//! Signals are caught, not ignored: a command inherits an ignored signal, but starts with the default
+//! action for a caught one.
 
 use std::cell::Cell;
 use std::io;
@@ -27,27 +26,27 @@ use tracing::{info, warn};
 use super::proc;
 use crate::words::outcome::SignalName;
 use crate::world::inbox::Incoming;
-use crate::world::log::{ENDING, STRANGER};
+use crate::world::log::{ENDING, UNTRUSTED};
 
 /// Signals that ask for the end.
 const ENDS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
-/// Signals that end a process by default, and ask for nothing here: they are caught, and cost a log line and
-/// not the task. Not among them are the signs of a broken program, which must end it (SIGILL, SIGBUS,
-/// SIGFPE, SIGSEGV), and SIGSYS, after which a forbidden system call would seem to have succeeded.
-/// SIGPIPE is ignored by the standard library, which takes that back for commands.
+/// Signals that end a process by default and have no meaning for the executor. They are caught and logged,
+/// so that the task does not end. The list does not contain signals of a broken program, which must end it
+/// (SIGILL, SIGBUS, SIGFPE, SIGSEGV), and SIGSYS, because a forbidden system call would seem to have
+/// succeeded. SIGPIPE is ignored by the standard library, which resets it for commands.
 const HARMLESS: [Signal; 13] = [
     Signal::HUP,
     Signal::TRAP,
-    // A panic ends the process all the same: abort(3) raises it again with the default action.
+    // A panic still ends the process: abort(3) raises it again with the default action.
     Signal::ABORT,
     Signal::USR1,
     Signal::USR2,
     Signal::ALARM,
     Signal::STKFLT,
-    // The soft limit of CPU time; the hard one is SIGKILL.
+    // The soft limit of CPU time. At the hard limit the kernel sends SIGKILL.
     Signal::XCPU,
-    // A full quota.
+    // Writing beyond the limit of file sizes.
     Signal::XFSZ,
     Signal::VTALARM,
     Signal::PROF,
@@ -55,34 +54,35 @@ const HARMLESS: [Signal; 13] = [
     Signal::POWER,
 ];
 
-/// The real-time signals but for the first three, which are the C library's own (32 to 34 in musl): it lets
-/// nobody catch them.
+/// The real-time signals except the first three, which the C library uses itself and does not let anybody
+/// catch (32 to 34 in musl).
 const REAL_TIME: std::ops::RangeInclusive<i32> = 35..=64;
 
-/// Proof that everything is caught: from here on, the executor lives.
+/// Proof that signals are caught.
 pub struct Caught(());
 
-/// What signals have come.
+/// The signals that have arrived.
 pub struct Received {
-    /// The inbox has been told, and the loop has not looked yet.
+    /// The inbox was told, and the loop has not looked yet.
     is_announced: Rc<Cell<bool>>,
     is_end_told: Cell<bool>,
 }
 
-/// Keeps the executor alive, before it does anything else.
+/// Catches signals, before anything else is done.
 pub fn survive() -> Caught {
     let fixed = ENDS.iter().chain(&HARMLESS).map(|signal| signal.as_raw());
     for signal in fixed.chain(REAL_TIME).chain(ignored()) {
-        // One that cannot be caught ends us, as it would have before.
+        // A signal that cannot be caught keeps its action.
         let _ = cook_signals::catch(signal);
     }
-    // What a launcher has left blocked would make us deaf, and commands inherit it. It fails for no mask.
+    // A launcher may have left signals blocked. Then we would not get them, and commands would inherit
+    // that. It cannot fail for this mask.
     let _ = SigSet::empty().thread_set_mask();
     Caught(())
 }
 
-/// What we were started with as ignored, and do not catch for another reason (`trap '' TSTP` in a launcher,
-/// say).
+/// Signals that were ignored at our start and are not in the lists above (for example after `trap '' TSTP`
+/// in a launcher).
 fn ignored() -> Vec<i32> {
     let status = proc::read_text("/proc/self/status").unwrap_or_default();
     let mask = status
@@ -100,7 +100,7 @@ fn ignored() -> Vec<i32> {
     others.filter(is_ignored).collect()
 }
 
-/// What must not be caught, or cannot be; SIGCHLD and SIGPIPE are seen to elsewhere.
+/// Signals that must not or cannot be caught. SIGCHLD and SIGPIPE are handled elsewhere.
 const NEVER: [Signal; 9] = [
     Signal::ILL,
     Signal::BUS,
@@ -116,7 +116,7 @@ const NEVER: [Signal; 9] = [
 // === impl Caught ===
 
 impl Caught {
-    /// [`Incoming::Signals`] says from now on when to look.
+    /// From now on, [`Incoming::Signals`] says when to look.
     pub fn announce(self, executor: &LocalExecutor<'static>, inbox: Sender<Incoming>) -> Received {
         let is_announced = Rc::new(Cell::new(false));
         match listen() {
@@ -133,21 +133,21 @@ impl Caught {
     }
 }
 
-/// What becomes readable with each signal, and with the end of a child.
+/// A socket that becomes readable with each signal, including SIGCHLD.
 fn listen() -> io::Result<Async<UnixStream>> {
     let (woken, wake) = UnixStream::pair()?;
     let woken = Async::new(woken)?;
-    // The end of a child has listeners in async-process as well, which takes care of them by this crate.
-    // It is never closed, as `wake_through` promises.
+    // async-process listens for SIGCHLD as well, by this crate. The descriptor is never closed, as
+    // `wake_through` promises.
     pipe::register_raw(Signal::CHILD.as_raw(), wake.as_raw_fd())?;
     cook_signals::wake_through(wake.into());
     Ok(woken)
 }
 
-/// So many signals are taken off at once.
+/// How many bytes are read at once.
 const BURST: usize = 64;
 
-/// Wakes the loop once for however many signals have come: looking once finds everything.
+/// Wakes the loop once, however many signals have arrived: one look finds all of them.
 async fn announce(
     mut woken: Async<UnixStream>,
     is_announced: Rc<Cell<bool>>,
@@ -156,7 +156,7 @@ async fn announce(
     let mut bytes = [0; BURST];
     while let Ok(1..) = woken.read(&mut bytes).await {
         if !is_announced.replace(true) {
-            // The receiver lives as long as the runtime does.
+            // The receiver lives as long as the runtime.
             let _ = inbox.send(Incoming::Signals).await;
         }
     }
@@ -165,24 +165,24 @@ async fn announce(
 // === impl Received ===
 
 impl Received {
-    /// Whether the end was asked for since the last look; each signal that has come is logged. Whatever comes
-    /// from now on is announced again.
+    /// Whether a signal has asked for the end since the last call. Each signal is logged. Further signals
+    /// are announced again.
     pub fn take_end(&self) -> bool {
         self.is_announced.set(false);
         let mut is_end = false;
         for signal in cook_signals::take() {
             let name = SignalName(signal);
             if !ENDS.iter().any(|end| end.as_raw() == signal) {
-                info!(target: STRANGER, "survived signal {signal} ({name})");
+                info!(target: UNTRUSTED, "ignored signal {signal} ({name})");
                 continue;
             }
             is_end = true;
-            // The first one may be the reason for the task's end; whoever sends more must not fill the log.
+            // The first one explains the task's end. Further ones must not fill the log.
             match self.is_end_told.replace(true) {
                 false => {
-                    info!(target: ENDING, "received signal {signal} ({name}): the task is to end")
+                    info!(target: ENDING, "received signal {signal} ({name}): stopping the task")
                 }
-                true => info!(target: STRANGER, "received signal {signal} ({name}) as well"),
+                true => info!(target: UNTRUSTED, "received signal {signal} ({name}) as well"),
             }
         }
         is_end

@@ -1,7 +1,7 @@
-//! One command to one running process.
+//! Starts a command as a process.
 //!
-//! The standard library starts it by `posix_spawn` as long as it is asked for nothing but a process
-//! group, an environment and a program with a path; anything else costs a fork.
+//! The standard library uses `posix_spawn` if only a process group, an environment and a program with a
+//! path are set. Anything else would need a fork.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -20,42 +20,42 @@ use crate::core::environment::Environment;
 use crate::core::plan::Program;
 use crate::words::outcome::Outcome;
 
-/// Why a program does not run.
+/// Why a program could not be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpawnError {
-    /// Another try may find room.
+    /// Whether another attempt may succeed.
     pub is_transient: bool,
-    /// In words, with the program's name.
+    /// A text with the program's name.
     pub reason: String,
 }
 
-/// What runs a shell command.
+/// The shell for shell commands.
 const SHELL: &str = "/bin/sh";
 
-/// Where programs are if nobody says so.
+/// The value of `PATH` if it is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Starts a program in its own process group, with our stdin, stdout and stderr and exactly this
-/// environment. When it returns, `exec` has succeeded.
+/// environment. When this returns, `exec` has succeeded.
 ///
-/// Not a session of its own: if we are killed, the agent's posix launcher finds what runs by our
-/// session (`src/slave/containerizer/mesos/launcher.cpp`).
+/// It is not started in its own session: if we are killed, the agent's posix launcher finds our processes
+/// by our session (`src/slave/containerizer/mesos/launcher.cpp`).
 ///
 /// # Errors
 ///
-/// What the kernel says against it, and whether it may change its mind.
+/// The kernel's error, and whether another attempt may succeed.
 pub fn spawn(program: &Program, environment: &Environment) -> Result<Child, SpawnError> {
     let command = command(program, environment);
     let name = name_of(&command);
     started(command.into(), &name)
 }
 
-/// The same for what has no part in the task: nothing to read, and what it writes goes to `output`, or
-/// nowhere.
+/// The same for a program that is not part of the task: its stdin is empty, and its output goes to
+/// `output`, or nowhere.
 ///
 /// # Errors
 ///
-/// As [`spawn`].
+/// See [`spawn`].
 pub fn spawn_aside(
     program: &Program,
     environment: &Environment,
@@ -109,8 +109,8 @@ fn started(mut command: async_process::Command, name: &str) -> Result<Child, Spa
     })
 }
 
-/// A program without a slash in its name is looked for in the working directory first and then in `PATH`,
-/// as the Mesos command executor does (`src/slave/containerizer/mesos/launch.cpp`, 1173-1189).
+/// A program without a slash in its name is looked up first in the working directory and then in `PATH`, as
+/// by the Mesos command executor (`src/slave/containerizer/mesos/launch.cpp`, lines 1173 to 1189).
 fn located(file: &OsStr) -> Cow<'_, OsStr> {
     let here = Path::new(".").join(file);
     match !file.as_bytes().contains(&b'/') && is_program(&here) {
@@ -119,7 +119,7 @@ fn located(file: &OsStr) -> Cow<'_, OsStr> {
     }
 }
 
-/// Where `PATH` has a program.
+/// Looks up a program in `PATH`.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     let mut places = std::env::split_paths(&path).map(|folder| folder.join(name));
@@ -130,8 +130,8 @@ fn is_program(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok()
 }
 
-/// Another try may find room: processes, memory or descriptors were short, or the program's file was
-/// still being written.
+/// Whether another attempt may succeed: the limit of processes, memory or descriptors was reached, or the
+/// program's file was still being written.
 fn is_transient(error: &io::Error) -> bool {
     let transient = [
         Errno::AGAIN,
@@ -143,7 +143,7 @@ fn is_transient(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| transient.contains(&errno))
 }
 
-/// Names the program, and explains the reasons that a person can do something about.
+/// Names the program, and explains errors that people can correct.
 fn reason(program: &str, error: &io::Error) -> String {
     let hint = match Errno::from_io_error(error) {
         Some(Errno::AGAIN) => " (the limit of processes is reached)",
@@ -152,7 +152,7 @@ fn reason(program: &str, error: &io::Error) -> String {
         _ => "",
     };
     let text = error.to_string();
-    // The number behind it says nothing to a person.
+    // The error number means nothing to people.
     let text = text.split(" (os error").next().unwrap_or_default();
     format!("{program}: {text}{hint}")
 }
@@ -160,7 +160,7 @@ fn reason(program: &str, error: &io::Error) -> String {
 /// How a process ended.
 pub fn outcome(status: ExitStatus) -> Outcome {
     match (status.code(), status.signal()) {
-        // Exit codes are the low 8 bits of what was passed to exit(2).
+        // Exit codes are the low 8 bits of the argument of exit(2).
         (Some(code), _) => Outcome::Exited(code as u8),
         (None, Some(signal)) => Outcome::Signalled {
             signal,

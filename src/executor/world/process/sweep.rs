@@ -1,4 +1,4 @@
-//! Finding what commands have left behind, and ending it.
+//! Finds the processes that commands have left behind, and ends them.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
@@ -15,16 +15,17 @@ use crate::words::sweep::{Left, Sweep};
 use crate::words::units::StopSignal;
 use crate::world::log::ENDING;
 
-/// What is known from earlier sweeps.
+/// The state of earlier sweeps.
 #[derive(Default)]
 pub(super) struct Sweeps {
-    /// What was asked to end, by [`Descendant::identity`]: a trap must not run twice.
+    /// Processes that got SIGTERM, by [`Descendant::identity`]. They get it once, because a second one
+    /// would run a trap twice.
     terminated: RefCell<Vec<(RawPid, u64)>>,
-    /// Those that were taken for readers when all others were asked to end, and when that was.
+    /// Processes that were spared as readers when all others got SIGTERM, and when that was.
     spared: RefCell<Option<Spared>>,
-    /// What the log was told last: a sweep comes with every process that ends.
+    /// What was logged last. There may be a sweep for each process that ends.
     told: Cell<Option<(Sweep, Left)>>,
-    /// Of which of them the log was told that they are not waited for.
+    /// Processes for which the log says that they are not waited for.
     told_beyond: RefCell<Vec<RawPid>>,
 }
 
@@ -33,7 +34,7 @@ struct Spared {
     processes: Vec<(RawPid, u64)>,
 }
 
-/// A process that a command has left.
+/// A process that a command has left behind.
 struct Stray {
     process: Descendant,
     kind: Kind,
@@ -46,11 +47,11 @@ enum Kind {
     Beyond,
 }
 
-/// So long, whoever may be about to become a reader is taken for one.
+/// Until then, a process that may become a reader is treated as one.
 const EARLY: Duration = Duration::from_millis(200);
 
-/// A sweep that kills looks again until it finds nobody new, but not for ever: those who fork faster
-/// than this are found by the next sweep.
+/// A sweep with SIGKILL is repeated until it finds no new process, but at most this often. Faster forks are
+/// found by the next sweep.
 pub(super) const MAX_PASSES: usize = 32;
 
 // === impl Sweeps ===
@@ -69,14 +70,14 @@ impl Sweeps {
         spared.as_ref().is_some_and(is_one)
     }
 
-    /// Later, a process is what it was to become.
+    /// After this time, a process has become what it was started for.
     fn is_early(&self) -> bool {
         let spared = self.spared.borrow();
         let age = spared.as_ref().map(|spared| spared.since.elapsed());
         age.is_none_or(|age| age < EARLY)
     }
 
-    /// Says which processes are not waited for any more, and why; of each once.
+    /// Logs which processes are not waited for, and why; each one once.
     pub(super) fn tell_of_beyond(&self, pids: &[RawPid]) {
         let mut told = self.told_beyond.borrow_mut();
         let mut list = String::new();
@@ -100,15 +101,15 @@ impl Sweeps {
         if !list.is_empty() {
             warn!(
                 target: ENDING,
-                "not waiting for what the kernel does not let this user end: {list}"
+                "not waiting for processes that the kernel does not let this user end: {list}"
             );
         }
     }
 }
 
 impl Processes {
-    /// Reaps what ended, does to everything below us what is asked, and counts what lives: nothing is a proof
-    /// that nothing does, and any other number an estimate.
+    /// Reaps ended processes, does what is ordered to all descendants, and counts those alive. A count of
+    /// zero is a proof that there are none; any other count is an estimate.
     pub fn sweep(&self, sweep: Sweep) -> Left {
         if self.is_clear() {
             return Left::default();
@@ -120,13 +121,13 @@ impl Processes {
         };
         let left = match seen {
             _ if self.is_clear() => Left::default(),
-            // Somebody is there who was missed.
+            // There is a process that was missed.
             Ok(left) if left.is_nothing() => at_least_one,
             Ok(left) => left,
-            // What cannot be seen here cannot be waited for either.
+            // Without /proc nothing can be seen, and so nothing waited for.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => Left::default(),
             Err(error) => {
-                warn!("failed to look for what is left of the task: {error}");
+                warn!("failed to look for the remaining processes of the task: {error}");
                 at_least_one
             }
         };
@@ -135,7 +136,7 @@ impl Processes {
     }
 
     fn is_clear(&self) -> bool {
-        descendants::is_alone() || self.reserve.with(|| self.strangers.are_all())
+        descendants::is_alone() || self.reserve.with(|| self.earlier.are_all())
     }
 
     fn pass_over(&self, sweep: Sweep) -> io::Result<Left> {
@@ -157,7 +158,7 @@ impl Processes {
             let strays = self.find_strays()?;
             left = count(&strays);
             let strays = strays.iter().map(|stray| (&stray.process, stray.kind));
-            // The members of the groups have had theirs.
+            // The members of the groups were signalled with their group.
             let is_alone = |stray: &(&Descendant, Kind)| !groups.contains(&stray.0.group);
             let strays = strays.filter(is_alone);
             let others = strays.clone().filter(|(_, kind)| *kind != Kind::Reader);
@@ -173,8 +174,8 @@ impl Processes {
                 Sweep::Terminate => self.terminate(strays),
                 Sweep::Kill => kill(strays, &mut killed),
             };
-            // What a trap starts to clean up is not asked to end in its turn. And while there are
-            // some to reap, others may have become our children after we looked.
+            // A process that a trap has started to clean up gets no SIGTERM. While there were some to reap,
+            // others may have become our children after the list was read.
             let is_settled = new == 0 && reaped == 0;
             if is_settled || sweep != Sweep::Kill {
                 break;
@@ -183,10 +184,10 @@ impl Processes {
         Ok(left)
     }
 
-    /// Everything of the task's that lives, with what may be done to it.
+    /// All processes of the task that are alive, and what may be done to each.
     fn find_strays(&self) -> io::Result<Vec<Stray>> {
         let mut family = descendants::find()?;
-        self.strangers.leave_out(&mut family);
+        self.earlier.leave_out(&mut family);
         let ours = Pipe::ours();
         let is_early = self.sweeps.is_early();
         let mut strays: Vec<Stray> = Vec::with_capacity(family.len());
@@ -199,7 +200,7 @@ impl Processes {
                 let may_become_one = || is_early && process.is_unfinished();
                 is_of_reader || pipe.is_some() && pipe != ours || may_become_one()
             };
-            // Whoever was asked to end may not read on.
+            // A process that got SIGTERM is not spared as a reader.
             let kind = match self.has_had_signal(&process) {
                 _ if process.is_beyond_reach() => Kind::Beyond,
                 _ if self.check_commands.started(&process) => Kind::Other,
@@ -217,14 +218,14 @@ impl Processes {
         groups.contains(&process.group) || others.contains(&process.identity())
     }
 
-    /// SIGTERM to those of them that had none yet; says how many.
+    /// Sends SIGTERM to those that have not got it yet. Returns their number.
     fn terminate<'a>(&self, strays: impl Iterator<Item = (&'a Descendant, Kind)>) -> usize {
         let new: Vec<&Descendant> = strays
             .map(|(process, _)| process)
             .filter(|process| !self.has_had_signal(process))
             .collect();
         for process in &new {
-            // What a check has started has had its time.
+            // A process of a check has had its time.
             let signal = match self.check_commands.started(process) {
                 true => StopSignal::Kill,
                 false => StopSignal::Terminate,
@@ -236,7 +237,7 @@ impl Processes {
         new.len()
     }
 
-    /// Once for each change: a process that does not end must not fill the log.
+    /// Logs only changes: a process that does not end must not fill the log.
     fn tell(&self, sweep: Sweep, left: Left) {
         if self.sweeps.told.replace(Some((sweep, left))) == Some((sweep, left)) {
             return;
@@ -248,11 +249,11 @@ impl Processes {
         } = left;
         match sweep {
             Sweep::TerminateOthers | Sweep::Terminate if others > 0 => {
-                info!("sent SIGTERM to what is left of the task: {others} processes");
+                info!("sent SIGTERM to {others} remaining processes of the task");
             }
             Sweep::Kill if left.in_reach() > 0 => {
                 let alive = left.in_reach();
-                info!("sent SIGKILL to what is left of the task: {alive} processes");
+                info!("sent SIGKILL to {alive} remaining processes of the task");
             }
             Sweep::Kill if beyond > 0 => {
                 let strays = self.reserve.with(|| self.find_strays()).unwrap_or_default();
@@ -263,12 +264,12 @@ impl Processes {
             Sweep::Look | Sweep::TerminateOthers | Sweep::Terminate | Sweep::Kill => {}
         }
         if sweep == Sweep::TerminateOthers && readers > 0 {
-            info!("{readers} processes still read what the commands have written");
+            info!("{readers} processes are still reading the output of commands");
         }
     }
 }
 
-/// SIGKILL to those of them that are new; says how many.
+/// Sends SIGKILL to new ones. Returns their number.
 fn kill<'a>(
     strays: impl Iterator<Item = (&'a Descendant, Kind)>,
     killed: &mut Vec<(RawPid, u64)>,
@@ -293,18 +294,20 @@ fn count(strays: &[Stray]) -> Left {
     }
 }
 
-/// Its pid may be another's by now: what is signalled is a pidfd that was found to be the same process.
+/// The pid may have been reused. So the signal is sent by a pidfd that is known to belong to the same
+/// process.
 pub(super) fn signal_stray(stray: &Descendant, signal: StopSignal) {
     let pid = stray.pid.as_raw_nonzero();
     let handle = pidfd_open(stray.pid, PidfdFlags::empty());
     if !stray.is_still_there() {
         return;
     }
-    debug!(pid, ?signal, "signalling a left-over process");
-    // What became another user meanwhile is found by the next look.
+    debug!(pid, ?signal, "signalling a remaining process");
+    // A process that runs as another user by now is found by the next sweep.
     let _ = match handle {
         Ok(handle) => each_of(signal, |raw| pidfd_send_signal(&handle, raw)),
-        // No descriptor, or a kernel before 5.3: the moment since the look has to be short enough.
+        // There is no descriptor, or the kernel is older than 5.3. The time since the look must be short
+        // enough.
         Err(_) => each_of(signal, |raw| kill_process(stray.pid, raw)),
     };
 }

@@ -1,6 +1,6 @@
-//! One file that a task may write its progress to: found late, cut short, moved away, replaced, or never
-//! there. What is not a regular file, or may not be read, counts as not there, and what was in a file before
-//! the task is not the task's.
+//! A file to which a task may write progress. It may appear late, be truncated, moved, replaced, or never
+//! exist. A file that is not regular or not readable counts as missing. What was in a file before the task
+//! started is ignored.
 
 use std::fs::File;
 use std::io;
@@ -17,73 +17,73 @@ use crate::core::progress::Reading;
 use crate::world::regular;
 use crate::world::tracking::watch::{Changes, Watch};
 
-/// Read at once at most: as much as stays in a core's cache.
+/// Maximum size of one read: as much as stays in a core's cache.
 pub const CHUNK: usize = 64 << 10;
 
-/// So many of the bytes read last are remembered: a progress file that is written anew each time is
-/// mostly shorter.
+/// How many of the bytes read last are remembered, to detect a file that was rewritten. Files that are
+/// rewritten each time are usually shorter.
 const MARK: usize = 1 << 10;
 
 /// A file, and how far it was read.
 pub struct Followed {
     path: PathBuf,
-    /// What was there before the task; absent once the task has written something over it.
+    /// The contents before the task; `None` once the task has overwritten them.
     before: Option<Before>,
     open: Option<Open>,
     lines: Lines,
-    /// The folder is watched for it, since this look began.
+    /// Whether its folder is watched since this look began.
     is_awaited: bool,
-    /// Bytes of all files that this path has meant.
+    /// The number of bytes read from all files at this path.
     pub read: u64,
 }
 
-/// A file with something in it, as it was before the task.
+/// A file that was not empty before the task started.
 struct Before {
     identity: Identity,
     size: u64,
-    /// The end of it, as [`Open::mark`].
+    /// Its last bytes, as in [`Open::mark`].
     mark: Vec<u8>,
-    /// Tells whether it was written to since, where that matters and can be had.
+    /// Whether it was written to since then; `None` if that does not matter or cannot be found out.
     changes: Option<Changes>,
 }
 
 struct Open {
     file: File,
     identity: Identity,
-    /// Where the task's part begins.
+    /// Where the task's output begins.
     begin: u64,
-    /// Where to read on.
+    /// Where to continue reading.
     offset: u64,
-    /// What stood before `offset`: once it does not any more, the file is another one under its old name.
+    /// The bytes before `offset`. If they change, the file was rewritten.
     mark: Vec<u8>,
 }
 
-/// Tells a file from all others that exist.
+/// Identifies a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
     inode: u64,
 }
 
-/// What one step of a look has come to.
+/// The result of one step of a look.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// There may be more.
+    /// There may be more to read.
     More {
-        /// The newest progress in what was read.
+        /// The latest progress in what was read.
         reading: Option<Reading>,
-        /// How much was read, in bytes.
+        /// The number of bytes that were read.
         length: usize,
     },
-    /// Nothing is left to read for now.
+    /// There is nothing to read at the moment.
     Done,
 }
 
 // === impl Followed ===
 
 impl Followed {
-    /// To be called before the task starts: what comes from now on is the task's. See [`Lines::new`] for the
-    /// limit.
+    /// Must be called before the task starts: only later output is the task's. For the limit see
+    /// [`Lines::new`].
     pub fn new(path: PathBuf, line_limit: usize) -> Self {
         Self {
             before: Before::look(&path),
@@ -95,24 +95,24 @@ impl Followed {
         }
     }
 
-    /// From now on it counts as well if the task writes the very same again that was there before it.
+    /// From now on, writing the same contents again counts as well.
     pub fn notice_the_same(&mut self) {
         if let Some(before) = &mut self.before {
             before.changes = Changes::watch(&self.path);
         }
     }
 
-    /// Where the file is looked for.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Which file it is, if it is there.
+    /// The file, if it exists.
     pub fn identity(&self) -> Option<Identity> {
         self.open.as_ref().map(|open| open.identity)
     }
 
-    /// Begins a look: whatever changes from here on wakes the watch.
+    /// Begins a look. Changes from here on wake the watch.
     pub fn begin(&mut self, watch: &mut Watch) {
         self.is_awaited = false;
         if let Some(open) = &self.open {
@@ -120,7 +120,7 @@ impl Followed {
         }
     }
 
-    /// Reads on, or follows the path to another file. `watch` is absent in the last look.
+    /// Reads on, or follows the path to another file. `watch` is `None` in the last look.
     pub fn step(
         &mut self,
         pattern: &Pattern,
@@ -144,7 +144,7 @@ impl Followed {
             stat_size(stat) < open.offset || is_same_again || open.is_rewritten()
         };
         if is_same == Some(true) && found.as_ref().is_some_and(is_anew) {
-            // Cut short, to be written anew: all of it is the task's.
+            // It was truncated to be written anew, so all of it is the task's.
             self.before = None;
             open.begin = 0;
             open.go_to(0);
@@ -161,30 +161,30 @@ impl Followed {
         }
         match is_same {
             Some(true) => Step::Done,
-            // Replaced, and all of it was read.
+            // It was replaced, and has been read to its end.
             Some(false) => {
                 self.open = None;
                 Step::turned(self.lines.end(pattern))
             }
-            // Moved away or removed: the task may have it open still.
+            // It was moved or removed; the task may still have it open.
             None => self.wait(watch),
         }
     }
 
-    /// Where to read on.
+    /// Where to continue reading.
     pub fn offset(&self) -> u64 {
         let before = self.before.as_ref().map_or(0, |before| before.size);
         self.open.as_ref().map_or(before, |open| open.offset)
     }
 
-    /// Where the part begins that was not read yet, and where it ends for now.
+    /// The part that was not read yet, up to the present end.
     pub fn rest(&self) -> Range<u64> {
         let Some(open) = &self.open else { return 0..0 };
         let size = open.file.metadata().map_or(0, |metadata| metadata.len());
         open.offset..size.max(open.offset)
     }
 
-    /// Reads on from another place, or so far before it that a match is found that goes beyond it.
+    /// Continues at another place, or rather as far before it as a match may begin.
     pub fn go_to(&mut self, place: u64) {
         let Some(open) = &mut self.open else { return };
         let place = place.saturating_sub(self.lines.overlap());
@@ -202,11 +202,11 @@ impl Followed {
             watch.file(open.file.as_fd());
         }
         self.open = Some(open);
-        // Before the watch was set it may have been replaced.
+        // It may have been replaced before the watch was set.
         Step::turned(None)
     }
 
-    /// Waits for the file; one more step sees whether it came meanwhile.
+    /// Waits for the file. One more step checks whether it has appeared meanwhile.
     fn wait(&mut self, watch: Option<&mut Watch>) -> Step {
         match watch {
             Some(watch) if !self.is_awaited => {
@@ -222,7 +222,7 @@ impl Followed {
 // === impl Step ===
 
 impl Step {
-    /// Nothing was read, but the next step may find something else.
+    /// Nothing was read, but the next step may find something.
     fn turned(reading: Option<Reading>) -> Self {
         Self::More { reading, length: 0 }
     }
@@ -242,7 +242,7 @@ impl Open {
         })
     }
 
-    /// To be read behind what was in it before the task, if it is that file.
+    /// Skips the contents from before the task, if it is the same file.
     fn behind(self, before: Option<&Before>) -> Self {
         match before {
             Some(before) if before.identity == self.identity => Self {
@@ -260,17 +260,17 @@ impl Open {
         self.mark.clear();
     }
 
-    /// Whether something else was written over what was read: a file that was cut short and has as much
-    /// in it again, or more, by the time it is looked at.
+    /// Whether what was read has been overwritten: the file was truncated, and has as many bytes again at
+    /// the next look.
     fn is_rewritten(&self) -> bool {
         let mut now = [0; MARK];
         let now = &mut now[..self.mark.len()];
         let start = self.offset - self.mark.len() as u64;
-        // What cannot be read is no reason to begin again.
+        // If it cannot be read, it is not read again from the beginning.
         self.file.read_exact_at(now, start).is_ok() && now != self.mark
     }
 
-    /// A file that cannot be read has nothing more. `size` is its size, if that is known.
+    /// Reads on; an unreadable file has nothing more. `size` is its size, if known.
     fn read(&mut self, buffer: &mut Vec<u8>, size: Option<u64>) -> usize {
         let rest = size.and_then(|size| usize::try_from(size - self.offset).ok());
         let most = rest.map_or(CHUNK, |rest| rest.min(CHUNK));
@@ -289,13 +289,13 @@ impl Open {
 // === impl Before ===
 
 impl Before {
-    /// What is at this path now; nothing if that is no regular file, or has nothing in it.
+    /// The file that is at this path now; `None` if it is not a regular file or is empty.
     fn look(path: &Path) -> Option<Self> {
         let stat = rustix::fs::stat(path).ok()?;
         if !is_regular(&stat) || stat_size(&stat) == 0 {
             return None;
         }
-        // One that may not be read now may be readable later.
+        // A file that is not readable now may become readable later.
         let opened = Open::new(path).ok();
         let opened = opened.filter(|open| open.identity == Identity::of(&stat));
         let size = stat_size(&stat);
@@ -316,7 +316,8 @@ impl Before {
         })
     }
 
-    /// Whether the task has written the very same again. Times cannot tell: touch(1) changes them, too.
+    /// Whether the task has written the same contents again. Modification times cannot show it, because
+    /// touch(1) changes them, too.
     fn is_written_again(&self, stat: &Stat) -> bool {
         let is_as_before = Identity::of(stat) == self.identity && stat_size(stat) == self.size;
         is_as_before && self.changes.as_ref().is_some_and(Changes::have_come)

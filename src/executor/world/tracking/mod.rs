@@ -1,9 +1,9 @@
-//! The progress that a task writes into its progress file, its stderr and its stdout, as Cook's users do.
+//! The progress that a task writes to its progress file, stderr and stdout, as users of Cook do.
 //!
-//! The files are read where they lie: no pipe stands between a task and its output, and a task is never
-//! slower for being read. A look reads everything that is new, and sends on the newest value; then
-//! nothing happens until a file changes. After the last process has ended comes one more look, bounded in
-//! bytes here and in time by the core, which begins at the end of each file.
+//! The files are read directly. There is no pipe between a task and its output, so reading never slows a
+//! task down. A look reads everything new and sends the latest value; then nothing happens until a file
+//! changes. After the last process has ended, there is one more look, which begins at the end of each file.
+//! It is limited in bytes here, and in time by the core.
 
 pub mod file;
 pub mod watch;
@@ -25,31 +25,31 @@ use crate::world::inbox::Incoming;
 use crate::world::tracking::file::{CHUNK, Followed, Step};
 use crate::world::tracking::watch::Watch;
 
-/// Between two looks: a task that writes all the time wakes us twenty times a second.
+/// The minimum time between two looks: a task that writes all the time wakes us twenty times a second.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A line that has not ended for so long is read as it is: a progress bar may end its lines when the
-/// next one begins.
+/// An unfinished line is read after this time: a progress bar may end each line only when the next one
+/// begins.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// A step takes a few hundredths of a millisecond. A pattern that takes longer has no literal to look for,
-/// and gets half of the time: commands, kills and the API are not to wait for it.
+/// A step usually takes a few hundredths of a millisecond. A pattern that takes longer has no literal to
+/// search for. It gets only half of the time, so that commands, kills and the API do not wait for it.
 const LONG_STEP: Duration = Duration::from_millis(1);
 
-/// What a task wrote faster than it was read is read in blocks after its end, the last one first: only
-/// the newest progress counts, and time is short.
+/// Output that was not read before the task's end is read in blocks, the last one first, because only the
+/// latest progress counts and time is short.
 const BLOCK: u64 = 8 << 20;
 
-/// So much is looked at then, if nothing is found before.
+/// Maximum number of bytes in the last look, if nothing is found earlier.
 const LAST_LOOK: u64 = 1 << 30;
 
-/// How output is read.
+/// How to read output.
 pub struct Rules {
-    /// What progress looks like; absent if nobody wants to know.
+    /// The pattern of progress; `None` if tracking is turned off.
     pub pattern: Option<Pattern>,
     /// See [`Lines::new`](crate::codec::tracking::lines::Lines::new).
     pub line_limit: usize,
-    /// Where the task's `stdout` and `stderr` are.
+    /// The folder of the task's `stdout` and `stderr`.
     pub sandbox: PathBuf,
 }
 
@@ -58,11 +58,11 @@ pub struct Tracker {
     executor: Rc<LocalExecutor<'static>>,
     inbox: Sender<Incoming>,
     rules: Rules,
-    /// Closed when the last look is to be taken.
+    /// Closed to request the last look.
     running: Option<Sender<()>>,
 }
 
-/// What the task around the files knows.
+/// The state of the task that reads the files.
 struct Tracking {
     files: Vec<Followed>,
     pattern: Pattern,
@@ -73,7 +73,7 @@ struct Tracking {
 // === impl Tracker ===
 
 impl Tracker {
-    /// What is read goes to `inbox`.
+    /// Progress goes to `inbox`.
     pub fn new(
         rules: Rules,
         executor: Rc<LocalExecutor<'static>>,
@@ -87,7 +87,7 @@ impl Tracker {
         }
     }
 
-    /// Follows `progress_file`, stderr and stdout from now on, if anybody wants to know.
+    /// Follows `progress_file`, stderr and stdout from now on, unless tracking is turned off.
     pub fn start(&mut self, progress_file: &Path) {
         let Some(pattern) = self.rules.pattern.take() else {
             return;
@@ -102,7 +102,7 @@ impl Tracker {
         ];
         let limit = self.rules.line_limit;
         let mut files = paths.map(|path| Followed::new(path, limit));
-        // Nobody writes the whole of an output again.
+        // Only a progress file may be rewritten with the same contents.
         let [progress_file, _, _] = &mut files;
         progress_file.notice_the_same();
         let tracking = Tracking {
@@ -115,7 +115,8 @@ impl Tracker {
         self.executor.spawn(run).detach();
     }
 
-    /// Asks for the last look; [`TaskEvent::TrackingEnded`] follows, at once if nothing was followed.
+    /// Requests the last look. [`TaskEvent::TrackingEnded`] follows, or is returned if nothing was
+    /// followed.
     pub fn finish(&mut self) -> Option<Event> {
         match self.running.take() {
             Some(_) => None,
@@ -128,7 +129,7 @@ impl Tracker {
 
 impl Tracking {
     async fn run(mut self, finished: Receiver<()>) {
-        // Nobody sends anything: it ends when it is closed.
+        // Nothing is ever sent; the channel is only closed.
         let is_over = async || {
             let _ = finished.recv().await;
         };
@@ -151,8 +152,8 @@ impl Tracking {
         self.watch.leave();
     }
 
-    /// Reads everything that is new and watches for more, unless it is time for the last look. A file
-    /// that grows faster than it is read does not hide what is written into the others.
+    /// Reads everything new and watches for more, until the last look is requested. A file that grows
+    /// faster than it can be read does not hide the others.
     async fn look(&mut self, finished: &Receiver<()>) {
         let mut buffer = Vec::new();
         self.watch.begin();
@@ -180,10 +181,10 @@ impl Tracking {
         }
     }
 
-    /// The newest progress in what nobody writes to any more and was not read yet.
+    /// The latest progress in the unread part of a file, after the last process has ended.
     async fn look_back(&mut self, at: usize) -> Option<Reading> {
         let mut buffer = Vec::new();
-        // Mostly there is little, if anything.
+        // Usually there is little to read, or nothing.
         let few = self.files[at].offset() + CHUNK as u64;
         let (before, is_all) = self.read_until(at, Some(few), &mut buffer).await;
         if is_all {
@@ -204,8 +205,7 @@ impl Tracking {
         }
     }
 
-    /// The newest progress on the way to a place in a file, or to its end; and whether its end was
-    /// reached.
+    /// The latest progress up to a place in a file, or up to its end; and whether the end was reached.
     async fn read_until(
         &mut self,
         at: usize,
@@ -228,7 +228,7 @@ impl Tracking {
         (self.files[at].lines().end(&self.pattern).or(newest), is_all)
     }
 
-    /// Waits until something has changed; meanwhile, a line that has not ended is read as it is.
+    /// Waits until something has changed. Meanwhile, unfinished lines are read.
     async fn changed(&mut self) {
         let mut files = self.files.iter_mut();
         if files.any(|file| file.lines().is_unsettled()) {
@@ -251,7 +251,7 @@ impl Tracking {
         self.watch.changed().await;
     }
 
-    /// Whether a file is one that an earlier path means, too.
+    /// Whether an earlier path leads to the same file.
     fn is_another_ones(&self, at: usize) -> bool {
         let identity = self.files[at].identity();
         let mut earlier = self.files[..at].iter();
@@ -265,15 +265,15 @@ impl Tracking {
     }
 
     async fn tell(&self, event: Event) {
-        // The loop reads as long as it runs.
+        // The receiver lives as long as the runtime.
         let _ = self.inbox.send(Incoming::Event(event)).await;
     }
 }
 
-/// Others have their turn after a step that has read so many bytes.
+/// Gives other tasks a turn after a step that has read this many bytes.
 async fn let_others(begin: Instant, length: usize) {
     let taken = begin.elapsed();
-    // What takes long with a few bytes was interrupted.
+    // A step that takes long with few bytes was interrupted by other programs.
     if length == CHUNK && taken > LONG_STEP {
         Timer::after(taken).await;
     } else {
@@ -288,8 +288,8 @@ mod tests {
 
     use super::*;
 
-    /// What is found in a file of this size, empty but for these texts, that was never looked at before
-    /// its task ended.
+    /// The progress found in a file of this size that is empty except for these texts, and that was not
+    /// read before its task ended.
     fn found(name: &str, size: u64, texts: &[(u64, &str)]) -> Vec<f64> {
         let folder = std::env::temp_dir().join(format!("tracking-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder of ours");
@@ -303,7 +303,7 @@ mod tests {
         let mut tracker = Tracker::new(rules, Rc::clone(&executor), inbox);
         tracker.start(&folder.join("progress"));
         let file = File::create(folder.join("stdout")).expect("a file of ours");
-        file.set_len(size).expect("it takes no room");
+        file.set_len(size).expect("a sparse file");
         for (place, text) in texts {
             file.write_all_at(text.as_bytes(), *place)
                 .expect("there is room");
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_large_file_is_read_first_and_alone_if_there_is_progress() {
+    fn only_the_end_of_a_large_file_is_read_if_there_is_progress_in_it() {
         let texts = [
             (0, "progress: 1, a\n"),
             (5 * BLOCK - 20, "progress: 2, b\n"),

@@ -1,8 +1,8 @@
-//! Waits until something happens to a file, without looking at it again and again: inotify.
+//! Waits for changes of files with inotify instead of polling.
 //!
-//! Every watch fires once and is set again by the next look. So a task that writes a million lines pays
-//! for one of them, and nothing is left to be undone when a file goes away. Where watches cannot be had
-//! (each user has a limited number), time takes their place.
+//! Every watch fires once, and is set again by the next look. So a task that writes a million lines causes
+//! one event, and nothing must be undone when a file disappears. Without inotify (each user has a limited
+//! number of watches) the files are polled.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use smol::future::{or, pending};
 use tracing::warn;
 
-/// Looks without watches: as often as progress is reported at most, unless the operator says otherwise.
+/// The interval of polling. It is the default interval of progress messages.
 const BLIND_LOOK: Duration = Duration::from_secs(1);
 
 /// A file was written to, truncated, renamed or removed.
@@ -24,7 +24,7 @@ const FILE: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONESHOT);
 
-/// Something came into a folder, or may be read now, or the folder itself goes away.
+/// A file appeared in a folder or became readable, or the folder itself disappeared.
 const FOLDER: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ATTRIB)
@@ -32,13 +32,13 @@ const FOLDER: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::ONESHOT);
 
-/// Room for what a few watches can tell before they are set again; names are up to 255 bytes long.
+/// Space for the events of a few watches before they are set again; a name has up to 255 bytes.
 const EVENTS: usize = 2048;
 
-/// The watches set since the last look.
+/// The watches that were set since the last look.
 pub struct Watch {
     inotify: Option<Async<OwnedFd>>,
-    /// Something is not watched: only time tells.
+    /// Something could not be watched, so files are polled.
     is_blind: bool,
     has_warned: bool,
 }
@@ -63,32 +63,32 @@ impl Watch {
         watch
     }
 
-    /// Leaves the watches to the end of the process: to close an inotify takes some 15 ms, in which
-    /// nothing else would happen here, and the end of the task has not been told yet.
+    /// Leaves the watches until the process exits. Closing an inotify descriptor takes some 15 ms, and the
+    /// end of the task has not been reported yet.
     pub fn leave(self) {
         std::mem::forget(self.inotify);
     }
 
-    /// Forgets that something could not be watched: everything is about to be watched again.
+    /// Begins a look, in which everything is watched again.
     pub fn begin(&mut self) {
         self.is_blind = self.inotify.is_none();
     }
 
     /// Wakes up when this file changes.
     pub fn file(&mut self, file: BorrowedFd<'_>) {
-        // By its path it might be another file by now.
+        // The path of the file may belong to another file by now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         if let Err(error) = self.add(Path::new(&path), FILE) {
             self.give_up(error);
         }
     }
 
-    /// Wakes up when something appears at `path`, or on the way to it.
+    /// Wakes up when something appears at `path`, or when one of its folders appears.
     ///
-    /// What appeared just before is for the caller to find: by looking again after this.
+    /// The caller must look again after this call, because the file may have appeared just before.
     pub fn absent(&mut self, path: &Path) {
         let mut watched = None;
-        // Until a watch was set before it was seen that nothing nearer exists.
+        // Repeated until the nearest folder is the same before and after a watch was set.
         loop {
             match self.nearest_folder(path) {
                 Ok(nearest) if nearest == 1 || watched == Some(nearest) => return,
@@ -98,7 +98,7 @@ impl Watch {
         }
     }
 
-    /// Watches the nearest folder above `path` that exists; says how far above it is.
+    /// Watches the nearest existing folder above `path`. Returns how far above it is.
     fn nearest_folder(&self, path: &Path) -> Result<usize, Errno> {
         let mut result = Err(Errno::NOENT);
         for (distance, folder) in path.ancestors().enumerate().skip(1) {
@@ -112,11 +112,11 @@ impl Watch {
         result
     }
 
-    /// Waits until something that is watched has changed, or it is time to look.
+    /// Waits until something that is watched has changed, or the interval of polling is over.
     pub async fn changed(&self) {
         let told = async {
             match &self.inotify {
-                // What cannot be waited for is looked at from time to time.
+                // If waiting fails, the files are polled.
                 Some(inotify) if inotify.readable().await.is_ok() => {}
                 Some(_) | None => pending().await,
             }
@@ -129,7 +129,7 @@ impl Watch {
         };
         or(told, timed).await;
         if let Some(inotify) = &self.inotify {
-            // What has happened is of no interest: the look that follows sees it all.
+            // The events themselves are not needed: the next look sees all changes.
             let _ = rustix::io::read(inotify, &mut [0; EVENTS]);
         }
     }
@@ -148,21 +148,21 @@ impl Watch {
 
     fn warn(&mut self, error: &std::io::Error) {
         if !std::mem::replace(&mut self.has_warned, true) {
-            warn!("failed to watch the task's output, looking every {BLIND_LOOK:?}: {error}");
+            warn!("failed to watch the task's output; polling every {BLIND_LOOK:?}: {error}");
         }
     }
 }
 
-/// Whether one file was written to since a moment, even if what was written is what had been there.
+/// Whether a file was written to since a certain time, even if its contents are the same.
 pub struct Changes {
-    /// Never closed, as in [`Watch::leave`].
+    /// Never closed, for the same reason as in [`Watch::leave`].
     inotify: ManuallyDrop<OwnedFd>,
 }
 
 // === impl Changes ===
 
 impl Changes {
-    /// From now on; nothing where that cannot be had.
+    /// Watches from now on; `None` if that is not possible.
     pub fn watch(path: &Path) -> Option<Self> {
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         add_watch(&inotify, path, WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()?;
@@ -171,7 +171,7 @@ impl Changes {
         })
     }
 
-    /// True once, after the first of them.
+    /// True once, after the first write.
     pub fn have_come(&self) -> bool {
         rustix::io::read(&*self.inotify, &mut [0; EVENTS]).is_ok()
     }

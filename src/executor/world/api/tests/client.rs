@@ -1,4 +1,4 @@
-//! A client in a thread of its own, and a server that answers as the runtime would.
+//! A client in its own thread, and a server that answers like the runtime.
 
 use std::cell::OnceCell;
 use std::io::{ErrorKind, Read, Write};
@@ -16,13 +16,13 @@ use crate::words::units::TaskId;
 use crate::world::api::{Api, Incoming};
 use cook_http::server::Limits;
 
-/// How long a test waits for what it expects.
+/// How long a test waits for a condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The requests that reached the runtime.
+/// The requests that have reached the runtime.
 pub type Seen = Arc<Mutex<Vec<ApiRequest>>>;
 
-/// What a client knows of the server.
+/// What a client needs to know about the server.
 pub struct Client {
     pub port: u16,
     pub seen: Seen,
@@ -41,7 +41,7 @@ impl Client {
         Talk(stream)
     }
 
-    /// All that comes back until the server hangs up.
+    /// Sends the request, and returns everything until the server closes the connection.
     pub fn ask(&self, request: &str) -> String {
         let mut talk = self.connect();
         talk.say(request);
@@ -64,7 +64,7 @@ impl Talk {
         self.0.write_all(text.as_bytes()).expect("connected");
     }
 
-    /// One response with its length.
+    /// Reads one response with a length.
     pub fn hear(&mut self) -> String {
         let mut text = Vec::new();
         let mut byte = [0];
@@ -88,7 +88,7 @@ impl Talk {
         text
     }
 
-    /// Whether the server has hung up, by an end or a reset.
+    /// Whether the server has closed or reset the connection.
     pub fn is_over(&mut self) -> bool {
         match self.0.read(&mut [0]) {
             Ok(length) => length == 0,
@@ -114,7 +114,7 @@ pub fn patch(body: &str) -> String {
 pub const GET: &str = "GET /task/t%201 HTTP/1.1\r\nHost: a\r\n\r\n";
 pub const LAST_GET: &str = "GET /task/t%201 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// Answers as the runtime would; a message names another answer.
+/// Answers like the runtime. Some messages ask for another reply.
 async fn answer(inbox: Receiver<Incoming>, seen: Seen) {
     while let Ok(incoming) = inbox.recv().await {
         let reply = match &incoming.request {
@@ -133,7 +133,7 @@ async fn answer(inbox: Receiver<Incoming>, seen: Seen) {
     }
 }
 
-/// Runs a client in a thread of its own against a server in this one.
+/// Runs a client in its own thread, and a server in this one.
 pub fn serve_with(limits: Limits, client: impl FnOnce(&Client) + Send + 'static) {
     let api = Api::open(None, 1).expect("a port").with_limits(limits);
     let seen = Seen::default();
@@ -151,7 +151,7 @@ pub fn serve_with(limits: Limits, client: impl FnOnce(&Client) + Send + 'static)
         let _finished = finished;
         client(&known);
     });
-    // The channel closes when the thread ends, by a panic too.
+    // The channel closes when the thread ends, also after a panic.
     let _ = async_io::block_on(executor.run(end.recv()));
     drop((serving, answering));
     if let Err(panic) = thread.join() {

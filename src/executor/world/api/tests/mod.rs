@@ -1,4 +1,4 @@
-//! The server over real sockets: what clients send, well-meaning and not, and what they get.
+//! The server over real sockets: requests of correct and incorrect clients, and the responses.
 
 mod client;
 
@@ -70,7 +70,7 @@ fn requests_in_a_pipeline_are_answered_in_order() {
 }
 
 #[test]
-fn what_the_core_says_is_told() {
+fn the_replies_of_the_core_become_responses() {
     serve(|client| {
         let mut talk = client.connect();
         talk.say(&patch("{message: 'no agent'}"));
@@ -111,7 +111,7 @@ fn a_refusal_of_the_request_leaves_the_connection_open() {
 }
 
 #[test]
-fn a_request_that_cannot_be_framed_is_answered_and_ends_the_connection() {
+fn a_malformed_request_is_answered_and_ends_the_connection() {
     serve(|client| {
         let long = "a".repeat(9 << 10);
         let many = "A: b\r\n".repeat(101);
@@ -142,7 +142,7 @@ fn a_request_that_cannot_be_framed_is_answered_and_ends_the_connection() {
             ),
             ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400),
         ] {
-            // What follows must not be taken for a request.
+            // The bytes that follow must not be read as a request.
             let answer = client.ask(&(request.clone() + GET));
             assert_eq!(status(&answer), wanted, "{request}");
             assert_eq!(answer.matches("\r\nconnection: close\r\n").count(), 1);
@@ -153,7 +153,7 @@ fn a_request_that_cannot_be_framed_is_answered_and_ends_the_connection() {
 }
 
 #[test]
-fn header_values_that_are_not_ascii_and_a_host_with_a_path_do_no_harm() {
+fn header_values_that_are_not_ascii_and_a_host_with_a_path_are_harmless() {
     serve(|client| {
         let odd = GET.replace("Host: a", "Host: a/task/t%201?\r\nX-Name: \u{e4}\u{1f600}");
         assert_eq!(
@@ -212,12 +212,12 @@ fn a_client_that_expects_100_continue_gets_it_when_the_body_is_wanted_and_no_thr
         assert_eq!(status(&talk.hear()), 100);
         talk.say("2\r\n{}\r\n0\r\n\r\n");
         assert_eq!(status(&talk.hear()), 204);
-        // The body comes along: it was not waited for.
+        // The body is sent together with the head.
         talk.say(&format!("{head}Content-Length: 2\r\n\r\n{{}}"));
         assert_eq!(status(&talk.hear()), 204);
         talk.say(&format!("{head}Content-Length: 300000\r\n\r\n"));
         assert_eq!(status(&talk.rest()), 413);
-        // Other tests have threads too, but none of them an executor's or a second reactor.
+        // Other tests have threads too, but none of async-global-executor, blocking, or a second reactor.
         let names: Vec<String> = fs::read_dir("/proc/self/task")
             .expect("Linux")
             .flatten()
@@ -262,7 +262,7 @@ fn a_body_over_the_limit_is_refused_and_the_client_sees_it() {
 }
 
 #[test]
-fn a_slow_client_is_told_so_and_an_idle_one_is_left() {
+fn a_slow_client_gets_408_and_an_idle_one_is_closed() {
     let limits = Limits {
         head_time: Duration::from_millis(100),
         body_time: Duration::from_millis(100),
@@ -288,7 +288,7 @@ fn a_slow_client_is_told_so_and_an_idle_one_is_left() {
 }
 
 #[test]
-fn the_oldest_idle_connection_makes_room_and_without_one_the_new_one_gets_503() {
+fn the_longest_idle_connection_is_closed_for_a_new_one_or_the_new_one_gets_503() {
     let limits = Limits {
         connections: 3,
         ..Limits::default()
@@ -307,7 +307,7 @@ fn the_oldest_idle_connection_makes_room_and_without_one_the_new_one_gets_503() 
         for talk in &mut talks {
             let head = patch("").replace("Content-Length: 0", "Content-Length: 2");
             talk.say(&head.replace("Host", "Expect: 100-continue\r\nHost"));
-            assert_eq!(status(&talk.hear()), 100, "it is at work now");
+            assert_eq!(status(&talk.hear()), 100, "the connection is busy");
         }
         assert_eq!(status(&client.connect().rest()), 503);
         for talk in &mut talks {
@@ -320,7 +320,7 @@ fn the_oldest_idle_connection_makes_room_and_without_one_the_new_one_gets_503() 
 #[test]
 fn clients_that_never_pause_do_not_hold_up_the_others() {
     serve(|client| {
-        // A body of one byte per kilobyte has room for 256 MB.
+        // With one payload byte per kilobyte, the body limit allows 256 MB to be sent.
         let chunks = format!("1;{}\r\na\r\n", "x".repeat(1000)).repeat(64);
         let chunked = "PATCH /task/t%201 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         let requests = GET.repeat(200);
@@ -338,7 +338,7 @@ fn clients_that_never_pause_do_not_hold_up_the_others() {
         }
         let (running, over) = channel::<()>();
         thread::scope(|scope| {
-            // Dropped at the end of this closure, by a panic too.
+            // Dropped at the end of this closure, also after a panic.
             let _running = running;
             scope.spawn(move || {
                 while over.try_recv() == Err(TryRecvError::Empty) {

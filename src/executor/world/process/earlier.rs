@@ -1,5 +1,5 @@
-//! Processes below us that are not the task's: our children before the first command, such as a tunnel that
-//! an operator's executor command has started before us, and what these start. They are left alone.
+//! Processes that existed before the task: our children before the first command, such as a tunnel that an
+//! operator's executor command has started, and their descendants. They are left alone.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,24 +8,25 @@ use tracing::{info, warn};
 
 use super::descendants::{self, Descendant};
 
-/// Who was here before the first command, and who descends from them.
+/// The processes that existed before the first command, and their descendants.
 #[derive(Default)]
-pub(super) struct Strangers {
+pub(super) struct EarlierProcesses {
     has_looked: Cell<bool>,
-    /// Those seen alive last, by [`Descendant::identity`]. One whose parent has ended is our child then, and
-    /// known only by this.
+    /// Those that were alive at the last look, by [`Descendant::identity`]. If the parent of one has ended,
+    /// it is our child, and only this identifies it.
     known: RefCell<Vec<(Pid, u64)>>,
 }
 
-/// A process that ends while the kernel lists our children can hide its neighbour, so one look at the list is
-/// not enough.
+/// A process that ends while the kernel lists our children can hide another one, so the list is read
+/// several times.
 const LOOKS: usize = 3;
 
-// === impl Strangers ===
+// === impl EarlierProcesses ===
 
-impl Strangers {
-    /// To be called before each command starts: the first time it finds them, later it sees what they have
-    /// started meanwhile. Without any, which is the usual case, it costs one system call in all.
+impl EarlierProcesses {
+    /// Must be called before each command is started. The first call finds the processes, further calls
+    /// find what they have started meanwhile. If there are none, which is usual, this costs one system call
+    /// in total.
     pub(super) fn look(&self) {
         if !self.has_looked.replace(true) {
             if descendants::is_alone() {
@@ -36,11 +37,13 @@ impl Strangers {
                     let mut known = self.known.borrow_mut();
                     known.extend(family.iter().map(Descendant::identity));
                     info!(
-                        "{} processes were here before the first command and are left alone",
+                        "{} processes existed before the first command and are left alone",
                         known.len()
                     );
                 }
-                Err(error) => warn!("failed to look for what was here before: {error}"),
+                Err(error) => {
+                    warn!("failed to look for processes that existed before the task: {error}")
+                }
             }
         } else if self.are_there()
             && let Ok(mut family) = descendants::find()
@@ -54,7 +57,7 @@ impl Strangers {
         !self.known.borrow().is_empty()
     }
 
-    /// Takes them out of a family, in which parents come before their children.
+    /// Removes them from a list in which parents come before their children.
     pub(super) fn leave_out(&self, family: &mut Vec<Descendant>) {
         if !self.are_there() {
             return;
@@ -63,13 +66,13 @@ impl Strangers {
         let mut seen: Vec<(Pid, u64)> = Vec::new();
         family.retain(|one| {
             let is_theirs = seen.iter().any(|(pid, _)| *pid == one.parent);
-            let is_stranger = is_theirs || known.contains(&one.identity());
-            if is_stranger {
+            let is_earlier = is_theirs || known.contains(&one.identity());
+            if is_earlier {
                 seen.push(one.identity());
             }
-            !is_stranger
+            !is_earlier
         });
-        // Who was not seen now may be below a child that this family does not show.
+        // One that was not seen may be below a child that is not in this list.
         known.retain(|(pid, started)| {
             let is_seen = seen.contains(&(*pid, *started));
             !is_seen && descendants::is_alive(*pid, *started)
@@ -77,8 +80,8 @@ impl Strangers {
         known.append(&mut seen);
     }
 
-    /// Whether all our children are strangers: then nothing of the task's is left, since whatever loses its
-    /// parent becomes our child.
+    /// Whether all our children are such processes. Then no process of the task is left, because a process
+    /// that loses its parent becomes our child.
     pub(super) fn are_all(&self) -> bool {
         self.are_there()
             && (0..LOOKS).all(|_| {
