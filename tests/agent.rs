@@ -1,6 +1,6 @@
-//! The scripted agent itself: a client that misbehaves is found out, and one that does not is not.
+//! Tests of the test agent: it detects a client that violates the protocol, and accepts one that does not.
 //!
-//! The client here is written with nothing but a socket, so that the agent's HTTP is checked by hand.
+//! The client here uses only a socket, so that the agent's HTTP is checked byte by byte.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,11 +18,11 @@ use prost::Message;
 /// The path of the executor API.
 const PATH: &str = "/slave(1)/api/v1/executor";
 
-/// What a good client sends besides the body.
+/// What a correct client sends besides the body.
 const HEADERS: &str =
     "Host: x\r\nContent-Type: application/x-protobuf\r\nAccept: application/x-protobuf\r\n";
 
-/// An executor's side of one connection.
+/// An executor's side of a connection.
 struct Client {
     stream: TcpStream,
     decoder: recordio::Decoder,
@@ -49,7 +49,7 @@ impl Client {
         client
     }
 
-    /// Sends a request; the status of the reply.
+    /// Sends a request. Returns the status of the response.
     fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> u16 {
         let length = body.len();
         let head = format!("POST {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n\r\n");
@@ -65,7 +65,7 @@ impl Client {
         self.stream.write_all(bytes).expect("the agent reads");
     }
 
-    /// Reads a head, and the body if it is a short one.
+    /// Reads a head, and the body if it has a length.
     fn status(&mut self) -> u16 {
         let head = self.line_block();
         let status = head[9..12].parse().expect("a status of three digits");
@@ -91,7 +91,7 @@ impl Client {
         self.stream.read_exact(&mut byte).ok().map(|()| byte[0])
     }
 
-    /// The next event; nothing at the end of the stream.
+    /// The next event; `None` at the end of the stream.
     fn event(&mut self) -> Option<Event> {
         while self.records.is_empty() {
             let mut line = Vec::new();
@@ -161,7 +161,7 @@ fn violations(agent: &Agent) -> Vec<String> {
 }
 
 #[test]
-fn a_good_executor_gets_what_mesos_promises() {
+fn a_correct_executor_gets_what_mesos_promises() {
     let agent = start();
     agent.launch(events::task("t", "agent-1", "{}"));
     let mut stream = Client::subscribe(&agent, Subscribe::default());
@@ -176,7 +176,7 @@ fn a_good_executor_gets_what_mesos_promises() {
         data: b"{\"a\": 1}".to_vec(),
     });
     assert_eq!(calls.call(&message), 202);
-    // The same update again is no new one, and acknowledged again.
+    // A repeated update is not new, and is acknowledged again.
     assert_eq!(calls.call(&update(TaskState::Running, 1)), 202);
     assert_eq!(stream.event_type(), Some(EventType::Acknowledged));
     assert_eq!(calls.call(&update(TaskState::Finished, 2)), 202);
@@ -195,7 +195,7 @@ fn a_good_executor_gets_what_mesos_promises() {
 }
 
 #[test]
-fn updates_within_a_subscription_are_taken_and_acknowledged_once_each() {
+fn updates_within_a_subscription_are_accepted_and_acknowledged_once_each() {
     let agent = start();
     agent.launch(events::task("t", "agent-1", "{}"));
     let mut first = Client::subscribe(&agent, Subscribe::default());
@@ -242,7 +242,7 @@ fn a_task_that_the_executor_forgot_is_dropped() {
 }
 
 #[test]
-fn each_way_to_break_the_protocol_is_found() {
+fn each_violation_of_the_protocol_is_detected() {
     let good = update(TaskState::Running, 1).encode_to_vec();
     let json = HEADERS.replace("x-protobuf", "json");
     let mut staging = status(TaskState::Running, 1);
@@ -279,7 +279,7 @@ fn each_way_to_break_the_protocol_is_found() {
 }
 
 #[test]
-fn updates_that_mesos_would_drop_or_die_of_are_found() {
+fn updates_that_mesos_would_drop_or_crash_on_are_detected() {
     let mut nobody = update(TaskState::Running, 1);
     if let Some(update) = &mut nobody.update {
         update.status.agent_id = None;
@@ -303,7 +303,7 @@ fn updates_that_mesos_would_drop_or_die_of_are_found() {
 }
 
 #[test]
-fn a_subscription_beside_an_open_one_is_found_and_replaces_it() {
+fn a_second_subscription_is_detected_and_replaces_the_first() {
     let agent = start();
     let mut first = Client::subscribe(&agent, Subscribe::default());
     assert_eq!(first.event_type(), Some(EventType::Subscribed));
@@ -316,7 +316,7 @@ fn a_subscription_beside_an_open_one_is_found_and_replaces_it() {
 }
 
 #[test]
-fn a_call_on_the_streams_connection_is_found() {
+fn a_call_on_the_streams_connection_is_detected() {
     let agent = start();
     let mut stream = Client::subscribe(&agent, Subscribe::default());
     let head = format!("POST {PATH} HTTP/1.1\r\n{HEADERS}Content-Length: 0\r\n\r\n");
@@ -327,7 +327,7 @@ fn a_call_on_the_streams_connection_is_found() {
 }
 
 #[test]
-fn the_token_is_asked_for() {
+fn the_token_is_required() {
     let config = AgentConfig {
         token: Some("secret".to_owned()),
         ..AgentConfig::default()

@@ -1,4 +1,4 @@
-//! The examples of the pages, run as the pages say, and their results as they are printed there.
+//! Runs the examples of the pages as the pages say, and compares the results with the printed ones.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::sandbox::Sandbox;
 const AUTHORS: &str = "job-authors.md";
 const OPERATORS: &str = "operators.md";
 
-/// How long the time at the beginning of each line is, with its blanks.
+/// The length of the time at the beginning of each line, including blanks.
 const TIME: usize = "   0.029  ".len();
 
 fn root() -> PathBuf {
@@ -25,7 +25,8 @@ fn page(name: &str) -> String {
     fs::read_to_string(path).expect("there is such a page")
 }
 
-/// The examples in a folder of their own, with a lock of their own: the lock of `lock.json` is the host's.
+/// A copy of the examples in its own folder, with its own lock, because the lock of `lock.json` is global
+/// to the host.
 struct Examples {
     folder: Sandbox,
 }
@@ -41,13 +42,13 @@ impl Examples {
             let text = fs::read_to_string(&path).expect("text");
             let name = path.file_name().expect("a name").to_string_lossy();
             let text = text.replace("my-service", &own_lock());
-            // Nobody watches it here.
+            // Nobody watches the output here.
             folder.write(&name, &text.replace("sleep 5", "sleep 0.1"));
         }
         Self { folder }
     }
 
-    /// Runs a job to its end: everything that is shown of it.
+    /// Runs a job to its end. Returns everything that is shown.
     fn run(&self, name: &str) -> String {
         let sandbox = self.folder.path().join(format!("{name}-sandbox"));
         let output = Command::new(env!("CARGO_BIN_EXE_cook-local"))
@@ -69,7 +70,7 @@ fn own_lock() -> String {
     format!("my-service-{}", std::process::id())
 }
 
-/// A line as the pages print it: without the time, and data without times of commands.
+/// A line as on the pages: without its time, and without times of commands in data.
 fn normalized(line: &str) -> String {
     let line = line.replace(&own_lock(), "my-service");
     let line = line.get(TIME..).unwrap_or_default();
@@ -87,12 +88,12 @@ fn normalized(line: &str) -> String {
 fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
-        eprintln!("SKIPPED: there is no {program}, which this example uses");
+        eprintln!("SKIPPED: this example needs {program}, which is not installed");
     }
     found
 }
 
-/// Each text is on the page, and in what the run has shown.
+/// Checks that each text is on the page and in the output.
 #[track_caller]
 fn check(page_name: &str, shown: &str, texts: &[&str]) {
     let page = page(page_name);
@@ -108,11 +109,11 @@ fn only_one_copy_of_the_lock_example_runs() {
     let alone = examples.run("lock");
     let texts = [r#""after_codes":[0],"before_codes":[0],"exit_code":0"#];
     check(AUTHORS, &alone, &texts);
-    // Somebody else has the lock.
+    // Another process has the lock.
     let lock = PathBuf::from(format!("/tmp/{}.lock", own_lock()));
-    std::os::unix::fs::symlink("/elsewhere", &lock).expect("nobody has it");
+    std::os::unix::fs::symlink("/elsewhere", &lock).expect("the lock is free");
     let second = examples.run("lock");
-    fs::remove_file(&lock).expect("the second copy has left it alone");
+    fs::remove_file(&lock).expect("the second copy has not removed it");
     let texts = [
         "state     TASK_FAILED: before command 1 (\"./acquire-lock.sh my-service\") exited with status 1; it is a \
          guard, so no later command was started\n",

@@ -1,12 +1,12 @@
-//! The layers of the executor: the folder is the layer, and each uses only its own and those above it in
-//! [`LAYERS`]. Read from the sources, so that a wrong import is red on the day that it is written. What the
-//! packages may use of each other, cargo holds.
+//! The layers of the executor: each folder is a layer, and uses only itself and the layers above it in
+//! [`LAYERS`]. This is checked in the sources, so that a wrong import fails at once. Cargo checks the
+//! dependencies between packages.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the words down to the program. Each is a folder of `src/executor`, or its `main.rs`.
+/// The layers from `words` down to the program. Each one is a folder of `src/executor`, or `main.rs`.
 const LAYERS: [Layer; 6] = [
     Layer {
         name: "words",
@@ -51,7 +51,7 @@ const LAYERS: [Layer; 6] = [
     },
 ];
 
-/// What neither words nor core may touch: they are told everything.
+/// What `words` and `core` must not use: they get all input as arguments.
 const WORLDLY: [&str; 9] = [
     "std::fs",
     "std::net",
@@ -66,13 +66,13 @@ const WORLDLY: [&str; 9] = [
 
 struct Layer {
     name: &'static str,
-    /// Crates that this layer and all below it may name.
+    /// Crates that this layer and all below it may use.
     may_name: &'static [&'static str],
 }
 
-/// One source file, without comments and unit tests.
+/// A source file without comments and unit tests.
 struct Source {
-    /// `core/lifecycle/mod.rs` is `["core", "lifecycle"]`.
+    /// `["core", "lifecycle"]` for `core/lifecycle/mod.rs`.
     module: Vec<String>,
     code: String,
 }
@@ -82,7 +82,7 @@ fn layer_of(module: &[String]) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.name == name)
 }
 
-/// Every source of the executor but `lib.rs`, which only declares the layers.
+/// All sources of the executor, except `lib.rs`, which only declares the layers.
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/executor");
     let mut paths = Vec::new();
@@ -129,7 +129,7 @@ fn code(path: &Path) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Every path in `code` that begins with `start`, such as `crate`, as its segments behind it.
+/// Every path in `code` that begins with `start`, such as `crate`: its segments after the first.
 fn paths_after<'a>(code: &'a str, start: &str) -> Vec<Vec<&'a str>> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -151,7 +151,7 @@ fn paths_after<'a>(code: &'a str, start: &str) -> Vec<Vec<&'a str>> {
     found
 }
 
-/// The modules of the executor that a source names, each from the crate's root.
+/// The modules of the executor that a source uses, from the crate's root.
 fn named_modules(source: &Source) -> Vec<Vec<String>> {
     let owned = |path: Vec<&str>| path.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let crate_paths = paths_after(&source.code, "crate").into_iter();
@@ -170,7 +170,7 @@ fn named_modules(source: &Source) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_module_uses_only_its_own_layer_and_those_above() {
+fn every_module_uses_only_its_own_layer_and_those_above_it() {
     let mut wrong = BTreeSet::new();
     for source in sources() {
         let Some(own) = layer_of(&source.module) else {
@@ -187,7 +187,7 @@ fn every_module_uses_only_its_own_layer_and_those_above() {
 }
 
 #[test]
-fn every_layer_names_only_the_crates_of_its_own_and_those_above() {
+fn every_layer_uses_only_its_own_crates_and_those_of_layers_above_it() {
     let mut wrong = BTreeSet::new();
     for source in sources() {
         let own = layer_of(&source.module).unwrap_or_default();
@@ -202,9 +202,9 @@ fn every_layer_names_only_the_crates_of_its_own_and_those_above() {
     assert_eq!(wrong, BTreeSet::new());
 }
 
-/// The names of variables stand in the table of the core; all others take them from there. The help is prose.
+/// The names of variables are spelled out only in the table of the core. (The help text is prose.)
 #[test]
-fn no_variable_is_spelled_outside_the_table() {
+fn no_variable_is_spelled_out_outside_the_table() {
     let mut wrong = BTreeSet::new();
     for source in sources() {
         if source.module == ["core", "variables"] || source.module == ["main"] {
@@ -220,7 +220,7 @@ fn no_variable_is_spelled_outside_the_table() {
 }
 
 #[test]
-fn words_and_core_touch_neither_clocks_nor_files_nor_sockets() {
+fn words_and_core_use_neither_clocks_nor_files_nor_sockets() {
     let core = LAYERS
         .iter()
         .position(|layer| layer.name == "core")

@@ -1,4 +1,4 @@
-//! `cook-local`: job files run to the exit code that tells their result.
+//! `cook-local`: job files, their output, and the exit code for each result.
 
 mod support;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use support::sandbox::Sandbox;
 use support::{hook, say};
 
-/// A folder with a job file, and one for the sandbox of its run.
+/// A folder with a job file and the sandbox of its run.
 struct Fixture {
     folder: Sandbox,
 }
@@ -26,7 +26,7 @@ impl Fixture {
         Self { folder }
     }
 
-    /// The program, ready to run the job in the folder's `sandbox`.
+    /// The program with the arguments to run the job in the folder's `sandbox`.
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cook-local"));
         let folder = self.folder.path();
@@ -48,13 +48,13 @@ impl Fixture {
         output
     }
 
-    /// Nothing of the run is left.
+    /// Checks that no process of the run is left.
     #[track_caller]
     fn census(&self) {
         assert_eq!(census::kill_all(&self.cookie()), []);
     }
 
-    /// The variable that marks all processes of the run.
+    /// The variable that identifies all processes of the run.
     fn cookie(&self) -> String {
         let sandbox = self.folder.path().join("sandbox");
         format!("MESOS_SANDBOX={}", sandbox.display())
@@ -64,8 +64,7 @@ impl Fixture {
         self.folder.read(&format!("sandbox/{name}"))
     }
 
-    /// Starts the job and waits until the program shows this word; then gives the rest of what it
-    /// shows.
+    /// Starts the job and waits until this word is shown. Returns the rest of the output.
     #[track_caller]
     fn start(&self, word: &str) -> (Child, impl Read + use<>) {
         self.start_until(&[word])
@@ -146,7 +145,7 @@ fn everything_that_happens_is_shown() {
 }
 
 #[test]
-fn files_beside_the_job_file_are_put_into_the_sandbox() {
+fn files_next_to_the_job_file_are_copied_into_the_sandbox() {
     let job = json!({
         "command": "./script.sh > order && cat data >> order",
         "uris": [{"value": "script.sh", "executable": true}, {"value": "data"}],
@@ -190,20 +189,20 @@ fn a_second_interrupt_kills_everything() {
     assert!(until("interrupt again to kill everything"));
     interrupt(&child);
     assert!(until("killing everything"));
-    // Reads to the end, so that the program can write it.
+    // Reads to the end, so that the program can write.
     lines.map_while(Result::ok).for_each(drop);
     assert_eq!(child.wait().unwrap().code(), Some(1));
     fixture.census();
 }
 
 #[test]
-fn an_output_that_nobody_reads_any_more_is_an_interrupt() {
+fn a_closed_output_is_an_interrupt() {
     let job = json!({
         "command": format!("{}; echo ready; sleep 600", say("main")),
         "after_commands": [hook(say("after"))],
     });
     let fixture = Fixture::new(&job.to_string());
-    // As `cook-local job.json | head` does. There is nothing more to show, so that no write could fail.
+    // Like `cook-local job.json | head`. There is nothing more to show, so no write fails.
     let (mut child, shown) = fixture.start_until(&[
         "stdout    ready",
         "TASK_RUNNING",
@@ -221,7 +220,7 @@ fn an_output_that_nobody_reads_any_more_is_an_interrupt() {
 }
 
 #[test]
-fn texts_that_nobody_reads_are_no_crash() {
+fn a_closed_output_does_not_cause_a_panic() {
     for arguments in [&["--help"][..], &["--nonsense"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
@@ -236,7 +235,7 @@ fn texts_that_nobody_reads_are_no_crash() {
 }
 
 #[test]
-fn the_executor_is_in_a_session_of_its_own_and_has_no_terminal() {
+fn the_executor_has_its_own_session_and_no_terminal() {
     let job = json!({"command": "
         set -- $(cat /proc/$PPID/stat); test $6 = $PPID || exit 5
         test $(readlink /proc/self/fd/0) = /dev/null || exit 6
@@ -248,14 +247,14 @@ fn the_executor_is_in_a_session_of_its_own_and_has_no_terminal() {
     for word in std::iter::once(command.get_program()).chain(command.get_args()) {
         line += &format!(" '{}'", word.to_str().expect("plain names"));
     }
-    // It runs the line in a terminal of its own.
+    // `script` runs the line in its own terminal.
     let output = Command::new("script")
         .args(["--quiet", "--return", "--command", &line, "/dev/null"])
         .stdin(Stdio::null())
         .output();
     let output = match output {
         Err(error) => {
-            return eprintln!("SKIPPED: there is no `script` to make a terminal: {error}");
+            return eprintln!("SKIPPED: this test needs `script`: {error}");
         }
         Ok(output) => output,
     };
@@ -264,7 +263,7 @@ fn the_executor_is_in_a_session_of_its_own_and_has_no_terminal() {
 }
 
 #[test]
-fn archives_are_unpacked_and_what_is_missing_is_named() {
+fn archives_are_unpacked_and_missing_files_are_named() {
     let job = json!({
         "command": "cat inner",
         "uris": [{"value": "a.tar.gz", "extract": true}],
@@ -293,7 +292,7 @@ fn archives_are_unpacked_and_what_is_missing_is_named() {
 }
 
 #[test]
-fn arguments_and_job_files_that_cannot_be_used_are_explained() {
+fn invalid_arguments_and_job_files_are_explained() {
     let program = env!("CARGO_BIN_EXE_cook-local");
     let run = |arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();

@@ -1,6 +1,6 @@
-//! `cook-agent`: executors outlive the agent's process, and nothing outlives an executor.
+//! `cook-agent`: executors survive the agent's process, and no process survives its executor.
 //!
-//! A small program with an agent in it is killed, started again, and asked what it knows.
+//! A small program with an agent in it is killed, started again, and inspected.
 
 mod support;
 
@@ -21,13 +21,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::sandbox::Sandbox;
 
-/// How long anything may take: far longer than it does, even on a loaded machine.
+/// How long a test waits for a condition: far longer than anything takes, even on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often something is looked at that nobody tells of.
+/// The interval of polling.
 const TICK: Duration = Duration::from_millis(5);
 
-/// A folder with an agent in it, which may be started several times.
+/// A folder for an agent, which may be started several times.
 struct Fixture {
     folder: Sandbox,
     cgroup: Option<PathBuf>,
@@ -38,7 +38,7 @@ struct Host {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
-    /// What it has said, and what of it nobody has waited for yet.
+    /// All lines of its output, and those that no test has waited for yet.
     seen: Vec<String>,
     pending: Vec<String>,
 }
@@ -139,13 +139,13 @@ impl Host {
     }
 
     fn launch(&mut self, id: &str, job: Value) {
-        // Of a former executor with this id.
+        // Drop lines of an earlier executor with this id.
         self.pending
             .retain(|line| !line.starts_with(&format!("{id} ")));
         self.tell(&format!("launch {id} {job}"));
     }
 
-    /// Waits for a line that begins so; the rest of it.
+    /// Waits for a line with this beginning. Returns the rest of it.
     #[track_caller]
     fn wait(&mut self, beginning: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -164,18 +164,18 @@ impl Host {
         }
     }
 
-    /// Waits for an update, and acknowledges it; its data.
+    /// Waits for an update, and acknowledges it. Returns its data.
     #[track_caller]
     fn take(&mut self, id: &str, state: &str) -> Value {
         let update = self.wait(&format!("{id} {state} "));
         let (uuid, data) = update.split_once(' ').unwrap_or((&update, ""));
         self.tell(&format!("ack {id} {uuid}"));
-        // What follows may kill the host, which has to have done it by then.
+        // The test may kill the host next, which must have sent this by then.
         self.wait(&format!("{id} sent Acknowledged"));
         serde_json::from_str(data).unwrap_or_default()
     }
 
-    /// Waits until the task was lost, and acknowledges that; the cause.
+    /// Waits until the task was lost, and acknowledges that. Returns the cause.
     #[track_caller]
     fn lose(&mut self, id: &str) -> String {
         let lost = self.wait(&format!("{id} lost "));
@@ -207,7 +207,7 @@ impl Drop for Host {
     }
 }
 
-/// A process that has nothing to do with any of this. It ends with the test.
+/// A process that has nothing to do with the agent. It ends with the test.
 struct Innocent(Child);
 
 impl Drop for Innocent {
@@ -231,7 +231,7 @@ fn is_alive(pid: Pid) -> bool {
 }
 
 #[test]
-fn a_task_goes_on_while_the_agent_is_away_and_tells_the_next_one() {
+fn a_task_continues_while_the_agent_is_away_and_reports_to_the_next_one() {
     let fixture = Fixture::new();
     let mut first = fixture.start();
     let go = "echo on >> on; until test -e go; do sleep 0.02; done; echo end >> on; exit 7";
@@ -239,7 +239,7 @@ fn a_task_goes_on_while_the_agent_is_away_and_tells_the_next_one() {
     fixture.wait_for("a", "on", "on");
     first.kill();
     fs::write(fixture.sandbox("a").join("go"), "").unwrap();
-    // The command ends while nobody is there to be told.
+    // The command ends while there is no agent.
     fixture.wait_for("a", "on", "end");
     let mut second = fixture.start();
     second.tell("list");
@@ -250,7 +250,7 @@ fn a_task_goes_on_while_the_agent_is_away_and_tells_the_next_one() {
 }
 
 #[test]
-fn an_update_is_told_again_by_each_agent_until_it_is_acknowledged() {
+fn an_update_is_repeated_by_each_agent_until_it_is_acknowledged() {
     let fixture = Fixture::new();
     let mut host = fixture.start();
     host.launch("a", json!({"command": "exit 3"}));
@@ -266,7 +266,7 @@ fn an_update_is_told_again_by_each_agent_until_it_is_acknowledged() {
     host.tell(&format!("ack a {uuid}"));
     assert_eq!(host.wait("a exited "), "None");
     host.wait("a forgotten");
-    // The next one has nothing to tell.
+    // There is nothing to report for the next agent.
     host.kill();
     let mut host = fixture.start();
     host.tell("list");
@@ -275,7 +275,7 @@ fn an_update_is_told_again_by_each_agent_until_it_is_acknowledged() {
 }
 
 #[test]
-fn a_task_that_its_executor_never_got_is_sent_by_the_next_agent() {
+fn a_task_that_its_executor_did_not_get_is_sent_by_the_next_agent() {
     let fixture = Fixture::new();
     let mut host = fixture.start();
     // Stopped before it can subscribe.
@@ -291,7 +291,7 @@ fn a_task_that_its_executor_never_got_is_sent_by_the_next_agent() {
 }
 
 #[test]
-fn everything_of_a_killed_executor_is_gone_before_its_end_is_told() {
+fn no_process_of_a_killed_executor_is_left_when_its_end_is_reported() {
     let fixture = Fixture::new();
     let mut host = fixture.start();
     let job = json!({"command": "
@@ -315,7 +315,7 @@ fn everything_of_a_killed_executor_is_gone_before_its_end_is_told() {
 }
 
 #[test]
-fn an_executor_that_dies_while_the_agent_is_away_is_swept_up_by_the_next_one() {
+fn processes_of_an_executor_that_ends_while_the_agent_is_away_are_ended_by_the_next_one() {
     let fixture = Fixture::new();
     let mut host = fixture.start();
     let executor = host.start_task("a", json!({"command": "echo $$ > pid; exec sleep 600"}));
@@ -323,11 +323,11 @@ fn an_executor_that_dies_while_the_agent_is_away_is_swept_up_by_the_next_one() {
     host.kill();
     kill_process(executor, Signal::KILL).unwrap();
     wait("the executor's end", || !is_alive(executor));
-    assert!(is_alive(command), "the command lives on without it");
+    assert!(is_alive(command), "the command survives the executor");
     let mut host = fixture.start();
     let lost = host.wait("a lost ");
     assert!(!is_alive(command));
-    // Not acknowledged: told again by the next one, under the same uuid.
+    // Not acknowledged: repeated by the next agent with the same uuid.
     host.kill();
     let mut host = fixture.start();
     assert_eq!(host.wait("a lost "), lost);
@@ -338,7 +338,7 @@ fn an_executor_that_dies_while_the_agent_is_away_is_swept_up_by_the_next_one() {
 }
 
 #[test]
-fn a_process_that_has_the_id_of_a_former_executor_is_left_alone() {
+fn a_process_with_the_reused_id_of_an_executor_is_left_alone() {
     let fixture = Fixture::new();
     let mut host = fixture.start();
     let executor = host.start_task("a", json!({"command": "sleep 600"}));
@@ -350,8 +350,8 @@ fn a_process_that_has_the_id_of_a_former_executor_is_left_alone() {
     }
     let innocent = Innocent(Command::new("sleep").arg("600").spawn().unwrap());
     let process = cook_agent::process::Process::find(Pid::from_child(&innocent.0)).unwrap();
-    // As after a restart of the machine: another boot, and the id of one executor is somebody else's. And as after
-    // a wrap-around of the ids in the same boot.
+    // As after a restart of the machine: another boot id, and the id of one executor belongs to another
+    // process. And as after a wrap-around of process ids in the same boot.
     let records = Records::open(&fixture.folder.path().join("containers")).unwrap();
     for (mut record, _) in records.read().unwrap() {
         let started = match record.executor_id.as_str() {
@@ -372,7 +372,7 @@ fn a_process_that_has_the_id_of_a_former_executor_is_left_alone() {
 }
 
 #[test]
-fn kills_and_shutdowns_arrive_whenever_they_are_wanted() {
+fn kills_and_shutdowns_work_at_any_time() {
     let fixture = Fixture::new();
     let mut host = fixture.start();
     // Before there is a process.
@@ -381,7 +381,7 @@ fn kills_and_shutdowns_arrive_whenever_they_are_wanted() {
     let cause = host.lose("a");
     assert_eq!(cause, "KilledDuringLaunch");
     assert!(!fixture.sandbox("a").join("on").exists());
-    // While it runs, and while the agent is away when it is wanted again.
+    // While it runs, and again while the agent is away.
     host.start_task("a", json!({"command": "sleep 600"}));
     host.tell("kill a");
     host.take("a", "Killed");
@@ -390,7 +390,7 @@ fn kills_and_shutdowns_arrive_whenever_they_are_wanted() {
     host.tell("shutdown a");
     host.take("a", "Killed");
     host.wait("a forgotten");
-    // An executor that does not listen any more.
+    // An executor that does not respond.
     let executor = host.start_task("a", json!({"command": "sleep 600"}));
     kill_process(executor, Signal::STOP).unwrap();
     host.tell("shutdown a");
@@ -417,7 +417,7 @@ fn an_executor_gets_a_session_a_umask_and_nothing_of_the_agents_environment() {
 }
 
 #[test]
-fn the_agent_takes_all_descriptors_and_its_executors_get_the_usual_number() {
+fn the_agent_raises_its_limit_of_open_files_and_executors_keep_the_usual_one() {
     let fixture = Fixture::new();
     let mut host = fixture.start();
     let text = fs::read_to_string(format!("/proc/{}/limits", host.child.id())).unwrap();
@@ -432,7 +432,7 @@ fn the_agent_takes_all_descriptors_and_its_executors_get_the_usual_number() {
 }
 
 #[test]
-fn only_the_executors_own_process_can_speak_for_it() {
+fn only_the_executors_own_process_can_make_calls_for_it() {
     let fixture = Fixture::new();
     let call = Call {
         executor_id: "a".into(),
@@ -450,7 +450,7 @@ fn only_the_executors_own_process_can_speak_for_it() {
         socket.display()
     );
     let mut host = fixture.start();
-    // Even a command of its own.
+    // Not even one of its own commands.
     host.start_task("a", json!({"command": format!("{curl} > code")}));
     host.take("a", "Finished");
     host.wait("a forgotten");
@@ -461,7 +461,7 @@ fn only_the_executors_own_process_can_speak_for_it() {
         "{}",
         read("answer")
     );
-    // And nobody can for one that is not there.
+    // And nobody can make calls for an executor that is not running.
     let output = Command::new("sh")
         .args(["-c", &curl.replace("../../call", "call")])
         .current_dir(fixture.folder.path())
@@ -493,10 +493,10 @@ fn another_user_is_refused() {
         .arg("http://a/slave(1)/api/v1/executor")
         .output();
     match output {
-        Err(error) => eprintln!("SKIPPED: there is no setpriv: {error}"),
+        Err(error) => eprintln!("SKIPPED: setpriv is not installed: {error}"),
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert_eq!(text, "this agent serves user 0, not user 65534");
+            assert_eq!(text, "this agent serves uid 0, not uid 65534");
         }
     }
 }
@@ -540,14 +540,17 @@ fn files_are_fetched_before_the_executor_starts() {
     let uris = json!([{"value": format!("http://{address}/missing")}]);
     host.launch("b", json!({"command": "true", "uris": uris}));
     let cause = host.lose("b");
-    assert!(cause.contains("the server answers 404"), "{cause}");
+    assert!(
+        cause.contains("the server responded with status 404"),
+        "{cause}"
+    );
     serving.join().unwrap();
 }
 
 #[test]
-fn a_cgroup_holds_what_shakes_off_every_mark() {
+fn a_cgroup_contains_processes_that_lose_every_other_mark() {
     let Some(parent) = cgroup_parent() else {
-        return eprintln!("SKIPPED: no cgroup (version 2) can be made here");
+        return eprintln!("SKIPPED: cannot create a cgroup (version 2)");
     };
     let mut fixture = Fixture::new();
     fixture.cgroup = Some(parent);
@@ -558,7 +561,7 @@ fn a_cgroup_holds_what_shakes_off_every_mark() {
     let executor = host.start_task("a", job);
     let daemon = fixture.pid_in("a", "daemon");
     kill_process(executor, Signal::KILL).unwrap();
-    // The kernel may have given the daemon to a process that is not of the container.
+    // The daemon may have been reparented to a process outside of the container.
     assert_eq!(host.lose("a"), "Terminated");
     assert!(!is_alive(daemon));
     let parent = fixture.cgroup.clone().unwrap();

@@ -1,5 +1,5 @@
-//! What the pages say of the code: names, links, tests and targets that they mention exist. Read from the
-//! sources, so that a page that is out of date is red on the day that the code changes.
+//! Checks the pages against the code: the names, links, tests and targets that they mention exist. They are
+//! read as sources, so that a change of the code that makes a page wrong fails at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cook_executor::core::variables::{self, Class};
 
-/// The heading under which `environment.md` has the variables of each class.
+/// The headings in `environment.md`, with the class of the variables below each.
 const HEADINGS: [(&str, Class); 8] = [
     ("Settings", Class::Setting),
     ("Progress file", Class::ProgressFile),
@@ -19,7 +19,7 @@ const HEADINGS: [(&str, Class); 8] = [
     ("No proxy", Class::NoProxy),
 ];
 
-/// More lines than this are not an introduction any more.
+/// Maximum number of lines of an introduction.
 const README_LIMIT: usize = 200;
 
 fn root() -> &'static Path {
@@ -30,7 +30,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every page, by its path from the top.
+/// All pages, by their paths from the top.
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![
         PathBuf::from("README.md"),
@@ -45,7 +45,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The lines of a page that are not in a block of code.
+/// The lines of a page outside of code blocks.
 fn prose(text: &str) -> String {
     let mut in_code = false;
     let mut prose = String::new();
@@ -65,7 +65,7 @@ fn quoted(prose: &str) -> impl Iterator<Item = &str> {
     prose.split('`').skip(1).step_by(2)
 }
 
-/// The anchor that a heading gets.
+/// The anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading
         .chars()
@@ -82,7 +82,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_page_of_the_environment_has_the_codes_table() {
+fn the_environment_page_has_the_variables_of_the_code() {
     let page = read(&root().join("packaging/docs/environment.md"));
     let mut written: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut heading = "";
@@ -134,7 +134,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
     assert_eq!(wrong, BTreeSet::new());
 }
 
-/// Paths are from the top, from the page's own folder, or from the package that a page is speaking of.
+/// Paths start at the top, in the page's own folder, or in the package that the page is about.
 #[test]
 fn every_path_that_a_page_names_exists() {
     let packages = ["src/executor", "src/scheduler", "src/agent"];
@@ -164,9 +164,9 @@ fn every_path_that_a_page_names_exists() {
     assert_eq!(wrong, BTreeSet::new());
 }
 
-/// `FILE: function` in the table of promises, and further functions of the same file behind it.
+/// `FILE: function` in the table of promises, optionally followed by further functions of the same file.
 #[test]
-fn every_test_that_holds_a_promise_exists() {
+fn every_test_named_for_a_promise_exists() {
     let page = read(&root().join("packaging/docs/security.md"));
     let mut found = 0;
     for line in page.lines().filter(|line| line.starts_with("| ")) {

@@ -1,5 +1,5 @@
-//! Who gets into the task API: the task's own user and root, whatever the client does; and the binary as
-//! its own client. Other users can be had by root only: without, these tests say that they are skipped.
+//! Who may use the task API: the task's own user and root, whatever a client does. Also the program as its
+//! own client. Only root can act as several users; without it, tests say that they are skipped.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use cook_mesos::messages::TaskState::{Finished, Running};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// What the executor answers to this request of this user.
+/// Sends a request as this user. Returns the response.
 fn ask(target: &Target, user: u32, request: &str) -> Answer {
     as_user(user, || {
         let mut talk = target.connect();
@@ -18,7 +18,7 @@ fn ask(target: &Target, user: u32, request: &str) -> Answer {
     })
 }
 
-/// A run of which the after command shows whether `STOLEN` was set.
+/// A run whose after command shows whether `STOLEN` was set.
 fn guarded(setup: Setup) -> Target {
     let show = r#"echo "${STOLEN-unset}" > stolen"#;
     Target::with(setup, json!({"after_commands": [hook(show)]}))
@@ -35,8 +35,8 @@ fn nothing_was_stolen(target: &Target) {
 const THEFT: &str = "{env: {STOLEN: '1'}, progress: 66, message: 'stolen'}";
 
 #[test]
-fn another_users_curl_is_told_403_in_json_and_changes_nothing() {
-    if !is_root("another_users_curl_is_told_403_in_json_and_changes_nothing") {
+fn another_users_curl_gets_403_in_json_and_changes_nothing() {
+    if !is_root("another_users_curl_gets_403_in_json_and_changes_nothing") {
         return;
     }
     let target = guarded(Setup::new());
@@ -74,7 +74,7 @@ fn an_unprivileged_task_admits_its_own_user_and_root_and_nobody_else() {
     let target = guarded(Setup::new().prelude(AS_TASK_USER));
     assert_eq!(ask(&target, STRANGER, &target.get()).status, 403);
     assert_eq!(ask(&target, STRANGER, &target.patch(THEFT)).status, 403);
-    // What is wrong with a stranger's request is not the stranger's to know.
+    // An unauthorised client must not learn what is wrong with its request.
     for request in [
         "GARBAGE\r\n\r\n",
         "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -97,8 +97,8 @@ fn an_unprivileged_task_admits_its_own_user_and_root_and_nobody_else() {
 }
 
 #[test]
-fn a_socket_that_speaks_ipv6_to_the_port_is_known_too() {
-    if !is_root("a_socket_that_speaks_ipv6_to_the_port_is_known_too") {
+fn the_owner_of_an_ipv6_socket_is_found_too() {
+    if !is_root("the_owner_of_an_ipv6_socket_is_found_too") {
         return;
     }
     let target = guarded(Setup::new());
@@ -117,12 +117,13 @@ fn a_socket_that_speaks_ipv6_to_the_port_is_known_too() {
 }
 
 #[test]
-fn a_client_that_is_gone_before_it_is_looked_at_is_nobody_and_not_root() {
-    if !is_root("a_client_that_is_gone_before_it_is_looked_at_is_nobody_and_not_root") {
+fn a_client_that_disconnects_before_the_look_up_is_not_taken_for_root() {
+    if !is_root("a_client_that_disconnects_before_the_look_up_is_not_taken_for_root") {
         return;
     }
     let target = guarded(Setup::new());
-    // A socket without a process belongs to user 0 in the kernel's tables: the executor is to find such.
+    // In the kernel's tables, a socket without a process belongs to user 0. The executor must find such
+    // sockets.
     target.run.executor.signal(Signal::STOP);
     let patch = target.patch(THEFT);
     let half_closed = as_user(STRANGER, || {
@@ -136,20 +137,20 @@ fn a_client_that_is_gone_before_it_is_looked_at_is_nobody_and_not_root() {
     });
     target.run.executor.signal(Signal::CONT);
     let mut talk = half_closed;
-    assert_eq!(talk.hear().status, 403, "it is still somebody's");
+    assert_eq!(talk.hear().status, 403, "its socket still has an owner");
     nothing_was_stolen(&target);
-    // Nobody has to allow anything for it.
+    // This needs no special permission.
     let log = target.run.sandbox.read("executor.log");
     assert!(!log.contains("NETLINK"), "{log}");
 }
 
 #[test]
-fn strangers_do_not_keep_the_tasks_user_out() {
-    if !is_root("strangers_do_not_keep_the_tasks_user_out") {
+fn other_users_do_not_lock_out_the_tasks_user() {
+    if !is_root("other_users_do_not_lock_out_the_tasks_user") {
         return;
     }
     let target = guarded(Setup::new());
-    // Warm: everything that an executor opens once is open.
+    // Warm up: open everything that an executor opens once.
     target.run.wait_for(Running);
     target.view();
     let descriptors = target.descriptors();
@@ -270,7 +271,7 @@ fn the_client_exits_1_with_the_reason_on_stderr() {
 }
 
 #[test]
-fn without_the_agents_variables_it_says_what_is_missing_and_where_to_try_a_job() {
+fn without_the_agents_variables_it_names_them_and_cook_local() {
     let run = run_lines(&[
         r#"for words in "run --fast" "" "get rich" "patch progress"; do env -i "$EXECUTOR_BIN" $words 2>> err && exit 1; done"#,
         "env -i MESOS_FRAMEWORK_ID= MESOS_EXECUTOR_ID=e MESOS_SLAVE_PID=agent:5051 \"$EXECUTOR_BIN\" 2>> err && exit 1",
@@ -292,7 +293,7 @@ fn without_the_agents_variables_it_says_what_is_missing_and_where_to_try_a_job()
 
 /// Marathon appends the task's command.
 #[test]
-fn words_that_are_none_of_a_clients_do_not_make_an_executor_a_client() {
+fn other_arguments_do_not_make_an_executor_a_client() {
     for words in [
         "get rich quick",
         "patch progress",

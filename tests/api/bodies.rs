@@ -1,15 +1,15 @@
-//! What a PATCH may say, as raw bytes to the real binary: JSON as people type it, and variables up to the
-//! limits of the kernel. What is accepted works; what is not is refused with words that help.
+//! Bodies of PATCH requests as raw bytes: JSON as people type it, and variables up to the limits of the
+//! kernel. A valid body takes effect; the error for an invalid one helps to correct it.
 
 use crate::support::{Answer, Setup, Target, hook};
 use serde_json::{Value, json};
 
-/// A run with an after command that shows what became of the environment.
+/// A run with an after command that shows the environment.
 fn with_after(command: &str) -> Target {
     Target::with(Setup::new(), json!({"after_commands": [hook(command)]}))
 }
 
-/// Sets variables; the status and, of a refusal, the text.
+/// Sets variables. Returns the status and, for a refusal, the text.
 #[track_caller]
 fn set(target: &Target, variables: &Value) -> (u16, String) {
     let answer = target.patch_bytes(json!({"env": variables}).to_string().as_bytes());
@@ -21,7 +21,7 @@ fn set(target: &Target, variables: &Value) -> (u16, String) {
 }
 
 #[test]
-fn json_is_read_as_people_type_it() {
+fn json_is_accepted_as_people_type_it() {
     let target = Target::new();
     for (body, progress) in [
         (&b"{progress: 10}"[..], json!(10)),
@@ -52,7 +52,7 @@ fn json_is_read_as_people_type_it() {
 }
 
 #[test]
-fn what_is_no_json_is_refused_with_words_that_help_and_changes_nothing() {
+fn invalid_json_is_refused_with_a_helpful_text_and_changes_nothing() {
     let target = Target::new();
     let nested = "[".repeat(60_000);
     let objects = "{a:".repeat(20_000);
@@ -114,9 +114,9 @@ fn what_is_no_json_is_refused_with_words_that_help_and_changes_nothing() {
     target.let_go();
 }
 
-/// The most natural way to a message: `curl -d "{\"message\": \"$(tail -2 err)\"}"`.
+/// The usual way to set a message: `curl -d "{\"message\": \"$(tail -2 err)\"}"`.
 #[test]
-fn what_a_shell_pastes_into_a_message_arrives() {
+fn text_that_a_shell_inserts_into_a_message_arrives() {
     let target = Target::new();
     for (body, message) in [
         (
@@ -147,7 +147,7 @@ fn what_a_shell_pastes_into_a_message_arrives() {
 }
 
 #[test]
-fn a_slip_of_the_pen_is_told_what_was_meant() {
+fn a_misspelt_key_gets_a_suggestion() {
     let target = Target::new();
     for (key, meant) in [
         ("progres", Some("progress")),
@@ -176,8 +176,8 @@ fn a_slip_of_the_pen_is_told_what_was_meant() {
 }
 
 #[test]
-fn a_variable_may_have_64_kilobytes_and_any_name_that_the_kernel_takes() {
-    // A shell keeps variables with odd names from its own commands: look at what it was given itself.
+fn a_variable_may_have_64_kilobytes_and_any_name_that_the_kernel_accepts() {
+    // A shell does not pass variables with odd names to its commands, so read its own environment.
     let show = r#"printf %s "$LARGE" | wc -c > sizes; cat /proc/$$/environ > environment"#;
     let target = with_after(show);
     let (large, odd) = ("ä".repeat(32 << 10), "a\nb'\"$(touch x)\\\u{1f600}");
@@ -226,7 +226,7 @@ fn a_variable_may_have_64_kilobytes_and_any_name_that_the_kernel_takes() {
 }
 
 #[test]
-fn ten_thousand_variables_are_set_at_once_and_as_many_as_there_is_room_for() {
+fn ten_thousand_variables_are_set_together_up_to_the_limit() {
     let target = with_after("env | grep -c ^BULK_ > count; env | grep -c ^MORE_ >> count");
     let bulk = |prefix: &str, value: &str| -> Value {
         let variable = |n| (format!("{prefix}_{n:05}"), Value::from(value));
@@ -245,7 +245,7 @@ fn ten_thousand_variables_are_set_at_once_and_as_many_as_there_is_room_for() {
         text.contains("the body has more than 262144 bytes"),
         "{text}"
     );
-    // What is sent again takes no more room.
+    // Setting them again takes no more space.
     for _ in 0..3 {
         assert_eq!(set(&target, &bulk("BULK", "y")), (204, String::new()));
     }
@@ -269,9 +269,9 @@ fn ten_thousand_variables_are_set_at_once_and_as_many_as_there_is_room_for() {
 }
 
 #[test]
-fn an_environment_that_is_accepted_is_one_that_a_command_can_be_started_with() {
+fn a_command_can_be_started_with_every_accepted_environment() {
     let target = with_after("true");
-    // The shortest variables there are: what counts is how many.
+    // The shortest possible variables, because their number counts.
     let mut names = (0_u32..).map(|n| {
         let digits = (0..3).map(|place| n / 52_u32.pow(place) % 52);
         let letters = digits.filter_map(|digit| ('A'..='Z').chain('a'..='z').nth(digit as usize));

@@ -1,5 +1,5 @@
-//! The task API against clients that mean no good, or cannot do better: raw bytes to the real binary.
-//! Each gets an answer, and nothing of it gets to the task.
+//! The task API with hostile or broken clients: raw bytes to the real program. Each client gets a response,
+//! and none of them affects the task.
 
 use std::io::Write;
 use std::thread;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Answer, Talk, Target};
 
-/// Sends a request, then another one that must not be taken for one, and hears all that comes.
+/// Sends a request, followed by bytes that must not be read as another one. Returns the only response.
 #[track_caller]
 fn refused(target: &Target, request: &str) -> Answer {
     let mut talk = target.connect();
-    // The executor may have hung up before all is sent.
+    // The executor may close the connection before everything is sent.
     let _ = talk
         .0
         .write_all((request.to_owned() + &target.get()).as_bytes());
@@ -21,7 +21,7 @@ fn refused(target: &Target, request: &str) -> Answer {
 }
 
 #[test]
-fn a_request_that_cannot_be_framed_is_told_why_and_ends_its_connection() {
+fn a_malformed_request_gets_the_reason_and_ends_its_connection() {
     let target = Target::new();
     let (get, path) = (target.get(), &target.path);
     let with = |field: &str| target.request("GET", &format!("{field}\r\n"), "");
@@ -44,7 +44,8 @@ fn a_request_that_cannot_be_framed_is_told_why_and_ends_its_connection() {
         (with("A : b"), 400, "header field"),
         (with("A: \0"), 400, "header field"),
         (with("no colon"), 400, "header field"),
-        // Only space and tab are blanks: a proxy in between may see another value, or another field.
+        // Only space and tab are blanks: otherwise a proxy in between could see another value or another
+        // field.
         (patch_with("Content-Length: \x0c13"), 400, "header field"),
         (patch_with("Content-Length: 13\x0b"), 400, "header field"),
         (patch_with("Content-Length: 13\r"), 400, "header field"),
@@ -83,7 +84,7 @@ fn a_request_that_cannot_be_framed_is_told_why_and_ends_its_connection() {
         (
             patch_with("Content-Length: 0\r\nTransfer-Encoding: chunked"),
             400,
-            "by its length or by its chunks",
+            "not allowed with Content-Length",
         ),
         (patch_with("Transfer-Encoding: gzip"), 501, "chunked"),
         (
@@ -129,15 +130,15 @@ fn a_request_that_cannot_be_framed_is_told_why_and_ends_its_connection() {
 }
 
 #[test]
-fn a_head_that_never_ends_is_refused_at_8_kilobytes_and_kept_nowhere() {
+fn an_endless_head_is_refused_at_8_kilobytes_and_not_kept() {
     let target = Target::new();
     let before = target.anonymous_memory();
     let mut talk = target.connect();
     talk.say(&format!("GET {} HTTP/1.1\r\nA: ", target.path));
     let megabyte = vec![b'a'; 1 << 20];
     let sent = (0..50).take_while(|_| talk.0.write_all(&megabyte).is_ok());
-    assert!(sent.count() < 50, "all of it was taken");
-    // Whoever sends less before listening sees the answer.
+    assert!(sent.count() < 50, "the executor has read all of it");
+    // A client that sends less before it reads gets the response.
     let answer = refused(
         &target,
         &format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(500_000)),
@@ -149,7 +150,7 @@ fn a_head_that_never_ends_is_refused_at_8_kilobytes_and_kept_nowhere() {
 }
 
 #[test]
-fn requests_in_a_pipeline_are_answered_in_order_and_see_what_those_before_have_done() {
+fn pipelined_requests_are_answered_in_order_and_see_earlier_changes() {
     let target = Target::new();
     let chunked = target.request(
         "PATCH",
@@ -214,7 +215,7 @@ fn http_1_0_is_answered_and_closed() {
 }
 
 #[test]
-fn the_task_is_found_by_every_spelling_of_its_path_and_by_no_other() {
+fn the_task_is_found_with_every_encoding_of_its_path_and_no_other_path() {
     let target = Target::new();
     let port = target.port;
     for (path, status) in [
@@ -260,7 +261,7 @@ fn the_task_is_found_by_every_spelling_of_its_path_and_by_no_other() {
 }
 
 #[test]
-fn head_is_get_without_the_body_and_other_methods_are_told_which_there_are() {
+fn head_is_get_without_the_body_and_other_methods_get_the_list_of_methods() {
     let target = Target::new();
     let mut talk = target.connect();
     talk.say(&target.get());
@@ -310,7 +311,7 @@ fn a_client_that_expects_100_continue_gets_it_and_no_thread_starts_for_it() {
     assert_eq!(talk.hear().status, 100);
     talk.say("d\r\n{progress: 6}\r\n0\r\n\r\n");
     assert_eq!(talk.hear().status, 204);
-    // Nobody is asked for a body that would not be taken.
+    // A client is not asked to continue with a body that would be refused.
     talk.say(&expecting("Content-Length: 300000"));
     assert_eq!(Answer::all_of(&talk.rest())[0].status, 413);
     assert_eq!(target.threads(), 2);
@@ -328,7 +329,7 @@ fn a_chunked_body_may_come_in_pieces_with_extensions_and_trailers() {
         talk.say_bytes(&[byte]);
     }
     assert_eq!(talk.hear().status, 204);
-    // The last line feed alone has hung servers.
+    // Servers have hung if the last line feed arrives separately.
     talk.say(&request[..request.len() - 1]);
     thread::yield_now();
     talk.say("\n");
@@ -345,7 +346,7 @@ fn a_chunked_body_may_come_in_pieces_with_extensions_and_trailers() {
 }
 
 #[test]
-fn a_client_that_stops_in_the_middle_is_told_so_and_holds_up_nobody() {
+fn a_client_that_stops_in_the_middle_gets_408_and_delays_nobody() {
     let target = Target::new();
     let patch = target.patch("{progress: 99}");
     let began = Instant::now();
@@ -373,9 +374,9 @@ fn a_client_that_stops_in_the_middle_is_told_so_and_holds_up_nobody() {
 }
 
 #[test]
-fn of_too_many_connections_the_oldest_idle_ones_go_and_those_at_work_stay() {
+fn of_too_many_connections_the_longest_idle_ones_are_closed_and_busy_ones_kept() {
     let target = Target::new();
-    // One is at work: its body is still to come.
+    // One connection is busy: its body is not complete.
     let mut working = target.connect();
     working.say(&target.request(
         "PATCH",
@@ -383,7 +384,7 @@ fn of_too_many_connections_the_oldest_idle_ones_go_and_those_at_work_stay() {
         "",
     ));
     assert_eq!(working.hear().status, 100);
-    // With it, there are 64 seats.
+    // Together with it, all 64 slots are taken.
     let mut idle: Vec<Talk> = (0..70).map(|_| target.connect()).collect();
     for talk in idle.iter_mut().skip(7) {
         talk.say(&target.get());
@@ -394,7 +395,7 @@ fn of_too_many_connections_the_oldest_idle_ones_go_and_those_at_work_stay() {
     }
     working.say("{progress: 7}");
     assert_eq!(working.hear().status, 204);
-    // When all are at work, the next one is told so.
+    // If all connections are busy, the next one is refused.
     let mut busy: Vec<Talk> = idle.drain(7..).chain([working]).collect();
     for talk in &mut busy {
         talk.say(&target.request("PATCH", "Expect: 100-continue\r\nContent-Length: 2\r\n", ""));
@@ -416,7 +417,7 @@ fn of_too_many_connections_the_oldest_idle_ones_go_and_those_at_work_stay() {
 }
 
 #[test]
-fn a_thousand_connections_at_once_are_answered_or_closed_and_leave_nothing() {
+fn a_thousand_connections_are_answered_or_closed_and_leave_nothing() {
     let target = Target::new();
     target.view();
     let (descriptors, memory) = (target.descriptors(), target.anonymous_memory());
@@ -424,7 +425,7 @@ fn a_thousand_connections_at_once_are_answered_or_closed_and_leave_nothing() {
         let mut talks: Vec<Talk> = (0..200).map(|_| target.connect()).collect();
         let get = target.request("GET", "Connection: close\r\n", "");
         for talk in &mut talks {
-            // It may have been closed for another one already.
+            // It may already have been closed for another one.
             let _ = talk.0.write_all(get.as_bytes());
         }
         let mut answered = 0;
@@ -436,7 +437,7 @@ fn a_thousand_connections_at_once_are_answered_or_closed_and_leave_nothing() {
                 Err(_) => {}
             }
         }
-        assert!(answered > 0, "nobody got an answer");
+        assert!(answered > 0, "no client got a response");
     }
     target.wait_for_descriptors(descriptors);
     assert_eq!(target.threads(), 2);
@@ -447,7 +448,7 @@ fn a_thousand_connections_at_once_are_answered_or_closed_and_leave_nothing() {
 }
 
 #[test]
-fn clients_that_vanish_at_any_point_leave_nothing() {
+fn clients_that_disconnect_at_any_point_leave_nothing() {
     let target = Target::new();
     target.view();
     let (descriptors, memory) = (target.descriptors(), target.anonymous_memory());
@@ -465,13 +466,13 @@ fn clients_that_vanish_at_any_point_leave_nothing() {
         for text in says {
             let mut talk = target.connect();
             if round % 4 < 2 {
-                // Known and seated; without, it is nobody's by the time that it is looked at.
+                // It has a slot and its owner is known; otherwise the look-up would find no owner.
                 talk.say(&get);
                 assert_eq!(talk.hear().status, 200);
             }
             talk.say(text);
             if round % 2 == 0 {
-                // Closing without this is an orderly end; with it, a reset.
+                // With this option, closing resets the connection.
                 rustix::net::sockopt::set_socket_linger(&talk.0, Some(Duration::ZERO))
                     .expect("a TCP socket");
             }
@@ -481,7 +482,7 @@ fn clients_that_vanish_at_any_point_leave_nothing() {
     assert_eq!(target.threads(), 2);
     let grown = target.anonymous_memory().saturating_sub(memory);
     assert!(grown < 200, "{grown} kB more");
-    // One that has nothing more to say still listens.
+    // A client that has shut down its side can still read.
     let mut talk = target.connect();
     talk.say(&get);
     talk.end();
@@ -490,7 +491,7 @@ fn clients_that_vanish_at_any_point_leave_nothing() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_while_it_comes_and_the_client_gets_to_see_it() {
+fn a_body_over_the_limit_is_refused_early_and_the_client_can_read_the_response() {
     let target = Target::new();
     let large = format!("{{message: '{}'}}", "a".repeat(300_000));
     let chunks = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
@@ -509,7 +510,7 @@ fn a_body_over_the_limit_is_refused_while_it_comes_and_the_client_gets_to_see_it
 }
 
 #[test]
-fn sixty_bodies_at_once_share_one_budget_and_are_served_one_after_the_other() {
+fn sixty_large_bodies_share_one_pool_of_memory() {
     let target = Target::new();
     target.view();
     let before = target.anonymous_memory();
@@ -520,12 +521,12 @@ fn sixty_bodies_at_once_share_one_budget_and_are_served_one_after_the_other() {
     let mut talks: Vec<(Talk, &str)> = (0..30)
         .flat_map(|_| [(target.connect(), &*sized), (target.connect(), &*chunked)])
         .collect();
-    // All but the last byte: each wants all of its room now.
+    // All but the last byte: each connection needs all of its memory now.
     for (talk, text) in &mut talks {
         talk.say(&text[..text.len() - 1]);
     }
-    // What needs no room of the budget does not wait for it. Each of these gives all others a turn, so that in
-    // the end they have read what they want to.
+    // A body that needs no memory of the pool does not wait for it. Each of these requests gives all others
+    // a turn, so that at the end they have read what they want to.
     let mut small = target.connect();
     let mut most = 0;
     for _ in 0..300 {

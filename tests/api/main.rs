@@ -1,4 +1,4 @@
-//! The task API of the real binary: by real curl from real commands, by raw bytes, by strangers, by many at once.
+//! The task API of the real program: curl in real commands, raw bytes, other users, and many clients.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Whose a connection is, against those who try to be taken for somebody else: reset connections and guessed
+//! The owner of a connection, against attempts to pass for somebody else: reset connections and guessed
 //! ports, and user namespaces in which many users look alike. Needs root.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -28,7 +28,7 @@ fn nothing_was_stolen(target: &Target) {
     assert_eq!(target.run.lines("stolen"), ["unset"]);
 }
 
-/// A connection of `user` from this local port; port 0 is any.
+/// A connection of `user` from this local port; 0 means any port.
 fn connect_from(user: u32, port: u16, target: &Target) -> Talk {
     as_user(user, || {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
@@ -53,8 +53,8 @@ fn reset(talk: Talk) {
     sockopt::set_socket_linger(&talk.0, Some(Duration::ZERO)).expect("a TCP socket");
 }
 
-/// While the executor is stopped, a stranger sends a request and resets, so that it lies in the queue when
-/// `comes_again` lets somebody connect from the same port.
+/// While the executor is stopped, another user sends a request and resets the connection, so that the
+/// request is in the queue when `comes_again` lets somebody connect from the same port.
 fn with_a_theft_in_the_queue(target: &Target, comes_again: impl FnOnce(u16)) {
     target.run.executor.signal(Signal::STOP);
     let mut thief = connect_from(STRANGER, 0, target);
@@ -65,11 +65,11 @@ fn with_a_theft_in_the_queue(target: &Target, comes_again: impl FnOnce(u16)) {
 }
 
 #[test]
-fn a_strangers_request_is_not_served_when_the_tasks_user_comes_from_the_same_port() {
-    if !is_root("a_strangers_request_is_not_served_when_the_tasks_user_comes_from_the_same_port") {
+fn another_users_request_is_not_served_when_the_tasks_user_connects_from_its_port() {
+    if !is_root("another_users_request_is_not_served_when_the_tasks_user_connects_from_its_port") {
         return;
     }
-    // Also with a task of root, and when it is root who comes.
+    // Also with a task of root, and if root connects.
     for (setup, user) in [
         (Setup::new().prelude(AS_TASK_USER), TASK_USER),
         (Setup::new().prelude(AS_TASK_USER), 0),
@@ -90,8 +90,8 @@ fn a_strangers_request_is_not_served_when_the_tasks_user_comes_from_the_same_por
 }
 
 #[test]
-fn curl_from_the_port_of_a_stranger_serves_curl_alone() {
-    if !is_root("curl_from_the_port_of_a_stranger_serves_curl_alone") {
+fn curl_from_the_port_of_another_user_gets_only_its_own_response() {
+    if !is_root("curl_from_the_port_of_another_user_gets_only_its_own_response") {
         return;
     }
     let target = guarded(Setup::new().prelude(AS_TASK_USER));
@@ -105,7 +105,7 @@ fn curl_from_the_port_of_a_stranger_serves_curl_alone() {
             .spawn();
         curl = Some(child.expect("setpriv is there"));
         target.run.wait_while("curl connects", |_| {
-            // Its port in the table, ESTABLISHED.
+            // The connection is in the table and ESTABLISHED.
             let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
             !table.contains(&format!(
                 "0100007F:{port:04X} 0100007F:{:04X} 01",
@@ -120,9 +120,8 @@ fn curl_from_the_port_of_a_stranger_serves_curl_alone() {
 }
 
 #[test]
-fn a_stranger_who_comes_from_the_port_of_another_or_of_the_tasks_user_is_a_stranger() {
-    if !is_root("a_stranger_who_comes_from_the_port_of_another_or_of_the_tasks_user_is_a_stranger")
-    {
+fn another_user_on_the_port_of_the_tasks_user_is_refused() {
+    if !is_root("another_user_on_the_port_of_the_tasks_user_is_refused") {
         return;
     }
     let target = guarded(Setup::new().prelude(AS_TASK_USER));
@@ -140,10 +139,8 @@ fn a_stranger_who_comes_from_the_port_of_another_or_of_the_tasks_user_is_a_stran
 }
 
 #[test]
-fn a_listener_of_the_tasks_user_at_the_port_of_a_stranger_who_has_gone_lets_nobody_in() {
-    if !is_root(
-        "a_listener_of_the_tasks_user_at_the_port_of_a_stranger_who_has_gone_lets_nobody_in",
-    ) {
+fn a_listener_of_the_tasks_user_on_the_port_of_another_user_admits_nobody() {
+    if !is_root("a_listener_of_the_tasks_user_on_the_port_of_another_user_admits_nobody") {
         return;
     }
     let target = guarded(Setup::new().prelude(AS_TASK_USER));
@@ -158,7 +155,7 @@ fn a_listener_of_the_tasks_user_at_the_port_of_a_stranger_who_has_gone_lets_nobo
     drop(listener);
 }
 
-/// Whether this machine lets its root make user namespaces; says so if not.
+/// Whether root may create user namespaces on this machine. If not, prints that the test is skipped.
 fn has_namespaces(test: &str, options: &str) -> bool {
     let unshare = format!("unshare {options} true");
     let works = Command::new("sh")
@@ -176,7 +173,7 @@ fn has_namespaces(test: &str, options: &str) -> bool {
     works
 }
 
-/// Runs a task with this prelude that shows its endpoint; the run and the endpoint.
+/// Runs a task with this prelude. Returns the run and the endpoint.
 fn endpoint_of(prelude: &str, job: serde_json::Value) -> (Run, String) {
     let mut job = job;
     job["command"] = r#"echo "${EXECUTOR_ENDPOINT-unset}" > endpoint"#.into();
@@ -188,9 +185,8 @@ fn endpoint_of(prelude: &str, job: serde_json::Value) -> (Run, String) {
 }
 
 #[test]
-fn as_a_user_that_stands_for_others_there_is_no_api_and_the_log_and_the_message_say_so() {
-    let test =
-        "as_a_user_that_stands_for_others_there_is_no_api_and_the_log_and_the_message_say_so";
+fn for_an_ambiguous_uid_there_is_no_api_and_log_and_message_say_so() {
+    let test = "for_an_ambiguous_uid_there_is_no_api_and_log_and_message_say_so";
     let unmapped = "chmod 777 . * ; exec unshare --user \"$0\"";
     let overflow = "cp \"$0\" cook-executor && chmod 777 . * && \
          exec setpriv --reuid 65534 --regid 65534 --clear-groups ./cook-executor";
@@ -201,7 +197,7 @@ fn as_a_user_that_stands_for_others_there_is_no_api_and_the_log_and_the_message_
     if has_namespaces(test, "--user") {
         preludes.push(unmapped);
     }
-    // Mapped, and still what all others look like.
+    // This user is mapped, but all unmapped users look like it.
     if has_namespaces(test, "--user --map-user=65534") {
         preludes.push("chmod 777 . * ; exec unshare --user --map-user=65534 \"$0\"");
     }
@@ -210,7 +206,7 @@ fn as_a_user_that_stands_for_others_there_is_no_api_and_the_log_and_the_message_
         assert_eq!(endpoint, "unset", "{prelude}");
         let log = run.sandbox.read("executor.log");
         assert!(
-            log.contains("EXECUTOR_ENDPOINT is not set: uid 65534"),
+            log.contains("EXECUTOR_ENDPOINT is not set: the executor's uid 65534"),
             "{log}"
         );
         run.agent.inspect(|journal| {
@@ -225,8 +221,8 @@ fn as_a_user_that_stands_for_others_there_is_no_api_and_the_log_and_the_message_
 }
 
 #[test]
-fn in_a_user_namespace_those_who_are_not_mapped_are_strangers() {
-    let test = "in_a_user_namespace_those_who_are_not_mapped_are_strangers";
+fn in_a_user_namespace_unmapped_users_are_refused() {
+    let test = "in_a_user_namespace_unmapped_users_are_refused";
     if !is_root(test) || !has_namespaces(test, "--user --map-root-user") {
         return;
     }

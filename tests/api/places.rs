@@ -1,5 +1,5 @@
-//! Where the task API listens when another user holds the ports: one whole machine's worth of them, in a
-//! network namespace of its own, that has few. Needs root.
+//! Where the task API listens if another user occupies the ports. The test has its own network namespace
+//! with few ports. Needs root.
 
 use std::process::{Command, Stdio};
 
@@ -8,11 +8,12 @@ use crate::support::{Run, Setup};
 use cook_mesos::messages::TaskState::Finished;
 use serde_json::json;
 
-/// Ten ports to hand out, that is how few there are.
+/// The kernel may assign only ten ports.
 const FEW: &str =
     "ip link set lo up && echo '40000 40009' > /proc/sys/net/ipv4/ip_local_port_range";
 
-/// Another user's program that holds sockets until the executor has ended; says when it has all.
+/// A program of another user that holds sockets until the executor has ended. It reports when it has all of
+/// them.
 fn hold(sockets: &str) -> String {
     format!(
         "rm -f held; mkfifo held; setpriv --reuid 2002 --regid 2002 --clear-groups env -i \
@@ -25,13 +26,13 @@ fn hold(sockets: &str) -> String {
     )
 }
 
-/// Has connections from all ports of 127.0.0.1 that there are to hand out: others can still connect from them,
-/// but not listen at them.
+/// Opens connections from all assignable ports of 127.0.0.1: others can still connect from these ports, but
+/// not listen on them.
 const CONNECTED: &str = "my $server = new; \
      bind($server, pack_sockaddr_in(50_000, INADDR_LOOPBACK)) or die $!; listen($server, 100); \
      for (1..10) { connect(new, pack_sockaddr_in(50_000, INADDR_LOOPBACK)) or die $!; }";
 
-/// Has taken ports of all addresses.
+/// Occupies ports of all addresses.
 fn taken(from: u16, to: u16) -> String {
     format!("for ({from}..{to}) {{ bind(new, pack_sockaddr_in($_, INADDR_ANY)) or die $!; }}")
 }
@@ -53,8 +54,8 @@ fn can_do(test: &str) -> bool {
     works
 }
 
-/// Runs a task in such a namespace, after these commands; what it wrote to `endpoint`, the answer of the API,
-/// and the task's message.
+/// Runs a task in such a namespace after these commands. Returns what it wrote to `endpoint`, the response
+/// of the API, and the task's message.
 fn endpoint_after(commands: &[String]) -> (Run, String, String) {
     let script = [&[FEW.to_owned()], commands, &["exec \"$EXE\"".to_owned()]].concat();
     std::fs::create_dir_all(std::env::temp_dir()).expect("a folder");
@@ -83,8 +84,8 @@ fn socket_path() -> std::path::PathBuf {
 }
 
 #[test]
-fn who_holds_all_ports_of_an_address_does_not_take_the_api_away() {
-    let test = "who_holds_all_ports_of_an_address_does_not_take_the_api_away";
+fn occupying_all_ports_of_an_address_does_not_prevent_the_api() {
+    let test = "occupying_all_ports_of_an_address_does_not_prevent_the_api";
     if !is_root(test) || !can_do(test) {
         return;
     }
@@ -97,8 +98,8 @@ fn who_holds_all_ports_of_an_address_does_not_take_the_api_away() {
 }
 
 #[test]
-fn who_holds_all_ports_that_the_kernel_hands_out_does_not_take_the_api_away() {
-    let test = "who_holds_all_ports_that_the_kernel_hands_out_does_not_take_the_api_away";
+fn occupying_all_assignable_ports_does_not_prevent_the_api() {
+    let test = "occupying_all_assignable_ports_does_not_prevent_the_api";
     if !is_root(test) || !can_do(test) {
         return;
     }
@@ -113,8 +114,8 @@ fn who_holds_all_ports_that_the_kernel_hands_out_does_not_take_the_api_away() {
 }
 
 #[test]
-fn without_any_port_there_is_no_endpoint_and_the_log_and_the_message_say_so() {
-    let test = "without_any_port_there_is_no_endpoint_and_the_log_and_the_message_say_so";
+fn without_any_port_there_is_no_endpoint_and_log_and_message_say_so() {
+    let test = "without_any_port_there_is_no_endpoint_and_log_and_message_say_so";
     if !is_root(test) || !can_do(test) {
         return;
     }

@@ -1,4 +1,4 @@
-//! The HTTP API at `$EXECUTOR_ENDPOINT`, used by real curl from real commands, as job authors do.
+//! The HTTP API at `$EXECUTOR_ENDPOINT`, used with curl in commands, as job authors do.
 
 use std::net::TcpListener;
 
@@ -6,17 +6,17 @@ use crate::support::{Run, Setup, TASK, hook, say, wait_for_word};
 use cook_mesos::messages::TaskState::{Failed, Finished};
 use serde_json::{Value, json};
 
-/// A request whose status is appended to `codes` and whose body lands in `body`.
+/// A request that appends its status to `codes` and writes the response to `body`.
 fn request(arguments: &str) -> String {
     format!("curl -s -o body -w '%{{http_code}}\\n' {arguments} >> codes")
 }
 
-/// A PATCH of this body.
+/// A PATCH with this body.
 fn patch(body: &str) -> String {
     request(&format!("-X PATCH -d '{body}' $EXECUTOR_ENDPOINT"))
 }
 
-/// Runs shell lines as the command of a task, and checks that it finishes.
+/// Runs shell lines as the command of a task, which must finish.
 #[track_caller]
 fn run_lines(lines: &[String]) -> Run {
     require_curl();
@@ -25,7 +25,7 @@ fn run_lines(lines: &[String]) -> Run {
     run
 }
 
-/// The percentages of the progress messages.
+/// The percentages in the progress messages.
 fn percents(run: &Run) -> Vec<Value> {
     let messages = run.agent.inspect(|journal| journal.messages());
     let percents = messages.iter().filter_map(|m| m.get("progress-percent"));
@@ -42,9 +42,9 @@ fn require_curl() {
 }
 
 #[test]
-fn the_documents_examples_work_as_printed() {
+fn the_documented_examples_work_as_printed() {
     require_curl();
-    // Copied from the document, line breaks and all.
+    // As documented, including line breaks.
     let command = r#"
 curl -X PATCH -d '{progress: 10}' $EXECUTOR_ENDPOINT
 curl -X PATCH -d '{env: {VAR_A: "123", SOME_B: null}}' $EXECUTOR_ENDPOINT
@@ -79,7 +79,7 @@ fi"#;
 }
 
 #[test]
-fn each_reply_code_of_the_document_is_given() {
+fn each_documented_status_is_used() {
     let big = "head -c 10000000 /dev/zero | tr '\\0' a";
     let header = "$(head -c 100000 /dev/zero | tr '\\0' a)";
     let cases = [
@@ -148,7 +148,7 @@ fn each_reply_code_of_the_document_is_given() {
 }
 
 #[test]
-fn a_refused_patch_says_why_in_json_and_changes_nothing() {
+fn a_refused_patch_gets_the_reason_in_json_and_changes_nothing() {
     let run = run_lines(&[
         patch(r#"{"progress": 50, "message": "never", "env": {"A": "x"}, "progres": 1}"#),
         "mv body refusal".to_owned(),
@@ -164,7 +164,7 @@ fn a_refused_patch_says_why_in_json_and_changes_nothing() {
 }
 
 #[test]
-fn a_method_that_is_not_allowed_is_told_which_are() {
+fn a_method_that_is_not_allowed_gets_the_list_of_methods() {
     let run = run_lines(&["curl -s -D head -X POST -d x $EXECUTOR_ENDPOINT".to_owned()]);
     let head = run.sandbox.read("head");
     let allow = head
@@ -175,7 +175,7 @@ fn a_method_that_is_not_allowed_is_told_which_are() {
 }
 
 #[test]
-fn a_patch_of_the_environment_is_seen_by_all_later_commands_and_no_earlier_one() {
+fn a_patch_of_the_environment_affects_all_later_commands_and_no_earlier_one() {
     require_curl();
     let show = |name: &str| format!(r#"echo "{name} ${{NEW-unset}} ${{OLD-unset}}" >> seen"#);
     let running = [
@@ -207,7 +207,7 @@ fn a_patch_of_the_environment_is_seen_by_all_later_commands_and_no_earlier_one()
 }
 
 #[test]
-fn a_get_tells_the_codes_known_so_far_under_both_names() {
+fn get_returns_the_codes_so_far_under_both_names() {
     require_curl();
     let get = |file: &str| format!("curl -s -o {file} $EXECUTOR_ENDPOINT");
     let run = Setup::new().variable("SECRET", "hunter2").launch(json!({
@@ -237,7 +237,7 @@ fn a_get_tells_the_codes_known_so_far_under_both_names() {
 }
 
 #[test]
-fn a_get_tells_progress_and_message() {
+fn get_returns_progress_and_message() {
     let run = run_lines(&[
         patch(r#"{"progress": 54.5, "message": "more than half"}"#),
         request("$EXECUTOR_ENDPOINT"),
@@ -249,7 +249,7 @@ fn a_get_tells_progress_and_message() {
 }
 
 #[test]
-fn progress_goes_out_in_cooks_shape() {
+fn progress_is_sent_in_cooks_format() {
     let run = run_lines(&[patch(r#"{"progress": 54.5, "message": "more than half"}"#)]);
     let messages = run.agent.inspect(|journal| journal.messages());
     let progress = messages
@@ -281,7 +281,7 @@ fn progress_is_sampled_and_the_newest_value_wins() {
 }
 
 #[test]
-fn sequence_numbers_of_progress_only_grow() {
+fn sequence_numbers_of_progress_only_increase() {
     require_curl();
     let lines: Vec<String> = (1..=5)
         .map(|percent| format!("{}; sleep 0.12", patch(&format!("{{progress: {percent}}}"))))
@@ -300,7 +300,7 @@ fn sequence_numbers_of_progress_only_grow() {
 }
 
 #[test]
-fn a_long_message_is_cut_by_characters_and_ends_in_dots() {
+fn a_long_message_is_shortened_by_characters_and_ends_in_dots() {
     require_curl();
     let long = "ä".repeat(65);
     let run = Setup::new()
@@ -312,7 +312,7 @@ fn a_long_message_is_cut_by_characters_and_ends_in_dots() {
 }
 
 #[test]
-fn the_connection_may_be_kept_and_requests_may_be_chunked_or_ask_before_they_send() {
+fn keep_alive_chunked_bodies_and_expect_work() {
     let run = run_lines(&[
         "curl -s -o body -w '%{num_connects}\\n' $EXECUTOR_ENDPOINT \
          -o body $EXECUTOR_ENDPOINT >> connects"
@@ -347,7 +347,7 @@ fn the_task_id_is_percent_encoded_in_the_endpoint() {
 }
 
 #[test]
-fn the_wanted_port_is_taken_if_it_is_free_and_another_one_if_not() {
+fn the_preferred_port_is_used_if_it_is_free_and_another_one_if_not() {
     let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = occupied.local_addr().unwrap().port();
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -366,9 +366,9 @@ fn the_wanted_port_is_taken_if_it_is_free_and_another_one_if_not() {
 }
 
 #[test]
-fn while_the_agent_is_away_a_patch_is_kept_and_told_to_be_late() {
+fn while_the_agent_is_away_a_patch_is_kept_and_gets_503() {
     require_curl();
-    // Requests go out until one is told that the agent is not there.
+    // Sends requests until one gets 503 because there is no agent.
     let until_late = format!(
         "{}; while {}; ! grep -qx 503 codes; do sleep 0.05; done",
         wait_for_word("away"),

@@ -1,4 +1,4 @@
-//! The task API under a storm of PATCHes: the task, the kill and the agent notice nothing of it.
+//! Many PATCH requests in a short time: they affect neither the task, nor a kill, nor the agent.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -10,17 +10,17 @@ use crate::support::{TASK, Target};
 use cook_mesos::messages::TaskState::{Finished, Killed};
 use serde_json::Value;
 
-/// PATCHes of one storm, over so many connections, so many in the pipeline of each.
+/// The number of requests, of connections, and of pipelined requests on each connection.
 const PATCHES: usize = 10_000;
 const CONNECTIONS: usize = 4;
 const PIPELINE: usize = 50;
 
-/// The interval of progress messages that a run has unless it is told otherwise.
+/// The default interval of progress messages.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 const APPLIED: &[u8] = b"HTTP/1.1 204 ";
 
-/// Sends PATCHes until there were enough or it is to stop; counts those that were applied.
+/// Sends requests until there are enough, or `stop` is set. Returns how many were applied.
 fn storm(target: &Target, enough: usize, stop: &AtomicBool) -> usize {
     let applied = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -41,7 +41,7 @@ fn storm(target: &Target, enough: usize, stop: &AtomicBool) -> usize {
     applied.into_inner()
 }
 
-/// One pipeline of PATCHes; how many were applied. Each answer is as long as the first one.
+/// Sends one pipeline of requests. Returns how many were applied. All responses have the same length.
 fn batch(target: &Target, stream: &mut TcpStream) -> usize {
     let patches: String = (0..PIPELINE)
         .map(|n| target.patch(&format!("{{progress: {}, message: 'step {n}'}}", n % 90)))
@@ -74,9 +74,9 @@ fn percents(target: &Target) -> Vec<i64> {
 }
 
 #[test]
-fn of_a_storm_little_is_sent_nothing_is_kept_and_the_last_value_arrives() {
+fn of_many_requests_few_values_are_sent_no_memory_is_kept_and_the_last_value_arrives() {
     let target = Target::new();
-    // Warm, so that what every first request takes is not counted.
+    // Warm up, so that memory for the first requests is not counted.
     storm(&target, 200, &AtomicBool::new(false));
     let before = target.anonymous_memory();
     let began = Instant::now();
@@ -93,7 +93,7 @@ fn of_a_storm_little_is_sent_nothing_is_kept_and_the_last_value_arrives() {
         204
     );
     let sent = percents(&target).len() as u32;
-    // One at once, and one for each interval that has begun; the warming took some, too.
+    // One immediately, and one for each interval that has begun; the warm-up used some, too.
     let most = (began.elapsed().as_secs() / INTERVAL.as_secs()) as u32 + 3;
     assert!(sent <= most, "{sent} messages in {took:?}");
     let ended = target.let_go();
@@ -104,12 +104,12 @@ fn of_a_storm_little_is_sent_nothing_is_kept_and_the_last_value_arrives() {
 }
 
 #[test]
-fn a_kill_in_a_storm_takes_effect_at_once() {
+fn a_kill_during_many_requests_takes_effect_immediately() {
     let target = Target::new();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let storm = scope.spawn(|| storm(&target, usize::MAX, &stop));
-        // The storm is on when its values arrive.
+        // The requests are running when their values arrive.
         target.run.wait_until("a progress message", |journal| {
             journal
                 .messages()

@@ -1,15 +1,15 @@
-//! Every text that a client can be answered with because of its request, whole: what is wrong, where, and
-//! what would be right. Those about time and other users are in `hostile` and `access`.
+//! Every error text that a request can get, complete: what is wrong, where, and what would be right. Errors
+//! about time and other users are in `hostile` and `access`.
 
 use crate::support::{Setup, Target};
 use serde_json::{Value, json};
 
-/// The longest name and value of a variable, and one more.
+/// One byte more than the longest name and value of a variable.
 const LONG_NAME: usize = 4097;
 const LONG_VALUE: usize = 65537;
 
 #[test]
-fn every_refusal_of_a_body_says_which_key_is_wrong_and_what_is_right() {
+fn every_refusal_of_a_body_names_the_key_and_what_would_be_right() {
     let target = Target::with(
         Setup::new().variable("EXECUTOR_LOG_LEVEL", "INFO"),
         json!({}),

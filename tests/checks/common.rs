@@ -1,4 +1,4 @@
-//! Tasks with checks, and what was told of them.
+//! Tasks with checks, and the updates about them.
 
 use cook_mesos::messages::{
     CheckCommand, CheckInfo, CheckStatusInfo, CheckType, CommandInfo, CommandStatus, HealthCheck,
@@ -15,13 +15,13 @@ pub const CHECK_UPDATED: i32 = 28;
 /// `REASON_TASK_HEALTH_CHECK_STATUS_UPDATED`.
 pub const HEALTH_UPDATED: i32 = 29;
 
-/// The shortest interval.
+/// The minimum interval.
 pub const OFTEN: f64 = 0.1;
 
 /// A time that no test can wait for.
 pub const LONG: f64 = 3600.0;
 
-/// A health check without a delay and a grace period, as often as it may be.
+/// A health check without delay and grace period, with the minimum interval.
 pub fn health() -> HealthCheck {
     HealthCheck {
         delay_seconds: Some(0.0),
@@ -138,7 +138,7 @@ pub fn connected(succeeded: Option<bool>) -> CheckStatusInfo {
     }
 }
 
-/// A task that runs this command until it is told to end, with these checks.
+/// A task with these checks that runs this command until it is stopped.
 pub fn task(
     run: &Run,
     command: &str,
@@ -152,7 +152,7 @@ pub fn task(
     }
 }
 
-/// A run of a task that waits to be told to end, with a health check.
+/// A run of a task that waits to be stopped, with a health check.
 #[track_caller]
 pub fn run_with_health(check: HealthCheck) -> Run {
     run_with(Setup::new(), None, Some(check))
@@ -172,7 +172,7 @@ pub fn run_with(setup: Setup, check: Option<CheckInfo>, health: Option<HealthChe
     run
 }
 
-/// What an update told.
+/// The relevant parts of an update.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     pub state: TaskState,
@@ -192,7 +192,7 @@ pub fn told(status: &TaskStatus) -> Told {
     }
 }
 
-/// All that was told of the task, in order.
+/// All updates of the task, in order.
 pub fn all_told(run: &Run) -> Vec<Told> {
     run.agent
         .inspect(|journal| journal.updates().map(told).collect())
@@ -205,7 +205,7 @@ pub fn with_reason(run: &Run, reason: i32) -> Vec<Told> {
     told
 }
 
-/// Waits until an update satisfies this, and returns it.
+/// Waits until an update meets this condition, and returns it.
 #[track_caller]
 pub fn wait_for(run: &Run, what: &str, is_it: impl Fn(&Told) -> bool) -> Told {
     let find = |journal: &Journal| journal.updates().map(told).find(|told| is_it(told));
@@ -223,14 +223,14 @@ pub fn wait_for_count(run: &Run, reason: i32, count: usize) -> Vec<Told> {
     with_reason(run, reason)
 }
 
-/// Ends a run that has nothing else to end it.
+/// Ends a run whose task would run for ever.
 #[track_caller]
 pub fn end(run: &Run) {
     run.agent.kill(TASK, None);
     run.finish();
 }
 
-/// Waits until the log has a line with this in it.
+/// Waits until a line in the log contains this text.
 #[track_caller]
 pub fn wait_for_log(run: &Run, text: &str) {
     run.wait_while(&format!("a log line with {text:?}"), |run| {

@@ -1,4 +1,4 @@
-//! What a general check finds, and what is told of it.
+//! The results of general checks, and the updates about them.
 
 use cook_mesos::messages::{
     CheckStatusInfo,
@@ -20,7 +20,7 @@ fn wait_for_status(run: &Run, status: CheckStatusInfo) -> Told {
 }
 
 #[test]
-fn a_commands_exit_status_is_told_when_it_changes() {
+fn a_commands_exit_status_is_reported_when_it_changes() {
     let run = run_with_check(command_check(
         "echo x >> looks; exit $(cat wanted || echo 7)",
     ));
@@ -46,7 +46,7 @@ fn a_commands_exit_status_is_told_when_it_changes() {
 }
 
 #[test]
-fn a_command_killed_by_a_signal_is_an_empty_result_and_looking_goes_on() {
+fn a_command_killed_by_a_signal_gives_an_empty_result_and_probes_continue() {
     let value = "echo x >> looks; test -e well || kill -9 $$";
     let run = run_with_check(command_check(value));
     run.wait_while("two looks", |run| run.lines("looks").len() < 2);
@@ -65,7 +65,7 @@ fn a_command_killed_by_a_signal_is_an_empty_result_and_looking_goes_on() {
 }
 
 #[test]
-fn a_servers_status_is_told_whatever_it_is_and_no_answer_is_empty() {
+fn any_status_of_a_server_is_reported_and_no_response_gives_an_empty_result() {
     let server = Server::start(Answer::Status(500));
     let run = run_with_check(http_check(server.port()));
     let found = wait_for_status(&run, status_code(Some(500)));
@@ -86,7 +86,7 @@ fn a_servers_status_is_told_whatever_it_is_and_no_answer_is_empty() {
 }
 
 #[test]
-fn no_connection_is_an_answer_of_a_tcp_check() {
+fn a_refused_connection_is_a_result_of_a_tcp_check() {
     let server = Server::start(Answer::Status(200));
     let port = server.port();
     let run = run_with_check(tcp_check(port));
@@ -107,7 +107,7 @@ fn no_connection_is_an_answer_of_a_tcp_check() {
 }
 
 #[test]
-fn a_timeout_before_any_result_is_not_told_and_one_after_a_result_empties_it() {
+fn a_timeout_before_any_result_is_not_reported_and_a_later_one_empties_the_result() {
     let server = Server::start(Answer::Silence);
     let mut check = http_check(server.port());
     check.timeout_seconds = Some(0.2);
@@ -127,7 +127,7 @@ fn a_timeout_before_any_result_is_not_told_and_one_after_a_result_empties_it() {
 }
 
 #[test]
-fn a_check_never_kills_whatever_it_finds() {
+fn a_general_check_never_kills_the_task() {
     let run = run_with_check(command_check("echo x >> looks; exit 9"));
     run.wait_while("five looks", |run| run.lines("looks").len() < 5);
     end(&run);

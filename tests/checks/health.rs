@@ -1,4 +1,4 @@
-//! What a health check comes to, what is told of it, and how it ends a task.
+//! The results of health checks, the updates about them, and how they end a task.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::server::{Answer, Server};
 use crate::support::{Setup, TASK, hook, say};
 
 #[test]
-fn a_first_success_is_told_once() {
+fn the_first_success_is_reported_once() {
     let server = Server::start(Answer::Status(200));
     let run = run_with_health(http_health(server.port()));
     let healthy = wait_for(&run, "healthy", |told| told.healthy == Some(true));
@@ -32,7 +32,7 @@ fn a_first_success_is_told_once() {
 }
 
 #[test]
-fn before_the_first_result_nothing_is_said_about_health() {
+fn before_the_first_result_updates_have_no_health() {
     let never = HealthCheck {
         delay_seconds: Some(LONG),
         ..tcp_health(1)
@@ -51,7 +51,7 @@ fn before_the_first_result_nothing_is_said_about_health() {
 }
 
 #[test]
-fn each_change_is_told_and_each_failure_with_its_cause() {
+fn each_change_and_each_failure_is_reported_with_its_cause() {
     let server = Server::start(Answer::Status(200));
     let run = run_with_health(http_health(server.port()));
     wait_for(&run, "healthy", |told| told.healthy == Some(true));
@@ -87,7 +87,7 @@ fn failures_in_the_grace_period_are_only_logged() {
     );
     run.wait_while("three looks", |_| server.requests().len() < 3);
     assert_eq!(with_reason(&run, HEALTH_UPDATED), []);
-    // The first success ends it, however much of it is left.
+    // The first success ends the grace period.
     server.set(Answer::Status(200));
     wait_for(&run, "healthy", |told| told.healthy == Some(true));
     server.set(Answer::Status(500));
@@ -96,7 +96,7 @@ fn failures_in_the_grace_period_are_only_logged() {
 }
 
 #[test]
-fn too_many_failures_in_a_row_kill_the_task_and_say_why() {
+fn too_many_failures_in_a_row_kill_the_task_with_a_message() {
     let server = Server::start(Answer::Status(500));
     let mut check = http_health(server.port());
     check.consecutive_failures = Some(3);
@@ -120,7 +120,7 @@ fn too_many_failures_in_a_row_kill_the_task_and_say_why() {
     assert_eq!(ended.reason, None);
     let told = all_told(&run);
     let killing = told.iter().find(|told| told.state == Killing);
-    let killing = killing.expect("the framework knows it");
+    let killing = killing.expect("the framework has the capability");
     assert_eq!((killing.healthy, &killing.message), (Some(false), &cause));
     assert_eq!(told.last().and_then(|told| told.healthy), Some(false));
 }
@@ -140,8 +140,8 @@ fn one_failure_is_enough_where_none_or_one_is_allowed() {
 }
 
 #[test]
-fn a_success_takes_back_the_failures_before_it() {
-    // Fails, fails, succeeds, and again; three in a row never come.
+fn a_success_resets_the_count_of_failures() {
+    // Two failures and a success, repeatedly; never three failures in a row.
     let value = "echo x >> looks; [ $(($(wc -l < looks) % 3)) = 0 ]";
     let mut check = command_health(value);
     check.consecutive_failures = Some(3);
@@ -162,7 +162,7 @@ impl Terminal for cook_mesos::messages::TaskState {
 }
 
 #[test]
-fn the_grace_of_the_kill_is_the_tasks_own_policy() {
+fn the_kill_uses_the_tasks_own_kill_policy() {
     let mut check = command_health("false");
     check.consecutive_failures = Some(0);
     let run = Setup::new().grace("1hrs").start();
@@ -187,7 +187,7 @@ fn the_grace_of_the_kill_is_the_tasks_own_policy() {
 }
 
 #[test]
-fn a_task_that_ends_well_when_it_is_killed_is_killed_all_the_same_and_its_after_commands_run() {
+fn a_killed_task_that_exits_with_0_is_killed_and_its_after_commands_run() {
     let mut check = command_health("! grep -q main order");
     check.consecutive_failures = Some(1);
     let run = Setup::new().start();
@@ -205,7 +205,7 @@ fn a_task_that_ends_well_when_it_is_killed_is_killed_all_the_same_and_its_after_
 }
 
 #[test]
-fn the_jobs_own_message_stands_behind_the_cause_of_the_kill() {
+fn the_jobs_own_message_follows_the_cause_of_the_kill() {
     let mut check = command_health("! grep -q told order");
     check.consecutive_failures = Some(1);
     let run = Setup::new().start();
@@ -219,7 +219,7 @@ fn the_jobs_own_message_stands_behind_the_cause_of_the_kill() {
 }
 
 #[test]
-fn a_kill_that_came_first_is_no_kill_by_the_check_and_nothing_is_told_in_its_grace() {
+fn after_a_kill_by_the_framework_the_check_reports_nothing() {
     let server = Server::start(Answer::Status(200));
     let mut check = http_health(server.port());
     check.consecutive_failures = Some(1);
@@ -238,13 +238,13 @@ fn a_kill_that_came_first_is_no_kill_by_the_check_and_nothing_is_told_in_its_gra
     let ended = run.finish();
     assert_eq!(ended.message, "Command terminated with signal Killed");
     assert_eq!(with_reason(&run, HEALTH_UPDATED).len(), 1);
-    // What was known last stands in every later update.
+    // The last result is in every later update.
     let last = all_told(&run).pop().expect("there are updates");
     assert_eq!((last.state, last.healthy), (Killed, Some(true)));
 }
 
 #[test]
-fn health_and_the_result_of_the_check_stand_in_every_later_update_and_neither_erases_the_other() {
+fn health_and_check_status_are_in_every_later_update() {
     let setup = Setup::new().agent(|config| config.capabilities.push(TASK_KILLING_STATE));
     let check = command_check("test -e five && exit 5; exit 4");
     let run = run_with(setup, Some(check), Some(command_health("test ! -e sick")));
@@ -278,7 +278,7 @@ fn health_and_the_result_of_the_check_stand_in_every_later_update_and_neither_er
 }
 
 #[test]
-fn a_task_that_ends_by_itself_in_the_middle_of_a_check_is_what_it_is() {
+fn a_task_that_ends_during_a_probe_has_its_own_result() {
     let server = Server::start(Answer::Silence);
     let mut check = http_health(server.port());
     check.consecutive_failures = Some(1);
@@ -293,7 +293,7 @@ fn a_task_that_ends_by_itself_in_the_middle_of_a_check_is_what_it_is() {
 }
 
 #[test]
-fn the_type_may_be_left_out_where_one_member_says_it() {
+fn the_type_may_be_missing_if_there_is_one_member() {
     let server = Server::start(Answer::Status(200));
     for check in [
         http_health(server.port()),
@@ -311,7 +311,7 @@ fn the_type_may_be_left_out_where_one_member_says_it() {
 }
 
 #[test]
-fn statuses_of_its_own_are_the_only_ones_that_are_healthy() {
+fn with_configured_statuses_all_others_are_unhealthy() {
     let server = Server::start(Answer::Status(503));
     let check = HealthCheck {
         kind: Some(2),

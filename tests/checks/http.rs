@@ -1,4 +1,4 @@
-//! How HTTP and TCP checks look: natively, on loopback alone, and without waiting for more than they need.
+//! HTTP and TCP probes: without curl, only on loopback, and without waiting for more than necessary.
 
 use cook_mesos::messages::{HealthCheck, HttpCheckInfo, PROTOCOL_IPV6, TcpCheckInfo};
 
@@ -10,7 +10,7 @@ use crate::server::{Answer, Server};
 use crate::support::{Setup, TASK};
 
 #[test]
-fn a_server_is_asked_for_the_path_with_its_address_and_without_a_proxy() {
+fn a_request_has_path_and_host_and_uses_no_proxy() {
     let server = Server::start(Answer::Status(200));
     let setup = Setup::new()
         .variable("http_proxy", "http://127.0.0.1:1")
@@ -39,7 +39,7 @@ fn a_server_is_asked_for_the_path_with_its_address_and_without_a_proxy() {
 }
 
 #[test]
-fn without_a_path_the_root_is_asked_for() {
+fn the_default_path_is_the_root() {
     let server = Server::start(Answer::Status(200));
     let run = run_with_check(http_check(server.port()));
     wait_for(&run, "a status", |told| {
@@ -51,7 +51,7 @@ fn without_a_path_the_root_is_asked_for() {
 }
 
 #[test]
-fn the_head_is_enough_whatever_follows_and_interim_answers_are_none() {
+fn only_the_head_of_the_final_response_counts() {
     let server = Server::start(Answer::Endless);
     let run = run_with_check(http_check(server.port()));
     wait_for(&run, "a status", |told| {
@@ -73,7 +73,7 @@ fn the_head_is_enough_whatever_follows_and_interim_answers_are_none() {
 }
 
 #[test]
-fn a_redirection_is_healthy_and_nobody_goes_there() {
+fn a_redirection_is_healthy_and_not_followed() {
     let server = Server::start(Answer::Bytes(
         "HTTP/1.1 302 There\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
     ));
@@ -89,7 +89,7 @@ fn a_redirection_is_healthy_and_nobody_goes_there() {
 }
 
 #[test]
-fn a_server_that_says_nothing_fails_by_the_timeout() {
+fn a_server_without_a_response_fails_after_the_timeout() {
     let server = Server::start(Answer::Silence);
     let check = HealthCheck {
         timeout_seconds: Some(0.2),
@@ -104,22 +104,22 @@ fn a_server_that_says_nothing_fails_by_the_timeout() {
 }
 
 #[test]
-fn a_server_that_hangs_up_fails_with_that() {
+fn a_server_that_closes_the_connection_fails_with_that_message() {
     let server = Server::start(Answer::Bytes(""));
     let mut check = http_health(server.port());
     check.consecutive_failures = Some(0);
     let run = run_with_health(check);
     let message = run.finish().message;
     assert!(
-        message.contains("closed before the response was whole"),
+        message.contains("closed before the response was complete"),
         "{message}"
     );
 }
 
 #[test]
-fn ipv6_is_looked_at_where_it_is_asked_for_by_http_and_by_tcp() {
+fn ipv6_is_used_if_requested_by_http_and_tcp() {
     let Some(server) = Server::on("::1", Answer::Status(200)) else {
-        eprintln!("SKIPPED: there is no IPv6 here");
+        eprintln!("SKIPPED: no IPv6 on this machine");
         return;
     };
     let port = server.port();
@@ -149,7 +149,7 @@ fn ipv6_is_looked_at_where_it_is_asked_for_by_http_and_by_tcp() {
         );
         end(&run);
     }
-    // Nobody listens there by IPv4.
+    // Nobody listens there with IPv4.
     let mut check = tcp_health(port);
     check.consecutive_failures = Some(1);
     let run = run_with_health(check);
@@ -161,7 +161,7 @@ fn ipv6_is_looked_at_where_it_is_asked_for_by_http_and_by_tcp() {
 }
 
 #[test]
-fn https_is_asked_by_curl_where_there_is_one() {
+fn https_uses_curl_if_installed() {
     let server = Server::start(Answer::Status(200));
     let https = |port| HealthCheck {
         http: Some(HttpCheckInfo {
@@ -172,7 +172,7 @@ fn https_is_asked_by_curl_where_there_is_one() {
         }),
         ..http_health(port)
     };
-    // A curl that notes what it is asked for, and is answered by nobody's server.
+    // A curl that records its arguments, and prints a prepared output.
     let prelude = "mkdir bin; printf '%s\\n' '#!/bin/sh' 'echo \"$@\" >> curled' 'cat curl.out; exit $(cat curl.code)' \
          > bin/curl; chmod 755 bin/curl; export PATH=\"$PWD/bin:$PATH\"";
     let run = Setup::new().prelude(prelude).start();
@@ -199,7 +199,7 @@ fn https_is_asked_by_curl_where_there_is_one() {
     let wanted = format!("HTTP health check failed: curl: (7) Failed to connect ({url})");
     assert_eq!(sick.message, wanted);
     end(&run);
-    // Without one, the task is not begun.
+    // Without curl, the task is refused.
     let run = Setup::new().variable("PATH", "/nonexistent").start();
     run.agent
         .launch(crate::common::task(&run, "sleep 600", None, Some(https(1))));

@@ -1,5 +1,5 @@
-//! Checks and health checks, and what else a framework expects of the command executor: each row of what they
-//! promise, against the scripted agent.
+//! Checks and health checks, and other things that frameworks expect of the command executor: each row of
+//! the documented tables, with the test agent.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
-//! What Marathon puts into a task for an app with a health check, whatever the executor is: the values of its
-//! `HealthCheck.scala` and `TaskBuilder.scala`, with seconds in the place of minutes.
+//! The tasks that Marathon makes of an app with a health check, with any executor: the values of its
+//! `HealthCheck.scala` and `TaskBuilder.scala`, with seconds instead of minutes.
 
 use cook_mesos::messages::{
     CommandInfo, DurationInfo, HealthCheck, HttpCheckInfo, KillPolicy, TASK_KILLING_STATE,
@@ -46,7 +46,7 @@ fn app(run: &Run, port: u32) -> TaskInfo {
 }
 
 #[test]
-fn an_app_becomes_healthy_and_one_whose_service_dies_is_killed_with_cause_and_address() {
+fn an_app_becomes_healthy_and_is_killed_with_cause_and_address_when_its_service_dies() {
     let server = Server::start(Answer::Status(200));
     let port = server.port();
     let setup = Setup::new().agent(|config| config.capabilities.push(TASK_KILLING_STATE));

@@ -1,5 +1,5 @@
-//! A plain command task, as frameworks have them run by the command executor: its program is looked up as
-//! there, and its output is its own.
+//! A plain command task, as frameworks run it with the command executor: its program is looked up in the
+//! same way, and its stdout contains only its own output.
 
 use cook_mesos::messages::{
     CommandInfo, TaskInfo,
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Run, Setup, TASK, hook, say};
 
-/// A task with only a command of its own.
+/// A task with only a `TaskInfo.command`.
 fn plain(run: &Run, command: CommandInfo) -> TaskInfo {
     TaskInfo {
         command: Some(command),
@@ -40,8 +40,9 @@ fn program(run: &Run, name: &str, text: &str) {
 }
 
 #[test]
-fn a_program_is_looked_for_in_the_working_directory_first_and_then_in_path() {
-    // In both places; only here; only in PATH; here, but not to be run; here, but a folder.
+fn a_program_is_looked_up_in_the_working_directory_and_then_in_path() {
+    // In both places; only in the working directory; only in PATH; not executable in the working directory;
+    // a folder there.
     for (name, words) in [
         ("date", "here"),
         ("tool", "here"),
@@ -64,7 +65,7 @@ fn a_program_is_looked_for_in_the_working_directory_first_and_then_in_path() {
 }
 
 #[test]
-fn a_program_with_a_slash_in_its_name_is_where_it_says() {
+fn a_program_with_a_slash_in_its_name_is_not_looked_up() {
     let run = Setup::new().start();
     std::fs::create_dir(run.sandbox.path().join("bin")).expect("a folder");
     program(&run, "bin/tool", "echo \"$0 $1\"");
@@ -74,7 +75,7 @@ fn a_program_with_a_slash_in_its_name_is_where_it_says() {
 }
 
 #[test]
-fn a_plain_commands_stdout_is_its_own_and_our_lines_are_in_the_log() {
+fn the_stdout_of_a_plain_command_has_only_its_output_and_our_lines_are_in_the_log() {
     let run = Setup::new().start();
     run.agent
         .launch(plain(&run, shell("printf 'no line feed'")));
@@ -93,7 +94,7 @@ fn a_plain_commands_stdout_is_its_own_and_our_lines_are_in_the_log() {
 }
 
 #[test]
-fn so_it_is_when_the_task_is_killed() {
+fn the_stdout_of_a_killed_plain_command_has_only_its_output() {
     let run = Setup::new().start();
     run.agent
         .launch(plain(&run, shell(&format!("{}; sleep 600", say("main")))));
@@ -109,7 +110,7 @@ fn so_it_is_when_the_task_is_killed() {
 }
 
 #[test]
-fn a_job_of_cooks_and_one_with_hooks_have_our_lines_as_ever() {
+fn a_job_of_cook_and_one_with_hooks_have_our_lines_in_stdout() {
     let version = format!("Cook Executor version {}\n", env!("CARGO_PKG_VERSION"));
     let cook = |run: &Run| run.task(TASK, &json!({"command": "echo main"}));
     let hooks = |run: &Run| TaskInfo {

@@ -1,5 +1,5 @@
-//! The processes of COMMAND checks: they see what the task sees, end with their check, and are none of the
-//! task's.
+//! The processes of COMMAND checks: they get the task's environment, end with their check, and do not count
+//! as processes of the task.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::common::{
 };
 use crate::support::{Run, Setup, TASK};
 
-/// Waits until no process of this run has these arguments, while the task goes on.
+/// Waits until no process of this run has these arguments, while the task is running.
 #[track_caller]
 fn wait_until_gone(run: &Run, words: &str) {
     run.wait_while(&format!("the end of {words:?}"), |run| {
@@ -27,7 +27,7 @@ fn wait_until_gone(run: &Run, words: &str) {
 }
 
 #[test]
-fn a_check_sees_the_tasks_environment_with_its_own_above_and_the_sandbox() {
+fn a_checks_own_variables_override_the_tasks_and_it_runs_in_the_sandbox() {
     let variable = |name: &str, value: &str, kind: Option<i32>| Variable {
         name: name.into(),
         value: Some(value.into()),
@@ -81,7 +81,7 @@ fn a_check_sees_the_tasks_environment_with_its_own_above_and_the_sandbox() {
 }
 
 #[test]
-fn a_check_without_a_shell_is_its_arguments() {
+fn a_check_without_a_shell_runs_its_arguments() {
     let command = CommandInfo {
         value: Some(b"test".to_vec()),
         shell: Some(false),
@@ -105,7 +105,7 @@ fn a_check_without_a_shell_is_its_arguments() {
 }
 
 #[test]
-fn a_check_that_cannot_start_has_failed_and_says_why() {
+fn a_check_that_cannot_be_started_has_failed_with_the_reason() {
     let command = CommandInfo {
         value: Some(b"/nonexistent".to_vec()),
         shell: Some(false),
@@ -123,7 +123,7 @@ fn a_check_that_cannot_start_has_failed_and_says_why() {
 }
 
 #[test]
-fn what_a_check_prints_is_no_progress_and_none_of_the_tasks_output() {
+fn the_output_of_a_check_is_neither_progress_nor_output_of_the_task() {
     let value = "echo x >> looks; echo 'progress: 50, from the check'; \
                  echo 'progress: 51, from the check' >&2; exit 3";
     let run = run_with_check(command_check(value));
@@ -131,7 +131,7 @@ fn what_a_check_prints_is_no_progress_and_none_of_the_tasks_output() {
         told.status == Some(exit_code(Some(3)))
     });
     run.wait_while("three looks", |run| run.lines("looks").len() < 3);
-    // The last look's output can be read, and no other's.
+    // Only the output of the last probe is kept.
     run.wait_while("its output", |run| {
         run.lines("executor.check.log")
             != [
@@ -152,8 +152,8 @@ fn what_a_check_prints_is_no_progress_and_none_of_the_tasks_output() {
 }
 
 #[test]
-fn what_a_check_leaves_behind_ends_with_it_and_not_with_the_task() {
-    // In its group, in a group of its own, and in a session of its own without its parent.
+fn remaining_processes_of_a_check_end_with_it_and_not_with_the_task() {
+    // In its process group, in another one, and in another session without its parent.
     let value = "sleep 611 & setsid sleep 612 & (setsid sh -c 'sleep 613 & sleep 614' &) ; \
                  echo x >> looks; sleep 0.2; exit 4";
     let check = CheckInfo {
@@ -176,7 +176,7 @@ fn what_a_check_leaves_behind_ends_with_it_and_not_with_the_task() {
 }
 
 #[test]
-fn a_check_that_makes_daemons_without_end_leaves_none_when_it_times_out() {
+fn a_check_that_keeps_starting_daemons_leaves_none_when_it_times_out() {
     let value = "while :; do (setsid sleep 651 &); done";
     let check = HealthCheck {
         timeout_seconds: Some(0.3),
@@ -193,7 +193,7 @@ fn a_check_that_makes_daemons_without_end_leaves_none_when_it_times_out() {
 }
 
 #[test]
-fn a_check_that_takes_too_long_is_killed_with_all_that_it_started() {
+fn a_check_that_times_out_is_killed_with_all_its_processes() {
     let value = "trap '' TERM; setsid sleep 621 & sleep 622 & sleep 623";
     let check = HealthCheck {
         timeout_seconds: Some(0.3),
@@ -214,7 +214,7 @@ fn a_check_that_takes_too_long_is_killed_with_all_that_it_started() {
 }
 
 #[test]
-fn a_check_that_is_under_way_does_not_hold_up_the_end_of_the_task() {
+fn a_running_check_does_not_delay_the_end_of_the_task() {
     let run = Setup::new().grace("1hrs").start();
     let value = "trap '' TERM; echo look >> order; setsid sleep 631 & sleep 632";
     let command = "until grep -q look order; do sleep 0.01; done";
@@ -232,7 +232,7 @@ fn a_check_that_is_under_way_does_not_hold_up_the_end_of_the_task() {
 }
 
 #[test]
-fn the_tasks_own_leftovers_are_not_a_checks() {
+fn remaining_processes_of_the_task_are_not_a_checks() {
     let run = Setup::new().start();
     let command = "sleep 641 & (setsid sleep 642 &); sleep 600";
     let check = command_check("sleep 643 & echo look >> order");
@@ -270,7 +270,7 @@ fn checks_of_both_kinds_do_not_end_each_others_processes() {
 }
 
 #[test]
-fn a_link_in_the_place_of_a_checks_output_is_not_followed() {
+fn a_link_instead_of_a_checks_output_file_is_not_followed() {
     let run = Setup::new().start();
     std::os::unix::fs::symlink("victim", run.sandbox.path().join("executor.check.log"))
         .expect("a link");

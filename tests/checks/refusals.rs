@@ -1,4 +1,4 @@
-//! What cannot be checked is refused at the launch, with the name of the field: nothing starts.
+//! A task with an invalid check is refused at LAUNCH, with the name of the field. Nothing is started.
 
 use cook_mesos::messages::{
     CheckInfo, HealthCheck,
@@ -88,7 +88,7 @@ fn a_malformed_check_is_a_task_error_that_names_the_field() {
 }
 
 #[test]
-fn what_stands_beside_the_type_is_remarked_on_in_the_log() {
+fn members_of_other_types_are_mentioned_in_the_log() {
     let mut check = command_health("true");
     check.tcp = tcp_health(70_000).tcp;
     let run = run_with(Setup::new(), None, Some(check));

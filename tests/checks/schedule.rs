@@ -1,5 +1,5 @@
-//! When checks look: from TASK_RUNNING on, one look at a time, until the task is to end; also while the agent
-//! is away.
+//! When checks probe: from TASK_RUNNING until the task is being stopped, one probe at a time, also while
+//! the agent is away.
 
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ use crate::common::{
 use crate::server::{Answer, Server};
 use crate::support::{Run, Setup, TASK, hook, say};
 
-/// A look that writes down when it began.
+/// A probe that records its start.
 const NOTES_ITS_TIME: &str = "date +%s%N >> looks";
 
-/// The times of all looks so far, in milliseconds.
+/// The times of all probes so far, in milliseconds.
 fn looks(run: &Run) -> Vec<u64> {
     let lines = run.lines("looks");
     let times = lines.iter().filter_map(|line| line.parse::<u64>().ok());
     times.map(|nanoseconds| nanoseconds / 1_000_000).collect()
 }
 
-/// The shortest time between two looks.
+/// The shortest time between two probes.
 fn shortest_pause(run: &Run) -> u64 {
     let looks = looks(run);
     let pauses = looks.windows(2).map(|pair| pair[1] - pair[0]);
@@ -41,17 +41,20 @@ fn wait_for_looks(run: &Run, count: usize) {
     run.wait_while(&format!("{count} looks"), |run| looks(run).len() < count);
 }
 
-/// When the executor wrote an update down, in milliseconds.
+/// When the executor recorded an update, in milliseconds.
 fn recorded(run: &Run, is_it: impl Fn(&TaskStatus) -> bool) -> u64 {
     let seconds = run.agent.inspect(|journal| {
         let status = journal.updates().find(|status| is_it(status));
-        status.expect("it was told").timestamp.expect("always set")
+        status
+            .expect("it was reported")
+            .timestamp
+            .expect("always set")
     });
     (seconds * 1000.0).round() as u64
 }
 
 #[test]
-fn the_clocks_begin_with_the_command_and_not_with_what_runs_before_it() {
+fn times_count_from_the_command_and_not_from_before_commands() {
     let run = Setup::new().start();
     let wait = "echo before >> order; until [ -e go ]; do sleep 0.01; done; sleep 0.3; echo ready >> order";
     let job = json!({"before_commands": [hook(wait)], "command": "sleep 600"});
@@ -94,14 +97,14 @@ fn the_interval_counts_from_the_end_of_a_probe() {
 }
 
 #[test]
-fn an_interval_of_nothing_is_a_tenth_of_a_second_and_the_log_says_so() {
+fn an_interval_of_0_becomes_a_tenth_of_a_second_with_a_warning() {
     let check = CheckInfo {
         interval_seconds: Some(0.0),
         ..command_check(NOTES_ITS_TIME)
     };
     let run = run_with_check(check);
     wait_for_looks(&run, 5);
-    // What starts a command takes its time, more or less of it.
+    // Starting a command takes some time, which varies.
     assert!(shortest_pause(&run) >= 80, "{:?}", looks(&run));
     wait_for_log(
         &run,
@@ -111,7 +114,7 @@ fn an_interval_of_nothing_is_a_tenth_of_a_second_and_the_log_says_so() {
 }
 
 #[test]
-fn no_timeout_is_no_limit_and_times_without_an_end_are_borne() {
+fn without_a_timeout_there_is_no_limit_and_infinite_times_are_accepted() {
     let check = CheckInfo {
         timeout_seconds: Some(0.0),
         interval_seconds: Some(f64::INFINITY),
@@ -133,7 +136,7 @@ fn no_timeout_is_no_limit_and_times_without_an_end_are_borne() {
 }
 
 #[test]
-fn looking_goes_on_after_a_timeout_and_a_failure() {
+fn probes_continue_after_a_timeout_and_a_failure() {
     let first = "echo x >> looks; [ $(wc -l < looks) -gt 1 ] || sleep 600";
     let check = HealthCheck {
         timeout_seconds: Some(0.2),
@@ -158,7 +161,7 @@ fn looking_goes_on_after_a_timeout_and_a_failure() {
 }
 
 #[test]
-fn a_new_subscription_begins_no_second_row_of_looks() {
+fn a_new_subscription_does_not_start_a_second_series_of_probes() {
     let run = run_with_check(command_check(NOTES_ITS_TIME));
     wait_for_looks(&run, 1);
     for count in 2..=5 {
@@ -172,7 +175,7 @@ fn a_new_subscription_begins_no_second_row_of_looks() {
 }
 
 #[test]
-fn of_what_an_absent_agent_was_not_told_only_the_newest_of_each_kind_is_left() {
+fn of_updates_for_an_absent_agent_only_the_newest_of_each_kind_is_kept() {
     let server = Server::start(Answer::Status(200));
     let check = command_check("cat code > /dev/null && exit $(cat code); exit 1");
     let run = run_with(Setup::new(), Some(check), Some(http_health(server.port())));
@@ -186,7 +189,7 @@ fn of_what_an_absent_agent_was_not_told_only_the_newest_of_each_kind_is_left() {
         wait_for_log(&run, &format!("COMMAND check: exited with status {code}"));
     }
     wait_for_log(&run, "failed 4 times in a row");
-    run.agent.come_back().expect("the port is its own");
+    run.agent.come_back().expect("the port is reserved");
     wait_for(&run, "the newest", |told| {
         told.status == Some(exit_code(Some(4)))
     });
@@ -197,7 +200,7 @@ fn of_what_an_absent_agent_was_not_told_only_the_newest_of_each_kind_is_left() {
         let carried = last.updates.iter().map(told);
         carried.collect::<Vec<_>>()
     });
-    // What was told before may not have been acknowledged.
+    // Updates from before may not be acknowledged yet.
     let newer = carried.iter().filter(|told| match told.reason {
         Some(CHECK_UPDATED) => told.status != Some(exit_code(Some(1))),
         Some(HEALTH_UPDATED) => told.healthy == Some(false),
@@ -215,7 +218,7 @@ fn of_what_an_absent_agent_was_not_told_only_the_newest_of_each_kind_is_left() {
 }
 
 #[test]
-fn a_sick_task_is_killed_while_the_agent_is_away_and_it_hears_of_it_later() {
+fn an_unhealthy_task_is_killed_while_the_agent_is_away_and_reported_later() {
     let server = Server::start(Answer::Status(200));
     let mut check = http_health(server.port());
     check.consecutive_failures = Some(2);
@@ -224,7 +227,7 @@ fn a_sick_task_is_killed_while_the_agent_is_away_and_it_hears_of_it_later() {
     run.agent.go_away();
     drop(server);
     wait_for_log(&run, "Command terminated with signal Terminated");
-    run.agent.come_back().expect("the port is its own");
+    run.agent.come_back().expect("the port is reserved");
     let ended = run.finish();
     assert_eq!(ended.state, Killed);
     assert!(
@@ -239,15 +242,15 @@ fn a_sick_task_is_killed_while_the_agent_is_away_and_it_hears_of_it_later() {
         told.map(|told| (told.state, told.healthy))
             .collect::<Vec<_>>()
     });
-    // The update that says so comes before the end.
+    // The update with the reason comes before the terminal one.
     assert!(states.contains(&(Running, Some(false))), "{states:?}");
 }
 
 #[test]
-fn nothing_looks_once_the_task_is_to_end_nor_while_after_commands_run() {
+fn there_are_no_probes_while_the_task_is_stopped_or_after_commands_run() {
     let setup = Setup::new().agent(|config| config.capabilities.push(TASK_KILLING_STATE));
     let run = setup.start();
-    // Both ends take longer than many intervals.
+    // Both the command and the after command take longer than many intervals to end.
     let job = json!({
         "command": format!("trap '{}' TERM; {}; sleep 600 & wait; sleep 0.5", say("term"), say("main")),
         "after_commands": [hook("sleep 0.5; echo after >> order")],
@@ -264,15 +267,15 @@ fn nothing_looks_once_the_task_is_to_end_nor_while_after_commands_run() {
     let term = order
         .iter()
         .position(|word| word == "term")
-        .expect("it was asked");
-    // A look that was under way then may have been just about to write.
+        .expect("it got SIGTERM");
+    // A probe that was running then may still write.
     let late = order[term..].iter().filter(|word| *word == "look").count();
     assert!(late <= 1, "{order:?}");
     assert_eq!(order.last().map(String::as_str), Some("after"));
 }
 
 #[test]
-fn without_checks_nothing_about_checks_is_ever_told() {
+fn without_checks_updates_have_nothing_about_checks() {
     let run = Run::start(json!({"command": "true"}));
     run.finish();
     run.agent.inspect(|journal| {
@@ -285,7 +288,7 @@ fn without_checks_nothing_about_checks_is_ever_told() {
 }
 
 #[test]
-fn a_task_with_both_kinds_of_every_type_is_served() {
+fn both_kinds_of_checks_work_together_with_every_type() {
     let server = Server::start(Answer::Status(200));
     let port = server.port();
     let check = crate::common::tcp_check(port);

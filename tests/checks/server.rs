@@ -1,4 +1,4 @@
-//! A service to be checked: an HTTP server on a loopback address that does what the test wants.
+//! An HTTP server on a loopback address that tests control, as the service to check.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,17 +8,17 @@ use std::thread::{self, JoinHandle};
 /// What the server does with a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// It answers with this status and no body.
+    /// Respond with this status and no body.
     Status(u16),
-    /// It says just this.
+    /// Send exactly these bytes.
     Bytes(&'static str),
-    /// It answers with status 200 and a body without an end.
+    /// Respond with status 200 and an endless body.
     Endless,
-    /// It reads the request and says nothing for as long as the client waits.
+    /// Read the request, and send nothing.
     Silence,
 }
 
-/// The server; it dies with its handle.
+/// The server. It stops when this is dropped.
 pub struct Server {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -39,7 +39,7 @@ impl Server {
         Self::on("127.0.0.1", answer).expect("there is IPv4")
     }
 
-    /// A server on this address, if this machine has such addresses.
+    /// A server on this address; `None` if this machine has no such address.
     pub fn on(host: &str, answer: Answer) -> Option<Self> {
         let listener = TcpListener::bind((host, 0)).ok()?;
         let address = listener.local_addr().expect("bound");
@@ -65,17 +65,17 @@ impl Server {
         })
     }
 
-    /// The port that it listens on.
+    /// The port.
     pub fn port(&self) -> u32 {
         self.address.port().into()
     }
 
-    /// What it does from now on.
+    /// Changes what it does from now on.
     pub fn set(&self, answer: Answer) {
         lock(&self.state).answer = answer;
     }
 
-    /// The requests so far, each with its head as it came.
+    /// The heads of the requests so far, as received.
     pub fn requests(&self) -> Vec<String> {
         lock(&self.state).requests.clone()
     }
@@ -84,10 +84,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         lock(&self.state).is_closing = true;
-        // It wakes the thread, which then closes the port.
+        // Wakes the thread, which then closes the port.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
-            // It panics only if a test has failed already.
+            // The thread panics only if a test has already failed.
             let _ = thread.join();
         }
     }
@@ -103,7 +103,7 @@ fn answer_to(mut client: TcpStream, state: &Mutex<State>) {
     while !request.ends_with(b"\r\n\r\n") {
         match client.read(&mut piece) {
             Ok(length @ 1..) => request.extend_from_slice(&piece[..length]),
-            // Nothing was asked: a look at the port alone.
+            // No request: a TCP check.
             Ok(0) | Err(_) => return,
         }
     }
@@ -113,7 +113,7 @@ fn answer_to(mut client: TcpStream, state: &Mutex<State>) {
         state.requests.push(request);
         state.answer.clone()
     };
-    // The client may be gone, which is its own affair.
+    // The client may be gone.
     let _ = match answer {
         Answer::Status(status) => write!(
             client,

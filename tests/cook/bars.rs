@@ -1,11 +1,10 @@
-//! Progress among other things that programs write to a terminal: escape sequences, and the traces of a
-//! shell.
+//! Progress within other terminal output: escape sequences, and shell traces.
 
 use crate::support::Setup;
 use crate::support::progress::{Puppet, last_report_of};
 
 #[test]
-fn bars_that_are_drawn_by_escape_sequences_show_each_value() {
+fn each_value_of_a_bar_drawn_with_escape_sequences_is_found() {
     for draw in [
         r"\033[2K\033[1G",
         r"\033[A\033[2K",
@@ -18,7 +17,7 @@ fn bars_that_are_drawn_by_escape_sequences_show_each_value() {
         let found = last_report_of(Setup::new(), &command);
         assert_eq!(found, Some((Some(30), "bar".into())), "{draw}");
     }
-    // The last value counts before the next one comes, after a while.
+    // After a while, the last value counts without a further one.
     let mut job = Puppet::new();
     for percent in [10, 20] {
         let step = format!(r"printf '\033[2K\033[1Gprogress: {percent}, bar'");
@@ -28,7 +27,7 @@ fn bars_that_are_drawn_by_escape_sequences_show_each_value() {
 }
 
 #[test]
-fn escape_sequences_are_in_no_message() {
+fn messages_contain_no_escape_sequences() {
     let command =
         r"printf '\033]0;title\007\033[1mprogress: 50,\033[0m \033[32mha\033(Blf\033[0m\033[K\n'";
     let found = last_report_of(Setup::new(), command);
@@ -42,11 +41,11 @@ fn an_expression_about_escape_sequences_sees_them() {
     assert_eq!(found, Some((Some(40), "a 50% b".into())));
 }
 
-/// What `set -x` shows of a request to the task API.
+/// What `set -x` prints for a request to the task API.
 const TRACE: &str = r#"set -x; : -d '{progress: 20, message: "twenty"}' x"#;
 
 #[test]
-fn a_trace_of_a_request_is_no_progress() {
+fn a_trace_of_a_request_is_not_progress() {
     assert_eq!(last_report_of(Setup::new(), TRACE), None);
     let env = "x".repeat(10_000);
     let long = format!("set -x; : -d '{{env: {{A: {env}}}, progress: 20, message: x}}'");
@@ -57,7 +56,7 @@ fn a_trace_of_a_request_is_no_progress() {
 }
 
 #[test]
-fn an_expression_that_somebody_has_set_keeps_its_full_power() {
+fn a_configured_expression_has_no_exceptions() {
     for expression in [
         r"progress: ([0-9]*\.?[0-9]+), (.*)",
         r"\{progress: ([0-9]+), (.*)",

@@ -1,5 +1,5 @@
-//! The environment as the Cook scheduler and its jobs use it: which variable holds the progress file, what
-//! is reset for the job, what is there for tests, and what the executor says of itself.
+//! The environment as the Cook scheduler and its jobs use it: the variable with the progress file,
+//! variables that are reset for the job, variables for tests, and the executor's output about itself.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use serde_json::json;
 /// Names and values.
 type Variables = &'static [(&'static str, &'static str)];
 
-/// Shows one variable in the file `seen`: `NAME=value`, or `NAME` if it is not set.
+/// Writes one variable to the file `seen`: `NAME=value`, or `NAME` if it is not set.
 fn show(name: &str) -> String {
     format!("echo \"{name}${{{name}+=${name}}}\" >> seen")
 }
 
-/// Runs a command that shows these variables; the sandbox, and what it has shown.
+/// Runs a command that shows these variables. Returns its stdout and what it has shown.
 #[track_caller]
 fn shown(setup: Setup, names: &[&str]) -> (String, Vec<String>) {
     let commands: Vec<String> = names.iter().map(|name| show(name)).collect();
@@ -40,7 +40,7 @@ fn environment(variables: Variables) -> Environment {
     }
 }
 
-/// A task as Mesos delivers it, with the ExecutorInfo that the scheduler has given it.
+/// A task as Mesos delivers it, with an ExecutorInfo as the scheduler sets it.
 fn with_executor(run: &Run, task: TaskInfo, variables: Variables) -> TaskInfo {
     TaskInfo {
         executor: Some(ExecutorInfo {
@@ -59,7 +59,7 @@ fn with_executor(run: &Run, task: TaskInfo, variables: Variables) -> TaskInfo {
 // The progress file.
 
 #[test]
-fn the_progress_file_has_the_executors_name_and_is_exported_to_all_commands() {
+fn the_progress_file_is_named_after_the_executor_and_exported_to_all_commands() {
     let run = Setup::new().launch(json!({
         "before_commands": [hook(show(FILE))],
         "command": show(FILE),
@@ -69,7 +69,7 @@ fn the_progress_file_has_the_executors_name_and_is_exported_to_all_commands() {
     let path = run.sandbox.path().join("executor-1.progress");
     let line = format!("{FILE}={}", path.display());
     assert_eq!(run.lines("seen"), [line.as_str(); 3]);
-    assert!(!path.exists(), "nobody has written it");
+    assert!(!path.exists(), "it was not written");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_progress_file_is_found_as_the_python_executor_finds_it() {
     const OTHER: &str = "EXECUTOR_PROGRESS_OUTPUT_FILE_NAME";
     let default = "SANDBOX/executor-1.progress";
     let cases: [(Variables, [Option<&str>; 2]); 12] = [
-        // What is set, and then the values of the usual variable and of the other one.
+        // The variables, and then the values of the default variable and of the other one.
         (&[], [Some(default), None]),
         (&[(FILE, "progress.txt")], [Some("progress.txt"), None]),
         (&[(FILE, "/a/b")], [Some("/a/b"), None]),
@@ -124,7 +124,7 @@ fn the_progress_file_is_found_as_the_python_executor_finds_it() {
 }
 
 #[test]
-fn a_job_can_append_to_the_progress_file_by_its_variable_whatever_that_is_called() {
+fn a_job_can_append_to_the_progress_file_with_any_name_of_its_variable() {
     for (variables, file) in [
         (vec![], FILE),
         (vec![(FILE, "progress.txt")], FILE),
@@ -155,7 +155,7 @@ fn a_job_can_append_to_the_progress_file_by_its_variable_whatever_that_is_called
 }
 
 #[test]
-fn a_relative_progress_file_is_in_the_folder_that_the_executor_was_started_in() {
+fn a_relative_progress_file_is_in_the_executors_working_directory() {
     let setup = Setup::new()
         .prelude("mkdir below; ln -s ../order below/order; touch order; cd below")
         .variable(FILE, "progress.txt");
@@ -183,10 +183,10 @@ fn a_progress_file_that_is_stdout_itself_counts_each_line_once() {
     }
 }
 
-// What is reset.
+// Reset variables.
 
 #[test]
-fn reset_variables_have_the_schedulers_value_or_none_and_others_are_untouched() {
+fn reset_variables_have_the_schedulers_value_or_none_and_others_do_not_change() {
     let run = Setup::new()
         .variable("MINE", "changed on the way")
         .variable("AGENTS", "from the agent")
@@ -241,7 +241,7 @@ fn without_reset_variables_all_are_passed_on() {
 }
 
 #[test]
-fn a_reset_does_not_reach_what_the_task_brings_nor_what_the_executor_sets() {
+fn a_reset_affects_neither_the_tasks_own_variables_nor_the_executors() {
     let names = ["MINE", FILE, "EXECUTOR_PHASE"];
     let run = Setup::new()
         .variable("MINE", "changed on the way")
@@ -268,10 +268,10 @@ fn a_reset_does_not_reach_what_the_task_brings_nor_what_the_executor_sets() {
     assert_eq!(run.lines("seen"), wanted);
 }
 
-// What is there for tests.
+// Variables for tests.
 
 #[test]
-fn an_executor_that_is_to_exit_for_a_test_does_after_five_seconds_and_starts_nothing() {
+fn a_test_exit_executor_exits_after_five_seconds_and_starts_nothing() {
     let run = Setup::new()
         .variable("EXECUTOR_TEST_EXIT", "3")
         .launch(json!({"command": "touch ran", "before_commands": [hook("touch ran")]}));
@@ -287,7 +287,7 @@ fn an_executor_that_is_to_exit_for_a_test_does_after_five_seconds_and_starts_not
         )
     });
     let waited = exited.expect("it has") - subscribed.expect("it has to");
-    // Both are seen from outside: a little less than it was.
+    // Both times are seen from outside, so the difference may be a little smaller.
     assert!(waited > Duration::from_millis(4500), "{waited:?}");
     assert!(waited < Duration::from_secs(15), "{waited:?}");
     assert_eq!(run.agent.inspect(|journal| journal.states()), []);
@@ -295,7 +295,7 @@ fn an_executor_that_is_to_exit_for_a_test_does_after_five_seconds_and_starts_not
 }
 
 #[test]
-fn a_test_exit_that_is_no_exit_status_is_ignored_with_a_warning() {
+fn an_invalid_test_exit_is_ignored_with_a_warning() {
     for value in ["soon", ""] {
         let run = Setup::new()
             .variable("EXECUTOR_TEST_EXIT", value)
@@ -307,7 +307,7 @@ fn a_test_exit_that_is_no_exit_status_is_ignored_with_a_warning() {
     }
 }
 
-// What the executor says of itself.
+// What the executor prints about itself.
 
 #[test]
 fn the_first_line_of_stdout_is_the_version() {
@@ -325,7 +325,7 @@ fn the_first_line_of_stdout_is_the_version() {
 }
 
 #[test]
-fn the_log_tells_the_executors_memory_at_the_start_and_at_the_end() {
+fn the_log_has_the_executors_memory_at_start_and_end() {
     let run = Run::start(json!({"command": "true"}));
     run.finish();
     let lines = run.lines("executor.log");
@@ -347,7 +347,7 @@ fn the_log_tells_the_executors_memory_at_the_start_and_at_the_end() {
 }
 
 #[test]
-fn numbers_that_are_none_or_too_small_are_replaced_with_a_warning_and_the_task_runs() {
+fn invalid_and_too_small_numbers_are_replaced_with_a_warning_and_the_task_runs() {
     for (name, value) in [
         ("EXECUTOR_MAX_BYTES_READ_PER_LINE", "many"),
         ("EXECUTOR_MAX_BYTES_READ_PER_LINE", "1"),

@@ -1,4 +1,5 @@
-//! Under the released Cook scheduler: what it sets, what its jobs expect, and what it takes back.
+//! The executor with the released Cook scheduler: the variables that it sets, what its jobs expect, and
+//! what it accepts from executors.
 
 #[path = "../support/mod.rs"]
 mod support;

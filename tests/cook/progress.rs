@@ -1,5 +1,5 @@
-//! Progress by lines: what a job writes to `stdout`, `stderr` or its progress file, as the Python executor
-//! of the Cook scheduler reads it, and where that one loses it, better.
+//! Progress by lines: what a job writes to `stdout`, `stderr` or its progress file. It is read as by the
+//! Python executor of the Cook scheduler, and also where that one loses progress.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use cook_mesos::messages::TaskState::{Failed, Finished, Killed, Running};
 use cook_test_agent::journal::What;
 use serde_json::json;
 
-/// What the Cook scheduler sets for a job that names no pattern of its own.
+/// What the Cook scheduler sets for a job without its own pattern.
 const COOKS_PATTERN: &str = r"progress:\s+([0-9]*\.?[0-9]+)($|\s+.*)";
 
 /// The pattern of the Python executor's own tests.
 const TEST_PATTERN: &str = r"\^\^\^\^JOB-PROGRESS:\s+([0-9]*\.?[0-9]+)($|\s+.*)";
 
-/// Takes anything for a percentage that stands in one word.
+/// Accepts any word as a percentage.
 const CREDULOUS_PATTERN: &str = r"progress: (\S+) (.*)";
 
 fn with_pattern(pattern: &str) -> Setup {
     Setup::new().variable("PROGRESS_REGEX_STRING", pattern)
 }
 
-/// Runs a command that finishes; what was reported last.
+/// Runs a command that finishes. Returns the last report.
 #[track_caller]
 fn last_of(setup: Setup, command: &str) -> Option<(i64, String)> {
     let (percent, message) = last_report_of(setup, command)?;
     Some((percent.expect("a percentage"), message))
 }
 
-/// A shell command that writes this to the progress file in place of what was there.
+/// A shell command that overwrites the progress file with this text.
 fn write_file(text: &str) -> String {
     format!("echo '{text}' > ${FILE}")
 }
 
-// Where lines come from.
+// Where lines are read.
 
 #[test]
 fn lines_on_stdout_and_stderr_and_in_the_progress_file_count_while_the_command_runs() {
@@ -53,7 +53,7 @@ fn lines_on_stdout_and_stderr_and_in_the_progress_file_count_while_the_command_r
     assert_eq!(ended.state, Finished);
     assert_eq!(ended.data["progress"].as_f64(), Some(40.0));
     assert_eq!(ended.data["message"], "on stdout");
-    // Whatever was said, only what came by the task API is the message of the last status.
+    // Only the task API sets the message of the terminal update; lines do not.
     assert_eq!(ended.message, "Command exited with status 0");
     assert_eq!(last_report(&run), Some((Some(40), "on stdout".into())));
 }
@@ -74,7 +74,7 @@ fn lines_of_before_and_after_commands_count() {
 }
 
 #[test]
-fn the_last_line_is_reported_before_the_terminal_update_and_stands_in_it() {
+fn the_last_line_is_reported_before_the_terminal_update_and_in_it() {
     let run = Setup::new()
         .variable("PROGRESS_SAMPLE_INTERVAL_MS", "60000")
         .launch(json!({
@@ -91,7 +91,7 @@ fn the_last_line_is_reported_before_the_terminal_update_and_stands_in_it() {
 }
 
 #[test]
-fn what_a_killed_command_says_at_last_is_reported() {
+fn the_last_line_of_a_killed_command_is_reported() {
     let run = Setup::new()
         .variable("PROGRESS_SAMPLE_INTERVAL_MS", "60000")
         .launch(json!({
@@ -117,10 +117,10 @@ fn a_line_without_an_end_counts_when_the_command_has_ended() {
     }
 }
 
-// What becomes of the progress file.
+// Changes of the progress file.
 
 #[test]
-fn a_progress_file_that_is_made_late_is_read_from_its_beginning() {
+fn a_progress_file_that_is_created_late_is_read_from_its_beginning() {
     let mut job = Puppet::new();
     job.reports("echo 'progress: 1, no file yet'", 1, "no file yet");
     assert!(!job.exists("executor-1.progress"));
@@ -138,14 +138,14 @@ fn a_progress_file_that_is_truncated_is_read_from_its_new_beginning() {
         long.trim_end(),
     );
     job.reports(&write_file("progress: 20, short"), 20, "short");
-    // As logrotate does with copytruncate.
+    // Like logrotate with copytruncate.
     job.tell(&format!("cp ${FILE} copy; : > ${FILE}"));
     job.reports(&format!("echo 'progress: 30, s' >> ${FILE}"), 30, "s");
     job.end();
 }
 
 #[test]
-fn a_progress_file_that_is_written_anew_each_time_counts_each_time() {
+fn a_progress_file_that_is_rewritten_each_time_counts_each_time() {
     let mut job = Puppet::new();
     for (percent, message) in [
         (9, "same"),
@@ -194,7 +194,7 @@ fn a_progress_file_that_is_replaced_by_another_is_followed() {
 }
 
 #[test]
-fn a_progress_file_that_is_removed_and_made_again_is_followed() {
+fn a_progress_file_that_is_removed_and_created_again_is_followed() {
     let mut job = Puppet::new();
     job.reports(&write_file("progress: 10, first"), 10, "first");
     job.tell(&format!("rm ${FILE}"));
@@ -216,7 +216,7 @@ fn a_rotated_stdout_is_followed() {
 }
 
 #[test]
-fn a_progress_file_that_is_no_file_costs_nothing_and_other_places_still_count() {
+fn a_progress_file_that_is_not_regular_is_ignored_and_other_files_are_read() {
     let too_long = "x".repeat(300);
     for path in [
         "/dev/null",
@@ -254,15 +254,15 @@ fn a_fifo_for_a_progress_file_is_left_to_the_job() {
 }
 
 #[test]
-fn a_progress_file_that_may_not_be_read_costs_nothing_and_counts_once_it_may() {
+fn an_unreadable_progress_file_is_ignored_until_it_becomes_readable() {
     let setpriv = std::process::Command::new("setpriv")
         .args(["--reuid", "100000", "--clear-groups", "true"])
         .output();
     if !setpriv.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: root may read everything, and setpriv does not work here");
+        eprintln!("SKIPPED: root may read everything, and setpriv does not work on this machine");
         return;
     }
-    // Its own file may be where only root can go.
+    // The executor's own file may be where only root can read it.
     let setup = Setup::new().variable(FILE, "secret").prelude(
         "chmod 777 .; cp \"$0\" executor; touch order; chmod 666 order; \
          : > secret; chmod 600 secret; \
@@ -278,13 +278,13 @@ fn a_progress_file_that_may_not_be_read_costs_nothing_and_counts_once_it_may() {
 }
 
 #[test]
-fn where_nothing_can_be_watched_progress_is_found_by_looking() {
+fn without_inotify_progress_is_found_by_polling() {
     let script = "echo 0 > /proc/sys/user/max_inotify_instances";
     let unshare = std::process::Command::new("unshare")
         .args(["--user", "--map-root-user", "sh", "-c", script])
         .output();
     if !unshare.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: there is no user namespace to be had here");
+        eprintln!("SKIPPED: user namespaces are not available");
         return;
     }
     let prelude =
@@ -298,10 +298,10 @@ fn where_nothing_can_be_watched_progress_is_found_by_looking() {
     assert_eq!(warnings.count(), 1, "{log}");
 }
 
-// What a line is.
+// What counts as a line.
 
 #[test]
-fn a_carriage_return_ends_a_line_so_that_bars_show_their_last_value() {
+fn a_carriage_return_ends_a_line_so_that_the_last_value_of_a_bar_is_found() {
     let command = r"printf 'progress: 10, a\rprogress: 20, b\r\nprogress: 30, c\r'";
     assert_eq!(last_of(Setup::new(), command), Some((30, "c".into())));
     let mut job = Puppet::new();
@@ -311,7 +311,7 @@ fn a_carriage_return_ends_a_line_so_that_bars_show_their_last_value() {
 }
 
 #[test]
-fn a_line_that_comes_in_pieces_counts_as_a_whole() {
+fn a_line_in_pieces_counts_as_a_whole() {
     let mut job = Puppet::new();
     job.tell("printf 'progress: 1'");
     job.reports("echo 'progress: 20, look' >&2", 20, "look");
@@ -351,7 +351,7 @@ fn the_first_match_of_a_line_and_the_newest_line_count() {
 }
 
 #[test]
-fn of_a_line_longer_than_the_limit_at_least_the_limit_is_read_and_at_most_twice_as_much() {
+fn of_a_long_line_between_one_and_two_times_the_limit_is_read() {
     let line = "{ printf 'progress: 10, '; head -c 300000 /dev/zero | tr '\\0' m; echo; } >&2";
     let longest = |setup: Setup| {
         let setup = setup.variable("EXECUTOR_MAX_MESSAGE_LENGTH", "1000000");
@@ -385,7 +385,7 @@ fn a_line_after_one_that_is_too_long_counts() {
     }
 }
 
-// What a number is.
+// What counts as a number.
 
 #[test]
 fn percentages_are_rounded_half_to_even() {
@@ -408,7 +408,7 @@ fn percentages_are_rounded_half_to_even() {
 }
 
 #[test]
-fn a_line_whose_number_is_none_or_out_of_range_is_passed_over() {
+fn a_line_with_an_invalid_number_is_ignored() {
     for text in [
         "101",
         "100.1",
@@ -452,7 +452,7 @@ fn valid_lines_before_invalid_ones_are_not_lost_while_the_command_runs() {
     job.end();
 }
 
-// What a message is.
+// Messages.
 
 #[test]
 fn messages_are_trimmed() {
@@ -466,7 +466,7 @@ fn messages_are_trimmed() {
 }
 
 #[test]
-fn messages_that_are_no_ascii_are_kept_and_what_is_no_text_is_replaced() {
+fn messages_may_have_any_characters_and_invalid_bytes_are_replaced() {
     for (line, message) in [
         (r"naïve ☃ 日本", "naïve ☃ 日本"),
         (r"caf\351 au lait", "caf\u{fffd} au lait"),
@@ -479,7 +479,7 @@ fn messages_that_are_no_ascii_are_kept_and_what_is_no_text_is_replaced() {
 }
 
 #[test]
-fn a_long_message_is_cut_by_characters_and_ends_in_dots() {
+fn a_long_message_is_shortened_by_characters_and_ends_in_dots() {
     let command = |count: usize| format!("echo 'progress: 10, {}'", "☃".repeat(count));
     let whole = "☃".repeat(512);
     assert_eq!(
@@ -498,7 +498,7 @@ fn a_long_message_is_cut_by_characters_and_ends_in_dots() {
 }
 
 #[test]
-fn random_bytes_around_a_line_do_no_harm() {
+fn random_bytes_around_a_line_are_harmless() {
     let command = "head -c 100000 /dev/urandom; echo; echo 'progress: 50, found'; \
                    head -c 100000 /dev/urandom | tr -d p; head -c 1000 /dev/urandom >&2";
     let last = last_of(Setup::new(), command);
@@ -568,7 +568,7 @@ fn a_pattern_with_more_than_two_groups_uses_the_first_two() {
 }
 
 #[test]
-fn a_second_group_that_takes_no_part_in_the_match_is_no_message() {
+fn a_second_group_without_a_match_gives_no_message() {
     let setup = with_pattern(r"([0-9]+)%( .*)?$");
     let last = last_of(setup, "echo '30%'");
     assert_eq!(last, Some((30, String::new())));
@@ -591,7 +591,7 @@ fn an_empty_pattern_turns_progress_by_lines_off_but_not_the_task_api() {
 }
 
 #[test]
-fn a_pattern_that_cannot_be_used_turns_it_off_with_one_warning_and_the_task_runs() {
+fn an_invalid_pattern_turns_progress_off_with_one_warning_and_the_task_runs() {
     let too_large = "(((a{1000}){1000}){1000}){1000}";
     for pattern in ["(", "[", "*", "(?P<", r"(?=x)([0-9]+)", r"(a)\1", too_large] {
         let run =
@@ -609,7 +609,7 @@ fn a_pattern_that_cannot_be_used_turns_it_off_with_one_warning_and_the_task_runs
     }
 }
 
-// How often, and beside what.
+// How often progress is reported, together with the task API.
 
 #[test]
 fn lines_and_the_task_api_share_one_sequence_and_the_newest_counts() {
@@ -631,16 +631,16 @@ fn lines_and_the_task_api_share_one_sequence_and_the_newest_counts() {
     }
     job.reports("echo 'progress: 90, line'", 90, "line");
     let (run, ended) = job.end();
-    // Checks that sequence numbers only grow.
+    // `last_report` also checks that sequence numbers only increase.
     assert_eq!(last_report(&run), Some((Some(90), "line".into())));
     assert_eq!(run.agent.inspect(reports).len(), 7);
     assert_eq!(ended.data["message"], "line");
-    // What the job has said on purpose is not covered by what it prints.
+    // A line does not override the message that was set by request.
     assert_eq!(ended.message, "request");
 }
 
 #[test]
-fn at_most_one_message_is_sent_per_interval_however_many_lines_and_requests_there_are() {
+fn at_most_one_message_is_sent_per_interval() {
     let interval = Duration::from_millis(200);
     let run = Setup::new()
         .variable("PROGRESS_SAMPLE_INTERVAL_MS", "200")
@@ -670,7 +670,7 @@ fn at_most_one_message_is_sent_per_interval_however_many_lines_and_requests_ther
     });
     let intervals = (times.1 - times.0).div_duration_f64(interval);
     let sent = run.agent.inspect(reports).len();
-    // The first goes at once, and the last need not wait.
+    // The first one is sent immediately, and the last one need not wait.
     assert!(
         sent as f64 <= intervals + 2.0,
         "{sent} messages in {intervals} intervals"
@@ -678,19 +678,19 @@ fn at_most_one_message_is_sent_per_interval_however_many_lines_and_requests_ther
 }
 
 #[test]
-fn what_is_said_while_the_agent_is_away_is_reported_when_it_is_back() {
+fn progress_while_the_agent_is_away_is_reported_when_it_is_back() {
     let mut job = Puppet::new();
     job.reports("echo 'progress: 10, with an agent'", 10, "with an agent");
     job.run.agent.go_away();
     job.tell("echo 'progress: 20, alone'; echo said >> order");
     job.run.wait_for_word("said");
-    job.run.agent.come_back().expect("the port is still ours");
+    job.run.agent.come_back().expect("the port is reserved");
     job.wait_for(20, "alone");
     job.end();
 }
 
 #[test]
-fn an_agent_that_hangs_does_not_keep_lines_from_being_read() {
+fn lines_are_read_while_the_agent_hangs() {
     let mut job = Puppet::new();
     job.run.wait_for(Running);
     job.run.agent.hang();
@@ -701,9 +701,9 @@ fn an_agent_that_hangs_does_not_keep_lines_from_being_read() {
     job.end();
 }
 
-// Very much of it.
+// Very much output.
 
-/// The most memory that the executor of a run has had, in kB.
+/// The executor's peak memory in kB.
 fn peak_memory(run: &Run) -> u64 {
     let pid = run.executor.pid().as_raw_nonzero();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
@@ -716,8 +716,8 @@ fn peak_memory(run: &Run) -> u64 {
         .expect("a number")
 }
 
-/// Runs a command that makes very much output; what was reported last. The executor's memory is bounded
-/// by what a small one takes, and some.
+/// Runs a command with very much output. Returns the last report. The executor's memory is limited to that
+/// for little output, plus some reserve.
 #[track_caller]
 fn last_of_very_much(setup: Setup, command: &str) -> Option<(Option<i64>, String)> {
     let run = setup.launch_observed(json!({ "command": command }));
@@ -745,7 +745,7 @@ fn the_last_of_a_million_lines_arrives() {
 }
 
 #[test]
-fn few_lines_among_very_many_others_are_all_found() {
+fn a_few_progress_lines_among_very_many_others_are_all_found() {
     let command = "for i in $(seq 1 99); do yes 'nothing of this is progress' | head -n 2500; \
                    echo \"progress: $i, step $i\"; done; \
                    yes 'nothing of this is progress' | head -n 250000";
@@ -754,14 +754,14 @@ fn few_lines_among_very_many_others_are_all_found() {
 }
 
 #[test]
-fn a_quarter_of_a_gigabyte_of_zeros_is_no_line_and_takes_no_memory() {
+fn a_quarter_of_a_gigabyte_of_zeros_takes_no_memory() {
     let command = "head -c 268435456 /dev/zero; echo; echo 'progress: 100 done'";
     let last = last_of_very_much(with_pattern(COOKS_PATTERN), command);
     assert_eq!(last, Some((Some(100), "done".into())));
 }
 
 #[test]
-fn a_kill_is_not_held_up_by_very_much_output() {
+fn very_much_output_does_not_delay_a_kill() {
     let run = Setup::new()
         .variable("PROGRESS_SAMPLE_INTERVAL_MS", SHORT_INTERVAL)
         .launch(json!({
@@ -770,7 +770,7 @@ fn a_kill_is_not_held_up_by_very_much_output() {
     run.wait_until("progress", |journal| !reports(journal).is_empty());
     run.agent.kill(TASK, None);
     assert_eq!(run.finish().state, Killed);
-    // Its last line may be half of one.
+    // Its last line may be incomplete.
     let last = last_report(&run).and_then(|(percent, _)| percent);
     assert_eq!(last, Some(50));
 }

@@ -1,5 +1,5 @@
-//! What the released Cook scheduler sends to its executor, and takes from it: everything that is said of a
-//! task has to pass the checks that Cook has, and those it should have.
+//! What the released Cook scheduler sends to its executor, and what it accepts: every report about a task
+//! is checked as Cook does or should.
 
 use crate::support::progress::{last_report, reports};
 use crate::support::{Ended, Run, Setup, TASK};
@@ -11,10 +11,11 @@ use cook_mesos::messages::{
 use cook_test_agent::journal::{What, is_terminal};
 use serde_json::{Map, Value, json};
 
-/// What the scheduler sets for a job that names no pattern of its own.
+/// What the scheduler sets for a job without its own pattern.
 const COOKS_PATTERN: &str = r"progress:\s+([0-9]*\.?[0-9]+)($|\s+.*)";
 
-/// What `scheduler/src/cook/mesos/task.clj` and `cook/task.clj` put into `ExecutorInfo.command`.
+/// The variables that `scheduler/src/cook/mesos/task.clj` and `cook/task.clj` set in
+/// `ExecutorInfo.command`.
 fn cooks_environment(job: &[(&str, &str)]) -> Vec<(String, String)> {
     let own = [
         ("COOK_INSTANCE_NUM", "0"),
@@ -26,17 +27,17 @@ fn cooks_environment(job: &[(&str, &str)]) -> Vec<(String, String)> {
         ("EXECUTOR_MAX_MESSAGE_LENGTH", "512"),
         ("PROGRESS_REGEX_STRING", COOKS_PATTERN),
         ("PROGRESS_SAMPLE_INTERVAL_MS", "100"),
-        // Of `:incremental-config-environment`, when there is nothing to say.
+        // From `:incremental-config-environment`, when there is no value.
         ("INCREMENTAL", ""),
         ("PORT0", "31000"),
     ];
-    // What comes later wins: a job cannot change what is Cook's, but for its own pattern.
+    // Later values win: a job cannot change Cook's own variables, except its pattern.
     let all = own.iter().chain(job);
     all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
 }
 
-/// Launches a command as Cook does: the executor has the task's id, and `data` nothing but the command.
+/// Launches a command as Cook does: the executor has the task's id, and `data` has only the command.
 #[track_caller]
 fn submit(environment: &[(&str, &str)], command: &str) -> Run {
     let environment = cooks_environment(environment);
@@ -72,7 +73,7 @@ fn submit(environment: &[(&str, &str)], command: &str) -> Run {
     run
 }
 
-/// The same, to its end.
+/// Does the same, and waits for the end.
 #[track_caller]
 fn run(environment: &[(&str, &str)], command: &str) -> (Run, Ended) {
     let run = submit(environment, command);
@@ -81,7 +82,7 @@ fn run(environment: &[(&str, &str)], command: &str) -> (Run, Ended) {
     (run, ended)
 }
 
-/// Checks everything that Cook hears of the run.
+/// Checks everything that Cook receives during the run.
 #[track_caller]
 fn check(run: &Run) {
     run.agent.inspect(|journal| {
@@ -97,7 +98,7 @@ fn check(run: &Run) {
     });
 }
 
-/// What Cook knows of one instance.
+/// What Cook knows about one instance.
 #[derive(Default)]
 struct Heard {
     directories: usize,
@@ -109,8 +110,8 @@ struct Heard {
 // === impl Heard ===
 
 impl Heard {
-    /// `mesos_compute_cluster.clj` 142-155 and `scheduler.clj` 349-370: a message is one JSON object in
-    /// UTF-8, whose keys decide what it is.
+    /// See `mesos_compute_cluster.clj`, lines 142 to 155, and `scheduler.clj`, lines 349 to 370: a message
+    /// is one JSON object in UTF-8, and its keys decide what it is.
     #[track_caller]
     fn message(&mut self, data: &[u8]) {
         let text = std::str::from_utf8(data).expect("UTF-8");
@@ -120,18 +121,18 @@ impl Heard {
         let mut keys: Vec<&str> = message.keys().map(String::as_str).collect();
         keys.sort_unstable();
         match keys[..] {
-            // Without this there is no `cs cat` and no link to the output.
+            // Needed for `cs cat` and for links to the output.
             ["sandbox-directory", "task-id", "type"] => {
                 assert_eq!(message["type"], "directory");
                 assert!(message["sandbox-directory"].is_string());
                 self.directories += 1;
             }
-            // One that is no integer fails a transaction that is then repeated for ever.
+            // If it is not an integer, a transaction fails and is repeated for ever.
             ["exit-code", "task-id"] => {
                 assert!(message["exit-code"].is_i64(), "{text}");
                 self.exit_codes += 1;
             }
-            // Both go together: each state replaces the one before it, as a whole.
+            // All keys are sent together, because each message replaces the one before.
             [
                 "progress-message",
                 "progress-percent",
@@ -146,12 +147,12 @@ impl Heard {
                 assert!(sequence > self.last_sequence, "{text}");
                 self.last_sequence = sequence;
             }
-            // A heartbeat would arm a timer that kills the task if no other follows.
+            // A heartbeat would start a timer that kills the task unless another heartbeat follows.
             _ => panic!("Cook does not know {text}"),
         }
     }
 
-    /// `scheduler.clj` 160-175 and 240-297.
+    /// See `scheduler.clj`, lines 160 to 175 and 240 to 297.
     #[track_caller]
     fn status(&mut self, status: &TaskStatus) {
         let state = status.state();
@@ -163,13 +164,13 @@ impl Heard {
             ),
             "Cook throws at {state:?}"
         );
-        // Sandbox first: the directory is told before anything can be looked for in it.
+        // The directory must be known before files can be looked up in it.
         assert!(state == Starting || self.directories == 1, "{state:?}");
         if is_terminal(state) {
             assert_eq!(self.exit_codes, usize::from(state != Error), "{state:?}");
             self.is_over = true;
         }
-        // It is read as EDN, where a JSON object is a map without a key `:percent` or no map at all.
+        // It is read as EDN, where a JSON object is not a map, or a map without the key `:percent`.
         if let Some(data) = &status.data {
             let data: Value = serde_json::from_slice(data).expect("JSON");
             assert!(data.is_object(), "{data}");
@@ -178,7 +179,7 @@ impl Heard {
 }
 
 #[test]
-fn a_successful_job_is_told_in_the_order_that_cook_expects() {
+fn a_successful_job_is_reported_in_the_order_that_cook_expects() {
     let (run, ended) = run(&[], "echo hello");
     assert_eq!(ended.states, [Starting, Running, Finished]);
     let arrivals = run.agent.inspect(|journal| journal.arrivals());
@@ -211,7 +212,7 @@ fn a_failing_job_has_no_reason_so_that_cook_says_command_exited_non_zero() {
 }
 
 #[test]
-fn exit_codes_of_signals_are_negative_and_those_told_by_a_shell_are_above_128() {
+fn exit_codes_of_signals_are_negative_and_those_from_a_shell_above_128() {
     for (command, code) in [
         ("kill -KILL $$", -9),
         ("kill -SEGV $$", -11),
@@ -244,12 +245,12 @@ fn a_job_that_is_killed_by_cook_without_a_policy_ends_killed() {
 #[test]
 fn a_blank_command_is_an_invalid_task_and_has_no_exit_code() {
     let (_, ended) = run(&[], "  ");
-    // REASON_TASK_INVALID, which Cook calls 3004.
+    // REASON_TASK_INVALID; Cook's number for it is 3004.
     assert_eq!((ended.state, ended.reason), (Error, Some(14)));
 }
 
 #[test]
-fn stdout_says_what_the_integration_tests_of_cook_look_for() {
+fn stdout_has_the_lines_that_cooks_integration_tests_look_for() {
     let (run, _) = run(&[], "echo 'progress: 99 We are so close!'; exit 0");
     let stdout = run.sandbox.read("stdout");
     for words in [
@@ -267,7 +268,7 @@ fn stdout_says_what_the_integration_tests_of_cook_look_for() {
 }
 
 #[test]
-fn invalid_progress_between_valid_is_passed_over_on_stdout_and_in_a_file() {
+fn invalid_progress_between_valid_lines_is_ignored_on_stdout_and_in_a_file() {
     let lines = |target: &str| {
         [
             "25 Twenty-five percent",
@@ -288,7 +289,7 @@ fn invalid_progress_between_valid_is_passed_over_on_stdout_and_in_a_file() {
 }
 
 #[test]
-fn a_jobs_own_progress_file_and_pattern_reach_the_executor_as_cook_passes_them_on() {
+fn a_jobs_own_progress_file_and_pattern_are_used_as_cook_passes_them_on() {
     let (run, _) = run(
         &[
             (
@@ -308,7 +309,7 @@ fn a_jobs_own_progress_file_and_pattern_reach_the_executor_as_cook_passes_them_o
 }
 
 #[test]
-fn jobs_see_what_cook_sets_and_empty_values_are_no_fault() {
+fn jobs_see_cooks_variables_and_empty_values_are_allowed() {
     let (run, _) = run(&[("FOO", "BAR"), ("EMPTY", "")], "env | sort > seen");
     let seen = run.lines("seen");
     for line in [

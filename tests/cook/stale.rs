@@ -1,12 +1,12 @@
-//! Progress files that are there before the task: what was in them is not the task's, and whatever the task
-//! does to them is.
+//! Progress files that exist before the task: their old contents do not count, and everything that the task
+//! does to them counts.
 
 use crate::support::progress::{FILE, Puppet, SHORT_INTERVAL, last_report_of, reports};
 use crate::support::{Setup, hook};
 use cook_mesos::messages::TaskState::Finished;
 use serde_json::json;
 
-/// Makes a progress file, and writes the same to stdout and stderr, before the executor begins.
+/// Creates a progress file, and writes the same to stdout and stderr, before the executor starts.
 const STALE: &str = "echo 'progress: 100, done' | tee executor-1.progress stderr";
 
 fn stale() -> Setup {
@@ -16,10 +16,10 @@ fn stale() -> Setup {
 }
 
 #[test]
-fn what_was_in_the_files_before_the_launch_is_not_the_tasks() {
+fn contents_from_before_the_launch_do_not_count() {
     for prelude in [
         STALE,
-        // Without an end of the line; larger than what is remembered of it; a link to one.
+        // Without a line end; larger than the part that is remembered; a link to a file.
         "printf 'progress: 100, done' > executor-1.progress",
         "for i in $(seq 1 20000); do echo 'progress: 100, done'; done > executor-1.progress",
         "echo 'progress: 100, done' > other; ln -s other executor-1.progress",
@@ -39,10 +39,10 @@ fn what_was_in_the_files_before_the_launch_is_not_the_tasks() {
 }
 
 #[test]
-fn what_the_task_does_to_such_a_file_counts_whatever_it_is() {
+fn every_change_by_the_task_counts() {
     for (act, percent, message) in [
         ("echo 'progress: 10, more' >> ", 10, "more"),
-        // Shorter, as long, and longer than what was there.
+        // Shorter, as long as, and longer than the old contents.
         ("echo 'progress: 1, x' > ", 1, "x"),
         ("echo 'progress: 020, 2020' > ", 20, "2020"),
         (
@@ -51,14 +51,14 @@ fn what_the_task_does_to_such_a_file_counts_whatever_it_is() {
             "much longer than before",
         ),
         ("echo 'progress: 40, moved' > new; mv new ", 40, "moved"),
-        // The very same again.
+        // The same contents again.
         ("echo 'progress: 100, done' > ", 100, "done"),
         ("echo 'progress: 100, done' > new; mv new ", 100, "done"),
     ] {
         let command = format!("{act} ${FILE}");
         let found = last_report_of(stale(), &command);
         assert_eq!(found, Some((Some(percent), message.into())), "{act}");
-        // While it runs, it is seen as well.
+        // It is also seen while the task is running.
         let mut job = Puppet::with(stale(), json!({}));
         job.reports(&command, percent, message);
         let (run, ended) = job.end();
@@ -68,7 +68,7 @@ fn what_the_task_does_to_such_a_file_counts_whatever_it_is() {
 }
 
 #[test]
-fn a_file_that_a_before_command_has_made_is_the_tasks() {
+fn a_file_created_by_a_before_command_counts() {
     let run = Setup::new().launch(json!({
         "before_commands": [hook(format!("echo 'progress: 5, prepared' > ${FILE}"))],
         "command": "true",

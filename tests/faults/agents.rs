@@ -1,4 +1,4 @@
-//! Agents that go away, hang, or are not ready yet: each in each phase.
+//! Agents that go away, hang, or are not ready yet, in each phase of a task.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use cook_test_agent::script::Trouble;
 use crate::support::{Run, Setup};
 use crate::trial::{Fault, Phase, Trial, costs_nothing, passing};
 
-/// Waits, unless the executor ends: it must not.
+/// Waits, and fails if the executor ends meanwhile.
 #[track_caller]
 fn stays_for(run: &Run, time: Duration) {
     assert_eq!(run.executor.wait(time), None, "{}", run.transcript());
 }
 
 fn come_back(run: &Run) {
-    run.agent.come_back().expect("the port is still ours");
+    run.agent.come_back().expect("the port is reserved");
 }
 
-/// A restart whose first answers to SUBSCRIBE are trouble.
+/// A restart whose first responses to SUBSCRIBE are faults.
 fn restart_into(agent: &Agent, trouble: Trouble, count: usize) {
     agent.go_away();
     agent.trouble_subscribes(trouble, count);
-    agent.come_back().expect("the port is still ours");
+    agent.come_back().expect("the port is reserved");
 }
 
 mod an_agent_that_is_killed_and_back_at_once {
@@ -31,7 +31,7 @@ mod an_agent_that_is_killed_and_back_at_once {
 
     costs_nothing!(passing(|agent| {
         agent.go_away();
-        agent.come_back().expect("the port is still ours");
+        agent.come_back().expect("the port is reserved");
     }));
 }
 
@@ -124,7 +124,7 @@ mod an_agent_that_hangs_and_keeps_the_stream {
     }
 }
 
-mod an_agent_whose_routes_are_missing {
+mod an_agent_without_the_api_yet {
     use super::*;
 
     costs_nothing!(passing(|agent| restart_into(
@@ -210,7 +210,7 @@ fn a_recovering_agent_is_asked_several_times_a_second() {
         times.windows(2).map(|pair| pair[1] - pair[0]).collect()
     });
     waits.sort();
-    // The median: a loaded machine may hold up some of them.
+    // The median, because a loaded machine may delay some of them.
     let usual = waits[waits.len() / 2];
     assert!(usual < Duration::from_millis(250), "{waits:?}");
     run.agent.shutdown();
@@ -218,7 +218,7 @@ fn a_recovering_agent_is_asked_several_times_a_second() {
 }
 
 #[test]
-fn a_subscription_that_is_never_answered_is_asked_for_again_on_another_connection() {
+fn a_subscription_without_a_response_is_repeated_on_another_connection() {
     let trial = Trial::at(Phase::InTheCommand);
     trial.run.agent.hang();
     trial.run.agent.close_stream();

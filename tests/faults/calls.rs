@@ -1,5 +1,5 @@
-//! Calls that are refused, lost or never answered, while a task goes from one phase to the next: each
-//! is a message or an update on its way.
+//! Calls that are refused, lost or never answered, while a task goes from one phase to the next: each is a
+//! message or an update.
 
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ mod calls_that_a_recovering_agent_refuses {
     costs_nothing_on_the_way!(harmless(|agent| agent.refuse_calls(503, 3)));
 }
 
-mod calls_to_routes_that_are_missing {
+mod calls_to_an_api_that_is_not_there_yet {
     use super::*;
 
     costs_nothing_on_the_way!(harmless(|agent| agent.refuse_calls(404, 2)));
@@ -53,7 +53,7 @@ mod calls_that_are_reset {
     costs_nothing_on_the_way!(harmless(|agent| agent.trouble_calls(Trouble::Reset, 3)));
 }
 
-mod calls_whose_replies_are_lost {
+mod calls_whose_responses_are_lost {
     use super::*;
 
     costs_nothing_on_the_way!(harmless(|agent| agent.trouble_calls(Trouble::LoseReply, 3)));
@@ -85,7 +85,7 @@ mod acknowledgements_that_come_twice_and_for_nothing {
     fn acknowledge_too_much(agent: &Agent) {
         let known: Vec<_> = agent.inspect(|journal| {
             let known = journal.updates();
-            // Not the last one in its phase: that would be an acknowledgement.
+            // Not the last one of its phase, which would be a real acknowledgement.
             let known = known.filter(|status| matches!(status.state(), Starting | Running));
             known.filter_map(|status| status.uuid.clone()).collect()
         });
@@ -101,7 +101,7 @@ mod acknowledgements_that_come_twice_and_for_nothing {
     costs_nothing!(later harmless(acknowledge_too_much));
 }
 
-mod acknowledgements_before_the_reply_to_their_update {
+mod acknowledgements_before_the_response_to_their_update {
     use super::*;
 
     costs_nothing!(harmless(Agent::acknowledge_first));
@@ -115,7 +115,7 @@ fn acknowledgements_may_come_before_the_subscription_is_confirmed() {
     agent.acknowledge_first();
     agent.go_away();
     agent.release_acknowledgements();
-    agent.come_back().expect("the port is still ours");
+    agent.come_back().expect("the port is reserved");
     trial.check_end();
     agent.inspect(|journal| {
         let entries = journal.entries();
@@ -145,7 +145,7 @@ fn acknowledgements_may_come_in_any_order() {
 }
 
 #[test]
-fn an_update_that_was_refused_for_good_is_carried_by_the_next_subscription() {
+fn an_update_that_was_refused_is_sent_with_the_next_subscription() {
     for status in [400, 405, 406, 415, 501] {
         let trial = Trial::at(Phase::InAnAfterCommand);
         let agent = &trial.run.agent;
@@ -158,7 +158,7 @@ fn an_update_that_was_refused_for_good_is_carried_by_the_next_subscription() {
                 let is_update = |what: &What| matches!(what, What::Refused { call: "UPDATE", .. });
                 journal.entries().iter().any(|entry| is_update(&entry.what))
             });
-        // An agent that says never is not asked again and again.
+        // The executor does not repeat a call that the agent will never accept.
         let asked = refusals(&trial.run);
         assert!(asked <= 4, "{asked} calls\n{}", trial.run.transcript());
         agent.accept_all();
@@ -168,7 +168,7 @@ fn an_update_that_was_refused_for_good_is_carried_by_the_next_subscription() {
 }
 
 #[test]
-fn a_call_that_is_never_answered_is_made_again_on_another_connection() {
+fn a_call_without_a_response_is_repeated_on_another_connection() {
     let trial = Trial::at(Phase::InAnAfterCommand);
     trial.run.agent.hang();
     trial.pass("after");
@@ -194,13 +194,13 @@ fn a_task_starts_although_the_agent_hangs() {
 }
 
 #[test]
-fn an_executor_whose_agent_hangs_leaves_within_the_grace_period_of_its_shutdown() {
+fn an_executor_whose_agent_hangs_exits_within_the_grace_period_of_its_shutdown() {
     let trial = Trial::with(setup().grace("1secs"), Phase::InTheCommand);
     trial.run.agent.hang();
     let began = Instant::now();
     trial.run.agent.shutdown();
     assert_eq!(trial.run.exit_code(), Some(1));
-    // The after command waits at its gate for ever; nobody tells the agent in the end.
+    // The after command waits at its gate, and the agent is never told.
     assert!(began.elapsed().as_secs() < 5, "{}", trial.run.transcript());
     assert_eq!(trial.order(), ["before", "main", "after"]);
     trial.run.agent.resume();

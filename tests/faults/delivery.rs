@@ -1,12 +1,12 @@
-//! What must be true of every journal, whatever happened: the agent has each update once, in order,
-//! the terminal one last, and the executor has left only then.
+//! What must be true of every journal: the agent gets each update once, in order, the terminal one last,
+//! and the executor exits only after that.
 
 use cook_mesos::messages::TaskStatus;
 use cook_test_agent::journal::{Journal, What, is_terminal};
 
 use crate::support::{Run, TASK};
 
-/// Checks the journal of a task that was told to its end.
+/// Checks the journal of a task whose end was reported.
 #[track_caller]
 pub fn check(run: &Run) {
     run.agent.inspect(|journal| {
@@ -24,7 +24,7 @@ fn all_of(journal: &Journal) -> Result<(), String> {
     the_exit_comes_last(journal)
 }
 
-/// One UUID for each state of a task, and nothing behind the terminal one.
+/// One UUID for each state of a task, and nothing after the terminal one.
 fn nothing_is_doubled(first: &[&TaskStatus]) -> Result<(), String> {
     let of_task = || first.iter().filter(|status| status.task_id.value == TASK);
     let states: Vec<_> = of_task().map(|status| status.state()).collect();
@@ -40,7 +40,7 @@ fn nothing_is_doubled(first: &[&TaskStatus]) -> Result<(), String> {
     }
 }
 
-/// A repeated update is the same update, to the byte.
+/// A repeated update is identical to the first one.
 fn nothing_changes(journal: &Journal, first: &[&TaskStatus]) -> Result<(), String> {
     for entry in journal.entries() {
         if let What::Repeated(status) = &entry.what
@@ -52,7 +52,7 @@ fn nothing_changes(journal: &Journal, first: &[&TaskStatus]) -> Result<(), Strin
     Ok(())
 }
 
-/// What a subscription carries is in the order in which it happened.
+/// The updates in a subscription are in the order in which they happened.
 fn subscriptions_keep_the_order(journal: &Journal, first: &[&TaskStatus]) -> Result<(), String> {
     let place = |status: &TaskStatus| first.iter().position(|known| known.uuid == status.uuid);
     for subscription in journal.subscriptions() {
@@ -65,8 +65,8 @@ fn subscriptions_keep_the_order(journal: &Journal, first: &[&TaskStatus]) -> Res
     Ok(())
 }
 
-/// The executor stays until the acknowledgement of the terminal update is on its way, and leaves with
-/// success.
+/// The executor exits with success after the acknowledgement of the terminal update was sent, and not
+/// before.
 fn the_exit_comes_last(journal: &Journal) -> Result<(), String> {
     let entries = journal.entries();
     let is_terminal_update = |what: &What| match what {

@@ -1,5 +1,5 @@
-//! Agents that do not come back, or not to this executor: the task is stopped, what can still be told
-//! is told, and the executor leaves with the truth in its exit code.
+//! Agents that never come back, or not for this executor: the task is stopped, everything that can be
+//! reported is reported, and the executor's exit status tells whether that succeeded.
 
 use cook_mesos::messages::TaskState::{Finished, Killed, Running, Starting};
 use cook_test_agent::agent::Agent;
@@ -7,7 +7,7 @@ use cook_test_agent::agent::Agent;
 use crate::support::Setup;
 use crate::trial::{Phase, Trial, setup};
 
-/// An executor that has no patience with its agent, and little with its commands.
+/// An executor with a short recovery timeout and a short grace period.
 fn impatient() -> Setup {
     setup()
         .variable("MESOS_RECOVERY_TIMEOUT", "300ms")
@@ -22,7 +22,7 @@ fn without_checkpoint() -> Setup {
         .grace("1secs")
 }
 
-/// The agent goes away for ever in a phase: the executor stops the task and leaves.
+/// The agent goes away for ever in a phase: the executor stops the task and exits.
 #[track_caller]
 fn leaves_without_its_agent(setup: Setup, phase: Phase, order: &[&str]) {
     if phase == Phase::BeforeTheFirstSubscription {
@@ -107,7 +107,7 @@ mod without_a_checkpoint_an_agent_that_is_killed {
     }
 }
 
-/// Without a checkpoint: the stream ends, but the agent is there and takes what is still to be told.
+/// Without a checkpoint: the stream ends, but the agent is available and accepts the remaining calls.
 #[track_caller]
 fn is_stopped_and_told(phase: Phase) {
     let setup = setup().variable("MESOS_CHECKPOINT", "0");
@@ -137,7 +137,7 @@ fn without_a_checkpoint_the_end_of_the_stream_stops_an_after_command_and_is_told
 }
 
 #[test]
-fn without_a_checkpoint_the_end_of_the_stream_does_not_cost_the_last_update() {
+fn without_a_checkpoint_the_end_of_the_stream_does_not_lose_the_last_update() {
     is_stopped_and_told(Phase::BeforeTheLastAcknowledgement);
 }
 
@@ -151,12 +151,12 @@ fn without_a_checkpoint_the_first_subscription_is_still_waited_for() {
 }
 
 #[test]
-fn an_agent_that_comes_back_while_the_task_is_being_stopped_is_told_how_it_ended() {
+fn an_agent_that_comes_back_while_the_task_is_being_stopped_gets_the_terminal_update() {
     let setup = setup().variable("MESOS_RECOVERY_TIMEOUT", "300ms");
     let trial = Trial::with(setup, Phase::InTheCommand);
     trial.run.agent.go_away();
     trial.wait_for_word("after");
-    trial.run.agent.come_back().expect("the port is still ours");
+    trial.run.agent.come_back().expect("the port is reserved");
     trial.run.wait_for_subscriptions(2);
     trial.pass("after");
     let ended = trial.run.finish();
@@ -178,7 +178,7 @@ fn a_token_that_is_never_accepted_ends_the_executor_after_the_recovery_timeout()
 }
 
 #[test]
-fn a_task_of_an_agent_that_does_not_accept_its_token_any_more_is_stopped() {
+fn a_task_whose_token_is_no_longer_accepted_is_stopped() {
     let trial = Trial::with(impatient(), Phase::InTheCommand);
     trial.run.agent.refuse_subscribes(401, 100);
     trial.run.agent.close_stream();
@@ -187,7 +187,7 @@ fn a_task_of_an_agent_that_does_not_accept_its_token_any_more_is_stopped() {
 }
 
 #[test]
-fn an_agent_that_takes_updates_and_never_acknowledges_them_keeps_nobody_after_a_shutdown() {
+fn an_agent_that_never_acknowledges_does_not_delay_the_exit_after_a_shutdown() {
     let setup = setup().grace("1secs");
     let trial = Trial::with(setup, Phase::BeforeTheLastAcknowledgement);
     trial.run.agent.shutdown();

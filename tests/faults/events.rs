@@ -1,4 +1,4 @@
-//! Everything an agent can write into the event stream that does not belong there, in each phase.
+//! Invalid and unexpected records in the event stream, in each phase of a task.
 
 use cook_mesos::messages::{
     CommandInfo, Environment, EventType, TaskInfo,
@@ -19,7 +19,7 @@ use crate::trial::{Fault, Phase, Trial, costs_nothing, harmless, passing, setup}
 /// Records that an executor can only ignore.
 fn useless_records() -> Vec<Vec<u8>> {
     let empty = |kind: EventType| events::of_kind(kind).encode_to_vec();
-    // KILL of a task whose id is not text.
+    // KILL of a task whose id is not UTF-8.
     let kill = [&[8, 3, 0x22, 6, 0x0a, 4][..], &[0x0a, 2, 0xff, 0xfe]].concat();
     vec![
         Vec::new(),
@@ -41,10 +41,10 @@ fn useless_records() -> Vec<Vec<u8>> {
     ]
 }
 
-mod records_that_mean_nothing {
+mod records_without_a_meaning {
     use super::*;
 
-    // An empty group is no task, but it is a launch: before the task it would be the only one.
+    // An empty group has no task, but it is a LAUNCH: before the task it would be the only one.
     costs_nothing! {
         harmless(|agent| useless_records().iter().for_each(|record| agent.send_record(record)));
         costs_nothing_in_a_before_command: InABeforeCommand,
@@ -76,7 +76,7 @@ mod records_that_come_byte_by_byte {
     costs_nothing!(harmless(|agent| agent.split(Splitting::Bytes)));
 }
 
-mod a_length_that_is_no_number {
+mod a_length_that_is_not_a_number {
     use super::*;
 
     costs_nothing!(later passing(|agent| agent.send_raw_bytes(b"many\n")));
@@ -140,7 +140,7 @@ mod a_second_launch {
     }
 }
 
-mod a_launch_that_comes_again {
+mod a_repeated_launch {
     use super::*;
 
     fn launch_again(agent: &Agent) {
@@ -157,7 +157,7 @@ mod a_launch_that_comes_again {
     }
 }
 
-/// KILL of a task and its LAUNCH, in this order.
+/// Sends KILL for a task, and then its LAUNCH.
 #[track_caller]
 fn check_killed_before_its_launch(run: &Run) {
     run.launch(
@@ -179,7 +179,7 @@ fn a_task_that_is_killed_before_its_launch_does_not_run() {
 }
 
 #[test]
-fn a_kill_before_the_launch_outlives_a_new_subscription() {
+fn a_kill_before_the_launch_is_remembered_across_subscriptions() {
     let run = Setup::new().start();
     run.wait_for_subscriptions(1);
     run.agent.kill(TASK, None);
@@ -189,21 +189,22 @@ fn a_kill_before_the_launch_outlives_a_new_subscription() {
 }
 
 #[test]
-fn a_shutdown_instead_of_a_new_subscription_ends_the_task_and_what_is_told_is_told() {
-    // Its gates have to stay: without them the command would go on.
+fn a_shutdown_instead_of_a_new_subscription_ends_the_task() {
+    // The gates must stay: without them the command would continue.
     let trial = Trial::with(setup().grace("1secs"), Phase::InTheCommand);
     let run = &trial.run;
     run.agent.go_away();
     run.agent.shutdown();
-    run.agent.come_back().expect("the port is still ours");
-    // The agent answers every SUBSCRIBE with SHUTDOWN and the end: nobody can be told.
+    run.agent.come_back().expect("the port is reserved");
+    // The agent responds to every SUBSCRIBE with SHUTDOWN and the end of the stream, so nothing can be
+    // reported.
     assert_eq!(run.exit_code(), Some(1));
     let was_told = run.agent.inspect(|journal| journal.terminal().is_some());
     assert!(!was_told, "{}", run.transcript());
 }
 
 #[test]
-fn text_that_is_not_text_is_taken_as_it_is() {
+fn text_that_is_not_utf_8_is_passed_on_unchanged() {
     let run = Setup::new().start();
     let odd = b"caf\xe9 \xff".to_vec();
     let job = json!({"command": "printf %s \"$ODD\" | od -An -tx1 > odd"}).to_string();

@@ -14,14 +14,14 @@ use crate::support::{Run, Setup, wait_for_word};
 
 const TOKEN: &str = "the-token-of-the-executor";
 
-/// How long an impostor waits for somebody who talks: many times as long as the executor waits between two
-/// tries.
+/// How long an impostor waits for a connection: many times as long as the executor waits between two
+/// attempts.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Listens where the agent did, as this user.
+/// Listens at the agent's address as this user.
 fn listen_as(user: u32, address: SocketAddr) -> TcpListener {
     as_user(user, || {
-        // What other tests start must not hold it.
+        // CLOEXEC: processes of other tests must not inherit it.
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
         let socket = socket.expect("a socket");
@@ -32,7 +32,7 @@ fn listen_as(user: u32, address: SocketAddr) -> TcpListener {
     })
 }
 
-/// All that the executor says to this listener for a while.
+/// Everything that the executor sends to this listener within some time.
 fn heard(listener: &TcpListener) -> String {
     listener.set_nonblocking(true).expect("ours");
     let end = Instant::now() + WAIT;
@@ -65,11 +65,11 @@ fn running(setup: Setup) -> Run {
 }
 
 #[test]
-fn another_user_at_the_agents_address_is_told_nothing_and_the_agent_is_found_again() {
-    if !is_root("another_user_at_the_agents_address_is_told_nothing_and_the_agent_is_found_again") {
+fn another_user_at_the_agents_address_gets_nothing_and_the_agent_is_found_again() {
+    if !is_root("another_user_at_the_agents_address_gets_nothing_and_the_agent_is_found_again") {
         return;
     }
-    // The task's own user is another user than the agent's, too.
+    // The task's own user is not the agent's user either.
     for user in [STRANGER, TASK_USER] {
         let run = running(Setup::new());
         run.agent.go_away();
@@ -81,14 +81,14 @@ fn another_user_at_the_agents_address_is_told_nothing_and_the_agent_is_found_aga
         run.say("go");
         assert_eq!(run.finish().state, Finished);
         let log = run.sandbox.read("executor.log");
-        let told = format!("uid {user} listens where the agent of uid 0 did");
+        let told = format!("uid {user} listens at the address of the agent, which ran as uid 0");
         assert!(log.contains(&told), "{log}");
     }
 }
 
 #[test]
-fn root_at_the_agents_address_is_the_agent() {
-    if !is_root("root_at_the_agents_address_is_the_agent") {
+fn root_at_the_agents_address_is_trusted() {
+    if !is_root("root_at_the_agents_address_is_trusted") {
         return;
     }
     let run = running(Setup::new());

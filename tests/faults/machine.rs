@@ -1,5 +1,5 @@
-//! What the machine can do to an executor: signals, a stdout that takes nothing, a log that cannot be
-//! written, a sandbox that is gone.
+//! What the machine can do to an executor: signals, a stdout that accepts nothing, a log that cannot be
+//! written, a sandbox that was removed.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::support::sandbox::Sandbox;
 use crate::support::{Run, Setup, TASK, hook, say};
 use crate::trial::{Fault, Phase, Trial, costs_nothing, setup};
 
-/// A fault that strikes the executor and not the agent.
+/// A fault of the executor and not of the agent.
 const fn to_the_executor(strike: fn(&Run)) -> Fault {
     Fault {
         strike: |_| {},
@@ -23,7 +23,7 @@ const fn to_the_executor(strike: fn(&Run)) -> Fault {
     }
 }
 
-mod signals_that_ask_for_nothing {
+mod signals_without_a_meaning {
     use super::*;
 
     fn send_all(run: &Run) {
@@ -49,11 +49,11 @@ mod an_executor_that_was_stopped_while_the_stream_ended {
     });
 }
 
-/// The signal in a phase of the task; it means SHUTDOWN.
+/// Sends the signal in a phase of the task; it means SHUTDOWN.
 #[track_caller]
 fn ends(signal: Signal, phase: Phase) {
     if phase == Phase::BeforeTheFirstSubscription {
-        // Subscribed or not: an agent that hangs shows that the signals are listened for.
+        // Before the subscription: an agent that hangs shows that signals are handled without one.
         let trial = Trial::start_with(setup(), Agent::hang);
         trial
             .run
@@ -105,7 +105,7 @@ mod sigint_is_a_shutdown {
     is_a_shutdown!(Signal::INT);
 }
 
-/// A task of an executor in a world that was changed so, in all phases.
+/// A task of an executor that was started after this prelude, through all phases.
 #[track_caller]
 fn works_after(prelude: &str) -> Trial {
     let trial = Trial::start_with(setup().prelude(prelude), |_| {});
@@ -114,14 +114,14 @@ fn works_after(prelude: &str) -> Trial {
 }
 
 #[test]
-fn closed_standard_streams_cost_nothing() {
+fn closed_standard_streams_are_harmless() {
     for prelude in ["exec >&-", "exec 2>&-", "exec <&- >&- 2>&-"] {
         works_after(prelude);
     }
 }
 
 #[test]
-fn standard_streams_that_take_nothing_cost_nothing() {
+fn standard_streams_that_cannot_be_written_are_harmless() {
     works_after("exec >/dev/full 2>&1");
 }
 
@@ -151,7 +151,7 @@ impl Pipe {
 }
 
 #[test]
-fn a_stdout_that_nobody_reads_any_more_costs_nothing() {
+fn a_stdout_without_a_reader_is_harmless() {
     let pipe = Pipe::new();
     let reader = pipe.open(OFlags::RDONLY);
     let trial = Trial::with(setup().prelude(pipe.prelude()), Phase::BeforeTheTask);
@@ -160,7 +160,7 @@ fn a_stdout_that_nobody_reads_any_more_costs_nothing() {
 }
 
 #[test]
-fn a_stdout_that_is_full_and_nobody_reads_costs_nothing() {
+fn a_full_stdout_is_harmless() {
     let pipe = Pipe::new();
     let _reader = pipe.open(OFlags::RDONLY);
     let mut writer = pipe.open(OFlags::WRONLY);
@@ -170,19 +170,19 @@ fn a_stdout_that_is_full_and_nobody_reads_costs_nothing() {
 }
 
 #[test]
-fn a_log_on_a_full_disk_costs_nothing() {
+fn a_log_on_a_full_disk_is_harmless() {
     works_after("ln -s /dev/full executor.log");
 }
 
 #[test]
-fn a_log_that_cannot_be_opened_costs_nothing() {
+fn a_log_that_cannot_be_opened_is_harmless() {
     works_after("mkdir executor.log");
     works_after("ln -s /nowhere/executor.log executor.log");
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_costs_log_lines_and_no_result() {
-    // Commands have their limits back.
+fn a_limit_on_the_size_of_files_costs_log_lines_but_no_result() {
+    // Commands have the original limit.
     let with_limit = |text: String| format!("ulimit -S -f unlimited; {text}");
     let run = Setup::new().start();
     run.wait_for_subscriptions(1);
@@ -208,14 +208,14 @@ fn a_limit_on_the_size_of_files_costs_log_lines_and_no_result() {
 }
 
 #[test]
-fn a_log_and_a_stderr_that_both_take_nothing_cost_nothing() {
+fn a_log_and_a_stderr_that_cannot_be_written_are_harmless() {
     works_after("mkdir executor.log; exec 2>/dev/full");
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_from_the_start_costs_log_lines_and_no_result() {
+fn a_limit_on_the_size_of_files_from_the_start_costs_log_lines_but_no_result() {
     for blocks in [0, 1] {
-        // Commands have their limits back.
+        // Commands have the original limit.
         let with_limit = |text: String| format!("ulimit -S -f unlimited; {text}");
         let run = setup()
             .prelude(format!("ulimit -S -f {blocks}"))
@@ -242,6 +242,6 @@ mod a_sandbox_that_is_deleted {
 }
 
 #[test]
-fn a_sandbox_that_was_never_there_costs_nothing() {
+fn a_missing_sandbox_is_harmless() {
     works_after("rm -r \"$MESOS_SANDBOX\"");
 }

@@ -1,4 +1,4 @@
-//! An executor that has subscribed a thousand times is as small as one that has a hundred times.
+//! An executor that has subscribed a thousand times needs no more resources than after a hundred times.
 
 use std::fs;
 
@@ -7,19 +7,20 @@ use cook_test_agent::agent::Agent;
 use crate::support::{Run, Setup};
 use crate::trial::{Phase, Trial};
 
-/// What the executor holds.
+/// The resources of the executor.
 #[derive(Debug)]
 struct Holdings {
     descriptors: usize,
-    /// Memory of its own, in kB.
+    /// Anonymous memory in kB.
     anonymous: u64,
 }
 
 impl Holdings {
     fn of(run: &Run) -> Self {
         let folder = format!("/proc/{}", run.executor.pid().as_raw_nonzero());
-        let descriptors = fs::read_dir(format!("{folder}/fd")).expect("it lives");
-        let rollup = fs::read_to_string(format!("{folder}/smaps_rollup")).expect("it lives");
+        let descriptors = fs::read_dir(format!("{folder}/fd")).expect("the executor runs");
+        let rollup =
+            fs::read_to_string(format!("{folder}/smaps_rollup")).expect("the executor runs");
         let anonymous = rollup.lines().find_map(|line| {
             let value = line.strip_prefix("Anonymous:")?;
             value.trim().strip_suffix(" kB")?.parse().ok()
@@ -31,15 +32,15 @@ impl Holdings {
     }
 }
 
-/// How streams end, by turns.
+/// How streams end, in turn.
 const ENDS: [fn(&Agent); 3] = [Agent::close_stream, Agent::reset_stream, Agent::cut_stream];
 
-/// Memory that two looks may differ by: a few pages that a buffer happens to need.
+/// By how much memory two measurements may differ: a few pages for buffers.
 const SLACK: u64 = 32;
 
 #[test]
 fn a_thousand_new_subscriptions_need_no_more_than_a_hundred() {
-    // A quarter of it is the longest wait between two tries: none that matters here.
+    // A quarter of it is the longest wait between two attempts, which therefore does not matter here.
     let setup = Setup::new().variable("MESOS_SUBSCRIPTION_BACKOFF_MAX", "4ms");
     let trial = Trial::with(setup, Phase::InTheCommand);
     let run = &trial.run;
@@ -57,7 +58,7 @@ fn a_thousand_new_subscriptions_need_no_more_than_a_hundred() {
     }
     let (early, late) = (early.expect("passed above"), Holdings::of(run));
     println!("{early:?} {late:?}");
-    // A connection for calls is there or has just been closed.
+    // The connection for calls may be open or closed at each measurement.
     assert!(
         late.descriptors <= early.descriptors + 1,
         "{early:?} {late:?}"

@@ -1,5 +1,5 @@
-//! The session with the agent: subscriptions, updates and acknowledgements when things go wrong, and
-//! every event that an agent can send.
+//! The session with the agent: subscriptions, updates and acknowledgements with faults, and every event
+//! that an agent can send.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use cook_test_agent::script::{Splitting, Trouble};
 use prost::Message;
 use serde_json::{Value, json};
 
-/// A task that waits for the word `go`, and says `done` when all is over but for the reporting.
+/// A task that waits for the word `go`, and writes `done` when only the report is left.
 fn waiting_job() -> Value {
     json!({"command": wait_for_word("go"), "after_commands": [hook(say("done"))]})
 }
 
-/// A run whose task is waiting and whose acknowledgements so far have all been sent.
+/// A run whose task is waiting, with all acknowledgements so far sent.
 fn waiting_run() -> Run {
     let run = Run::start(waiting_job());
     wait_for_acknowledgements(&run, 2);
@@ -39,7 +39,7 @@ fn wait_for_acknowledgements(run: &Run, count: usize) {
     });
 }
 
-/// A run whose task is waiting and whose updates have not been acknowledged.
+/// A run whose task is waiting, with unacknowledged updates.
 fn unacknowledged_run() -> Run {
     let run = Setup::new().start_with(|agent| agent.hold_acknowledgements());
     run.launch(TASK, &waiting_job());
@@ -47,7 +47,7 @@ fn unacknowledged_run() -> Run {
     run
 }
 
-/// The unacknowledged tasks and states in the subscription of this number.
+/// The unacknowledged tasks and states in the subscription with this number.
 fn listed(run: &Run, number: usize) -> (Vec<String>, Vec<&'static str>) {
     run.agent.inspect(|journal| {
         let subscription = journal.subscriptions()[number].clone();
@@ -57,7 +57,7 @@ fn listed(run: &Run, number: usize) -> (Vec<String>, Vec<&'static str>) {
     })
 }
 
-/// Lets the waiting task go on, and checks that everything about it arrives.
+/// Lets the waiting task continue, and checks that everything about it arrives.
 #[track_caller]
 fn check_end(run: &Run) {
     run.say("go");
@@ -71,7 +71,7 @@ fn check_end(run: &Run) {
 }
 
 #[test]
-fn the_first_subscription_has_nothing_to_catch_up_on() {
+fn the_first_subscription_lists_nothing() {
     let run = waiting_run();
     assert_eq!(listed(&run, 0), (vec![], vec![]));
     check_end(&run);
@@ -116,7 +116,7 @@ fn a_stream_that_ends_within_a_record_leads_to_a_new_subscription() {
 }
 
 #[test]
-fn a_stream_that_is_no_record_io_leads_to_a_new_subscription() {
+fn a_stream_that_is_not_recordio_leads_to_a_new_subscription() {
     for garbage in ["not a length\n", "-1\n", "99999999999999999999999\n", "\n"] {
         let run = waiting_run();
         run.agent.send_raw_bytes(garbage.as_bytes());
@@ -126,7 +126,7 @@ fn a_stream_that_is_no_record_io_leads_to_a_new_subscription() {
 }
 
 #[test]
-fn an_agent_that_comes_back_gets_what_happened_meanwhile() {
+fn an_agent_that_comes_back_gets_everything_that_happened_meanwhile() {
     let run = waiting_run();
     run.agent.go_away();
     run.say("go");
@@ -134,7 +134,7 @@ fn an_agent_that_comes_back_gets_what_happened_meanwhile() {
     run.agent.come_back().unwrap();
     let ended = run.finish();
     assert_eq!(ended.states, [Starting, Running, Finished]);
-    // Cook learns a command's exit code from nothing else.
+    // Cook gets the exit code of a command only from this message.
     let messages = run.agent.inspect(|journal| journal.messages());
     let exit_code = json!({"exit-code": 0, "task-id": TASK});
     assert!(messages.contains(&exit_code), "{}", run.transcript());
@@ -155,7 +155,7 @@ fn an_agent_that_comes_back_and_is_not_ready_yet_is_asked_again() {
 }
 
 #[test]
-fn an_agent_that_is_not_there_yet_is_waited_for() {
+fn an_agent_that_is_not_running_yet_is_waited_for() {
     let run = Setup::new().start_with(|agent| agent.go_away());
     let early = run.executor.wait(Duration::from_millis(300));
     assert_eq!(early, None, "it gave up");
@@ -165,7 +165,7 @@ fn an_agent_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn updates_that_the_agent_cannot_take_are_sent_again_in_order() {
+fn updates_that_the_agent_cannot_accept_are_sent_again_in_order() {
     for status in [503, 500] {
         let run = Setup::new().start();
         run.wait_for_subscriptions(1);
@@ -178,7 +178,7 @@ fn updates_that_the_agent_cannot_take_are_sent_again_in_order() {
 }
 
 #[test]
-fn an_update_whose_reply_is_lost_is_sent_again_with_its_uuid() {
+fn an_update_whose_response_is_lost_is_sent_again_with_its_uuid() {
     let run = Setup::new().start();
     run.wait_for_subscriptions(1);
     run.agent.trouble_calls(Trouble::LoseReply, 1);
@@ -188,7 +188,7 @@ fn an_update_whose_reply_is_lost_is_sent_again_with_its_uuid() {
 }
 
 #[test]
-fn a_connection_that_is_reset_under_a_call_costs_nothing() {
+fn a_reset_during_a_call_loses_nothing() {
     let run = Setup::new().start();
     run.wait_for_subscriptions(1);
     run.agent.trouble_calls(Trouble::Reset, 1);
@@ -198,7 +198,7 @@ fn a_connection_that_is_reset_under_a_call_costs_nothing() {
 }
 
 #[test]
-fn an_agent_that_hangs_does_not_hold_the_task_up() {
+fn an_agent_that_hangs_does_not_delay_the_task() {
     let run = waiting_run();
     run.agent.hang();
     run.say("go");
@@ -208,7 +208,7 @@ fn an_agent_that_hangs_does_not_hold_the_task_up() {
 }
 
 #[test]
-fn a_kill_gets_through_while_calls_hang() {
+fn a_kill_is_obeyed_while_calls_hang() {
     let run = Run::start(json!({
         "command": format!("{}; sleep 600", say("main")),
         "after_commands": [hook(say("done"))],
@@ -228,7 +228,7 @@ fn the_executor_stays_until_the_terminal_update_is_acknowledged() {
     run.say("go");
     run.wait_for(Finished);
     assert_eq!(run.executor.wait(Duration::from_millis(100)), None);
-    // The acknowledgement that was on its way is lost with the stream.
+    // The acknowledgement that was under way is lost with the stream.
     run.agent.close_stream();
     run.wait_for_subscriptions(2);
     let (_, states) = listed(&run, 1);
@@ -239,7 +239,7 @@ fn the_executor_stays_until_the_terminal_update_is_acknowledged() {
 }
 
 #[test]
-fn acknowledgements_may_come_twice_for_nothing_and_before_the_reply() {
+fn acknowledgements_may_be_repeated_unknown_or_early() {
     let run = Setup::new().start_with(|agent| agent.acknowledge_first());
     run.agent.launch(run.task(TASK, &waiting_job()));
     run.wait_for(Running);
@@ -266,7 +266,7 @@ fn records_may_arrive_byte_by_byte() {
 }
 
 #[test]
-fn many_records_may_arrive_at_once_and_among_them_what_nobody_knows() {
+fn many_records_may_arrive_together_including_unknown_ones() {
     let run = waiting_run();
     let later = Event {
         kind: Some(99),
@@ -274,12 +274,12 @@ fn many_records_may_arrive_at_once_and_among_them_what_nobody_knows() {
     };
     let records = [
         events::heartbeat().encode_to_vec(),
-        // An empty record, and one that is no event.
+        // An empty record, and one that is not an event.
         Vec::new(),
         vec![0xff; 7],
         events::of_unknown_type(99).encode_to_vec(),
         later.encode_to_vec(),
-        // Types whose payload is missing.
+        // Types without their contents.
         vec![8, 2],
         vec![8, 3],
         vec![8, 4],
@@ -289,7 +289,7 @@ fn many_records_may_arrive_at_once_and_among_them_what_nobody_knows() {
     ];
     let bytes: Vec<u8> = records.iter().flat_map(|r| recordio::encode(r)).collect();
     run.agent.send_raw_bytes(&bytes);
-    // The last one was understood; all others were harmless.
+    // The last one is a KILL that was understood; all others were harmless.
     assert_eq!(run.finish().states, [Starting, Running, Killed]);
     assert_eq!(
         run.agent.inspect(|journal| journal.subscriptions().len()),
@@ -298,14 +298,14 @@ fn many_records_may_arrive_at_once_and_among_them_what_nobody_knows() {
 }
 
 #[test]
-fn an_error_event_does_no_harm() {
+fn an_error_event_is_harmless() {
     let run = waiting_run();
     run.agent.error("something is wrong here");
     check_end(&run);
 }
 
 #[test]
-fn heartbeats_and_messages_of_the_scheduler_do_no_harm() {
+fn heartbeats_and_messages_of_the_framework_are_harmless() {
     let run = waiting_run();
     run.agent.heartbeat();
     run.agent.message(b"\xff\x00 not for us");
@@ -314,7 +314,7 @@ fn heartbeats_and_messages_of_the_scheduler_do_no_harm() {
 }
 
 #[test]
-fn a_task_may_come_as_a_group_of_one_with_a_command_of_its_own() {
+fn a_task_may_arrive_as_a_group_of_one_with_its_own_command() {
     let run = Setup::new().start();
     let command = format!("{}; exit 3", say("main"));
     let task = events::command_task(TASK, &run.agent.config().agent_id, &command);
@@ -326,7 +326,7 @@ fn a_task_may_come_as_a_group_of_one_with_a_command_of_its_own() {
 }
 
 #[test]
-fn an_empty_group_does_no_harm() {
+fn an_empty_group_is_harmless() {
     let run = Setup::new().start();
     run.agent.launch_group(Vec::new());
     run.wait_for_subscriptions(1);
@@ -335,14 +335,14 @@ fn an_empty_group_does_no_harm() {
 }
 
 #[test]
-fn a_shutdown_may_be_all_that_the_agent_has_to_say() {
+fn a_shutdown_may_be_the_only_event() {
     let run = Setup::new().start_with(|agent| agent.shutdown());
     assert_eq!(run.exit_code(), Some(0));
     assert_eq!(run.agent.inspect(|journal| journal.states()), []);
 }
 
 #[test]
-fn the_token_goes_to_the_agent_and_nowhere_else() {
+fn the_token_is_sent_to_the_agent_and_appears_nowhere_else() {
     let token = "eyJhbGciOiJIUzI1NiJ9.token.of-the-executor";
     let look = "env; tr '\\0' '\\n' < /proc/self/environ; set";
     let run = Setup::new()
@@ -365,7 +365,7 @@ fn the_token_goes_to_the_agent_and_nowhere_else() {
 }
 
 #[test]
-fn the_agents_unix_socket_is_preferred() {
+fn the_agents_domain_socket_is_preferred() {
     let folder = Sandbox::new();
     let path = folder.path().join("agent.sock");
     let run = Setup::new()
@@ -376,8 +376,8 @@ fn the_agents_unix_socket_is_preferred() {
         .agent
         .inspect(|journal| journal.subscriptions()[0].transport);
     assert_eq!(transport, Transport::Unix);
-    // The socket of a restarted agent is another one at the same path. The address may be listening
-    // a moment earlier, so that either way is right.
+    // A restarted agent has another socket at the same path. Its address may be available a moment earlier,
+    // so both are right.
     run.agent.go_away();
     run.agent.come_back().unwrap();
     run.wait_for_subscriptions(2);
@@ -385,7 +385,7 @@ fn the_agents_unix_socket_is_preferred() {
 }
 
 #[test]
-fn without_the_unix_socket_in_the_container_the_address_is_used() {
+fn without_the_domain_socket_in_the_container_tcp_is_used() {
     let run = Setup::new()
         .variable("MESOS_DOMAIN_SOCKET", "/nowhere/agent.sock")
         .launch(waiting_job());
@@ -398,7 +398,7 @@ fn without_the_unix_socket_in_the_container_the_address_is_used() {
 }
 
 #[test]
-fn missing_variables_are_named_in_one_line_and_the_executor_leaves() {
+fn missing_variables_are_named_in_one_line_and_the_executor_exits() {
     let names = ["MESOS_FRAMEWORK_ID", "MESOS_EXECUTOR_ID", "MESOS_SLAVE_PID"];
     let mut setup = Setup::new().without("MESOS_AGENT_ENDPOINT");
     for name in names {
@@ -418,7 +418,7 @@ fn missing_variables_are_named_in_one_line_and_the_executor_leaves() {
 }
 
 #[test]
-fn variables_that_are_not_text_reach_the_commands_as_they_are() {
+fn variables_that_are_not_utf_8_are_passed_to_commands_unchanged() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let run = Setup::new()

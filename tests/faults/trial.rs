@@ -1,7 +1,7 @@
-//! A task that stands still in any phase, for a fault to strike there.
+//! A task that can be held in any phase, for a fault to happen there.
 //!
-//! Each command of the task says its word and then waits at its gate, which is a named pipe outside
-//! the sandbox: whatever happens to the sandbox, and without a process that polls.
+//! Each command of the task writes its word and then waits at its gate, a named pipe outside of the
+//! sandbox: independent of the sandbox, and without a process that polls.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,37 +17,37 @@ use crate::delivery;
 use crate::support::sandbox::Sandbox;
 use crate::support::{Ended, Run, Setup, TASK, hook};
 
-/// An executor whose agent is quick to recover: with the usual 2 seconds, messages to a restarted
-/// agent would have to wait for longer.
+/// An executor whose agent recovers quickly: with the usual 2 seconds, messages to a restarted agent would
+/// have to wait longer.
 pub fn setup() -> Setup {
     Setup::new().variable("MESOS_SUBSCRIPTION_BACKOFF_MAX", "100ms")
 }
 
-/// Where a task can be when a fault strikes.
+/// Where a task can be when a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// The executor has only just been started.
+    /// The executor was just started.
     BeforeTheFirstSubscription,
     /// It has subscribed and has no task.
     BeforeTheTask,
-    /// A before command runs.
+    /// A before command is running.
     InABeforeCommand,
-    /// The command runs.
+    /// The command is running.
     InTheCommand,
-    /// An after command runs.
+    /// An after command is running.
     InAnAfterCommand,
-    /// All is over; the terminal update is not acknowledged.
+    /// All commands have ended, and the terminal update is not acknowledged.
     BeforeTheLastAcknowledgement,
 }
 
-/// A fault: how it begins, and how it ends.
+/// A fault: how it begins and how it ends.
 #[derive(Clone, Copy)]
 pub struct Fault {
-    /// Does something to a running agent.
+    /// Starts the fault.
     pub strike: fn(&Agent),
-    /// Makes it a good agent again.
+    /// Ends the fault.
     pub heal: fn(&Run),
-    /// The executor has to subscribe once more because of it.
+    /// Whether the executor must subscribe again because of it.
     pub costs_a_subscription: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct Trial {
     gates: Gates,
 }
 
-/// The named pipes.
+/// The named pipes at which commands wait.
 pub struct Gates {
     folder: Sandbox,
     open: Vec<(&'static str, File)>,
@@ -69,7 +69,7 @@ const COMMANDS: [&str; 3] = ["before", "main", "after"];
 /// The last progress and message of the job.
 const LAST: (f64, &str) = (42.0, "nearly there");
 
-/// A fault that is over by itself and ends the stream.
+/// A fault that ends by itself and ends the stream.
 pub const fn passing(strike: fn(&Agent)) -> Fault {
     Fault {
         strike,
@@ -78,7 +78,7 @@ pub const fn passing(strike: fn(&Agent)) -> Fault {
     }
 }
 
-/// A fault that is over by itself and leaves the stream as it is.
+/// A fault that ends by itself and does not affect the stream.
 pub const fn harmless(strike: fn(&Agent)) -> Fault {
     Fault {
         costs_a_subscription: false,
@@ -96,7 +96,7 @@ impl Gates {
             let pipe = rustix::fs::FileType::Fifo;
             let mode = Mode::from(0o600);
             rustix::fs::mknodat(rustix::fs::CWD, &path, pipe, mode, 0).expect("a named pipe");
-            // Open at both ends, so that nobody waits for anybody to open it.
+            // Open at both ends, so that nobody waits for it to be opened.
             let flags = OFlags::RDWR | OFlags::CLOEXEC;
             let pipe = rustix::fs::open(&path, flags, Mode::empty()).expect("a named pipe");
             (*name, File::from(pipe))
@@ -105,7 +105,7 @@ impl Gates {
         Self { folder, open }
     }
 
-    /// A file beside the gates, for commands that must not depend on their sandbox.
+    /// A file next to the gates, for commands that must not depend on their sandbox.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -115,7 +115,7 @@ impl Gates {
         format!("read _ < {}", self.path(name).display())
     }
 
-    /// Lets the command behind a gate go on, now or when it comes there.
+    /// Lets the command at a gate continue, now or when it gets there.
     pub fn open(&self, name: &str) {
         let gate = self.open.iter().find(|(known, _)| *known == name);
         let (_, pipe) = gate.expect("a gate of this task");
@@ -126,7 +126,7 @@ impl Gates {
 // === impl Trial ===
 
 impl Trial {
-    /// A task that nothing has happened to yet, under an agent that was prepared.
+    /// A task in the first phase, with an agent that was prepared.
     #[track_caller]
     pub fn start_with(setup: Setup, prepare: impl FnOnce(&Agent)) -> Self {
         Self {
@@ -141,7 +141,7 @@ impl Trial {
         Self::with(setup(), phase)
     }
 
-    /// A task in this phase, of an executor that was started so.
+    /// A task in this phase, with this setup.
     #[track_caller]
     pub fn with(setup: Setup, phase: Phase) -> Self {
         let trial = Self::start_with(setup, |_| {});
@@ -149,8 +149,8 @@ impl Trial {
         trial
     }
 
-    /// Lets a fault strike in a phase, lets the task go on as far as it can meanwhile, and then checks
-    /// that nothing was lost and nothing doubled.
+    /// Lets a fault happen in a phase, lets the task continue as far as it can meanwhile, and then checks
+    /// that nothing was lost or doubled.
     #[track_caller]
     pub fn survives(fault: Fault, phase: Phase) {
         if phase == Phase::BeforeTheFirstSubscription {
@@ -181,7 +181,7 @@ impl Trial {
         }
         let is_last = phase == Phase::BeforeTheLastAcknowledgement;
         if is_last {
-            // The last but one is to be unacknowledged as well: there is an order to keep.
+            // The last update but one must be unacknowledged as well, to have an order to keep.
             run.agent.hold_acknowledgements();
         }
         if phase >= Phase::InTheCommand {
@@ -199,7 +199,7 @@ impl Trial {
         }
     }
 
-    /// What the task can do by itself, it does, whatever the agent's state is.
+    /// Does what the task can do regardless of the agent's state.
     #[track_caller]
     fn go_on_from(&self, phase: Phase) {
         match phase {
@@ -218,7 +218,7 @@ impl Trial {
         }
     }
 
-    /// Lets the rest of the task happen, from the phase where the fault struck.
+    /// Lets the rest of the task happen, from the phase of the fault.
     #[track_caller]
     pub fn finish_from(&self, phase: Phase) {
         let left = match phase {
@@ -238,7 +238,7 @@ impl Trial {
         self.check_end();
     }
 
-    /// Checks that the whole task arrived.
+    /// Checks that the whole task was reported.
     #[track_caller]
     pub fn check_end(&self) {
         let ended = self.run.finish();
@@ -263,7 +263,7 @@ impl Trial {
         self.check_told(&ended);
     }
 
-    /// Checks that the terminal update holds the job's last words, and everything about delivery.
+    /// Checks the last progress and message in the terminal update, and the delivery of everything.
     #[track_caller]
     pub fn check_told(&self, ended: &Ended) {
         let (progress, message) = LAST;
@@ -273,14 +273,14 @@ impl Trial {
         delivery::check(&self.run);
     }
 
-    /// Waits until a command has begun.
+    /// Waits until a command has started.
     #[track_caller]
     pub fn wait_for_word(&self, name: &str) {
         let order = self.gates.path("order");
         self.run.wait_for_line(&order.to_string_lossy(), name);
     }
 
-    /// The commands that have begun.
+    /// The commands that have started.
     pub fn order(&self) -> Vec<String> {
         self.run.lines(&self.gates.path("order").to_string_lossy())
     }
@@ -307,14 +307,14 @@ impl Trial {
         self.run.launch(TASK, &self.job());
     }
 
-    /// Lets a command end that waits at its gate. Each reports its progress before.
+    /// Lets a command at its gate end. Each one reports its progress before.
     #[track_caller]
     pub fn pass(&self, name: &str) {
         let (progress, message) = LAST;
         let behind = if name == "after" { 0.0 } else { 1.0 };
         let report = json!({"progress": progress - behind, "message": message});
         let code = self.patch(&report);
-        // 503 is about a missing agent; the value is kept all the same.
+        // 503 means that the agent is missing; the value is kept in any case.
         assert!(matches!(code, 204 | 503), "PATCH was answered {code}");
         self.gates.open(name);
     }
@@ -343,7 +343,7 @@ impl Trial {
     }
 }
 
-/// One test for each phase that is named, of a fault that costs nothing there.
+/// Makes a test for each named phase, for a fault that must lose nothing there.
 macro_rules! costs_nothing {
     ($fault:expr; $($test:ident: $phase:ident),* $(,)?) => { $(
         #[test]

@@ -1,4 +1,5 @@
-//! One run: the agent, the executor's process, the sandbox, and the census at the end.
+//! One run: an agent, the process of an executor, a sandbox, and a search for remaining processes at the
+//! end.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -15,30 +16,30 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-/// The id of the task of a run.
+/// The id of a run's task.
 pub const TASK: &str = "task-1";
 
-/// How often a file is looked at while a test waits for it.
+/// How often a file is read while a test waits for it.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The variable that marks all processes of a run.
+/// A variable that identifies all processes of a run.
 const COOKIE: &str = "COOK_TEST_COOKIE";
 
-/// Names another executor to test than the one that cargo built: the released file, say.
+/// Names another executor to test than the one that cargo has built, for example the released file.
 const OTHER_EXECUTOR: &str = "COOK_TEST_EXECUTOR";
 
 /// Counts the runs of this test program.
 static COUNTER: AtomicUsize = AtomicUsize::new(0);
 
-/// A run that is not started yet.
+/// A run that was not started yet.
 pub struct Setup {
     pub config: AgentConfig,
     changes: Vec<(String, Option<OsString>)>,
     prelude: Option<String>,
 }
 
-/// A run. When it is dropped, the executor must have ended, must have kept to the protocol and must
-/// have left no process behind.
+/// A run. When it is dropped, the executor must have ended, must not have violated the protocol, and must
+/// not have left a process behind.
 pub struct Run {
     pub agent: Agent,
     pub executor: Executor,
@@ -47,7 +48,7 @@ pub struct Run {
     violations_expected: bool,
 }
 
-/// How the task of a run ended.
+/// How the task of a run has ended.
 #[derive(Debug)]
 pub struct Ended {
     pub state: TaskState,
@@ -58,8 +59,8 @@ pub struct Ended {
     pub states: Vec<TaskState>,
 }
 
-/// The executor under test: the one that is named, else the one beside this test program, which cargo has
-/// built for some package's tests.
+/// The executor to test: the one that the variable names, or the one next to this test program, which cargo
+/// has built.
 pub fn program() -> PathBuf {
     if let Some(other) = std::env::var_os(OTHER_EXECUTOR) {
         return other.into();
@@ -87,31 +88,31 @@ impl Setup {
         self.variable_bytes(name, OsStr::new(value))
     }
 
-    /// Sets a variable of the executor that need not be text.
+    /// Sets a variable of the executor to bytes that need not be text.
     pub fn variable_bytes(mut self, name: &str, value: &OsStr) -> Self {
         self.changes.push((name.to_owned(), Some(value.to_owned())));
         self
     }
 
-    /// Leaves a variable of the executor out.
+    /// Unsets a variable of the executor.
     pub fn without(mut self, name: &str) -> Self {
         self.changes.push((name.to_owned(), None));
         self
     }
 
-    /// Shell commands that change the executor's world before it begins. They may start it themselves,
-    /// by an `exec` of `"$0"`.
+    /// Shell commands that run in the executor's process before it starts. They may start it themselves
+    /// with `exec "$0"`.
     pub fn prelude(mut self, commands: impl Into<String>) -> Self {
         self.prelude = Some(commands.into());
         self
     }
 
-    /// The grace period that the agent grants at a shutdown, and a kill without a policy.
+    /// The grace period of a shutdown, and of a kill without a policy.
     pub fn grace(self, duration: &str) -> Self {
         self.variable("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration)
     }
 
-    /// Changes the agent.
+    /// Changes the agent's configuration.
     pub fn agent(mut self, change: impl FnOnce(&mut AgentConfig)) -> Self {
         change(&mut self.config);
         self
@@ -131,8 +132,8 @@ impl Setup {
         run
     }
 
-    /// Starts the agent and the executor, and launches a task with this job; the executor does not
-    /// leave before [`Run::finish_alone`] has looked around.
+    /// Starts the agent and the executor, and launches a task with this job. The executor does not exit
+    /// before [`Run::finish_alone`] has inspected its processes.
     #[track_caller]
     pub fn launch_observed(self, job: Value) -> Run {
         let run = self.start_with(Agent::hold_acknowledgements);
@@ -140,7 +141,7 @@ impl Setup {
         run
     }
 
-    /// Starts the agent, does something to it, then starts the executor.
+    /// Starts the agent, prepares it, and starts the executor.
     #[track_caller]
     pub fn start_with(self, prepare: impl FnOnce(&Agent)) -> Run {
         let sandbox = Sandbox::new();
@@ -174,13 +175,13 @@ impl Setup {
 // === impl Run ===
 
 impl Run {
-    /// A run of a job under a healthy agent.
+    /// Runs a job with a healthy agent.
     #[track_caller]
     pub fn start(job: Value) -> Self {
         Setup::new().launch(job)
     }
 
-    /// A task of this run's agent.
+    /// A task for this run's agent.
     pub fn task(&self, task_id: &str, job: &Value) -> TaskInfo {
         events::task(task_id, &self.agent.config().agent_id, job.to_string())
     }
@@ -190,7 +191,7 @@ impl Run {
         self.agent.launch(self.task(task_id, job));
     }
 
-    /// Waits until the journal satisfies a condition.
+    /// Waits until the journal meets a condition.
     #[track_caller]
     pub fn wait_until(&self, what: &str, ready: impl FnMut(&Journal) -> bool) {
         if let Err(unmet) = self.agent.wait_until(what, ready) {
@@ -198,7 +199,7 @@ impl Run {
         }
     }
 
-    /// Waits until the task is in this state.
+    /// Waits until the task was reported in this state.
     #[track_caller]
     pub fn wait_for(&self, state: TaskState) {
         self.wait_until(&format!("{state:?}"), |journal| {
@@ -206,7 +207,7 @@ impl Run {
         });
     }
 
-    /// Waits until the executor is subscribed.
+    /// Waits until the executor has subscribed `count` times.
     #[track_caller]
     pub fn wait_for_subscriptions(&self, count: usize) {
         self.wait_until(&format!("{count} subscriptions"), |journal| {
@@ -220,11 +221,11 @@ impl Run {
         self.wait_for_line("order", word);
     }
 
-    /// Waits until a file of the sandbox has a line.
+    /// Waits until a file in the sandbox contains a line.
     #[track_caller]
     pub fn wait_for_line(&self, file: &str, line: &str) {
         let deadline = Instant::now() + PATIENCE;
-        // Waiting for the executor's end is a pause that ends early when there is no hope.
+        // Waiting for the executor's end serves as a pause, which is shorter if the executor has ended.
         while !self.lines(file).iter().any(|found| found == line) {
             let ended = self.executor.wait(TICK).is_some();
             let hopeless = ended && !self.lines(file).iter().any(|found| found == line);
@@ -234,13 +235,13 @@ impl Run {
         }
     }
 
-    /// The lines of a file of the sandbox.
+    /// The lines of a file in the sandbox.
     pub fn lines(&self, file: &str) -> Vec<String> {
         let text = self.sandbox.read(file);
         text.lines().map(str::to_owned).collect()
     }
 
-    /// What the commands have done so far.
+    /// The words in `order`: what commands have done so far.
     pub fn order(&self) -> Vec<String> {
         self.lines("order")
     }
@@ -258,7 +259,7 @@ impl Run {
         writeln!(file, "{word}").expect("order can be written");
     }
 
-    /// The processes of this run but the executor itself.
+    /// The processes of this run, except the executor.
     pub fn processes(&self) -> Vec<String> {
         let executor = self.executor.pid();
         let mut found = census::carrying(&self.cookie);
@@ -266,7 +267,7 @@ impl Run {
         found.iter().map(ToString::to_string).collect()
     }
 
-    /// Waits until no process of this run lives, the executor's own end included.
+    /// Waits until no process of this run is left, including the executor.
     #[track_caller]
     pub fn wait_until_alone(&self) {
         let deadline = Instant::now() + PATIENCE;
@@ -276,7 +277,7 @@ impl Run {
         }
     }
 
-    /// The children of the executor, also those that have ended and are not reaped.
+    /// The children of the executor, including those that were not reaped.
     pub fn children(&self) -> Vec<i32> {
         let pid = self.executor.pid().as_raw_nonzero();
         let path = format!("/proc/{pid}/task/{pid}/children");
@@ -285,16 +286,16 @@ impl Run {
         pids.filter_map(|pid| pid.parse().ok()).collect()
     }
 
-    /// What there is beside the executor now, and its children. A census takes long on a loaded
-    /// machine: the acknowledgements need not wait for it.
+    /// The processes next to the executor, and its children. The search takes long on a loaded machine, so
+    /// acknowledgements are released before it.
     pub fn look_around(&self) -> (Vec<String>, Vec<i32>) {
         let children = self.children();
         self.agent.release_acknowledgements();
         (self.processes(), children)
     }
 
-    /// Waits for the terminal update, and finds the executor alone when it comes. The agent has to
-    /// hold its acknowledgements back until then: they are what lets the executor go.
+    /// Waits for the terminal update, and checks that only the executor is left at that time. The agent must
+    /// hold acknowledgements back until then, because the executor exits after them.
     #[track_caller]
     pub fn finish_alone(&self) -> Ended {
         self.wait_until("a terminal update", |journal| {
@@ -306,12 +307,12 @@ impl Run {
         self.finish()
     }
 
-    /// Waits as long as something holds that must not hold for long.
+    /// Waits while a condition holds that must soon end.
     #[track_caller]
     pub fn wait_while(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while holds(self) {
-            // Waiting for the executor's end is a pause that ends early when there is no hope.
+            // Waiting for the executor's end serves as a pause, which is shorter if the executor has ended.
             let ended = self.executor.wait(TICK).is_some();
             assert!(
                 !ended && Instant::now() < deadline,
@@ -320,7 +321,7 @@ impl Run {
         }
     }
 
-    /// Waits for the executor's end; its exit code.
+    /// Waits for the executor's end. Returns its exit code.
     #[track_caller]
     pub fn exit_code(&self) -> Option<i32> {
         match self.executor.wait(PATIENCE) {
@@ -329,7 +330,7 @@ impl Run {
         }
     }
 
-    /// Waits for the task's terminal update and a clean exit of the executor.
+    /// Waits for the task's terminal update, and for exit status 0 of the executor.
     #[track_caller]
     pub fn finish(&self) -> Ended {
         self.wait_until("a terminal update", |journal| {
@@ -349,12 +350,12 @@ impl Run {
         })
     }
 
-    /// This run is about an executor that is not welcome: the agent's complaints are no failure.
+    /// Violations of the protocol are expected in this run.
     pub fn expect_violations(&mut self) {
         self.violations_expected = true;
     }
 
-    /// Everything there is to know, for a test that fails.
+    /// Everything that is known, for a failing test.
     pub fn transcript(&self) -> String {
         let journal = self.agent.inspect(ToString::to_string);
         let mut text = format!("{journal}order: {:?}\n", self.order());
@@ -391,14 +392,14 @@ impl Drop for Run {
 // === impl Ended ===
 
 impl Ended {
-    /// A list of exit codes in the terminal update's data; empty if it is not there.
+    /// A list of exit codes in the data of the terminal update; empty if it is missing.
     pub fn codes(&self, key: &str) -> Vec<Option<i64>> {
         let codes = self.data.get(key).and_then(Value::as_array);
         let codes = codes.into_iter().flatten();
         codes.map(Value::as_i64).collect()
     }
 
-    /// The command's exit code in the terminal update's data.
+    /// The command's exit code in the data of the terminal update.
     pub fn exit_code(&self) -> Option<i64> {
         self.data.get("exit_code").and_then(Value::as_i64)
     }

@@ -1,5 +1,5 @@
-//! Floods of connections, and what they cost: how long the task's own requests and the agent's orders
-//! take meanwhile, and how much of a processor the executor.
+//! Floods of connections, and their cost: how long the task's own requests and the agent's orders take
+//! meanwhile, and how much processor time the executor uses.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,20 +20,20 @@ use super::executor::{Setup, TASK};
 use super::raw::Target;
 use super::users::{AS_TASK_USER, STRANGER, TASK_USER, as_user};
 
-/// What becomes of each connection of a flood.
+/// What a flood does with each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Reset at once.
     Reset,
     /// Closed at once.
     Closed,
-    /// Left with half a request, until there are too many.
+    /// Kept open after half a request, up to a limit.
     Half,
-    /// Left without a word, until there are too many.
+    /// Kept open without sending anything, up to a limit.
     Open,
 }
 
-/// Who floods.
+/// The user of the flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Stranger,
@@ -47,28 +47,28 @@ pub enum Order {
     Shutdown,
 }
 
-/// What a flood has cost.
+/// The cost of a flood.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub shape: Shape,
     pub who: Who,
     pub order: Order,
-    /// Connections a second.
+    /// Connections per second.
     pub rate: f64,
-    /// The longest that a request of the task's user has taken; of its own flood it is not asked.
+    /// The longest request of the task's user. Not measured if that user makes the flood.
     pub own_request: Option<Duration>,
-    /// From the order to the terminal update.
+    /// From the order until the terminal update.
     pub end: Duration,
-    /// Of the executor's main thread, for each connection.
+    /// Processor time of the executor's main thread for each connection.
     pub processor: Duration,
 }
 
 pub const SHAPES: [Shape; 4] = [Shape::Reset, Shape::Closed, Shape::Half, Shape::Open];
 
-/// The most connections that are kept open; the oldest is closed for a new one.
+/// Maximum number of open connections. The oldest one is closed for a new one.
 const MOST_OPEN: u64 = 8_000;
 
-/// Requests of the task's user during a flood.
+/// Number of the task's own requests during a flood.
 const REQUESTS: u32 = 20;
 
 // === impl Who ===
@@ -82,7 +82,7 @@ impl Who {
     }
 }
 
-/// Connects to the port, `rate` times a second if it can, until it is to stop; counts.
+/// Connects to the port until `stop` is set, at most `rate` times a second. Counts the connections.
 fn flood(port: u16, shape: Shape, rate: u32, stop: &AtomicBool, made: &AtomicU32) {
     let most = usize::try_from(getrlimit(Resource::Nofile).current.unwrap_or(MOST_OPEN) / 2);
     let most = most.unwrap_or_default();
@@ -115,8 +115,8 @@ fn flood(port: u16, shape: Shape, rate: u32, stop: &AtomicBool, made: &AtomicU32
     }
 }
 
-/// A connection, or one that is on its way: a flood does not wait. Each comes from another address, so
-/// that ports in TIME_WAIT do not end the flood.
+/// A connection that may not be established yet, because a flood does not wait. Each one comes from another
+/// address, so that ports in TIME_WAIT do not end the flood.
 fn connected(port: u16, number: u32) -> Option<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).ok()?;
@@ -127,7 +127,7 @@ fn connected(port: u16, number: u32) -> Option<OwnedFd> {
     Some(socket)
 }
 
-/// Floods a task's API for a while, and ends the task in the middle of it. Needs root.
+/// Floods a task's API for some time, and ends the task in the middle of it. Needs root.
 pub fn measure(shape: Shape, who: Who, order: Order, rate: u32, time: Duration) -> Cost {
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
@@ -143,7 +143,7 @@ pub fn measure(shape: Shape, who: Who, order: Order, rate: u32, time: Duration) 
         scope.spawn(|| {
             as_user(who.user(), || flood(target.port, shape, rate, &stop, &made));
         });
-        // It stops in any case, so that a failure does not wait for it.
+        // The flood stops in any case, so that a failure does not wait for it.
         let stopping = Stopping(&stop);
         while made.load(Ordering::Relaxed) < rate / 5 {
             thread::park_timeout(Duration::from_millis(1));
@@ -183,7 +183,7 @@ pub fn measure(shape: Shape, who: Who, order: Order, rate: u32, time: Duration) 
     cost
 }
 
-/// The longest of some requests, each over a connection of its own, spread over the time.
+/// The longest of several requests over separate connections, distributed over the time.
 fn own_requests(target: &Target, time: Duration) -> Duration {
     as_user(TASK_USER, || {
         let mut longest = Duration::ZERO;
@@ -199,14 +199,14 @@ fn own_requests(target: &Target, time: Duration) -> Duration {
     })
 }
 
-/// What the executor's main thread has worked so far.
+/// The processor time of the executor's main thread so far.
 fn processor(target: &Target) -> Duration {
     let text = target.proc("schedstat");
     let word = text.split_whitespace().next();
     Duration::from_nanos(word.and_then(|word| word.parse().ok()).expect("a number"))
 }
 
-/// Ends a flood when it is dropped.
+/// Stops a flood when dropped.
 struct Stopping<'a>(&'a AtomicBool);
 
 impl Drop for Stopping<'_> {
@@ -218,7 +218,7 @@ impl Drop for Stopping<'_> {
 // === impl Cost ===
 
 impl Cost {
-    /// How much of a processor the executor took.
+    /// The fraction of a processor that the executor used.
     pub fn share(&self) -> f64 {
         self.processor.as_secs_f64() * self.rate
     }

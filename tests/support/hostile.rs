@@ -1,34 +1,34 @@
-//! Processes that do not want to end, as shell texts: what jobs leave behind by accident or on purpose.
+//! Shell texts that start processes which do not end: what jobs leave behind by accident or on purpose.
 //!
-//! Every one of them is bounded: by itself it ends after ten minutes, and forks some hundred times.
+//! Each is limited: it ends after ten minutes, and forks at most some thousand times.
 
 /// A way to leave a process behind.
 pub struct Stray {
-    /// The word that it appends to `order` once it is there.
+    /// The word that it appends to `order` when it is running.
     pub name: &'static str,
-    /// Starts it and goes on.
+    /// Starts it in the background.
     pub script: &'static str,
 }
 
-/// Starts `$1` levels of processes below it, six below each: 258 with three levels.
+/// Starts a tree of processes with `$1` levels and six children each: 258 processes with three levels.
 const TREE: &str = r"tree() {
     [ $1 = 0 ] && exec sleep 600
     for i in 1 2 3 4 5 6; do (tree $(($1 - 1))) & done
     wait
 }";
 
-/// A process that is always another one: each forks the next and ends.
+/// A chain of processes: each forks the next one and ends.
 const CHAIN: &str = r"hop() {
     [ $1 -gt 0 ] || exit
     (hop $(($1 - 1))) &
 }";
 
-/// The same, each a program and a session of its own.
+/// The same, where each process is a program in its own session.
 const HOPS: &str = r#"trap "" TERM
 [ $HOPS -gt 0 ] || exit
 HOPS=$((HOPS - 1)) setsid sh -c "$HOP" &"#;
 
-/// All there are.
+/// All of them.
 pub const STRAYS: [Stray; 13] = [
     Stray {
         name: "background",
@@ -86,12 +86,12 @@ pub const STRAYS: [Stray; 13] = [
     },
 ];
 
-/// What the scripts of strays need before them.
+/// Definitions that the scripts need before them.
 pub fn prelude() -> String {
     format!("{TREE}\n{CHAIN}\nexport HOP='{HOPS}'\n")
 }
 
-/// Leaves strays behind, and goes on when all are there.
+/// A script that leaves strays behind, and continues when all are running.
 pub fn leave(strays: &[&Stray]) -> String {
     let mut script = prelude();
     for stray in strays {

@@ -1,8 +1,8 @@
-//! What the integration tests share: a run of the real binary under the scripted agent, in a sandbox
-//! of its own, that ends in a census.
+//! What the integration tests share: runs of the real executor with the test agent, each in its own
+//! sandbox, which end with a search for remaining processes.
 //!
-//! Commands tell what they do by appending words to the file `order` in the sandbox; tests wait for
-//! words and states, never for time.
+//! Commands record what they do by appending words to the file `order` in the sandbox. Tests wait for words
+//! and states, never for a fixed time.
 
 #![allow(dead_code, reason = "each test program uses another part")]
 

@@ -1,4 +1,4 @@
-//! Progress as Cook's scheduler gets it, and a command that does what the test says.
+//! Progress as Cook's scheduler receives it, and a command that the test controls.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::executor::{Ended, Run, Setup};
 
-/// The variable that holds the path of the progress file unless another one is named.
+/// The variable with the path of the progress file, unless another one is configured.
 pub const FILE: &str = "EXECUTOR_PROGRESS_OUTPUT_FILE";
 
-/// The least time between two reports, in milliseconds, for tests that wait for one after another.
+/// The minimum time between two reports in milliseconds, for tests that wait for several reports.
 pub const SHORT_INTERVAL: &str = "100";
 
 /// One progress message.
@@ -24,16 +24,14 @@ pub struct Report {
     pub message: String,
 }
 
-/// A run whose command is a shell at the end of a FIFO.
+/// A run whose command is a shell that reads from a FIFO.
 pub struct Puppet {
     pub run: Run,
     lines: File,
 }
 
-/// The progress messages that have come so far.
-///
-/// Whatever has another type than Cook's scheduler takes is a failure here: there, it would cost the
-/// progress of a hundred other jobs.
+/// The progress messages so far. A value with another type than Cook's scheduler expects is a failure:
+/// there, it would drop the progress of a hundred other jobs.
 #[track_caller]
 pub fn reports(journal: &Journal) -> Vec<Report> {
     let messages = journal.messages();
@@ -54,7 +52,7 @@ pub fn reports(journal: &Journal) -> Vec<Report> {
         .collect()
 }
 
-/// What was reported last of a run that has ended.
+/// The last report of a run that has ended.
 #[track_caller]
 pub fn last_report(run: &Run) -> Option<(Option<i64>, String)> {
     let reports = run.agent.inspect(reports);
@@ -69,7 +67,7 @@ pub fn last_report(run: &Run) -> Option<(Option<i64>, String)> {
         .map(|report| (report.percent, report.message))
 }
 
-/// Runs a command to its end; what was reported last.
+/// Runs a command to its end. Returns the last report.
 #[track_caller]
 pub fn last_report_of(setup: Setup, command: &str) -> Option<(Option<i64>, String)> {
     let run = setup.launch(json!({ "command": command }));
@@ -81,13 +79,13 @@ pub fn last_report_of(setup: Setup, command: &str) -> Option<(Option<i64>, Strin
 // === impl Puppet ===
 
 impl Puppet {
-    /// A run of this job, with a command of our own, and a short interval between reports.
+    /// Runs this job with a controlled command, and a short interval between reports.
     #[track_caller]
     pub fn with(setup: Setup, job: Value) -> Self {
         Self::start(setup, job, "")
     }
 
-    /// A run in which the executor is started in a folder of the sandbox.
+    /// Runs with the executor started in a folder of the sandbox.
     #[track_caller]
     pub fn new_in(setup: Setup, folder: &str) -> Self {
         Self::start(setup, json!({}), folder)
@@ -100,9 +98,9 @@ impl Puppet {
             .variable("PROGRESS_SAMPLE_INTERVAL_MS", SHORT_INTERVAL)
             .launch(job);
         run.wait_for_word("up");
-        // The executor has said by then what it has to say of the start: it cannot cut a line in two.
+        // By then the executor has written its own lines, so they cannot split a line of the command.
         run.wait_for(TaskState::Running);
-        // Blocks until the command is at its end of it, which it always gets to.
+        // Opening the FIFO waits until the command has opened it.
         let lines = OpenOptions::new()
             .write(true)
             .open(run.sandbox.path().join(folder).join("lines"));
@@ -117,13 +115,13 @@ impl Puppet {
         Self::with(Setup::new(), json!({}))
     }
 
-    /// Has the command do something.
+    /// Makes the command run a line.
     #[track_caller]
     pub fn tell(&mut self, line: &str) {
         writeln!(self.lines, "{line}").expect("the command listens");
     }
 
-    /// Waits until the newest progress is this one, while the command still runs.
+    /// Waits until this is the latest progress, while the command is still running.
     #[track_caller]
     pub fn wait_for(&self, percent: i64, message: &str) {
         self.run
@@ -135,19 +133,19 @@ impl Puppet {
             });
     }
 
-    /// Has the command say something, and waits until it is the newest progress.
+    /// Makes the command run a line, and waits until this is the latest progress.
     #[track_caller]
     pub fn reports(&mut self, line: &str, percent: i64, message: &str) {
         self.tell(line);
         self.wait_for(percent, message);
     }
 
-    /// A file of the sandbox.
+    /// Whether a file exists in the sandbox.
     pub fn exists(&self, name: &str) -> bool {
         Path::exists(&self.run.sandbox.path().join(name))
     }
 
-    /// Lets the command end, and the task with it; the run is over but still there.
+    /// Ends the command, and so the task. Returns the run, which has ended.
     #[track_caller]
     pub fn end(self) -> (Run, Ended) {
         drop(self.lines);

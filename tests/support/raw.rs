@@ -1,4 +1,4 @@
-//! The task API as a hostile client sees it: bytes on a socket, and what the kernel says of the executor.
+//! The task API for hostile clients: raw bytes on a socket, and what the kernel reports about the executor.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::executor::{Ended, Run, Setup};
 
-/// How often something is looked at that nobody tells of.
+/// The interval of polling.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The task API of a run whose command waits until it is let go.
+/// The task API of a run whose command waits until the test lets it end.
 pub struct Target {
     pub run: Run,
     pub port: u16,
@@ -24,7 +24,7 @@ pub struct Target {
 /// A connection.
 pub struct Talk(pub TcpStream);
 
-/// An answer, as text.
+/// A response as text.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -39,7 +39,7 @@ impl Target {
         Self::with(Setup::new(), json!({}))
     }
 
-    /// A run of this job, with a command of our own: it waits at a gate, and takes no time doing so.
+    /// Runs this job with a command that waits at a FIFO without using processor time.
     #[track_caller]
     pub fn with(setup: Setup, mut job: Value) -> Self {
         let wait =
@@ -66,7 +66,7 @@ impl Target {
         format!("http://127.0.0.1:{}{}", self.port, self.path)
     }
 
-    /// A request for the task; `fields` end in CR LF each.
+    /// A request for the task. Each of the `fields` ends in CR LF.
     pub fn request(&self, method: &str, fields: &str, body: &str) -> String {
         let path = &self.path;
         format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}")
@@ -84,7 +84,7 @@ impl Target {
         )
     }
 
-    /// A PATCH of bytes that need not be text, and its answer.
+    /// Sends a PATCH with bytes that need not be text. Returns the response.
     #[track_caller]
     pub fn patch_bytes(&self, body: &[u8]) -> Answer {
         let mut bytes = self
@@ -96,7 +96,7 @@ impl Target {
         talk.hear()
     }
 
-    /// What a GET tells.
+    /// The result of GET.
     #[track_caller]
     pub fn view(&self) -> Value {
         let mut talk = self.connect();
@@ -106,10 +106,10 @@ impl Target {
         serde_json::from_str(&answer.body).expect("JSON")
     }
 
-    /// Lets the command end, and the task with it.
+    /// Lets the command end, and so the task.
     #[track_caller]
     pub fn let_go(&self) -> Ended {
-        // Blocks until the command is at its gate, which it always gets to.
+        // Opening the FIFO waits until the command has opened it.
         fs::write(self.run.sandbox.path().join("gate"), "go\n").expect("a gate");
         let ended = self.run.finish();
         assert_eq!(ended.state, Finished, "{}", self.run.transcript());
@@ -121,7 +121,7 @@ impl Target {
         fs::read_to_string(format!("/proc/{pid}/{name}")).expect("the executor runs")
     }
 
-    /// Memory of the executor that no file is behind, in kB.
+    /// The executor's anonymous memory in kB.
     pub fn anonymous_memory(&self) -> u64 {
         let text = self.proc("smaps_rollup");
         number(&text, "Anonymous:")
@@ -137,7 +137,7 @@ impl Target {
         folder.count()
     }
 
-    /// Waits until the executor has no more descriptors than this.
+    /// Waits until the executor has at most this many descriptors.
     #[track_caller]
     pub fn wait_for_descriptors(&self, most: usize) {
         let deadline = Instant::now() + PATIENCE;
@@ -180,7 +180,7 @@ impl Talk {
         self.0.write_all(bytes).expect("connected");
     }
 
-    /// One answer; if it is one to HEAD, use [`Talk::hear_head`].
+    /// Reads a response. For the response to HEAD, use [`Talk::hear_head`].
     #[track_caller]
     pub fn hear(&mut self) -> Answer {
         let mut answer = self.hear_head();
@@ -201,7 +201,7 @@ impl Talk {
         Answer::new(String::from_utf8(text).expect("ASCII"))
     }
 
-    /// All that still comes, until the executor hangs up.
+    /// Reads until the executor closes the connection.
     #[track_caller]
     pub fn rest(&mut self) -> String {
         let mut text = String::new();
@@ -209,7 +209,7 @@ impl Talk {
         text
     }
 
-    /// Whether the executor has hung up, by an end or a reset.
+    /// Whether the executor has closed or reset the connection.
     #[track_caller]
     pub fn is_over(&mut self) -> bool {
         match self.0.read(&mut [0]) {
@@ -218,7 +218,7 @@ impl Talk {
         }
     }
 
-    /// Has nothing more to say, and listens.
+    /// Shuts down the writing side.
     #[track_caller]
     pub fn end(&mut self) {
         self.0.shutdown(Shutdown::Write).expect("connected");
@@ -238,7 +238,7 @@ impl Answer {
         }
     }
 
-    /// The answers that a text is made of.
+    /// Splits a text into responses.
     #[track_caller]
     pub fn all_of(mut text: &str) -> Vec<Self> {
         let mut answers = Vec::new();
@@ -265,7 +265,7 @@ impl Answer {
         length.map_or(0, |length| length.parse().expect("a number"))
     }
 
-    /// The text of an answer that says why not.
+    /// The error text of a response.
     #[track_caller]
     pub fn error(&self) -> String {
         assert_eq!(

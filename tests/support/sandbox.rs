@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Counts the sandboxes of this test program.
 static COUNTER: AtomicUsize = AtomicUsize::new(0);
 
-/// A fresh folder, removed when dropped unless the test fails.
+/// A new folder. It is removed when dropped, unless the test has failed.
 #[derive(Debug)]
 pub struct Sandbox {
     path: PathBuf,
@@ -20,7 +20,7 @@ impl Sandbox {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("cook-test-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // Of a former program with our process id, which failed.
+        // From an earlier program with the same process id, which failed.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("the temporary folder is writable");
         Self {
@@ -32,7 +32,7 @@ impl Sandbox {
         &self.path
     }
 
-    /// The text of a file in it; empty if there is none.
+    /// The text of a file; empty if it does not exist.
     pub fn read(&self, name: &str) -> String {
         let bytes = fs::read(self.path.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -42,7 +42,7 @@ impl Sandbox {
         fs::write(self.path.join(name), text).expect("the sandbox is writable");
     }
 
-    /// Sets the permissions of a file in it, or of itself with an empty name.
+    /// Sets the permissions of a file, or of the sandbox if the name is empty.
     pub fn permit(&self, name: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::Permissions::from_mode(mode);

@@ -1,4 +1,4 @@
-//! The shell texts that the tests' commands are made of.
+//! Shell texts for the commands of tests.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ pub fn say(word: &str) -> String {
     format!("echo {word} >> order")
 }
 
-/// A command that waits until somebody has appended a word to `order`.
+/// A command that waits until a word was appended to `order`.
 pub fn wait_for_word(word: &str) -> String {
     format!("until grep -qx '{word}' order 2>/dev/null; do sleep 0.01; done")
 }

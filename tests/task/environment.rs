@@ -1,5 +1,5 @@
-//! Whose a variable is: what commands get, what a job can and cannot change, and what none of it changes
-//! about the executor itself.
+//! The environment: what commands get, what a job can and cannot change, and that none of it changes the
+//! executor itself.
 
 use std::os::fd::AsRawFd;
 
@@ -23,7 +23,7 @@ fn show_all(names: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// A task of this command with these variables of its own.
+/// A task with this command and these variables of its own.
 fn task(run: &Run, command: &str, variables: &[(&str, &str)]) -> TaskInfo {
     let variables = variables.iter().map(|(name, value)| Variable {
         name: (*name).into(),
@@ -51,7 +51,7 @@ const FOR_COMMANDS: [&str; 7] = [
 ];
 
 #[test]
-fn what_the_executor_sets_for_commands_is_overridden_wherever_it_comes_from() {
+fn variables_that_the_executor_sets_override_all_others() {
     let outside = FOR_COMMANDS.map(|name| (name, "from outside"));
     let of_the_executor = || {
         let setup = Setup::new();
@@ -95,7 +95,7 @@ fn what_the_executor_sets_for_commands_is_overridden_wherever_it_comes_from() {
 }
 
 #[test]
-fn no_variable_that_a_job_hands_on_decides_what_the_program_is() {
+fn no_variable_of_a_job_selects_what_the_program_does() {
     for (name, value) in [
         ("EXECUTOR_PHASE", "command"),
         ("EXECUTOR_PHASE", ""),
@@ -115,7 +115,7 @@ fn no_variable_that_a_job_hands_on_decides_what_the_program_is() {
 }
 
 #[test]
-fn an_executor_that_its_own_task_starts_leaves_with_a_text() {
+fn an_executor_that_is_started_by_its_own_task_exits_with_a_text() {
     let run = Run::start(json!({"command": r#"
         for words in "" "sleep 5" "patch progress" "--launcher_dir=/x"; do
             "$EXECUTOR_BIN" $words 2>> err; echo $? >> codes
@@ -128,7 +128,7 @@ fn an_executor_that_its_own_task_starts_leaves_with_a_text() {
 }
 
 #[test]
-fn hooks_and_the_token_reach_no_command_and_settings_do() {
+fn commands_get_settings_but_neither_hooks_nor_the_token() {
     let names = [
         "EXECUTOR_BEFORE_COMMANDS",
         "EXECUTOR_AFTER_COMMANDS",
@@ -157,7 +157,7 @@ fn hooks_and_the_token_reach_no_command_and_settings_do() {
 }
 
 #[test]
-fn a_tasks_own_environment_may_bring_its_hooks_and_not_the_operators() {
+fn a_tasks_own_environment_may_contain_its_hooks_but_not_the_operators() {
     let hooks = |word: &str| format!(r#"[{{"value": "echo {word} >> order"}}]"#);
     let run = Setup::new()
         .variable("EXECUTOR_BEFORE_COMMANDS", &hooks("hidden"))
@@ -188,9 +188,9 @@ fn a_tasks_own_environment_may_bring_its_hooks_and_not_the_operators() {
     }
 }
 
-/// The agent's isolators, secrets among them, give variables by a flag.
+/// The agent's isolators pass variables, including secrets, in a flag.
 #[test]
-fn the_agents_task_environment_ranks_between_the_executors_and_the_commands() {
+fn the_agents_task_environment_overrides_the_executors_and_not_the_commands() {
     let json = r#"{"variables": [
         {"name": "A", "type": "VALUE", "value": "flag"}, {"name": "B", "value": "flag"},
         {"name": "C", "type": "SECRET", "secret": {"type": "REFERENCE"}},
@@ -218,7 +218,7 @@ fn the_agents_task_environment_ranks_between_the_executors_and_the_commands() {
     }
 }
 
-/// Runs this as the task's command, with `$P` as the way to send a PATCH that prints its status.
+/// Runs this as the task's command. The function `p` in it sends a PATCH and records its status.
 fn patching(setup: Setup, commands: &str) -> Run {
     let patch = "p() { curl -s -o answer -w '%{http_code}\\n' -X PATCH -d \"$1\" $EXECUTOR_ENDPOINT >> codes; \
                  cat answer >> answers; : > answer; }";
@@ -230,7 +230,7 @@ fn patching(setup: Setup, commands: &str) -> Run {
 }
 
 #[test]
-fn a_patch_that_would_undo_a_promise_is_refused_as_a_whole() {
+fn a_patch_of_a_protected_variable_is_refused_as_a_whole() {
     let run = patching(
         Setup::new().variable("EXECUTOR_LOG_LEVEL", "INFO"),
         r#"
@@ -280,9 +280,9 @@ fn a_patch_that_would_undo_a_promise_is_refused_as_a_whole() {
     );
 }
 
-/// Nobody listens at this proxy: a request that reaches for it fails.
+/// Nobody listens at this proxy, so a request through it fails.
 #[test]
-fn the_task_api_is_asked_without_the_proxies_that_a_job_sets() {
+fn requests_to_the_task_api_bypass_the_proxies_of_a_job() {
     for (name, value) in [
         ("http_proxy", "http://127.0.0.1:1"),
         ("all_proxy", "http://127.0.0.1:1"),
@@ -318,7 +318,7 @@ fn the_task_api_is_asked_without_the_proxies_that_a_job_sets() {
     );
 }
 
-/// Uses the client before and after this happens to the program's file.
+/// Uses the client before and after something happens to the program's file.
 fn run_the_client_around(setup: Setup, event: &str) -> Run {
     let get = r#""$EXECUTOR_BIN" get >> views && echo "$EXECUTOR_BIN" >> order || exit 9"#;
     let run = setup.launch_observed(json!({
@@ -333,7 +333,7 @@ fn run_the_client_around(setup: Setup, event: &str) -> Run {
 }
 
 #[test]
-fn commands_find_this_program_whatever_has_become_of_its_file() {
+fn commands_find_this_program_after_its_file_was_changed() {
     let copy = "cp \"$0\" program; chmod +x program";
     for event in [
         "rm program",
@@ -360,7 +360,7 @@ fn commands_find_this_program_whatever_has_become_of_its_file() {
 }
 
 #[test]
-fn commands_find_this_program_if_it_never_had_a_file() {
+fn commands_find_this_program_if_it_has_no_file() {
     let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
     let memory = rustix::fs::memfd_create("cook-executor", flags).expect("a memory file");
     let mut file = std::fs::File::from(memory);

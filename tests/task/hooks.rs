@@ -1,4 +1,4 @@
-//! Before and after commands: their own timeouts, and what they are told by their environment.
+//! Before and after commands: their timeouts, and the variables about the task in their environment.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use cook_mesos::messages::{
 };
 use serde_json::{Value, json};
 
-/// A timeout that has to be waited for, in seconds.
+/// A timeout that a test has to wait for, in seconds.
 const SHORT: f64 = 0.1;
 
 fn timed(value: impl AsRef<str>, timeout: f64) -> Value {
     json!({"value": value.as_ref(), "timeout": timeout})
 }
 
-/// With more flags.
+/// Adds flags.
 fn with(mut hook: Value, flags: &[&str]) -> Value {
     for flag in flags {
         hook[*flag] = json!(true);
@@ -68,7 +68,7 @@ fn a_hook_that_ignores_its_timeout_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_guard_that_takes_longer_than_its_timeout_has_failed_whatever_its_exit_code() {
+fn a_guard_that_takes_longer_than_its_timeout_has_failed_with_any_exit_code() {
     let polite = format!("trap 'exit 0' TERM; {}; sleep 600 & wait", say("b1"));
     for (script, code) in [(forever("b1"), -15), (polite, 124)] {
         let (run, ended) = run(
@@ -132,7 +132,7 @@ fn a_kill_does_not_wait_for_the_timeout_of_a_hook() {
     assert_eq!(run.order(), ["b1", "a1"]);
 }
 
-/// A command that says what it is told.
+/// A command that writes these variables.
 const TELL: &str =
     r#"echo "$EXECUTOR_PHASE,${EXECUTOR_TASK_STATE-unset},${EXECUTOR_EXIT_CODE-unset}" >> order"#;
 
@@ -144,7 +144,7 @@ fn told(command: &str) -> Value {
     })
 }
 
-/// Waits until `order` has so many lines.
+/// Waits until `order` has this many lines.
 fn wait_for_lines(count: usize) -> String {
     format!("until [ $(wc -l < order) -ge {count} ]; do sleep 0.01; done")
 }
@@ -205,7 +205,7 @@ fn hooks_know_that_the_maximum_run_time_failed_the_task() {
 }
 
 #[test]
-fn hooks_know_that_the_command_never_ran() {
+fn hooks_know_that_the_command_was_not_started() {
     let hooks = json!([hook(TELL)]).to_string();
     let run = Setup::new()
         .variable("EXECUTOR_AFTER_COMMANDS", &hooks)

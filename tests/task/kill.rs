@@ -1,4 +1,4 @@
-//! Tasks that are to end before they are done: by KILL, by SHUTDOWN, by a signal, by their own limit.
+//! Tasks that are stopped: by KILL, by SHUTDOWN, by a signal, or by their maximum run time.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ fn job(command: &str) -> Value {
     })
 }
 
-/// The time between two things in the journal.
+/// The time between two entries in the journal.
 fn time_between(run: &Run, from: impl Fn(&What) -> bool, to: impl Fn(&What) -> bool) -> Duration {
     run.agent.inspect(|journal| {
         let entries = journal.entries();
@@ -196,7 +196,7 @@ fn the_tasks_own_kill_policy_is_used_when_the_kill_has_none() {
 }
 
 #[test]
-fn the_agents_grace_period_is_used_when_nobody_else_has_one() {
+fn the_agents_grace_period_is_used_when_there_is_no_other() {
     let run = Setup::new().grace("200ms").launch(job(&deaf("main")));
     run.wait_for_word("main");
     run.agent.kill(TASK, None);
@@ -204,7 +204,7 @@ fn the_agents_grace_period_is_used_when_nobody_else_has_one() {
 }
 
 #[test]
-fn task_killing_is_sent_to_frameworks_that_know_it_and_to_no_others() {
+fn task_killing_is_sent_only_to_frameworks_with_the_capability() {
     for (capabilities, states) in [
         (
             vec![TASK_KILLING_STATE],
@@ -233,7 +233,7 @@ fn a_shutdown_ends_the_task_and_then_the_executor() {
 }
 
 #[test]
-fn a_shutdown_keeps_within_the_agents_grace_and_still_runs_after_commands() {
+fn a_shutdown_stays_within_the_agents_grace_and_runs_after_commands() {
     let run = Setup::new().grace("2secs").launch(json!({
         "command": deaf("main"),
         "after_commands": [hook(say("after")), hook(deaf("after-deaf"))],
@@ -299,7 +299,7 @@ fn async_commands_are_stopped_together_within_one_grace() {
 }
 
 #[test]
-fn a_stopped_process_is_ended_too() {
+fn a_process_stopped_by_sigstop_is_ended_too() {
     let command = format!("{}; kill -STOP $$; {}", say("main"), say("never"));
     let run = Run::start(job(&command));
     run.wait_for_word("main");
@@ -310,8 +310,8 @@ fn a_stopped_process_is_ended_too() {
 }
 
 #[test]
-fn a_kill_while_a_failed_guard_is_cleared_up_makes_the_task_killed() {
-    // The async command holds the end up, so that the kill finds a task that has failed already.
+fn a_kill_after_a_failed_guard_makes_the_task_killed() {
+    // The async command delays the end, so the kill arrives when the task has already failed.
     let run = Run::start(json!({
         "before_commands": [
             {"value": deaf("async"), "async": true},
@@ -323,13 +323,13 @@ fn a_kill_while_a_failed_guard_is_cleared_up_makes_the_task_killed() {
     run.wait_for_word("async");
     run.agent.kill(TASK, SHORT);
     let ended = run.finish();
-    // The design's order: killed, then the failed guard, then the command's own end.
+    // The order of precedence: killed, then the failed guard, then the command's own exit.
     assert_eq!(ended.state, Killed);
     assert!(!ended.states.contains(&Running));
 }
 
 #[test]
-fn the_maximum_run_time_ends_the_command_and_says_so() {
+fn the_maximum_run_time_ends_the_command_with_a_message() {
     let run = Setup::new().start();
     run.agent.launch(TaskInfo {
         max_completion_time: Some(DurationInfo {
@@ -344,8 +344,8 @@ fn the_maximum_run_time_ends_the_command_and_says_so() {
 }
 
 #[test]
-fn after_commands_have_a_budget_of_their_own_and_run_once_behind_a_deaf_command() {
-    // Together they take longer than one grace.
+fn after_commands_have_their_own_time_and_run_once_after_a_command_that_ignores_sigterm() {
+    // Together they take longer than one grace period.
     let grace = Duration::from_millis(1500);
     let slow = |word: &str| hook(format!("sleep 0.3; {}", say(word)));
     let run = Setup::new().launch_observed(json!({
@@ -365,7 +365,7 @@ fn after_commands_have_a_budget_of_their_own_and_run_once_behind_a_deaf_command(
 }
 
 #[test]
-fn a_kill_that_meets_the_commands_own_end_is_either_late_or_a_kill() {
+fn a_kill_at_the_commands_own_end_is_either_too_late_or_a_kill() {
     for pause in 0..10 {
         let command = format!("{}; exit 3", wait_for_word("go"));
         let run = Setup::new().launch_observed(json!({
@@ -374,7 +374,7 @@ fn a_kill_that_meets_the_commands_own_end_is_either_late_or_a_kill() {
         }));
         run.wait_for(Running);
         run.say("go");
-        // The command looks for the word each 10 ms: the kill comes before, while or after it ends.
+        // The command polls every 10 ms: the kill arrives before, during or after its end.
         let _ = run.executor.wait(Duration::from_millis(2 * pause));
         run.agent.kill(TASK, LONG);
         let ended = run.finish_alone();
@@ -416,7 +416,7 @@ fn a_kill_during_a_shutdown_does_not_lengthen_it() {
 }
 
 #[test]
-fn a_second_kill_during_an_after_command_shortens_its_time_and_starts_it_not_again() {
+fn a_second_kill_during_an_after_command_shortens_its_time_and_does_not_start_it_again() {
     let run = Setup::new().launch_observed(json!({
         "command": forever("main"),
         "after_commands": [hook(deaf("after"))],
@@ -432,12 +432,12 @@ fn a_second_kill_during_an_after_command_shortens_its_time_and_starts_it_not_aga
 }
 
 #[test]
-fn a_kill_while_left_over_processes_are_stopped_shortens_their_grace() {
+fn a_kill_while_remaining_processes_are_stopped_shortens_their_grace() {
     let stray = format!("setsid sh -c \"{}\" &", deaf("stray"));
     let run = Setup::new()
         .grace("1hrs")
         .launch_observed(json!({"command": format!("{stray} {}", wait_for_word("stray"))}));
-    // The exit code is told when the command has ended, and the left-overs get their SIGTERM.
+    // The exit code is sent when the command has ended, and remaining processes get SIGTERM.
     run.wait_until("the exit code", |journal| {
         let messages = journal.messages();
         messages
@@ -451,7 +451,7 @@ fn a_kill_while_left_over_processes_are_stopped_shortens_their_grace() {
 }
 
 #[test]
-fn the_maximum_run_time_is_no_kill() {
+fn the_maximum_run_time_is_not_a_kill() {
     let run = Setup::new()
         .agent(|config| config.capabilities = vec![TASK_KILLING_STATE])
         .start_with(|agent| agent.hold_acknowledgements());
@@ -469,13 +469,13 @@ fn the_maximum_run_time_is_no_kill() {
     assert_eq!(run.order(), ["before", "main", "after"]);
 }
 
-/// An after command that takes a while, as one that releases a lock over the network.
+/// An after command that takes some time, like one that releases a lock over the network.
 fn slow(word: &str) -> String {
     format!("sleep 0.4; {}", say(word))
 }
 
 #[test]
-fn a_kill_without_grace_still_lets_the_after_commands_do_their_work() {
+fn after_a_kill_without_grace_after_commands_have_a_second() {
     let run = Run::start(json!({
         "command": deaf("main"),
         "after_commands": [hook(slow("after"))],
@@ -494,7 +494,7 @@ fn a_kill_without_grace_still_lets_the_after_commands_do_their_work() {
 }
 
 #[test]
-fn no_repetition_takes_the_after_commands_second_away() {
+fn a_repeated_kill_does_not_shorten_the_second_of_after_commands() {
     let beside = json!({"value": slow("beside"), "async": true});
     for after in [json!([hook(slow("after"))]), json!([beside, hook("true")])] {
         let first = format!(
@@ -503,7 +503,7 @@ fn no_repetition_takes_the_after_commands_second_away() {
             after[0]["value"].as_str().unwrap_or("")
         );
         let mut after = after;
-        // An async command that is stopped with the last one may take the second too.
+        // An async command that is stopped together with the last one may take the second too.
         after[0]["value"] = json!(format!("trap '' TERM; {first}"));
         let run = Setup::new().launch_observed(json!({
             "command": forever("main"),
@@ -521,7 +521,7 @@ fn no_repetition_takes_the_after_commands_second_away() {
 }
 
 #[test]
-fn after_commands_that_outlive_their_second_are_killed_then() {
+fn after_commands_are_killed_after_their_second() {
     let run = Run::start(json!({
         "command": forever("main"),
         "after_commands": [hook(deaf("after")), hook(say("never"))],
@@ -542,7 +542,7 @@ fn after_commands_that_outlive_their_second_are_killed_then() {
 }
 
 #[test]
-fn a_shutdown_without_room_for_after_commands_names_them_in_the_log() {
+fn a_shutdown_without_time_for_after_commands_names_them_in_the_log() {
     for grace in ["0ns", "500ms"] {
         let run = Setup::new().grace(grace).launch_observed(json!({
             "command": forever("main"),
@@ -560,7 +560,7 @@ fn a_shutdown_without_room_for_after_commands_names_them_in_the_log() {
 }
 
 #[test]
-fn spans_of_centuries_from_job_framework_and_agent_end_a_task_as_any_other() {
+fn extreme_durations_from_job_framework_and_agent_are_harmless() {
     let longest = || DurationInfo {
         nanoseconds: i64::MAX,
     };

@@ -1,5 +1,5 @@
-//! Three kinds of processes that live when the last command has ended, and are not simply ended: readers of
-//! what it has written, processes of other users, and processes that were there before the task.
+//! Three kinds of processes that are alive when the last command has ended, and are not simply ended:
+//! readers of its output, processes of other users, and processes that existed before the task.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::support::{Run, Setup, TASK, hook, say};
 use cook_mesos::messages::TaskState::{Failed, Finished, Killed};
 use serde_json::{Value, json};
 
-/// A grace that no reader needs.
+/// A grace period that is longer than any reader needs.
 const GRACE: &str = "3secs";
 
-/// Whether this machine has these programs; says so if not.
+/// Whether this machine has these programs. If not, prints that the test is skipped.
 fn has(programs: &[&str]) -> bool {
     programs.iter().all(|program| {
         let found = Command::new("sh")
@@ -20,7 +20,7 @@ fn has(programs: &[&str]) -> bool {
             .output();
         let has = found.is_ok_and(|output| output.status.success());
         if !has {
-            eprintln!("SKIPPED: there is no {program}");
+            eprintln!("SKIPPED: {program} is not installed");
         }
         has
     })
@@ -35,11 +35,11 @@ fn finish(job: Value) -> (Run, i64, Duration) {
     (run, code.unwrap_or_default(), begin.elapsed())
 }
 
-/// The second half of a reader: slow, so that it has not read when its writer ends.
+/// The second half of a reader. It is slow, so that it has not read everything when its writer ends.
 const SLOW: &str = "sleep 0.3; cat > all.log";
 
 #[test]
-fn whoever_reads_what_a_command_has_written_may_read_it_to_the_end() {
+fn readers_of_a_commands_output_may_read_it_to_the_end() {
     if !has(&["bash", "gzip", "tee"]) {
         return;
     }
@@ -52,9 +52,9 @@ fn whoever_reads_what_a_command_has_written_may_read_it_to_the_end() {
         format!("exec > >(setsid sh -c '{SLOW}'); echo boom; exit 3"),
         format!("mkfifo pipe; (trap '' HUP; {SLOW}) < pipe & echo boom > pipe; exit 3"),
         format!("coproc {{ {SLOW}; }}; echo boom >&${{COPROC[1]}}; exit 3"),
-        // It does not hear SIGTERM at once, and has not to.
+        // It does not get SIGTERM, so its trap does not run.
         format!("exec > >(trap 'echo TERM >> order' TERM; {SLOW}); echo boom; exit 3"),
-        // A reader's own helpers read nothing.
+        // A helper of a reader that reads nothing.
         "exec > >(read line; sh -c 'sleep 0.3; echo boom > all.log' < /dev/null; :); echo boom; exit 3"
             .to_owned(),
         "exec > >(sleep 0.3; gzip > log.gz); echo boom; exit 3".to_owned(),
@@ -86,7 +86,7 @@ fn gunzip(run: &Run) -> String {
 }
 
 #[test]
-fn readers_have_their_time_behind_hooks_guards_and_progress_too() {
+fn readers_have_their_time_with_hooks_guards_and_progress_too() {
     if !has(&["bash"]) {
         return;
     }
@@ -107,7 +107,7 @@ fn readers_have_their_time_behind_hooks_guards_and_progress_too() {
     assert_eq!(run.finish_alone().state, Failed);
     assert_eq!(run.sandbox.read("guard.log"), "boom\n");
 
-    // Beside an async command that is deaf to SIGTERM.
+    // At the same time as an async command that ignores SIGTERM.
     let deaf = json!({"value": format!("trap '' TERM; {}; sleep 600", say("up")), "async": true});
     let run = Setup::new().grace("600ms").launch_observed(json!({
         "before_commands": [deaf, {"value": crate::support::wait_for_word("up")}],
@@ -126,7 +126,7 @@ fn readers_have_their_time_behind_hooks_guards_and_progress_too() {
 }
 
 #[test]
-fn a_reader_that_reads_for_ever_is_ended_after_the_grace_and_others_are_not_waited_for() {
+fn an_endless_reader_is_ended_after_the_grace_and_other_processes_are_not_waited_for() {
     if !has(&["bash"]) {
         return;
     }
@@ -136,7 +136,7 @@ fn a_reader_that_reads_for_ever_is_ended_after_the_grace_and_others_are_not_wait
         .grace("500ms")
         .launch_observed(json!({"command": endless}));
     assert_eq!(run.finish_alone().exit_code(), Some(3));
-    // Its writer is gone in this case: the reader ends by itself; the next one has a writer that lives.
+    // The first reader's writer has ended, so it ends by itself; the next one's writer is still alive.
     let with_writer =
         "mkfifo pipe2; (trap '' TERM; sleep 600) > pipe2 & cat < pipe2 & sleep 0.1; exit 3";
     let run = Setup::new()
@@ -144,7 +144,8 @@ fn a_reader_that_reads_for_ever_is_ended_after_the_grace_and_others_are_not_wait
         .launch_observed(json!({"command": with_writer}));
     assert_eq!(run.finish_alone().exit_code(), Some(3));
     assert!(begin.elapsed() < Duration::from_secs(10));
-    // Who reads nothing has no time: neither a daemon, nor one with the executor's own stdin, a pipe.
+    // A process that reads nothing has no extra time: neither a daemon, nor one with the executor's own
+    // stdin, a pipe.
     let daemon = "setsid sleep 600 & exec 0</dev/null; exit 0";
     let run = Setup::new()
         .grace("600secs")
@@ -154,7 +155,7 @@ fn a_reader_that_reads_for_ever_is_ended_after_the_grace_and_others_are_not_wait
 }
 
 #[test]
-fn a_kill_ends_the_time_of_readers() {
+fn a_kill_ends_the_waiting_for_readers() {
     if !has(&["bash"]) {
         return;
     }
@@ -171,12 +172,12 @@ fn a_kill_ends_the_time_of_readers() {
     assert!(begin.elapsed() < Duration::from_secs(5));
 }
 
-/// Makes a program that becomes root for good when the task's user starts it.
+/// Creates a program that becomes root permanently when the task's user starts it.
 const BECOME_ROOT: &str =
     "mkdir bin; cp $(command -v setpriv) bin/helper; chown 0:0 bin/helper; chmod 4755 bin/helper; ";
 
 #[test]
-fn what_the_kernel_does_not_let_us_end_is_waited_for_no_longer_than_the_grace_and_named_once() {
+fn processes_of_other_users_are_waited_for_no_longer_than_the_grace_and_logged_once() {
     if !is_root("what_the_kernel_does_not_let_us_end_is_waited_for_no_longer_than_the_grace") {
         return;
     }
@@ -184,7 +185,7 @@ fn what_the_kernel_does_not_let_us_end_is_waited_for_no_longer_than_the_grace_an
     for command in [
         format!("{helper} & sleep 0.2; exit 4"),
         format!("setsid {helper} & sleep 0.2; exit 4"),
-        // Among others that can be ended.
+        // Together with processes that can be ended.
         format!("setsid {helper} & sleep 600 & sleep 0.2; exit 4"),
     ] {
         let run = Setup::new()
@@ -206,8 +207,8 @@ fn what_the_kernel_does_not_let_us_end_is_waited_for_no_longer_than_the_grace_an
 }
 
 #[test]
-fn a_command_that_cannot_be_killed_does_not_hold_up_the_end_of_a_killed_task() {
-    if !is_root("a_command_that_cannot_be_killed_does_not_hold_up_the_end_of_a_killed_task") {
+fn a_command_that_cannot_be_killed_does_not_delay_the_end_of_a_killed_task() {
+    if !is_root("a_command_that_cannot_be_killed_does_not_delay_the_end_of_a_killed_task") {
         return;
     }
     let command = "echo main >> order; exec bin/helper --reuid 0 --regid 0 --clear-groups sleep 5";
@@ -227,31 +228,31 @@ fn a_command_that_cannot_be_killed_does_not_hold_up_the_end_of_a_killed_task() {
     run.wait_until_alone();
 }
 
-/// What is left of an operator's own when the task has ended.
+/// Checks that the operator's own processes are left when the task has ended.
 fn tunnel(prelude: &str, job: Value) {
     let run = Setup::new().grace("300ms").prelude(prelude).launch(job);
     let ended = run.finish();
     assert_eq!(ended.state, Finished, "{}", run.transcript());
-    // The tunnel has survived the task, and says so; nobody else has.
+    // The tunnel has survived the task and writes its word; no other process has.
     run.say("go");
     run.wait_until_alone();
     let order = run.order();
     assert!(order.contains(&"tunnel".to_owned()), "{order:?}");
     let log = run.sandbox.read("executor.log");
-    assert!(!log.contains("SIGTERM to what is left"), "{log}");
+    assert!(!log.contains("sent SIGTERM"), "{log}");
 }
 
-/// Waits for a word and says another one, in a process below it, too.
+/// Waits for a word and writes another one, in a child process.
 const TUNNEL: &str = r#"sh -c 'until grep -q go order; do sleep 0.01; done; echo tunnel >> order'"#;
 
 #[test]
-fn what_was_here_before_the_first_command_is_left_alone_and_so_is_what_it_starts() {
+fn processes_from_before_the_first_command_and_their_children_are_left_alone() {
     let job = json!({"command": "sleep 0.1", "after_commands": [hook(say("after"))]});
     for prelude in [
         format!("touch order; {TUNNEL} & exec \"$0\""),
         format!("touch order; setsid {TUNNEL} & exec \"$0\""),
         format!("touch order; (: ; {TUNNEL}; :) & exec \"$0\""),
-        // Its parent ends while the task runs, so that it becomes a child of the executor.
+        // Its parent ends while the task is running, so it becomes a child of the executor.
         format!(
             "touch order; sh -c '{} & sleep 0.3' & exec \"$0\"",
             TUNNEL.replace('\'', r"'\''")
@@ -262,7 +263,7 @@ fn what_was_here_before_the_first_command_is_left_alone_and_so_is_what_it_starts
 }
 
 #[test]
-fn what_the_task_leaves_is_ended_beside_what_was_here_before() {
+fn remaining_processes_of_the_task_are_ended_and_earlier_ones_are_not() {
     let prelude = format!("touch order; {TUNNEL} & exec \"$0\"");
     let command = r#"setsid sh -c 'trap "" TERM; echo stray >> order; sleep 600' &
                      until grep -q stray order; do sleep 0.01; done"#;

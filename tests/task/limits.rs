@@ -1,5 +1,5 @@
-//! Too little of everything: processes, descriptors, file sizes, memory, room in the environment, on
-//! the disk and in time. The task gets a clear end, and nobody is left.
+//! Too few resources: processes, descriptors, file sizes, memory, space in the environment and on the disk,
+//! and time. The task always ends with a clear message, and no process is left.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -14,24 +14,24 @@ use cook_mesos::messages::{
 use rustix::process::Signal;
 use serde_json::json;
 
-/// A grace that has to be waited for.
+/// A grace period that a test has to wait for.
 const SHORT: &str = "300ms";
 
-/// Ignores SIGTERM in a session of its own.
+/// A process in its own session that ignores SIGTERM.
 const DEAF_STRAY: &str = r#"setsid sh -c 'trap "" TERM; echo stray >> order; exec sleep 600' &"#;
 
-/// Whether this machine lets us do what a test needs; says so if it does not.
+/// Whether this machine allows what a test needs. If not, prints that the test is skipped.
 fn can(program: &str, arguments: &[&str]) -> bool {
     let output = Command::new(program).args(arguments).output();
     let can = output.is_ok_and(|output| output.status.success());
     if !can {
-        eprintln!("SKIPPED: {program} {arguments:?} does not work here");
+        eprintln!("SKIPPED: {program} {arguments:?} does not work on this machine");
     }
     can
 }
 
-/// Sets a limit of the executor, and of what it starts from now on. `by` is what makes prlimit(1) the
-/// executor's user, who alone may do that.
+/// Sets a limit of the executor, and of the processes that it starts from now on. `by` makes prlimit(1) run
+/// as the executor's user, because only that user may do it.
 #[track_caller]
 fn limit(run: &Run, by: &[&str], what: &str, value: usize) {
     let pid = run.executor.pid().as_raw_nonzero();
@@ -44,16 +44,16 @@ fn limit(run: &Run, by: &[&str], what: &str, value: usize) {
     );
 }
 
-/// How many files there are in a folder of the executor's in `/proc`.
+/// The number of files in a folder of the executor in `/proc`.
 fn count(run: &Run, folder: &str) -> usize {
     let pid = run.executor.pid().as_raw_nonzero();
     let entries = std::fs::read_dir(format!("/proc/{pid}/{folder}"));
     entries.expect("the executor runs").count()
 }
 
-/// A run of an executor that may have two processes below it: two async before commands use them up.
-/// A limit of processes binds whoever is not root, and counts all of a user: each is one of its own.
-/// Nothing if this machine does not let us have such a user.
+/// A run whose executor may have two descendants, which two async before commands use up. A limit of
+/// processes does not apply to root and counts all processes of a user, so each run has its own user.
+/// `None` if this machine does not allow that.
 fn with_two_processes(asynchronous: &str) -> Option<Run> {
     static USERS: AtomicU32 = AtomicU32::new(0);
     let user = 100_000 + std::process::id() * 8 + USERS.fetch_add(1, Ordering::Relaxed);
@@ -68,7 +68,7 @@ fn with_two_processes(asynchronous: &str) -> Option<Run> {
     let asynchronous = json!({"value": asynchronous, "async": true});
     let run = Setup::new()
         .grace(SHORT)
-        // Its own file may be where only root can go.
+        // The executor's own file may be where only root can read it.
         .prelude(format!(
             "chmod 777 .; cp \"$0\" executor; exec setpriv --reuid {user} --clear-groups ./executor"
         ))
@@ -88,7 +88,7 @@ fn with_two_processes(asynchronous: &str) -> Option<Run> {
 }
 
 #[test]
-fn a_command_waits_for_room_among_the_processes() {
+fn a_command_waits_until_the_limit_of_processes_allows_it() {
     let Some(run) = with_two_processes("exec sleep 0.4") else {
         return;
     };
@@ -100,7 +100,7 @@ fn a_command_waits_for_room_among_the_processes() {
 }
 
 #[test]
-fn a_command_that_finds_no_room_among_the_processes_has_failed_and_says_why() {
+fn a_command_that_exceeds_the_limit_of_processes_fails_with_the_reason() {
     let Some(run) = with_two_processes("exec sleep 600") else {
         return;
     };
@@ -113,7 +113,7 @@ fn a_command_that_finds_no_room_among_the_processes_has_failed_and_says_why() {
 }
 
 #[test]
-fn a_kill_does_not_wait_for_room_among_the_processes() {
+fn a_kill_does_not_wait_for_the_limit_of_processes() {
     let Some(run) = with_two_processes("exec sleep 600") else {
         return;
     };
@@ -127,7 +127,7 @@ fn a_kill_does_not_wait_for_room_among_the_processes() {
     assert_eq!(run.order(), ["before", "go"]);
 }
 
-/// Connections to the task API that say nothing, as many as the executor takes.
+/// Silent connections to the task API, as many as the executor accepts.
 fn occupy(run: &Run) -> Vec<TcpStream> {
     let endpoint = run.lines("endpoint").concat();
     let address = endpoint.split('/').nth(2).expect("a URL").to_owned();
@@ -136,11 +136,11 @@ fn occupy(run: &Run) -> Vec<TcpStream> {
 }
 
 #[test]
-fn without_descriptors_a_task_comes_to_a_clear_end_and_nobody_is_left() {
+fn without_descriptors_a_task_ends_with_a_clear_message_and_no_process_is_left() {
     if !can("prlimit", &["--version"]) {
         return;
     }
-    // From none that is free to some; each waits for room in vain for some seconds.
+    // From no free descriptor to some. Each run waits several seconds in vain.
     std::thread::scope(|scope| {
         for free in [0, 1, 2, 3, 5] {
             scope.spawn(move || end_with_descriptors(free));
@@ -148,10 +148,10 @@ fn without_descriptors_a_task_comes_to_a_clear_end_and_nobody_is_left() {
     });
 }
 
-/// What the executor keeps free for itself, from the next command on after a limit was set.
+/// How many descriptors the executor reserves, from the next command after the limit was set.
 const RESERVE: usize = 2;
 
-/// Runs a task that has so many descriptors more than it needs at its start.
+/// Runs a task with this many free descriptors when its command starts.
 fn end_with_descriptors(free: usize) {
     let begin = format!("echo $EXECUTOR_ENDPOINT > endpoint; {DEAF_STRAY}");
     let begin = format!(
@@ -171,7 +171,7 @@ fn end_with_descriptors(free: usize) {
         "after_commands": [hook(say("after"))],
     }));
     run.wait_for_word("stray");
-    // The connection for calls is among those that it needs.
+    // The connection for calls is one of the needed descriptors.
     run.wait_until("a message", |journal| !journal.messages().is_empty());
     limit(&run, &[], "nofile", count(&run, "fd") + RESERVE + free);
     run.say("limited");
@@ -193,7 +193,7 @@ fn end_with_descriptors(free: usize) {
 }
 
 #[test]
-fn a_limit_of_file_sizes_costs_lines_of_the_log_and_no_task() {
+fn a_limit_of_file_sizes_costs_lines_of_the_log_but_no_task() {
     let big = "exec head -c 100000 /dev/zero > big";
     let run = Setup::new()
         .grace(SHORT)
@@ -242,7 +242,7 @@ fn a_full_device_under_stdout_stderr_and_the_log_changes_nothing() {
 }
 
 #[test]
-fn a_disk_that_fills_costs_the_command_its_file_and_nobody_else_anything() {
+fn a_full_disk_affects_only_the_file_of_the_command() {
     if !can(
         "unshare",
         &["--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
@@ -264,8 +264,8 @@ fn a_disk_that_fills_costs_the_command_its_file_and_nobody_else_anything() {
 }
 
 #[test]
-fn an_environment_that_is_too_large_is_named_as_the_reason() {
-    // Within what a PATCH may ask for, and beyond what this stack lets a program be given.
+fn an_environment_that_is_too_large_is_reported() {
+    // As much as a PATCH allows, and more than this stack limit lets a program have.
     let grow = r#"for i in 1 2 3; do
     { printf '{"env": {"BIG_%s": "' $i; head -c 60000 /dev/zero | tr '\0' x; printf '"}}'; } > body
     curl -s -f -o answer -X PATCH --data-binary @body $EXECUTOR_ENDPOINT || exit 1
@@ -281,7 +281,7 @@ done"#;
 }
 
 #[test]
-fn a_command_that_is_too_large_is_named_as_the_reason() {
+fn a_command_that_is_too_large_is_reported() {
     let command = format!("{} # {}", say("never"), "x".repeat(200_000));
     check_too_large(&Setup::new().launch_observed(json!({"command": command})));
 }
@@ -296,7 +296,7 @@ fn check_too_large(run: &Run) {
     assert!(run.order().is_empty());
 }
 
-/// Runs a program as `TaskInfo.command` does that is no shell line.
+/// Runs a program from a `TaskInfo.command` without a shell.
 fn run_program(prepare: impl FnOnce(&Run) -> String) -> Ended {
     let run = Setup::new().start_with(|agent| agent.hold_acknowledgements());
     let program = prepare(&run);
@@ -319,7 +319,7 @@ fn run_program(prepare: impl FnOnce(&Run) -> String) -> Ended {
 }
 
 #[test]
-fn a_program_that_cannot_run_is_named_with_the_reason() {
+fn a_program_that_cannot_be_started_is_reported_with_the_reason() {
     let missing = run_program(|_| "/no/such/program".to_owned());
     assert!(
         missing.message.contains("No such file"),
@@ -358,7 +358,7 @@ fn a_program_that_cannot_run_is_named_with_the_reason() {
 }
 
 #[test]
-fn an_executor_that_is_stopped_for_a_second_is_late_and_does_nothing_twice() {
+fn an_executor_stopped_by_sigstop_is_late_but_does_nothing_twice() {
     let trap = "trap 'echo TERM >> order' TERM; while :; do sleep 0.05; done";
     let hook_trap = "trap 'echo hook-TERM >> order' TERM; while :; do sleep 0.05; done";
     let run = Setup::new().launch_observed(json!({
@@ -370,7 +370,7 @@ fn an_executor_that_is_stopped_for_a_second_is_late_and_does_nothing_twice() {
     run.agent.kill(TASK, Some(Duration::from_millis(300)));
     run.wait_for_word("TERM");
     run.executor.signal(Signal::STOP);
-    // The grace and the timeout pass meanwhile: for once, time is what is tested.
+    // The grace period and the timeout pass meanwhile: here, time itself is tested.
     let _ = run.executor.wait(Duration::from_secs(10));
     run.executor.signal(Signal::CONT);
     let ended = run.finish_alone();
@@ -381,7 +381,7 @@ fn an_executor_that_is_stopped_for_a_second_is_late_and_does_nothing_twice() {
     assert_eq!(order, ["TERM", "after", "hook-TERM", "main"]);
 }
 
-/// Starts its argument where the system call `getrandom` does not exist, by a filter of seccomp(2).
+/// Starts its argument without the system call `getrandom`, with a filter of seccomp(2).
 const WITHOUT_GETRANDOM: &str = r#"
 import ctypes, os, platform, struct, sys
 number = {"x86_64": 318, "aarch64": 278}[platform.machine()]

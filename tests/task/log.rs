@@ -1,4 +1,4 @@
-//! `executor.log`: what may be there before us, who can fill it, and what is in it all the same.
+//! `executor.log`: what may already exist at its path, who can fill it, and what it contains in any case.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use crate::support::{Setup, Target, hook, say, wait_for_word};
 use cook_mesos::messages::TaskState::{Failed, Finished};
 use serde_json::json;
 
-/// Runs a task beside what these shell commands have made, and returns the log's text.
+/// Runs a task after these shell commands. Returns the text of the log.
 fn with_log(prelude: &str) -> String {
     let run = Setup::new().prelude(prelude).launch_observed(json!({
         "before_commands": [hook(say("before"))],
@@ -35,7 +35,7 @@ fn with_log(prelude: &str) -> String {
 }
 
 #[test]
-fn what_is_not_a_regular_file_holds_up_nothing_and_is_not_written_to() {
+fn a_log_that_is_not_a_regular_file_blocks_nothing_and_is_not_written() {
     for prelude in [
         "mkfifo executor.log",
         "mkfifo executor.log; exec 3<> executor.log",
@@ -50,7 +50,7 @@ fn what_is_not_a_regular_file_holds_up_nothing_and_is_not_written_to() {
 }
 
 #[test]
-fn no_link_leads_the_log_out_of_the_sandbox() {
+fn a_link_cannot_lead_the_log_out_of_the_sandbox() {
     let outside = std::env::temp_dir().join(format!("cook-outside-{}", std::process::id()));
     for link in ["ln -s", "ln"] {
         fs::write(&outside, "theirs\n").expect("a file of ours");
@@ -63,19 +63,19 @@ fn no_link_leads_the_log_out_of_the_sandbox() {
 }
 
 #[test]
-fn a_log_that_is_there_already_is_continued_however_large_it_is() {
+fn an_existing_log_of_any_size_is_continued() {
     let text = with_log("head -c 3000000 /dev/zero > executor.log");
-    assert!(text.contains("TASK_FAILED"), "the end is told");
+    assert!(text.contains("TASK_FAILED"), "the end is logged");
 }
 
-/// Connects so many times, each time as another of these users, and lets the refusal come.
+/// Connects this many times, each time as another one of these users, and waits for the refusal.
 fn connect_often(target: &Target, users: &[u32], times: usize) {
     for user in users.iter().cycle().take(times) {
         as_user(*user, || {
             let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port)) else {
                 return;
             };
-            // It may be answered, or reset at any moment.
+            // There may be a response or a reset at any time.
             let _ = stream.write_all(target.get().as_bytes());
             let _ = stream.read(&mut [0]);
         });
@@ -83,8 +83,8 @@ fn connect_often(target: &Target, users: &[u32], times: usize) {
 }
 
 #[test]
-fn strangers_have_a_share_of_the_log_and_a_rate_at_every_level() {
-    if !is_root("strangers_have_a_share_of_the_log_and_a_rate_at_every_level") {
+fn lines_caused_by_other_users_have_a_share_and_a_rate_limit_at_every_level() {
+    if !is_root("lines_caused_by_other_users_have_a_share_and_a_rate_limit_at_every_level") {
         return;
     }
     for level in ["INFO", "DEBUG"] {
@@ -95,19 +95,16 @@ fn strangers_have_a_share_of_the_log_and_a_rate_at_every_level() {
         connect_often(&target, &[STRANGER, OTHER_STRANGER], 400);
         target.let_go();
         let log = target.run.sandbox.read("executor.log");
-        let about_strangers = log.lines().filter(|line| line.contains("WARN")).count();
-        // Twenty at once, and one a second: even a slow machine needs less than a minute.
-        assert!(
-            (2..80).contains(&about_strangers),
-            "{about_strangers}: {log}"
-        );
+        let about_others = log.lines().filter(|line| line.contains("WARN")).count();
+        // Twenty lines immediately, and one per second: even a slow machine needs less than a minute.
+        assert!((2..80).contains(&about_others), "{about_others}: {log}");
         assert!(log.contains("lines lost before this one"), "{log}");
         assert!(log.contains("TASK_FINISHED"), "{log}");
     }
 }
 
 #[test]
-fn the_end_is_told_after_any_number_of_debug_lines() {
+fn the_end_is_logged_after_any_number_of_debug_lines() {
     let setup = Setup::new().variable("EXECUTOR_LOG_LEVEL", "DEBUG");
     let target = Target::with(setup, json!({"after_commands": [hook(say("after"))]}));
     let mut talk = target.connect();
@@ -129,7 +126,7 @@ fn the_end_is_told_after_any_number_of_debug_lines() {
 }
 
 #[test]
-fn a_log_that_is_taken_away_later_is_not_looked_for() {
+fn a_log_that_is_removed_later_is_not_opened_again() {
     let run = Setup::new().launch_observed(json!({
         "command": format!("{}; {}", say("main"), wait_for_word("go")),
     }));

@@ -1,5 +1,5 @@
-//! The life of a task: what runs in which order, how it is killed, what it leaves behind, what is refused, and
-//! what happens when the machine has too little of something.
+//! The life of a task: the order of its commands, how it is stopped, what it leaves behind, what is
+//! refused, and what happens if the machine has too few resources.
 
 #[path = "../support/mod.rs"]
 mod support;

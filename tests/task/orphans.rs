@@ -1,5 +1,5 @@
-//! What commands leave behind: when the terminal update comes, the executor is alone, whatever the
-//! processes of the task did to stay, and however the task ended.
+//! Processes that commands leave behind: at the terminal update only the executor is left, whatever the
+//! task's processes have done to stay, and however the task has ended.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -11,10 +11,10 @@ use cook_mesos::messages::TaskState::{self, Failed, Finished, Killed};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// A grace that has to be waited for, since some do not hear.
+/// A grace period that a test has to wait for, because some processes ignore SIGTERM.
 const GRACE: &str = "300ms";
 
-/// A grace of which a quarter is enough for an after command.
+/// A grace period of which a quarter is enough for an after command.
 const SHUTDOWN_GRACE: &str = "3secs";
 
 fn observed(job: Value) -> Run {
@@ -26,7 +26,7 @@ fn all() -> Vec<&'static Stray> {
 }
 
 #[test]
-fn nothing_that_a_finished_command_left_behind_lives_when_it_is_told() {
+fn no_process_of_a_finished_command_is_left_when_its_end_is_reported() {
     for stray in &STRAYS {
         let run = observed(json!({"command": leave(&[stray])}));
         let ended = run.finish_alone();
@@ -34,7 +34,7 @@ fn nothing_that_a_finished_command_left_behind_lives_when_it_is_told() {
     }
 }
 
-/// Leaves everything behind, then runs until it is stopped.
+/// Leaves all kinds of processes behind, and then runs until it is stopped.
 fn hostile_command() -> String {
     format!("{}{}; sleep 600", leave(&all()), say("main"))
 }
@@ -63,14 +63,14 @@ fn check_end_within(
 }
 
 #[test]
-fn everything_at_once_is_gone_when_a_failure_is_told() {
+fn no_process_is_left_when_a_failure_is_reported() {
     let command = format!("{}{}; exit 3", leave(&all()), say("main"));
     let job = json!({"command": command, "after_commands": [hook(say("after"))]});
     check_end(job, |_| {}, Failed, &["main", "after"]);
 }
 
 #[test]
-fn everything_at_once_is_gone_when_the_failure_of_a_guard_is_told() {
+fn no_process_is_left_when_the_failure_of_a_guard_is_reported() {
     let guard = format!("{}; exit 1", wait_for_word("main"));
     let job = json!({
         "before_commands": [{"value": guard, "async": true, "guard": true}],
@@ -81,7 +81,7 @@ fn everything_at_once_is_gone_when_the_failure_of_a_guard_is_told() {
 }
 
 #[test]
-fn everything_at_once_is_gone_when_a_kill_is_told() {
+fn no_process_is_left_when_a_kill_is_reported() {
     let job = json!({"command": hostile_command(), "after_commands": [hook(say("after"))]});
     let kill = |run: &Run| {
         run.wait_for_word("main");
@@ -91,7 +91,7 @@ fn everything_at_once_is_gone_when_a_kill_is_told() {
 }
 
 #[test]
-fn everything_at_once_is_gone_when_the_end_by_a_shutdown_is_told() {
+fn no_process_is_left_when_the_end_by_a_shutdown_is_reported() {
     let job = json!({"command": hostile_command(), "after_commands": [hook(say("after"))]});
     let shut_down = |run: &Run| {
         run.wait_for_word("main");
@@ -101,7 +101,7 @@ fn everything_at_once_is_gone_when_the_end_by_a_shutdown_is_told() {
 }
 
 #[test]
-fn everything_at_once_is_gone_when_the_end_by_a_signal_is_told() {
+fn no_process_is_left_when_the_end_by_a_signal_is_reported() {
     let job = json!({"command": hostile_command(), "after_commands": [hook(say("after"))]});
     let terminate = |run: &Run| {
         run.wait_for_word("main");
@@ -111,7 +111,7 @@ fn everything_at_once_is_gone_when_the_end_by_a_signal_is_told() {
 }
 
 #[test]
-fn what_ends_while_the_command_runs_is_reaped_at_once() {
+fn orphans_that_end_while_the_command_runs_are_reaped_immediately() {
     let orphans = "i=0; until [ $i = 100 ]; do (: &); i=$((i + 1)); done";
     let command = format!("{orphans}; {}; {}", say("main"), wait_for_word("go"));
     let run = observed(json!({"command": command}));
@@ -124,10 +124,10 @@ fn what_ends_while_the_command_runs_is_reaped_at_once() {
 /// Tells the test below to leave its process group.
 const LEAVE: &str = "COOK_TEST_LEAVE";
 
-/// Not a test, but what the next one runs: a command that moves into the process group of its child.
+/// Not a test by itself, but run by the next one: a command that moves into the process group of its child.
 #[test]
 #[expect(clippy::zombie_processes, reason = "this program becomes another one")]
-fn leaves_its_process_group_if_it_is_told_to() {
+fn leaves_its_process_group_if_told_to() {
     if std::env::var_os(LEAVE).is_none() {
         return;
     }
@@ -145,7 +145,7 @@ fn leaves_its_process_group_if_it_is_told_to() {
 fn a_command_that_has_left_its_process_group_is_ended_too() {
     let this = std::env::current_exe().unwrap();
     let leave = format!(
-        "{LEAVE}=1 exec {} --exact orphans::leaves_its_process_group_if_it_is_told_to",
+        "{LEAVE}=1 exec {} --exact orphans::leaves_its_process_group_if_told_to",
         this.display()
     );
     let run = observed(json!({"command": leave, "after_commands": [hook(say("after"))]}));
@@ -156,7 +156,7 @@ fn a_command_that_has_left_its_process_group_is_ended_too() {
     assert_eq!(run.order(), ["left", "after"]);
 }
 
-/// A cgroup v2 for one executor; nothing where this user cannot make one.
+/// A cgroup v2 for one executor; `None` if this user cannot create one.
 struct OwnCgroup(std::path::PathBuf);
 
 impl OwnCgroup {
@@ -172,7 +172,7 @@ impl OwnCgroup {
 
 impl Drop for OwnCgroup {
     fn drop(&mut self) {
-        // Fails if there is anything in it, process or folder.
+        // This fails if there is a process or folder in it.
         let removed = std::fs::remove_dir(&self.0);
         if !std::thread::panicking() {
             removed.expect("nothing is left in the cgroup");
@@ -181,7 +181,7 @@ impl Drop for OwnCgroup {
 }
 
 #[test]
-fn where_the_cgroup_is_its_own_the_executor_divides_it_and_leaves_nothing_in_it() {
+fn in_its_own_cgroup_the_executor_creates_a_child_and_leaves_nothing_in_it() {
     let Some(cgroup) = OwnCgroup::create() else {
         eprintln!("SKIPPED: this user cannot make a cgroup v2");
         return;

@@ -1,5 +1,5 @@
 //! Tasks that cannot be run: each gets TASK_ERROR with a message that says what is wrong, where, and what
-//! would be right, and nothing is started. Every such message stands here, whole.
+//! would be right, and nothing is started. Every such message is here, complete.
 
 use crate::support::{Run, Setup, TASK, wait_for_word};
 use cook_mesos::messages::{CommandInfo, Environment, TaskInfo, TaskState, Variable};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// `REASON_TASK_INVALID`.
 const TASK_INVALID: i32 = 14;
 
-/// Checks that the task of this run is refused with this message, and that nothing was started.
+/// Checks that the task of this run was refused with this message, and that nothing was started.
 #[track_caller]
 fn check(run: &Run, message: &str) {
     let ended = run.finish();
@@ -19,7 +19,7 @@ fn check(run: &Run, message: &str) {
     assert!(run.order().is_empty(), "something was started");
 }
 
-/// A task with this `data` and nothing else.
+/// A task with only this `data`.
 fn task(run: &Run, data: Option<&[u8]>) -> TaskInfo {
     TaskInfo {
         data: data.map(<[u8]>::to_vec),
@@ -28,7 +28,7 @@ fn task(run: &Run, data: Option<&[u8]>) -> TaskInfo {
 }
 
 #[test]
-fn data_that_is_no_job_is_refused() {
+fn data_that_is_not_a_job_is_refused() {
     const NOTHING: &str = "the task has no command: put {\"command\": \"...\"} into its data";
     for (data, message) in [
         (None, NOTHING),
@@ -92,7 +92,7 @@ fn data_that_is_no_job_is_refused() {
 }
 
 #[test]
-fn what_is_wrong_in_a_job_is_refused_with_its_place_and_what_would_be_right() {
+fn an_error_in_a_job_is_refused_with_the_place_and_what_would_be_right() {
     let good = json!({"value": "echo x >> order"});
     let hooks = |hooks: Value| json!({"command": "echo x >> order", "before_commands": hooks});
     let allowed = "allowed are \"value\", \"guard\", \"async\" and \"timeout\"";
@@ -192,7 +192,7 @@ fn what_is_wrong_in_a_job_is_refused_with_its_place_and_what_would_be_right() {
 }
 
 #[test]
-fn a_number_that_no_clock_can_hold_is_refused() {
+fn a_timeout_that_is_too_large_is_refused() {
     let run = Setup::new().start();
     let data =
         br#"{"command": "echo x >> order", "after_commands": [{"value": "a", "timeout": 1e400}]}"#;
@@ -202,7 +202,7 @@ fn a_number_that_no_clock_can_hold_is_refused() {
 }
 
 #[test]
-fn hooks_in_the_environment_of_a_wrong_shape_are_refused_with_the_variables_name() {
+fn malformed_hooks_in_the_environment_are_refused_with_the_variables_name() {
     for (name, value, message) in [
         (
             "EXECUTOR_BEFORE_COMMANDS",
@@ -233,7 +233,7 @@ fn hooks_in_the_environment_of_a_wrong_shape_are_refused_with_the_variables_name
 }
 
 #[test]
-fn a_task_whose_command_or_environment_no_process_can_have_is_refused() {
+fn a_task_with_an_invalid_command_or_environment_is_refused() {
     let command = |value: &[u8], variable: &[u8]| CommandInfo {
         value: Some(value.to_vec()),
         environment: Some(Environment {
@@ -268,10 +268,10 @@ fn a_task_whose_command_or_environment_no_process_can_have_is_refused() {
     }
 }
 
-/// Started as an agent starts its own command executor. The flags come to their meaning only at the LAUNCH:
-/// the framework is told of it by the task's end.
+/// The executor is started like an agent's own command executor. The flags take effect only at LAUNCH, so
+/// that the framework learns of a refusal from the task's end.
 #[test]
-fn flags_that_change_where_or_as_whom_a_task_runs_are_refused_by_name() {
+fn unsupported_flags_of_the_agent_are_refused_by_name() {
     let remedy = "which cook-executor does not support: run the task without a container image, terminal or \
                   capabilities of its own, or with Mesos' own command executor";
     let unknown = "an agent's flag that is not understood could change what the task runs";
@@ -319,7 +319,7 @@ fn flags_that_change_where_or_as_whom_a_task_runs_are_refused_by_name() {
 }
 
 #[test]
-fn a_second_task_is_refused_while_the_first_goes_on() {
+fn a_second_task_is_refused_while_the_first_continues() {
     let run = Run::start(json!({"command": wait_for_word("go")}));
     run.wait_for(TaskState::Running);
     run.launch("task-2", &json!({"command": "echo second >> order"}));

@@ -1,10 +1,10 @@
-//! The order of a task's commands, its states, exit codes and messages, when nobody interferes.
+//! The order of a task's commands, its states, exit codes and messages, without interference.
 
 use crate::support::{Run, Setup, TASK, hook, say, wait_for_word};
 use cook_mesos::messages::TaskState::{self, Failed, Finished, Running, Starting};
 use serde_json::{Value, json};
 
-/// One line of the table of jobs: what runs, and what must come of it.
+/// One row of the table: a job and its expected result.
 struct Case {
     name: &'static str,
     job: Value,
@@ -27,7 +27,7 @@ fn background_guarded(value: impl AsRef<str>) -> Value {
     json!({"value": value.as_ref(), "async": true, "guard": true})
 }
 
-/// Says its word, then the given exit status.
+/// Writes its word, and exits with this status.
 fn exit(word: &str, status: u8) -> String {
     format!("{}; exit {status}", say(word))
 }
@@ -62,7 +62,7 @@ fn check(case: &Case) {
 }
 
 #[test]
-fn commands_run_in_their_order_and_guards_and_failures_decide_what_runs() {
+fn guards_and_failures_decide_which_commands_run() {
     let cases = [
         Case {
             name: "a command alone",
@@ -253,7 +253,7 @@ fn commands_run_in_their_order_and_guards_and_failures_decide_what_runs() {
 }
 
 #[test]
-fn states_follow_one_another_and_the_stock_texts_are_used() {
+fn states_are_in_order_and_messages_are_those_of_the_stock_executor() {
     for (command, states, message) in [
         (
             "exit 0",
@@ -283,7 +283,7 @@ fn states_follow_one_another_and_the_stock_texts_are_used() {
 }
 
 #[test]
-fn a_failed_guard_is_named_and_the_command_never_runs() {
+fn a_failed_guard_is_named_and_the_command_is_not_started() {
     let run = Run::start(json!({
         "before_commands": [guarded("sh -c 'exit 42' the-lock-script")],
         "command": say("main"),
@@ -299,7 +299,7 @@ fn a_failed_guard_is_named_and_the_command_never_runs() {
 }
 
 #[test]
-fn updates_and_messages_arrive_in_cooks_order_and_shapes() {
+fn updates_and_messages_arrive_in_cooks_order_and_format() {
     let run = Run::start(json!({"command": "exit 3"}));
     run.finish();
     let arrivals = run.agent.inspect(|journal| journal.arrivals());
@@ -381,7 +381,7 @@ fn commands_run_in_the_sandbox_with_the_executors_output_and_environment() {
 
 #[test]
 fn a_background_process_of_the_command_does_not_outlive_the_task() {
-    // Neither does it keep the task from ending: nothing waits for its copy of stdout.
+    // It does not prevent the task from ending either: nothing waits for its copy of stdout.
     let run = Run::start(json!({"command": format!("sleep 600 & {}", say("main"))}));
     let ended = run.finish();
     assert_eq!(ended.state, Finished);
@@ -416,7 +416,7 @@ fn hooks_of_the_job_and_the_operator_come_from_the_environment() {
 }
 
 #[test]
-fn hooks_of_the_operator_may_stand_in_the_executors_data() {
+fn hooks_of_the_operator_may_be_in_the_executors_data() {
     let data = json!({
         "before_commands": [guarded(say("operator-before"))],
         "after_commands": [hook(say("operator-after"))],

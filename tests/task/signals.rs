@@ -1,4 +1,5 @@
-//! Signals to the executor itself: which ask for the end, which are survived, and what commands see of it.
+//! Signals to the executor itself: which ones stop the task, which ones are ignored, and that commands have
+//! default signal actions.
 
 use std::process::Command;
 
@@ -6,8 +7,8 @@ use crate::support::{Run, Setup, hook, say, wait_for_word};
 use cook_mesos::messages::TaskState::{Finished, Killed};
 use serde_json::{Value, json};
 
-/// Signals that end a process by default and ask for nothing: by number, since most have no other name in
-/// all shells. 35 to 64 are real-time signals.
+/// Signals that end a process by default and have no meaning for the executor. They are given by number,
+/// because most names differ between shells. 35 to 64 are real-time signals.
 const HARMLESS: [i32; 13] = [1, 5, 6, 10, 12, 14, 16, 24, 25, 26, 27, 29, 30];
 
 fn send(run: &Run, signal: i32) {
@@ -28,11 +29,11 @@ fn job(command: &str) -> Value {
 }
 
 #[test]
-fn signals_that_ask_for_nothing_are_survived_and_logged() {
+fn signals_without_a_meaning_are_ignored_and_logged() {
     let command = format!("{}; {}", say("main"), wait_for_word("go"));
     let run = Setup::new().launch_observed(job(&command));
     run.wait_for_word("main");
-    // Strangers' lines have a rate: not all of these are in the log.
+    // Lines that others can cause have a rate limit, so not all of these signals are in the log.
     let (first, others) = HARMLESS.split_at(5);
     for signal in first.iter().chain(&[35, 64]) {
         send(&run, *signal);
@@ -51,7 +52,7 @@ fn signals_that_ask_for_nothing_are_survived_and_logged() {
 }
 
 #[test]
-fn sigquit_asks_for_the_end_as_sigterm_and_sigint_do() {
+fn sigquit_stops_the_task_like_sigterm_and_sigint() {
     for (signal, name) in [(3, "Quit"), (2, "Interrupt"), (15, "Terminated")] {
         let command = format!("{}; sleep 600", say("main"));
         let run = Setup::new().grace("3secs").launch_observed(job(&command));
@@ -66,11 +67,11 @@ fn sigquit_asks_for_the_end_as_sigterm_and_sigint_do() {
     }
 }
 
-/// The signals that C libraries keep for themselves, 32 to 34: whoever started this test by a `posix_spawn` of
-/// glibc has ignored two of them for all that follow, and musl lets nobody change it.
+/// The signals 32 to 34 are used by C libraries. A program that was started by glibc's `posix_spawn` has
+/// ignored two of them, and musl does not let anybody change that.
 const OF_C_LIBRARIES: u64 = 7 << 31;
 
-/// What a command finds, in the kernel's words: nothing blocked, ignored or caught.
+/// Checks that for a command no signal is blocked, ignored or caught.
 fn check_dispositions(prelude: &str) {
     let look = "exec cat /proc/self/status > status";
     let run = Setup::new().prelude(prelude).launch_observed(job(look));
@@ -87,7 +88,7 @@ fn check_dispositions(prelude: &str) {
 }
 
 #[test]
-fn commands_start_with_default_actions_whatever_the_executor_was_given() {
+fn commands_start_with_default_signal_actions_in_every_case() {
     check_dispositions(":");
     check_dispositions("trap '' HUP QUIT INT USR1 ALRM TSTP TTIN TTOU PIPE URG WINCH CONT CHLD");
     check_dispositions("exec env --block-signal=USR1,HUP,TSTP \"$0\"");

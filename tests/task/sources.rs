@@ -1,5 +1,5 @@
 //! Where a task's commands come from: the framework's command, the job in its data, the program's own
-//! arguments, or hooks alone.
+//! arguments, or only hooks.
 
 use crate::support::{Run, Setup, TASK, hook, say, wait_for_word};
 use cook_mesos::messages::{
@@ -8,7 +8,7 @@ use cook_mesos::messages::{
 };
 use serde_json::{Value, json};
 
-/// A run of `TaskInfo.command` with this `data` beside it.
+/// A run of a task with `TaskInfo.command` and this `data`.
 fn run_beside(data: &[u8]) -> Run {
     let run = Setup::new().start();
     run.agent.launch(TaskInfo {
@@ -23,7 +23,7 @@ fn run_beside(data: &[u8]) -> Run {
 }
 
 #[test]
-fn beside_a_command_the_data_is_the_frameworks() {
+fn with_a_command_the_data_belongs_to_the_framework() {
     for data in [
         &b""[..],
         b"text of a framework",
@@ -48,7 +48,7 @@ fn beside_a_command_the_data_is_the_frameworks() {
 }
 
 #[test]
-fn hooks_in_the_data_beside_a_command_are_ours() {
+fn hooks_in_the_data_are_used_with_a_command_too() {
     let data = br#"{"command": "echo no >> order", "other": 1,
         "before_commands": [{"value": "echo before >> order"}], "after_commands": [{"value": "exit 3"}]}"#;
     let run = run_beside(data);
@@ -59,7 +59,7 @@ fn hooks_in_the_data_beside_a_command_are_ours() {
 }
 
 #[test]
-fn a_blank_command_of_the_framework_runs_as_with_mesos_own_executor() {
+fn a_blank_command_of_the_framework_runs_as_with_the_stock_executor() {
     for (value, shell, state) in [
         ("", true, Finished),
         ("  ", true, Finished),
@@ -80,7 +80,7 @@ fn a_blank_command_of_the_framework_runs_as_with_mesos_own_executor() {
     }
 }
 
-/// Marathon starts a custom executor as `exec './cook-executor' CMD`.
+/// Marathon starts a custom executor with `exec './cook-executor' CMD`.
 fn run_as_marathon_does(command: &str, data: Option<Value>, setup: Setup) -> Run {
     let run = setup.prelude(format!("exec \"$0\" {command}")).start();
     run.agent.launch(TaskInfo {
@@ -107,7 +107,7 @@ fn a_task_without_a_command_runs_the_programs_arguments() {
         assert_eq!(ended.exit_code(), Some(4));
         assert_eq!(run.order(), ["two words,$HOME,command"]);
     }
-    // Not through a shell: what looks like one word of it is one.
+    // Without a shell: the argument is one word.
     let run = run_as_marathon_does("'echo x >> order'", None, Setup::new());
     let ended = run.finish();
     assert_eq!(ended.state, Failed);
@@ -119,7 +119,7 @@ fn a_task_without_a_command_runs_the_programs_arguments() {
 }
 
 #[test]
-fn the_arguments_may_have_hooks_from_elsewhere_and_give_way_to_any_other_command() {
+fn arguments_can_have_hooks_and_any_other_command_replaces_them() {
     let hooks = r#"[{"value": "echo before >> order"}]"#;
     let setup = Setup::new().variable("EXECUTOR_BEFORE_COMMANDS", hooks);
     let data = json!({"after_commands": [hook(say("after"))]});
@@ -171,7 +171,7 @@ fn a_job_of_hooks_only_runs_and_has_no_exit_code() {
 }
 
 #[test]
-fn a_job_of_hooks_only_fails_by_a_guard_alone() {
+fn a_job_of_hooks_only_fails_only_if_a_guard_fails() {
     let guard = |value: &str| json!({"value": value, "guard": true});
     let run = Run::start(json!({
         "before_commands": [guard("exit 5")],
@@ -193,7 +193,7 @@ fn a_job_of_hooks_only_fails_by_a_guard_alone() {
 }
 
 #[test]
-fn a_job_of_hooks_only_can_be_killed_before_and_after_its_turn() {
+fn a_job_of_hooks_only_can_be_killed_before_and_after_task_running() {
     let wait = format!("echo up >> order; {}", wait_for_word("never"));
     let run = Run::start(json!({
         "before_commands": [hook(&wait)],

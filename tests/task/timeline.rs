@@ -1,4 +1,4 @@
-//! What the `data` of status updates says about when each command ran.
+//! The times of commands in the `data` of status updates.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -71,7 +71,7 @@ fn the_terminal_data_has_start_and_end_of_each_command() {
 }
 
 #[test]
-fn running_tells_of_the_before_commands_and_of_those_that_still_run() {
+fn task_running_has_the_results_of_finished_and_running_before_commands() {
     let run = Run::start(json!({
         "before_commands": [
             hook("exit 4"),

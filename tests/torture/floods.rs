@@ -1,22 +1,22 @@
-//! Floods of connections, of every shape, by a stranger and by the task's own user: what they cost is
-//! printed, and bounded.
+//! Floods of connections of every shape, by another user and by the task's own user. Their cost is printed
+//! and limited.
 
 use std::time::Duration;
 
 use crate::support::flood::{Cost, Order, SHAPES, Who, measure};
 use crate::support::users::is_root;
 
-/// Connections a second that the promises are made for, and some more.
+/// The limits hold for this many connections per second. Other rates are measured too.
 const RATE: u32 = 5_000;
 const OTHER_RATES: [u32; 3] = [250, 1_000, 20_000];
 
-/// How long each is measured.
+/// How long each flood is measured.
 const TIME: Duration = Duration::from_secs(2);
 
-/// Orders and the task's own requests are late by no more than this.
+/// Maximum delay of orders and of the task's own requests.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Of a processor.
+/// Maximum fraction of a processor.
 const SHARE: f64 = 0.2;
 
 fn broken(cost: &Cost) -> bool {
@@ -49,5 +49,5 @@ fn under_5000_connections_a_second_orders_and_own_requests_are_handled_within_10
             }
         }
     }
-    assert!(over.is_empty(), "over its bound: {over:#?}");
+    assert!(over.is_empty(), "over the limit: {over:#?}");
 }

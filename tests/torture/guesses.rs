@@ -1,5 +1,6 @@
-//! An attacker that guesses the port from which the task's user will connect next: he connects from it,
-//! sends a PATCH and resets, so that the request lies in the queue when the user comes from the same port.
+//! An attacker who guesses the port from which the task's user will connect next: it connects from that
+//! port, sends a PATCH and resets the connection, so that the request is in the queue when the user
+//! connects from the same port.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,13 +14,13 @@ use rustix::net::{
 };
 use serde_json::json;
 
-/// How long the attacker tries, unless `GUESS_SECONDS` says something else.
+/// How long the attack lasts, unless `GUESS_SECONDS` is set.
 const SECONDS: u64 = 60;
 
-/// How far ahead he guesses; the kernel takes every second port.
+/// How many ports ahead the attacker guesses; the kernel uses every second port.
 const AHEAD: u16 = 16;
 
-/// The port that the kernel would hand out about now.
+/// The port that the kernel would assign at the moment.
 fn current_port(port: u16) -> Option<u16> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     reset(&stream);
@@ -33,14 +34,14 @@ fn reset(socket: &impl std::os::fd::AsFd) {
     let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }
 
-/// Sends the request from a port, and is gone.
+/// Sends the request from a port, and resets the connection.
 fn strike(from: u16, port: u16, request: &[u8]) -> rustix::io::Result<()> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     reset(&socket);
     bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, from))?;
-    // On loopback it is made by the time that the call returns.
+    // On loopback, the connection is established when the call returns.
     let _ = connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
     send(&socket, request, SendFlags::NOSIGNAL)?;
     Ok(())
@@ -63,8 +64,8 @@ fn attack(target: &Target, stop: &AtomicBool, strikes: &AtomicU64) {
 
 #[test]
 #[ignore = "takes a minute: make torture"]
-fn an_attacker_that_guesses_ports_gets_nothing_in_a_minute() {
-    if !is_root("an_attacker_that_guesses_ports_gets_nothing_in_a_minute") {
+fn an_attacker_that_guesses_ports_has_no_success_in_a_minute() {
+    if !is_root("an_attacker_that_guesses_ports_has_no_success_in_a_minute") {
         return;
     }
     let seconds = std::env::var("GUESS_SECONDS").ok();

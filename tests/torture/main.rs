@@ -1,5 +1,5 @@
-//! What takes minutes, or the whole machine: hostile tasks by chance, and hostile users of the host.
-//! `cargo test` runs a little of it, `make torture` all.
+//! Tests that take minutes, or the whole machine: random hostile tasks, and hostile users of the host.
+//! `cargo test` runs a small part, `make torture` all of it.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,8 +1,8 @@
-//! Hostile tasks by chance: what they start, what they ignore, what they leave behind, and when they
-//! are to end. Whatever it is, nobody survives, after commands run once, and graces are kept.
+//! Random hostile tasks: what they start, which signals they ignore, what they leave behind, and when they
+//! are stopped. In every case no process survives, after commands run once, and grace periods are kept.
 //!
-//! `cargo test` runs a few of them, `make torture` a thousand: `TORTURE_RUNS` says how many,
-//! `TORTURE_SEED` which, and `TORTURE_ONLY` runs one of them alone.
+//! `cargo test` runs a few of them, `make torture` a thousand. `TORTURE_RUNS` sets the number and
+//! `TORTURE_SEED` the seed; `TORTURE_ONLY` runs one of them alone.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,46 +17,46 @@ use cook_test_agent::journal::{Journal, What, is_terminal};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// What `cargo test` runs.
+/// How many `cargo test` runs.
 const FEW: u64 = 20;
 
-/// What `make torture` runs.
+/// How many `make torture` runs.
 const MANY: u64 = 1000;
 
-/// An end may come so long after its bound: machines that run tests are loaded.
+/// How much later than its limit an end may come, because test machines are loaded.
 const TOLERANCE: Duration = Duration::from_secs(6);
 
-/// After commands that have at least this long must get through.
+/// With at least this much time, all after commands must run.
 const AMPLE: Duration = Duration::from_millis(1500);
 
-/// Kept by the executor of the agent's grace, at most.
+/// Maximum part of the agent's grace period that the executor keeps for the report.
 const RESERVE: Duration = Duration::from_millis(500);
 
-/// Chance, the same for the same seed (splitmix64).
+/// Random numbers from a seed (splitmix64).
 struct Chance(u64);
 
 /// How a command behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
-    /// Leaves with this status.
+    /// Exits with this status.
     Exits(u8),
-    /// Ends by a signal of its own.
+    /// Ends by its own signal.
     Crashes,
-    /// Ends when it is asked to.
+    /// Ends at SIGTERM.
     Obeys,
-    /// Ignores SIGTERM, as its children do.
+    /// Ignores SIGTERM, and so do its children.
     Ignores,
-    /// Leaves with status 0 when it is asked to, after cleaning up.
+    /// Cleans up at SIGTERM and exits with 0.
     CleansUp,
-    /// Is stopped.
+    /// Is stopped by SIGSTOP.
     Sleeps,
-    /// Is stopped, and ignores SIGTERM.
+    /// Is stopped by SIGSTOP, and ignores SIGTERM.
     SleepsDeaf,
-    /// Forks when it is asked to end, and ends.
+    /// Forks at SIGTERM, and ends.
     Forks,
 }
 
-/// Who ends the task.
+/// What ends the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     Kill(Duration),
@@ -79,15 +79,15 @@ struct Plan {
     before: Vec<Hook>,
     main: Manner,
     after: Vec<Hook>,
-    /// What the command at this index leaves behind; the command itself is at 0.
+    /// What each command leaves behind, by index; the main command has index 0.
     strays: Vec<(usize, &'static str)>,
-    /// The agent's grace.
+    /// The agent's grace period.
     grace: Duration,
     stops: Vec<(Duration, Stop)>,
     maximum: Option<Duration>,
 }
 
-/// What came out of all runs.
+/// The totals of all runs.
 #[derive(Debug, Default)]
 struct Totals {
     survivors: usize,
@@ -186,7 +186,7 @@ impl Hook {
         }
     }
 
-    /// Whether its end can be a guard's failure.
+    /// Whether its end can be a guard failure.
     fn may_fail_the_task(&self) -> bool {
         self.guard && (self.manner != Manner::Exits(0) || self.timeout.is_some())
     }
@@ -298,7 +298,7 @@ impl Plan {
 
     fn stop(&self, run: &Run) {
         for (pause, stop) in &self.stops {
-            // A random moment: for once, time is what is tested.
+            // A random moment: here, time itself is tested.
             let _ = run.executor.wait(*pause);
             run.agent.note(&format!("stop: {stop:?}"));
             match stop {
@@ -309,7 +309,8 @@ impl Plan {
         }
     }
 
-    /// From the first order to the terminal update: the grace for what runs, and for after commands.
+    /// Maximum time from the first order to the terminal update: the grace period for running commands and
+    /// for after commands.
     fn longest(&self) -> Option<Duration> {
         self.stops.iter().map(|(_, stop)| self.budget(*stop)).next()
     }
@@ -321,7 +322,7 @@ impl Plan {
         }
     }
 
-    /// From the first order to the end of a command that does not hear, at least.
+    /// Minimum time from the first order to the end of a command that ignores SIGTERM.
     fn shortest(&self) -> Option<Duration> {
         let stop_within = |(_, stop): &(Duration, Stop)| match stop {
             Stop::Kill(grace) => *grace,
@@ -338,8 +339,8 @@ impl Plan {
         self.stops.iter().map(stop_within).chain(maximum).min()
     }
 
-    /// Whether all after commands have to run: no guard can hinder them, none holds up the others,
-    /// and they have time enough.
+    /// Whether all after commands must run: no guard can prevent them, none delays the others, and there is
+    /// enough time.
     fn all_after_commands_run(&self) -> bool {
         let hooks = || self.before.iter().chain(&self.after);
         let is_quick = |hook: &Hook| hook.is_async || hook.manner.ends();
@@ -352,7 +353,7 @@ impl Plan {
     }
 }
 
-/// When something happened first.
+/// When something happened for the first time.
 fn at(journal: &Journal, is_it: impl Fn(&What) -> bool) -> Option<Duration> {
     let entries = journal.entries().iter();
     entries
@@ -377,7 +378,7 @@ fn lock(totals: &Mutex<Totals>) -> MutexGuard<'_, Totals> {
     totals.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs one plan; panics if a promise is broken.
+/// Runs one plan. Panics if a promise is broken.
 fn torture(plan: &Plan, totals: &Mutex<Totals>) {
     let run = plan.start();
     run.wait_for_subscriptions(1);
@@ -403,7 +404,7 @@ fn torture(plan: &Plan, totals: &Mutex<Totals>) {
         "after commands ran twice: {words:?}"
     );
     if plan.all_after_commands_run() {
-        // An async one may be stopped before it says its word.
+        // An async one may be stopped before it writes its word.
         let codes = ended.codes("after_codes");
         let ran = codes.iter().flatten().count();
         assert_eq!(ran, plan.after.len(), "after commands: {codes:?}");
@@ -425,7 +426,7 @@ fn torture(plan: &Plan, totals: &Mutex<Totals>) {
     let mut late = Duration::ZERO;
     if let (Some(stopped), Some(ended_at), Some(longest)) = (stopped, ended_at, plan.longest()) {
         late = ended_at.saturating_sub(stopped).saturating_sub(longest);
-        assert!(late < TOLERANCE, "{late:?} after its bound");
+        assert!(late < TOLERANCE, "{late:?} after its limit");
     }
     if let (Some(stopped), Some(exited_at), Some(shortest)) = (stopped, exited_at, plan.shortest())
         && exited_at > stopped

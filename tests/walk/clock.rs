@@ -1,5 +1,5 @@
-//! Time as an argument: agents that are away, silent or forgetful for exactly so long, in each phase of
-//! a task. A quarter of an hour passes in a moment.
+//! Time as an argument: agents that are away, silent or forgetful for an exact time, in each phase of a
+//! task. A quarter of an hour passes in a moment.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use cook_executor::words::units::{Moment, Span};
 
 use crate::model::{Job, Mischief, Model, QUIET, Step, hook, plan};
 
-/// `MESOS_RECOVERY_TIMEOUT`, as agents set it.
+/// The usual value of `MESOS_RECOVERY_TIMEOUT`.
 const RECOVERY: Duration = Duration::from_secs(15 * 60);
 
-/// What the end of a task without an agent may take: the grace period, and a last try to tell.
+/// How long the end of a task without an agent may take: the grace period, and a last attempt to report.
 const LAST_WORDS: Duration = Duration::from_secs(7);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// As many losses as are asked for.
+/// Any number of losses.
 const FAULTY: Mischief = Mischief {
     prompt_agent: false,
     losses: u16::MAX,
     ..QUIET
 };
 
-/// How many things have happened to a task in each of its phases: a subscription, a launch, the ends of
+/// How many things have happened to a task in each of its phases: a subscription, a launch, and the ends of
 /// its three commands.
 const PHASES: std::ops::RangeInclusive<usize> = 0..=5;
 
@@ -47,7 +47,7 @@ impl Trial {
         let steps = [Step::Subscribed, Step::Launch, ended(0), ended(1), ended(2)];
         for (at, step) in steps.iter().enumerate().take(phase) {
             trial.take(step);
-            // The last update is to be unacknowledged.
+            // The last update must stay unacknowledged.
             if (1..4).contains(&at) {
                 trial.be_good();
             }
@@ -65,14 +65,14 @@ impl Trial {
         self.model.steps().contains(step)
     }
 
-    /// The agent does all that it has to do.
+    /// The agent does everything that it has to do.
     fn be_good(&mut self) {
         while let Some(step) = self.model.prompt_step() {
             self.take(&step);
         }
     }
 
-    /// The stream breaks, and for so long each further try ends like this, or is never answered.
+    /// The stream ends, and for some time each further attempt ends in this way, or gets no response.
     fn fail_for(&mut self, time: Duration, end: Option<StreamEnd>) {
         let until = self.model.now.plus(time);
         let breaks = Step::StreamEnds(StreamEnd::Disconnected);
@@ -92,7 +92,7 @@ impl Trial {
         }
     }
 
-    /// From here on a good agent, and commands that end.
+    /// From here on, a correct agent and commands that end.
     fn finish(mut self) -> Option<ExitStatus> {
         self.model.mischief = QUIET;
         while let Some(step) = self.model.steps().first().cloned() {
@@ -102,7 +102,7 @@ impl Trial {
     }
 }
 
-/// An agent with this fault for so long costs nothing in any phase.
+/// A fault of the agent of this length loses nothing in any phase.
 #[track_caller]
 fn costs_nothing(times: &[Duration], end: Option<StreamEnd>) {
     for phase in PHASES {
@@ -118,7 +118,7 @@ fn costs_nothing(times: &[Duration], end: Option<StreamEnd>) {
     }
 }
 
-/// An agent with this fault for ever is given up when the patience is over, and the executor ends.
+/// With a permanent fault, the agent is given up after this time, and the executor exits.
 #[track_caller]
 fn is_given_up_after(patience: Duration, end: Option<StreamEnd>) {
     for phase in PHASES {
@@ -170,7 +170,7 @@ fn an_agent_may_have_forgotten_us_for_ten_seconds() {
 }
 
 #[test]
-fn without_a_checkpoint_an_agent_that_was_there_is_given_up_at_once() {
+fn without_a_checkpoint_a_lost_agent_is_given_up_immediately() {
     for phase in PHASES.skip(1) {
         let mut trial = Trial::at(phase, false);
         trial.fail_for(RECOVERY, Some(StreamEnd::Disconnected));
@@ -185,7 +185,7 @@ fn without_a_checkpoint_an_agent_that_was_there_is_given_up_at_once() {
 }
 
 #[test]
-fn without_a_checkpoint_the_first_subscription_is_waited_for_as_long_as_agents_wait_for_it() {
+fn without_a_checkpoint_the_first_subscription_is_tried_as_long_as_agents_wait_for_it() {
     for (time, status) in [(59, ExitStatus::Done), (61, ExitStatus::Unreported)] {
         let mut trial = Trial::at(0, false);
         trial.fail_for(time * SECOND, Some(StreamEnd::NotReady));
@@ -194,7 +194,8 @@ fn without_a_checkpoint_the_first_subscription_is_waited_for_as_long_as_agents_w
 }
 
 #[test]
-fn an_agent_that_never_acknowledges_the_last_update_is_asked_again_and_given_up_a_minute_later() {
+fn an_agent_that_never_acknowledges_the_last_update_is_given_up_a_minute_after_a_new_subscription()
+{
     let mut trial = Trial::at(5, true);
     while trial.model.exit.is_none() {
         let prompt = [
@@ -206,12 +207,12 @@ fn an_agent_that_never_acknowledges_the_last_update_is_asked_again_and_given_up_
         trial.take(&step.unwrap_or(Step::TimePasses));
     }
     assert_eq!(trial.model.exit, Some(ExitStatus::Unreported));
-    // It was asked again after 20 seconds, by a new subscription.
+    // After 20 seconds the executor has subscribed again.
     assert_eq!(trial.model.now.0, 80 * SECOND);
 }
 
 #[test]
-fn in_the_last_hour_of_the_clock_nothing_overflows() {
+fn nothing_overflows_at_the_end_of_the_clock() {
     for phase in PHASES {
         let mut trial = Trial::at(phase, true);
         trial.job.kill_grace = Some(Span::MAX);

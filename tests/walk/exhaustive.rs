@@ -1,4 +1,4 @@
-//! Every state that can be reached, for small plans and little mischief.
+//! Every reachable state, for small plans and few faults.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -10,7 +10,7 @@ use cook_executor::words::units::Span;
 
 use crate::model::{Job, Mischief, Model, QUIET, Step, hook, hooks, plan, plan_with};
 
-/// Visits every state that can be reached, and says how many there are.
+/// Visits every reachable state. Returns their number.
 fn walk(job: &Job, checkpoint: bool, mischief: Mischief) -> usize {
     let first = Model::new(checkpoint, mischief);
     let mut known = HashSet::from([digest(&first)]);
@@ -27,11 +27,11 @@ fn walk(job: &Job, checkpoint: bool, mischief: Mischief) -> usize {
             }
         }
     }
-    assert!(left_well, "no walk ends well");
+    assert!(left_well, "no walk ends with success");
     known.len()
 }
 
-/// States are told apart by 64 bits: a clash would hide one of some hundred thousand.
+/// States are distinguished by 64 bits. A collision would hide one of some hundred thousand.
 fn digest(model: &Model) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(model)
 }
@@ -46,7 +46,7 @@ fn way(trail: &[(usize, Step)], mut at: Option<usize>) -> Vec<Step> {
     steps
 }
 
-/// Takes a step; a broken promise is reported with the whole way that led to it.
+/// Takes a step. A broken promise is reported with all steps that led to it.
 fn guarded(model: &Model, step: &Step, job: &Job, way: impl Fn() -> Vec<Step>) -> Model {
     let mut next = model.clone();
     let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -57,7 +57,7 @@ fn guarded(model: &Model, step: &Step, job: &Job, way: impl Fn() -> Vec<Step>) -
     attempt.unwrap_or_else(|_| panic!("after {:#?}, {step:?}", way()))
 }
 
-/// All flags for a list of `count` hooks.
+/// All combinations of flags for `count` hooks.
 fn all_hooks(count: usize) -> Vec<Vec<Hook>> {
     let kinds = [(false, false), (true, false), (false, true), (true, true)];
     let mut lists = vec![Vec::new()];
@@ -70,7 +70,7 @@ fn all_hooks(count: usize) -> Vec<Vec<Hook>> {
     lists
 }
 
-/// A job for every plan with up to so many hooks in all.
+/// A job for every plan with up to `most` hooks in total.
 fn jobs(most: usize) -> Vec<Job> {
     let mut jobs = Vec::new();
     for count in 0..=most {
@@ -100,13 +100,13 @@ fn every_plan_of_up_to_three_hooks_keeps_its_promises() {
 }
 
 #[test]
-fn every_plan_of_up_to_two_hooks_keeps_its_promises_when_it_is_killed_twice_at_any_moment() {
+fn every_plan_of_up_to_two_hooks_keeps_its_promises_when_killed_twice_at_any_time() {
     let mischief = Mischief { kills: 2, ..QUIET };
     walk_all(&jobs(2), mischief);
 }
 
 #[test]
-fn every_plan_of_one_hook_keeps_its_promises_when_it_is_killed_and_shut_down() {
+fn every_plan_of_one_hook_keeps_its_promises_when_killed_and_shut_down() {
     let mischief = Mischief {
         kills: 1,
         shutdowns: 2,
@@ -117,7 +117,7 @@ fn every_plan_of_one_hook_keeps_its_promises_when_it_is_killed_and_shut_down() {
 }
 
 #[test]
-fn readers_have_their_time_and_whom_nobody_can_end_is_waited_for_no_longer() {
+fn readers_have_their_time_and_processes_of_other_users_are_not_waited_for_longer() {
     let mischief = Mischief {
         odd_leftovers: true,
         ..QUIET
@@ -132,7 +132,7 @@ fn readers_have_their_time_and_whom_nobody_can_end_is_waited_for_no_longer() {
 }
 
 #[test]
-fn nothing_is_lost_or_doubled_whatever_the_agent_and_the_network_do() {
+fn nothing_is_lost_or_doubled_with_any_fault_of_agent_and_network() {
     let mischief = Mischief {
         prompt_agent: false,
         losses: 1,
@@ -156,7 +156,7 @@ fn nothing_is_lost_or_doubled_without_a_checkpoint_either() {
 
 #[test]
 fn without_a_checkpoint_every_plan_of_one_hook_is_stopped_when_its_agent_goes_away() {
-    // The agent is prompt but for going away, once or more.
+    // The agent is correct except that it goes away.
     let mischief = Mischief { losses: 2, ..QUIET };
     walk_all_with(&jobs(1), false, mischief);
 }
@@ -173,7 +173,7 @@ fn launches_and_kills_may_come_in_any_order_and_number() {
     walk_all(&jobs(0), mischief);
 }
 
-/// Jobs of a before and an after command of every kind, each with a timeout.
+/// Jobs with a before and an after command of every kind, each with a timeout.
 fn jobs_with_timeouts() -> Vec<Job> {
     let timeout = Some(Span::saturating(Duration::from_secs(2)));
     let with_timeout = |hooks: &Vec<Hook>| -> Vec<Hook> {
@@ -190,7 +190,7 @@ fn jobs_with_timeouts() -> Vec<Job> {
 }
 
 #[test]
-fn commands_that_find_no_room_are_tried_again_and_given_up_in_the_end() {
+fn commands_without_resources_are_tried_again_and_finally_given_up() {
     let mischief = Mischief {
         shortages: 2,
         ..QUIET
@@ -206,13 +206,13 @@ fn commands_that_find_no_room_are_tried_again_and_given_up_in_the_end() {
 }
 
 #[test]
-fn hooks_keep_to_their_timeouts_whatever_else_happens() {
+fn hooks_are_ended_at_their_timeouts_in_every_case() {
     walk_all(&jobs_with_timeouts(), Mischief { kills: 1, ..QUIET });
     walk_all(&jobs_with_timeouts(), Mischief { naps: 1, ..QUIET });
 }
 
 #[test]
-fn the_maximum_run_time_ends_the_command_and_not_what_comes_after_it() {
+fn the_maximum_run_time_ends_the_command_and_not_after_commands() {
     let graces = [None, Some(Span::ZERO)];
     let of = |kill_grace| {
         jobs(1).into_iter().map(move |job| Job {
@@ -232,7 +232,7 @@ fn the_maximum_run_time_ends_the_command_and_not_what_comes_after_it() {
 }
 
 #[test]
-fn tasks_that_cannot_be_run_and_groups_are_refused_once_whatever_the_agent_does() {
+fn invalid_tasks_and_groups_are_refused_once_with_any_fault_of_the_agent() {
     let mischief = Mischief {
         odd_launches: true,
         kills: 1,
@@ -282,7 +282,7 @@ fn the_operators_hooks_enclose_the_jobs_and_keep_the_same_promises() {
 }
 
 #[test]
-fn every_plan_of_one_hook_keeps_its_promises_while_its_checks_look() {
+fn every_plan_of_one_hook_keeps_its_promises_with_checks() {
     let mischief = Mischief {
         findings: 1,
         ..QUIET
@@ -291,7 +291,7 @@ fn every_plan_of_one_hook_keeps_its_promises_while_its_checks_look() {
 }
 
 #[test]
-fn checks_find_what_they_like_while_the_task_is_killed_and_the_agent_goes_away() {
+fn any_results_of_checks_are_handled_with_kills_and_lost_agents() {
     let mischief = Mischief {
         findings: 1,
         kills: 1,

@@ -1,10 +1,10 @@
-//! The core, walked through: every reachable state of every small plan, with every event that can come
-//! in it, against the promises that must hold in all of them; long random walks of larger plans; and walks by the
-//! clock.
+//! The core in every state: every reachable state of every small plan, with every event that is possible in
+//! it; long random walks of larger plans; and walks by the clock. Every state is checked against the same
+//! promises.
 //!
-//! The world of the model is as hostile as the real one: commands end as they like or not at all,
-//! ignore SIGTERM, leave processes behind; the agent goes away, loses calls, repeats and forgets
-//! acknowledgements, kills at any moment. Time passes only when nothing else is left to happen.
+//! The model of the world is as hostile as the real one: commands end in any way or never, ignore SIGTERM
+//! and leave processes behind; the agent goes away, loses calls, repeats and forgets acknowledgements, and
+//! kills at any time. Time passes only when nothing else can happen.
 
 mod clock;
 mod exhaustive;

@@ -1,7 +1,7 @@
-//! The core in a world as hostile as the real one: commands end as they like or not at all, ignore
-//! SIGTERM, leave processes behind; the agent goes away, refuses, forgets, loses calls, repeats and
-//! reorders acknowledgements, launches again, kills at any moment. Time passes when nobody is waited
-//! for, by as much as the core asks for, or by an hour.
+//! The core in a model of the world that is as hostile as the real one: commands end in any way or never,
+//! ignore SIGTERM and leave processes behind; the agent goes away, refuses, forgets, loses calls, repeats
+//! and reorders acknowledgements, launches again, and kills at any time. Time passes when nothing else can
+//! happen: to the core's next deadline, or by an hour.
 
 mod checks;
 mod commands;
@@ -31,37 +31,37 @@ use job::{launch, launched, settings};
 pub use leftovers::Leftover;
 use leftovers::Sweeps;
 
-/// How often each kind of mischief may happen in one walk; this is what bounds the walk.
+/// How often each kind of fault may happen in a walk. This limits the walk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mischief {
-    /// The agent does nothing but what it should, and at once.
+    /// The agent does only what it should, and immediately.
     pub prompt_agent: bool,
     pub kills: u8,
     pub shutdowns: u8,
-    /// Streams that end and subscriptions that are refused or never answered.
+    /// Streams that end, and subscriptions that are refused or never answered.
     pub losses: u16,
     pub lost_calls: u8,
     pub extra_acknowledgements: u8,
     pub patches: u8,
-    /// An older stream's end that is heard late, a call that arrives after it was abandoned.
+    /// The late end of an older stream, and a call that arrives after it was abandoned.
     pub echoes: u8,
-    /// A LAUNCH of this task again, or of another.
+    /// A LAUNCH of the same task again, or of another one.
     pub launches: u8,
     /// The executor does not run for an hour.
     pub naps: u8,
-    /// Findings of a task's checks; a task that may have none has no checks.
+    /// Results of checks. If 0, the task has no checks.
     pub findings: u8,
-    /// The system has no room for new processes.
+    /// The system has no resources for new processes.
     pub shortages: u8,
-    /// What is launched may be a task that cannot be run, or a group.
+    /// The launched task may be invalid, or a group.
     pub odd_launches: bool,
-    /// Kills may have the longest grace period, and naps take as long.
+    /// Kills may have the maximum grace period, and the executor may not run for as long.
     pub extremes: bool,
-    /// Commands leave readers and processes of other users behind, too.
+    /// Commands may also leave readers and processes of other users behind.
     pub odd_leftovers: bool,
 }
 
-/// No mischief at all.
+/// No faults.
 pub const QUIET: Mischief = Mischief {
     prompt_agent: true,
     kills: 0,
@@ -80,55 +80,55 @@ pub const QUIET: Mischief = Mischief {
     odd_leftovers: false,
 };
 
-/// A process of the model.
+/// A process in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Process {
     Command(CommandId),
-    /// Something a command left behind; the most stubborn kind, which ignores SIGTERM.
+    /// A process that a command has left behind and that ignores SIGTERM.
     Leftover,
-    /// The same, but it reads what a command has written, and ends by itself or not.
+    /// A reader of a command's output, which may end by itself.
     Reader,
-    /// Another user's: nobody can end it.
+    /// A process of another user, which cannot be ended.
     Beyond,
 }
 
-/// The core, and all that the world and its observers know.
+/// The core, and everything that the world and its observers know.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Model {
     core: Executor,
     pub now: Moment,
     pub mischief: Mischief,
-    /// SUBSCRIBE was sent, or the subscription stands.
+    /// SUBSCRIBE was sent or accepted.
     subscribing: Option<Generation>,
     up: Option<Generation>,
-    /// The agent refuses this executor: it need not be asked as often as one that is away.
+    /// The agent refuses this executor, which then tries less often than with an agent that is away.
     agent_refuses: bool,
     call: Option<(Serial, Item)>,
-    /// An update whose call was given up: it may arrive all the same.
+    /// An abandoned call with an update, which may still arrive.
     stray: Option<Update>,
     alive: Vec<Process>,
     sweeps: Sweeps,
-    /// Updates that the agent has, in the order in which it got them, and has not acknowledged.
+    /// Updates that the agent has received and not acknowledged, in the order of arrival.
     unacknowledged: Vec<Update>,
     seen: Vec<(Uuid, TaskState)>,
-    /// The updates of other tasks that the agent has.
+    /// The updates about other tasks that the agent has received.
     refusals: Vec<(Uuid, TaskId)>,
-    /// What was recorded of them, and is not acknowledged.
+    /// Recorded updates about them that are not acknowledged.
     unacknowledged_refusals: Vec<Uuid>,
     launched_at: Option<Moment>,
-    /// It was a task that cannot be run, or a group.
+    /// The launched task was invalid, or a group.
     is_refused: bool,
-    /// It has hooks only.
+    /// The task has only hooks.
     has_no_command: bool,
-    /// There is room for new processes.
+    /// The system has resources for new processes.
     has_room: bool,
     commands: Commands,
     terminal_acknowledged: bool,
-    /// When the terminal update was recorded: since when only the acknowledgement is missing.
+    /// When the terminal update was recorded; since then only its acknowledgement is missing.
     reported_at: Option<Moment>,
     newest_progress: Option<u32>,
     sent_sequence: u32,
-    /// What the task has written is being read for the last time.
+    /// The task's last output is being read.
     is_draining: bool,
     /// Since when.
     drained_since: Option<Moment>,
@@ -137,16 +137,16 @@ pub struct Model {
     has_checks: bool,
     /// The probes in flight.
     probes_in_flight: Vec<ProbeId>,
-    /// How often in a row the health check may have failed.
+    /// How many consecutive failures of the health check are possible.
     failures: u32,
-    /// An update has said something about health.
+    /// An update had a value for `healthy`.
     health_is_known: bool,
     was_killed_early: bool,
-    /// The maximum run time was over while the command ran, or before.
+    /// The maximum run time has passed while the command was running, or before.
     is_over_time: bool,
-    /// It was asked to stop before its after commands began.
+    /// The task was stopped before its after commands began.
     cut_short: bool,
-    /// Nobody waits for the result any more, or not for long: SHUTDOWN, or no agent.
+    /// The executor need not wait long for the acknowledgement: SHUTDOWN, or the agent is lost.
     may_give_up: bool,
     pub exit: Option<ExitStatus>,
 }
@@ -158,14 +158,14 @@ pub enum Step {
     StreamEnds(StreamEnd),
     OlderStreamEnds,
     Launch,
-    /// One task that cannot be run.
+    /// An invalid task.
     LaunchInvalid,
-    /// Two tasks at once.
+    /// Two tasks together.
     LaunchGroup,
     LaunchAgain,
     LaunchAnother,
     CallArrives(CallAnswer),
-    /// The agent got the call, and its answer is lost.
+    /// The agent receives the call, but its response is lost.
     CallIsLost,
     AbandonedCallArrives,
     Acknowledge(usize),
@@ -175,13 +175,13 @@ pub enum Step {
     Shutdown,
     Ends(CommandId, Outcome),
     EndsLeaving(CommandId, Leftover),
-    /// A reader has read everything, or another user's process has ended.
+    /// A reader has read everything, or a process of another user has ended.
     LeftoverEnds(Leftover),
     Patch,
-    /// The task has written its progress into a file, and it was read.
+    /// The task has written progress to a file, and it was read.
     Tracked,
     TrackingEnds,
-    /// A probe has a result: healthy, or not.
+    /// A probe has a result: healthy or not.
     Finds(ProbeId, bool),
     RoomRunsOut,
     RoomIsBack,
@@ -200,17 +200,17 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A command that cannot be started.
 pub const BROKEN: &str = "broken";
 
-/// An agent that is there again is asked within this time; one that refuses us, within a second.
+/// Maximum wait until an attempt to subscribe to an agent that is back; for one that refused, a second.
 const RETRY: Duration = Duration::from_millis(250);
 const REFUSED_RETRY: Duration = Duration::from_secs(1);
 
-/// How long an agent that is there may take for the terminal acknowledgement.
+/// How long a connected agent may take for the terminal acknowledgement.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long what the task wrote last is waited for.
+/// Maximum time for reading the task's last output.
 const DRAINING: Duration = Duration::from_secs(2);
 
-/// How long the executor waits for an agent that is away, unless a walk says otherwise.
+/// How long the executor waits for an agent that is away, unless a walk sets it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 // === impl Model ===
@@ -262,7 +262,7 @@ impl Model {
         model
     }
 
-    /// When the core wants to be told that time has passed.
+    /// The core's next deadline.
     pub fn next_deadline(&self) -> Option<Moment> {
         self.core.next_deadline()
     }
@@ -319,7 +319,7 @@ impl Model {
             }
             Step::LaunchAnother => {
                 self.mischief.launches -= 1;
-                // A framework uses an id once.
+                // A framework uses each id only once.
                 let other = format!("{OTHER}-{}", self.mischief.launches);
                 self.tell(launch(&[&other], job, false), job);
             }
@@ -452,7 +452,7 @@ impl Model {
         self.tell(Event::Tick, job);
     }
 
-    /// The call under way gets no answer, but may have been sent.
+    /// Abandons the call, which may have been sent.
     fn give_call_up(&mut self) {
         if let Some((_, Item::Update(update))) = self.call.take() {
             self.stray = Some(update);
@@ -467,7 +467,7 @@ impl Model {
         self.tell(Event::Task(TaskEvent::ChildrenChanged), job);
     }
 
-    /// The agent has a call; it forgets nothing that it has.
+    /// The agent receives a call. It never forgets one.
     fn agent_gets(&mut self, item: Item) {
         if let Item::Update(update) = item {
             self.receive(update);

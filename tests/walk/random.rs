@@ -1,5 +1,5 @@
-//! Long walks of large plans through much mischief, by seeds; and what is left of a walk that fails
-//! when everything is dropped that it does not need to fail.
+//! Long random walks of large plans with many faults, by seeds. A walk that fails is reduced to the steps
+//! that it needs to fail.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,26 +12,26 @@ use cook_executor::words::units::Span;
 
 use crate::model::{BROKEN, Job, Mischief, Model, QUIET, Step, hook, hooks, plan_with};
 
-/// Set to one seed, the test walks only that one.
+/// If this variable has a seed, the test walks only that one.
 const SEED: &str = "COOK_WALK_SEED";
 
-/// How many walks there are.
+/// The number of walks.
 const WALKS: u64 = 8000;
 
-/// Steps of mischief; after them the agent is a good one, and the executor has to come to its end.
+/// Steps with faults. After them the agent is correct, and the executor must exit.
 const STEPS: usize = 250;
 
-/// Steps in which every executor must have ended under a good agent.
+/// Within this many steps with a correct agent, every executor must have exited.
 const LAST_STEPS: usize = 500;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// xorshift64*, which is random enough to choose steps.
+/// xorshift64*, which is random enough to select steps.
 struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Self {
-        // Any odd number: the state must not be zero.
+        // Any odd number, because the state must not be zero.
         Self(
             seed.wrapping_mul(2)
                 .wrapping_add(1)
@@ -55,14 +55,14 @@ impl Random {
     }
 }
 
-/// What a walk begins with. The rest of it are its steps.
+/// The beginning of a walk. The rest are its steps.
 struct Start {
     job: Job,
     checkpoint: bool,
     mischief: Mischief,
 }
 
-/// Something that must hold in every state, besides what the model checks.
+/// Something that must be true in every state, in addition to the checks of the model.
 type Promise = fn(&Model);
 
 impl Start {
@@ -105,7 +105,7 @@ impl Start {
         let mut some = |most: usize| random.below(most + 1) as u8;
         let mischief = Mischief {
             prompt_agent: false,
-            // Most walks are to see the end of their commands.
+            // Few kills, so that most walks reach the end of their commands.
             kills: some(6).saturating_sub(3),
             shutdowns: some(4).saturating_sub(3),
             losses: some(40).into(),
@@ -137,7 +137,7 @@ impl Start {
         }
     }
 
-    /// Walks at random; all steps that were taken, the failing one last.
+    /// Walks at random. On failure, returns all steps including the failing one.
     fn walk(&self, random: &mut Random, promise: Promise) -> Result<usize, Vec<Step>> {
         let mut model = self.model();
         let mut taken = Vec::new();
@@ -147,7 +147,7 @@ impl Start {
                 break;
             }
             let mut step = steps[random.below(steps.len())].clone();
-            // Commands take their time, so that there is something to make mischief about.
+            // Commands run for some time, so that faults can happen while they do.
             if matches!(step, Step::Ends(..) | Step::EndsLeaving(..)) && !random.chance(8) {
                 step = steps[random.below(steps.len())].clone();
             }
@@ -161,7 +161,7 @@ impl Start {
         Ok(taken.len())
     }
 
-    /// Takes these steps, as far as they are possible; whether all promises held.
+    /// Takes these steps, as far as they are possible. Returns whether all promises were kept.
     fn replay(&self, steps: &[Step], promise: Promise) -> bool {
         let mut model = self.model();
         for step in steps {
@@ -180,11 +180,11 @@ impl Start {
         })
     }
 
-    /// Under a good agent, and with commands that end, everybody comes to an end.
+    /// With a correct agent and commands that end, every executor must exit.
     fn come_to_an_end(&self, model: &mut Model, promise: Promise) -> Result<(), ()> {
         model.mischief = QUIET;
         for _ in 0..LAST_STEPS {
-            // What a good agent does is the only step; else a command ends; else time passes.
+            // A correct agent's step if there is one, otherwise a command ends, otherwise time passes.
             let Some(step) = model.steps().first().cloned() else {
                 break;
             };
@@ -192,11 +192,11 @@ impl Start {
                 return Err(());
             }
         }
-        let ended = quietly(|| assert!(model.exit.is_some(), "it does not come to an end"));
+        let ended = quietly(|| assert!(model.exit.is_some(), "the executor does not exit"));
         ended.then_some(()).ok_or(())
     }
 
-    /// Drops steps, many at first and then each, for as long as the walk still fails.
+    /// Removes steps, many at first and then single ones, as long as the walk still fails.
     fn shrink(&self, mut steps: Vec<Step>, promise: Promise) -> Vec<Step> {
         let mut size = steps.len().max(1);
         loop {
@@ -218,7 +218,7 @@ impl Start {
         }
     }
 
-    /// The last word about a walk that fails: its shortest form, and the promise that it breaks.
+    /// Reports a walk that fails: its shortest form, and the broken promise.
     fn report(&self, seed: u64, steps: Vec<Step>, promise: Promise) -> ! {
         let whole = steps.len();
         let steps = self.shrink(steps, promise);
@@ -235,17 +235,17 @@ impl Start {
         }
         LOUD.set(true);
         self.replay(&steps, promise);
-        panic!("a promise was broken; {SEED}={seed} walks there again");
+        panic!("a promise was broken; set {SEED}={seed} to repeat this walk");
     }
 }
 
 thread_local! {
-    /// A broken promise is to be told to people.
+    /// Whether to print a broken promise.
     static LOUD: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Whether something comes to its end without a panic. The panic is not printed while shrinking, which
-/// goes through hundreds of them.
+/// Whether a function returns without a panic. Panics are not printed while a walk is reduced, because
+/// there are hundreds.
 fn quietly(attempt: impl FnOnce()) -> bool {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -261,7 +261,7 @@ fn quietly(attempt: impl FnOnce()) -> bool {
 
 fn no_other_promise(_: &Model) {}
 
-/// Walks by a seed; how many steps it took, and how it ended.
+/// Walks by a seed. Returns the number of steps.
 fn walk(seed: u64, promise: Promise) -> usize {
     let mut random = Random::new(seed);
     let start = Start::new(&mut random);
@@ -286,7 +286,7 @@ fn long_walks_of_large_plans_keep_all_promises() {
 }
 
 #[test]
-fn a_walk_that_fails_is_shrunk_to_what_it_needs() {
+fn a_walk_that_fails_is_reduced_to_the_necessary_steps() {
     // Not a promise: an executor without an agent is allowed to give up.
     let promise: Promise = |model| assert_ne!(model.exit, Some(ExitStatus::Unreported));
     LOUD.set(false);

@@ -1,7 +1,7 @@
-//! The embedded agent: one executor's agent on loopback, and the handle to drive and question it.
+//! The test agent: a Mesos agent for one executor, on loopback, with a handle to control and inspect it.
 //!
-//! Calls on the handle take effect at once and never wait for the executor; [`Agent::wait_until`]
-//! does the waiting, on a condition variable and with a deadline. The agent ends with its handle.
+//! Methods of the handle take effect at once and never wait for the executor. Only [`Agent::wait_until`]
+//! waits, for a condition and with a deadline. The agent ends when the handle is dropped.
 
 use std::fmt;
 use std::io;
@@ -23,7 +23,7 @@ use cook_mesos::messages::{Event, TaskInfo, TaskState};
 /// How long [`Agent::wait_until`] waits: far longer than anything takes, even on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Who the agent is, and who its executor is.
+/// Identity of the agent and of its executor.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
     /// The id of the framework.
@@ -32,11 +32,11 @@ pub struct AgentConfig {
     pub executor_id: String,
     /// The id of this agent.
     pub agent_id: String,
-    /// The bearer token that every call must carry, if any.
+    /// The bearer token that every call must have, if any.
     pub token: Option<String>,
-    /// Where to listen on a unix socket too, if anywhere.
+    /// The unix domain socket to listen on in addition, if any.
     pub socket: Option<PathBuf>,
-    /// The framework's capabilities, by their numbers.
+    /// The framework's capabilities, as numbers of `FrameworkInfo.Capability.Type`.
     pub capabilities: Vec<i32>,
     /// `ExecutorInfo.data`.
     pub executor_data: Option<Vec<u8>>,
@@ -53,7 +53,7 @@ pub struct Agent {
     listeners: Mutex<Vec<Listener>>,
 }
 
-/// A condition did not come about.
+/// A condition was not met in time.
 #[derive(Debug)]
 pub struct Unmet {
     what: String,
@@ -84,7 +84,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Those of the sockets.
+    /// A socket could not be opened.
     pub fn start(config: AgentConfig) -> io::Result<Self> {
         let agent = Self {
             port: Port::reserve()?,
@@ -106,54 +106,54 @@ impl Agent {
         self.socket.as_ref().map(|socket| socket.0.as_path())
     }
 
-    /// Who the agent is.
+    /// The agent's configuration.
     pub fn config(&self) -> AgentConfig {
         self.shared.lock().session.config.clone()
     }
 
     // Events.
 
-    /// LAUNCH, as soon as the executor has subscribed.
+    /// Sends LAUNCH as soon as the executor has subscribed.
     pub fn launch(&self, task: TaskInfo) {
         self.change(|session| session.launch(events::launch(task)));
     }
 
-    /// LAUNCH_GROUP, as soon as the executor has subscribed.
+    /// Sends LAUNCH_GROUP as soon as the executor has subscribed.
     pub fn launch_group(&self, tasks: Vec<TaskInfo>) {
         self.change(|session| session.launch(events::launch_group(tasks)));
     }
 
-    /// KILL, with a kill policy if a grace period is given.
+    /// Sends KILL, with a kill policy if a grace period is given.
     pub fn kill(&self, task_id: &str, grace: Option<Duration>) {
         self.send(&events::kill(task_id, grace));
     }
 
-    /// SHUTDOWN; if the executor has not subscribed yet, it is the first and last it hears.
+    /// Sends SHUTDOWN. If the executor has not subscribed yet, it is its first and only event.
     pub fn shutdown(&self) {
         self.change(Session::shutdown);
     }
 
-    /// MESSAGE.
+    /// Sends MESSAGE.
     pub fn message(&self, data: &[u8]) {
         self.send(&events::message(data));
     }
 
-    /// ERROR.
+    /// Sends ERROR.
     pub fn error(&self, text: &str) {
         self.send(&events::error(text));
     }
 
-    /// HEARTBEAT.
+    /// Sends HEARTBEAT.
     pub fn heartbeat(&self) {
         self.send(&events::heartbeat());
     }
 
-    /// Any event at all.
+    /// Sends any event.
     pub fn send(&self, event: &Event) {
         self.change(|session| session.send(event));
     }
 
-    /// A record that need not hold an event.
+    /// Sends a record that need not be an event.
     pub fn send_record(&self, record: &[u8]) {
         self.change(|session| {
             let name = format!("record of {} bytes", record.len());
@@ -161,7 +161,7 @@ impl Agent {
         });
     }
 
-    /// Bytes in one chunk, that need not be a record.
+    /// Sends bytes in one chunk that need not be a record.
     pub fn send_raw_bytes(&self, bytes: &[u8]) {
         self.change(|session| {
             let name = format!("{} raw bytes", bytes.len());
@@ -169,17 +169,17 @@ impl Agent {
         });
     }
 
-    /// ACKNOWLEDGED for one update, whether or not there is such an update.
+    /// Sends ACKNOWLEDGED for an update, whether or not there is such an update.
     pub fn acknowledge(&self, task_id: &str, uuid: &[u8]) {
         self.send(&events::acknowledged(task_id, uuid));
     }
 
-    /// Keeps the acknowledgements of updates back from now on.
+    /// From now on, acknowledgements are not sent.
     pub fn hold_acknowledgements(&self) {
         self.change(|session| session.script.hold_acknowledgements = true);
     }
 
-    /// Sends the acknowledgements that were held, and all later ones at once.
+    /// Sends the acknowledgements that were held back, and all later ones immediately.
     pub fn release_acknowledgements(&self) {
         self.change(|session| {
             session.script.hold_acknowledgements = false;
@@ -187,41 +187,41 @@ impl Agent {
         });
     }
 
-    /// From now on an acknowledgement goes out before the reply to its call, which Mesos allows.
+    /// From now on, an acknowledgement is sent before the response to its call, which Mesos allows.
     pub fn acknowledge_first(&self) {
         self.change(|session| session.script.acknowledge_first = true);
     }
 
     // Faults.
 
-    /// Cuts events into chunks in another way.
+    /// Changes how the event stream is split into chunks.
     pub fn split(&self, splitting: Splitting) {
         self.change(|session| session.script.splitting = splitting);
     }
 
-    /// The next `count` calls other than SUBSCRIBE are refused.
+    /// Refuses the next `count` calls other than SUBSCRIBE.
     pub fn refuse_calls(&self, status: u16, count: usize) {
         self.trouble_calls(Trouble::Status(status), count);
     }
 
-    /// The next `count` calls other than SUBSCRIBE get into trouble.
+    /// Injects a fault into the next `count` calls other than SUBSCRIBE.
     pub fn trouble_calls(&self, trouble: Trouble, count: usize) {
         let troubles = std::iter::repeat_n(trouble, count);
         self.change(|session| session.script.calls.extend(troubles));
     }
 
-    /// The next `count` SUBSCRIBE calls are refused.
+    /// Refuses the next `count` SUBSCRIBE calls.
     pub fn refuse_subscribes(&self, status: u16, count: usize) {
         self.trouble_subscribes(Trouble::Status(status), count);
     }
 
-    /// The next `count` SUBSCRIBE calls get into trouble.
+    /// Injects a fault into the next `count` SUBSCRIBE calls.
     pub fn trouble_subscribes(&self, trouble: Trouble, count: usize) {
         let troubles = std::iter::repeat_n(trouble, count);
         self.change(|session| session.script.subscribes.extend(troubles));
     }
 
-    /// Forgets all refusals that are still to come.
+    /// Cancels all faults that have not happened yet.
     pub fn accept_all(&self) {
         self.change(|session| {
             session.script.calls.clear();
@@ -229,28 +229,28 @@ impl Agent {
         });
     }
 
-    /// Answers nothing until [`Agent::resume`].
+    /// Responds to nothing until [`Agent::resume`].
     pub fn hang(&self) {
         self.change(|session| session.script.hang = true);
     }
 
-    /// Answers everything that waited since [`Agent::hang`].
+    /// Responds to everything that has waited since [`Agent::hang`].
     pub fn resume(&self) {
         self.change(|session| session.script.hang = false);
     }
 
-    /// Forgets that the executor has subscribed, but not its stream: calls are refused with 403 until
-    /// it subscribes again.
+    /// Forgets that the executor has subscribed, but keeps its stream: calls are refused with 403 until it
+    /// subscribes again.
     pub fn forget_subscription(&self) {
         self.change(|session| session.registered = false);
     }
 
-    /// Ends the event stream as an agent does that closes it: last chunk, then end of file.
+    /// Closes the event stream in an orderly way: last chunk, then end of file.
     pub fn close_stream(&self) {
         self.change(|session| session.end_stream(EventStream::finish));
     }
 
-    /// Ends the event stream by a reset.
+    /// Resets the event stream.
     pub fn reset_stream(&self) {
         self.change(|session| session.end_stream(EventStream::reset));
     }
@@ -261,7 +261,7 @@ impl Agent {
         self.change(|session| session.end_stream(EventStream::cut));
     }
 
-    /// Goes away as an agent that was killed: connections end, new ones are refused.
+    /// Disappears like an agent that was killed: connections end, and new ones are refused.
     pub fn go_away(&self) {
         for listener in self.lock_listeners().drain(..) {
             listener.close();
@@ -276,12 +276,12 @@ impl Agent {
         self.shared.changed.notify_all();
     }
 
-    /// Listens again where it listened before [`Agent::go_away`]. As a restarted agent it wants a
-    /// new SUBSCRIBE before anything else.
+    /// Listens again at the same address as before [`Agent::go_away`]. Like a restarted agent, it expects a
+    /// new SUBSCRIBE before any other call.
     ///
     /// # Errors
     ///
-    /// Those of the sockets.
+    /// A socket could not be opened.
     pub fn come_back(&self) -> io::Result<()> {
         let mut listeners = vec![self.port.listen()?];
         if let Some(path) = self.socket() {
@@ -296,19 +296,19 @@ impl Agent {
         Ok(())
     }
 
-    // Questions.
+    // Inspection.
 
-    /// Looks at the journal as it is now.
+    /// Inspects the journal.
     pub fn inspect<R>(&self, look: impl FnOnce(&Journal) -> R) -> R {
         look(&self.shared.lock().session.journal)
     }
 
-    /// Writes a remark into the journal.
+    /// Adds a note to the journal.
     pub fn note(&self, text: &str) {
         self.change(|session| session.journal.record(What::Note(text.to_owned())));
     }
 
-    /// What to call, on any thread, when the executor's process has ended.
+    /// A function to call, on any thread, when the executor's process has ended.
     pub fn exit_recorder(&self) -> impl FnOnce(Option<i32>) + Send + 'static {
         let shared = self.shared.clone();
         move |code| {
@@ -317,11 +317,11 @@ impl Agent {
         }
     }
 
-    /// Waits until the journal satisfies a condition.
+    /// Waits until the journal meets a condition.
     ///
     /// # Errors
     ///
-    /// It does not within [`PATIENCE`], or the executor is gone and nothing more can come.
+    /// It was not met within [`PATIENCE`], or the executor has ended and nothing more can happen.
     pub fn wait_until(
         &self,
         what: &str,
@@ -346,18 +346,18 @@ impl Agent {
         }
     }
 
-    /// Waits until some task has been reported in this state.
+    /// Waits until a task has been reported in this state.
     ///
     /// # Errors
     ///
-    /// As [`Agent::wait_until`].
+    /// See [`Agent::wait_until`].
     pub fn wait_for_state(&self, state: TaskState) -> Result<(), Unmet> {
         self.wait_until(&format!("{state:?}"), |journal| {
             journal.states().contains(&state)
         })
     }
 
-    /// The entries after the first `seen`, as soon as there are any, or none in good time.
+    /// The entries after the first `seen`, as soon as there are any; empty if there are none in time.
     pub fn entries_after(&self, seen: usize, patience: Duration) -> Vec<Entry> {
         let mut state = self.shared.lock();
         if state.session.journal.entries().len() <= seen {

@@ -1,19 +1,19 @@
-//! Which processes of this machine belong to a run: those with a given variable in their
-//! environment, which every descendant inherits and nobody else has.
+//! Finds the processes that belong to a run: those with a certain variable in their environment, which all
+//! descendants inherit.
 
 use std::fmt;
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Passes of [`kill_all`] over the process table. Each kills all it finds, so that only a process
-/// that forks faster than the table is read survives one of them.
+/// How often [`kill_all`] reads the process table. Each pass kills everything that it finds, so only a
+/// process that forks faster than the table is read survives a pass.
 const MAX_PASSES: usize = 100;
 
-/// A process that runs.
+/// A running process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Its id.
+    /// Its process id.
     pub pid: Pid,
     /// Its command line, for people.
     pub command: String,
@@ -27,10 +27,10 @@ impl fmt::Display for Process {
     }
 }
 
-/// The processes whose environment holds `variable` (`NAME=value`).
+/// Finds the processes that have `variable` (`NAME=value`) in their environment.
 ///
-/// A zombie has no environment left and is not found: it is its parent's business. Neither are the
-/// processes of other users, whose environment we may not read.
+/// A zombie has no environment, so it is not found; its parent has to reap it. The environment of other
+/// users' processes cannot be read.
 pub fn carrying(variable: &str) -> Vec<Process> {
     let table = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = table.filter_map(|entry| {
@@ -45,7 +45,7 @@ pub fn carrying(variable: &str) -> Vec<Process> {
         .collect()
 }
 
-/// Sends SIGKILL to all processes that carry `variable` until there are none; those it found.
+/// Sends SIGKILL to all processes with `variable` until there are none. Returns those it found.
 pub fn kill_all(variable: &str) -> Vec<Process> {
     let mut killed = Vec::new();
     for _ in 0..MAX_PASSES {
@@ -98,7 +98,7 @@ mod tests {
             .env(name, value)
             .spawn()
             .unwrap();
-        // The kernel ends the start of a program before it has said where its environment is.
+        // A program that has just been started may not have its environment yet.
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut found = Vec::new();
         while found.is_empty() && Instant::now() < deadline {

@@ -1,5 +1,5 @@
-//! Sockets for the agent: a TCP port that can stop listening and come back, a listening unix socket,
-//! and a connection of either kind.
+//! Sockets for the agent: a TCP port that can stop listening and listen again, a listening unix domain
+//! socket, and connections of both kinds.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use rustix::net::{self, AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, sockopt};
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// A peer that reads nothing for this long counts as gone; the agent must never hang with it.
+/// If the peer reads nothing for this time, it counts as gone. The agent must never hang because of it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a connection reached the agent.
+/// How a connection has reached the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// The address in `MESOS_AGENT_ENDPOINT`.
@@ -34,15 +34,15 @@ pub struct Listener {
     transport: Transport,
 }
 
-/// A TCP port on 127.0.0.1 that stays ours while nobody listens on it, so that an agent that is
-/// away refuses connections, and comes back where it was.
+/// A port on 127.0.0.1 that stays reserved while nobody listens on it. So an agent that is away refuses
+/// connections, and listens again at the same address.
 #[derive(Debug)]
 pub struct Port {
     socket: Arc<OwnedFd>,
     address: SocketAddr,
 }
 
-/// One accepted connection. Clones share the socket; the last one to go closes it.
+/// An accepted connection. Clones share the socket, and the last one closes it.
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<File>);
 
@@ -53,10 +53,10 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// Those of the system calls.
+    /// A system call failed.
     pub fn reserve() -> io::Result<Self> {
-        // The kernel gives a port that it chose itself away at shutdown(2), but keeps one that was
-        // asked for by number: so one socket finds the number and a second one asks for it.
+        // A port that the kernel has chosen is freed by shutdown(2), but one that was requested by number
+        // is kept. So one socket finds a number, and a second one requests it.
         let finder = bind(0)?;
         let address = SocketAddr::try_from(net::getsockname(&finder)?)?;
         Ok(Self {
@@ -65,16 +65,16 @@ impl Port {
         })
     }
 
-    /// Where it is.
+    /// The address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Starts listening, at first or again.
+    /// Starts listening, for the first time or again.
     ///
     /// # Errors
     ///
-    /// Those of listen(2).
+    /// listen(2) failed.
     pub fn listen(&self) -> io::Result<Listener> {
         net::listen(&self.socket, BACKLOG)?;
         Ok(Listener {
@@ -84,7 +84,7 @@ impl Port {
     }
 }
 
-/// A TCP socket bound to `port` on loopback that does not listen.
+/// A TCP socket that is bound to `port` on loopback and does not listen.
 fn bind(port: u16) -> io::Result<OwnedFd> {
     let socket = net::socket_with(
         AddressFamily::INET,
@@ -100,11 +100,11 @@ fn bind(port: u16) -> io::Result<OwnedFd> {
 // === impl Listener ===
 
 impl Listener {
-    /// Listens on a unix socket at `path`, in the place of one left there by a former agent.
+    /// Listens on a unix domain socket at `path`, and replaces the socket of an earlier agent.
     ///
     /// # Errors
     ///
-    /// Those of the system calls.
+    /// A system call failed.
     pub fn unix(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -116,7 +116,7 @@ impl Listener {
         })
     }
 
-    /// How the connections of this listener arrive.
+    /// How connections reach this listener.
     pub fn transport(&self) -> Transport {
         self.transport
     }
@@ -125,7 +125,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// After [`Listener::close`], always.
+    /// The listener was closed.
     pub fn accept(&self) -> io::Result<Connection> {
         let socket = net::accept_with(&self.socket, SocketFlags::CLOEXEC)?;
         if self.transport == Transport::Tcp {
@@ -135,9 +135,9 @@ impl Listener {
         Ok(Connection(Arc::new(File::from(socket))))
     }
 
-    /// Refuses connections from now on and wakes the thread in [`Listener::accept`].
+    /// Refuses connections from now on, and wakes the thread in [`Listener::accept`].
     pub fn close(&self) {
-        // Fails only if it was closed before.
+        // This fails only if it is already closed.
         let _ = net::shutdown(&self.socket, Shutdown::Both);
     }
 }
@@ -145,7 +145,7 @@ impl Listener {
 // === impl Connection ===
 
 impl Connection {
-    /// Writes all of `bytes`.
+    /// Sends all of `bytes`.
     ///
     /// # Errors
     ///
@@ -154,20 +154,20 @@ impl Connection {
         (&*self.0).write_all(bytes)
     }
 
-    /// Ends the connection in order: the peer reads everything that was sent, then end of file.
+    /// Closes the connection in an orderly way: the peer reads everything that was sent, then end of file.
     pub fn close(&self) {
         let _ = net::shutdown(&*self.0, Shutdown::Both);
     }
 
-    /// Ends the connection by a reset, as a machine that lost power does. It goes out when the last
-    /// clone is dropped, which the thread that reads from it is woken up for. (A unix socket has no
-    /// resets: there it is an end of file in the middle of things.)
+    /// Resets the connection, like a machine that lost power. The reset is sent when the last clone is
+    /// dropped; the thread that reads from the connection is woken for that. (Unix domain sockets have no
+    /// reset: the peer gets an unexpected end of file.)
     pub fn reset(&self) {
         let _ = sockopt::set_socket_linger(&*self.0, Some(Duration::ZERO));
         let _ = net::shutdown(&*self.0, Shutdown::Read);
     }
 
-    /// Whether the peer still holds its end open and has sent nothing that waits to be read.
+    /// Whether the peer has its end open, and there is nothing to read from it.
     pub fn is_open(&self) -> bool {
         let mut byte = [0];
         let peeked = net::recv(
@@ -185,7 +185,7 @@ impl Read for Connection {
     }
 }
 
-/// A unix socket's path, unlinked when the agent is done with it.
+/// The path of a unix domain socket, removed when dropped.
 #[derive(Debug)]
 pub struct SocketPath(pub PathBuf);
 
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_refuses_and_comes_back_where_it_was() {
+    fn a_port_refuses_connections_and_then_accepts_them_again() {
         let port = Port::reserve().unwrap();
         for _ in 0..3 {
             let refused = TcpStream::connect(port.address()).unwrap_err();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_seen_as_one_by_the_peer() {
+    fn the_peer_sees_a_reset() {
         let port = Port::reserve().unwrap();
         let listener = port.listen().unwrap();
         let mut client = TcpStream::connect(port.address()).unwrap();

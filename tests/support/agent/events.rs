@@ -1,4 +1,4 @@
-//! The events an agent sends, built from the schema, and their names for people.
+//! Makes the events that an agent sends, and describes them for people.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub fn acknowledged(task_id: &str, uuid: &[u8]) -> Event {
     }
 }
 
-/// MESSAGE from the scheduler.
+/// MESSAGE from the framework.
 pub fn message(data: &[u8]) -> Event {
     Event {
         message: Some(EventMessage {
@@ -57,7 +57,7 @@ pub fn message(data: &[u8]) -> Event {
     }
 }
 
-/// ERROR with its text.
+/// ERROR with this text.
 pub fn error(text: &str) -> Event {
     Event {
         error: Some(Error {
@@ -77,7 +77,7 @@ pub fn heartbeat() -> Event {
     of_kind(EventType::Heartbeat)
 }
 
-/// An event whose type no executor knows yet.
+/// An event of an unknown type.
 pub fn of_unknown_type(number: i32) -> Event {
     Event {
         kind: Some(number),
@@ -85,12 +85,12 @@ pub fn of_unknown_type(number: i32) -> Event {
     }
 }
 
-/// An event that is nothing but its type.
+/// An event without contents.
 pub fn of_kind(kind: EventType) -> Event {
     of_unknown_type(kind as i32)
 }
 
-/// A task that carries its job as JSON in `data`, as a custom executor's task must.
+/// A task with its job as JSON in `data`, as for a custom executor.
 pub fn task(task_id: &str, agent_id: &str, data: impl Into<Vec<u8>>) -> TaskInfo {
     TaskInfo {
         name: task_id.into(),
@@ -101,7 +101,7 @@ pub fn task(task_id: &str, agent_id: &str, data: impl Into<Vec<u8>>) -> TaskInfo
     }
 }
 
-/// A task that carries a shell command in `command`, as a task of a group may.
+/// A task with a shell command in `command`, as is possible in a task group.
 pub fn command_task(task_id: &str, agent_id: &str, command: &str) -> TaskInfo {
     TaskInfo {
         data: None,
@@ -113,7 +113,7 @@ pub fn command_task(task_id: &str, agent_id: &str, command: &str) -> TaskInfo {
     }
 }
 
-/// A kill policy of this grace period.
+/// A kill policy with this grace period.
 pub fn kill_policy(grace: Duration) -> KillPolicy {
     KillPolicy {
         grace_period: Some(DurationInfo {
@@ -122,7 +122,7 @@ pub fn kill_policy(grace: Duration) -> KillPolicy {
     }
 }
 
-/// What an event is, in a line for people.
+/// Describes an event in one line.
 pub fn describe(event: &Event) -> String {
     let number = event.kind.unwrap_or_default();
     let Ok(kind) = EventType::try_from(number) else {
@@ -144,7 +144,7 @@ pub fn describe(event: &Event) -> String {
     format!("{name} {tasks}").trim_end().to_owned()
 }
 
-/// The ids of the tasks that an event is about.
+/// The ids of the tasks in an event.
 pub fn tasks_of(event: &Event) -> Vec<String> {
     let id = |task: &TaskInfo| task.task_id.value.clone();
     let mut ids: Vec<String> = event.launch.iter().map(|launch| id(&launch.task)).collect();

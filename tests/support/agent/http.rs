@@ -1,29 +1,29 @@
-//! The server's side of HTTP/1.1, as much of it as an agent needs: requests with a plain or chunked
-//! body, short replies, and the pieces of an endless chunked one.
+//! The server side of HTTP/1.1, as far as an agent needs it: requests with a plain or chunked body, short
+//! responses, and chunks of an endless one.
 //!
-//! Stricter than a server on the internet should be, because the only client is under test: what a
-//! careful client would not send is an error that says so.
+//! It is stricter than a public server should be, because its only client is under test: it reports
+//! everything that a careful client would not send.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// The longest line of a head: a request line or a header.
+/// Maximum length of a line in a head.
 const MAX_LINE: u64 = 16 << 10;
 
-/// The most headers of one request.
+/// Maximum number of headers in a request.
 const MAX_HEADERS: usize = 100;
 
-/// The longest body: far above any status update.
+/// Maximum length of a body: far more than any status update.
 const MAX_BODY: u64 = 64 << 20;
 
-/// The head of the reply to SUBSCRIBE.
+/// The head of the response to SUBSCRIBE.
 pub const STREAM_HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// Ends a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// One request, whole.
+/// A complete request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The method, as sent.
@@ -39,9 +39,9 @@ pub struct Request {
 /// Why there is no request.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The connection broke.
+    /// The connection failed.
     Broken(io::Error),
-    /// What arrived is not HTTP that a careful client would send.
+    /// The request is not what a careful client would send.
     Malformed(String),
 }
 
@@ -78,11 +78,11 @@ fn malformed(what: impl Into<String>) -> ReadError {
 // === impl Request ===
 
 impl Request {
-    /// Reads the next request; nothing if the client closed the connection between two of them.
+    /// Reads the next request; `None` if the client has closed the connection between two requests.
     ///
     /// # Errors
     ///
-    /// The connection broke, or what arrived is not a request.
+    /// The connection failed, or the request is malformed.
     pub fn read(reader: &mut impl BufRead) -> Result<Option<Self>, ReadError> {
         let Some(line) = read_line(reader)? else {
             return Ok(None);
@@ -110,7 +110,7 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// The value of a header that is given in lower case.
+    /// The value of a header; `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
@@ -125,7 +125,7 @@ impl Request {
         if self.header("host").is_none() {
             return Err(malformed("HTTP/1.1 needs a Host header"));
         }
-        // The agent answers neither as a client would like.
+        // The agent supports neither of them as a client expects.
         for name in ["expect", "accept-encoding"] {
             if self.header(name).is_some() {
                 return Err(malformed(format!("an executor must not send {name}")));
@@ -153,7 +153,7 @@ impl Request {
     }
 }
 
-/// One line without its `\r\n`; nothing at the end of the stream.
+/// Reads a line without its `\r\n`; `None` at the end of the stream.
 fn read_line(reader: &mut impl BufRead) -> Result<Option<String>, ReadError> {
     let mut line = Vec::new();
     reader
@@ -221,7 +221,7 @@ fn read_chunks(reader: &mut impl BufRead) -> Result<Vec<u8>, ReadError> {
     }
 }
 
-/// A short reply that keeps the connection.
+/// A short response that keeps the connection open.
 pub fn reply(status: u16, text: &str) -> Vec<u8> {
     let reason = match status {
         200 => "OK",
@@ -241,7 +241,7 @@ pub fn reply(status: u16, text: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} {reason}\r\nContent-Length: {length}\r\n\r\n{text}").into_bytes()
 }
 
-/// One chunk of a chunked body. Empty bytes make no chunk: that would end the body.
+/// One chunk of a chunked body. Empty bytes give no chunk, because that would end the body.
 pub fn chunk(bytes: &[u8]) -> Vec<u8> {
     if bytes.is_empty() {
         return Vec::new();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_careful_client_does_not_send_is_refused() {
+    fn requests_that_a_careful_client_does_not_send_are_refused() {
         for wrong in [
             "POST /a HTTP/1.0\r\nHost: x\r\n\r\n",
             "POST /a HTTP/1.1\r\n\r\n",
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_and_chunks_look_like_http() {
+    fn responses_and_chunks_are_valid_http() {
         assert_eq!(
             reply(202, ""),
             b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"

@@ -1,6 +1,5 @@
-//! Everything that happened between the agent and the executor, in order and with its time.
-//!
-//! Tests ask the journal; `cook-local` prints it; a test that fails shows all of it.
+//! Everything that happened between agent and executor, in order and with times. Tests inspect the journal,
+//! and a failing test prints it.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -10,13 +9,13 @@ use serde_json::Value;
 use crate::connection::Transport;
 use cook_mesos::messages::{TaskState, TaskStatus};
 
-/// Bytes of a message that are shown in a transcript.
+/// Maximum number of bytes of a message in a transcript.
 const MAX_SHOWN: usize = 400;
 
-/// The note about a call that arrived while the agent hangs.
+/// The note for a call that arrives while the agent hangs.
 pub const UNANSWERED: &str = "a call waits for its answer";
 
-/// The record of one agent's life.
+/// Everything that happened since the agent's start.
 #[derive(Debug)]
 pub struct Journal {
     started: Instant,
@@ -26,51 +25,51 @@ pub struct Journal {
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Since the agent's start.
+    /// The time since the agent's start.
     pub at: Duration,
-    /// What it was.
+    /// What happened.
     pub what: What,
 }
 
-/// The things that happen.
+/// The kinds of entries.
 #[derive(Clone, Debug)]
 pub enum What {
     /// An accepted SUBSCRIBE.
     Subscribed(Subscription),
     /// An accepted update with a uuid not seen before.
     Update(Box<TaskStatus>),
-    /// An accepted update that was accepted before.
+    /// An accepted update that had been accepted before.
     Repeated(Box<TaskStatus>),
     /// An accepted framework message.
     Message(Vec<u8>),
-    /// An event went out.
+    /// An event was sent.
     Sent(String),
-    /// An event had no stream to go out on, as it happens to a real agent.
+    /// An event was lost because there was no stream, as in a real agent.
     Lost(String),
-    /// A call got an error, because the script or the protocol says so.
+    /// A call was refused, because of the script or of the protocol.
     Refused {
         /// The call's type.
         call: &'static str,
-        /// The status it got; none if the connection was reset instead.
+        /// The status code; `None` if the connection was reset instead.
         status: Option<u16>,
     },
-    /// A task was delivered, but the executor does not list it when it subscribes again: the agent
-    /// reports it as dropped.
+    /// A task was delivered, but the executor did not list it when it subscribed again: the agent reports
+    /// it as dropped.
     Dropped(String),
     /// The event stream ended.
     StreamEnded {
         /// Who ended it.
         by: Side,
     },
-    /// The executor did what the protocol forbids.
+    /// The executor has violated the protocol.
     Violation(String),
-    /// The executor's process ended: its exit code, or none if a signal ended it.
+    /// The executor's process ended, with this exit code or (`None`) by a signal.
     Exited(Option<i32>),
-    /// A remark of whoever drives the agent.
+    /// A note by the test.
     Note(String),
 }
 
-/// One of the two ends of a connection.
+/// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// This agent.
@@ -79,10 +78,10 @@ pub enum Side {
     Executor,
 }
 
-/// What the executor said when it subscribed.
+/// What the executor sent when it subscribed.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// The way it came.
+    /// How the connection reached the agent.
     pub transport: Transport,
     /// The `Authorization` header.
     pub authorization: Option<String>,
@@ -95,7 +94,7 @@ pub struct Subscription {
 // === impl Journal ===
 
 impl Journal {
-    /// An empty journal that starts now.
+    /// An empty journal. Times count from now.
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -103,12 +102,12 @@ impl Journal {
         }
     }
 
-    /// Writes down that something happened now.
+    /// Adds an entry with the present time.
     pub fn record(&mut self, what: What) {
         self.record_at(self.now(), what);
     }
 
-    /// Writes down what began at an earlier [`Self::now`].
+    /// Adds an entry with an earlier time from [`Self::now`].
     pub fn record_at(&mut self, at: Duration, what: What) {
         self.entries.push(Entry { at, what });
     }
@@ -118,12 +117,12 @@ impl Journal {
         self.started.elapsed()
     }
 
-    /// Everything.
+    /// All entries.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The accepted updates, each uuid once, in the order of their first arrival.
+    /// The accepted updates in the order of their first arrival, each uuid once.
     pub fn updates(&self) -> impl Iterator<Item = &TaskStatus> {
         self.entries.iter().filter_map(|entry| match &entry.what {
             What::Update(status) => Some(&**status),
@@ -153,7 +152,7 @@ impl Journal {
         self.updates().find(|status| is_terminal(status.state()))
     }
 
-    /// The framework messages; one that is not JSON appears as `null`.
+    /// The framework messages; `null` for one that is not JSON.
     pub fn messages(&self) -> Vec<Value> {
         let data = self.entries.iter().filter_map(|entry| match &entry.what {
             What::Message(data) => Some(data),
@@ -163,7 +162,7 @@ impl Journal {
             .collect()
     }
 
-    /// Every accepted SUBSCRIBE.
+    /// All accepted SUBSCRIBE calls.
     pub fn subscriptions(&self) -> Vec<&Subscription> {
         let subscriptions = self.entries.iter().filter_map(|entry| match &entry.what {
             What::Subscribed(subscription) => Some(subscription),
@@ -172,7 +171,7 @@ impl Journal {
         subscriptions.collect()
     }
 
-    /// How many calls of any kind were refused with this status.
+    /// How many calls were refused with this status.
     pub fn refused(&self, wanted: u16) -> usize {
         let refused = self.entries.iter().filter(
             |entry| matches!(entry.what, What::Refused { status, .. } if status == Some(wanted)),
@@ -180,13 +179,13 @@ impl Journal {
         refused.count()
     }
 
-    /// How many calls have arrived while the agent hung.
+    /// How many calls have arrived while the agent was hanging.
     pub fn unanswered(&self) -> usize {
         let is_one = |entry: &&Entry| matches!(&entry.what, What::Note(text) if text == UNANSWERED);
         self.entries.iter().filter(is_one).count()
     }
 
-    /// What the executor did against the protocol.
+    /// The violations of the protocol.
     pub fn violations(&self) -> Vec<&str> {
         let violations = self.entries.iter().filter_map(|entry| match &entry.what {
             What::Violation(text) => Some(text.as_str()),
@@ -195,8 +194,8 @@ impl Journal {
         violations.collect()
     }
 
-    /// The updates and messages in the order in which they arrived, each as a short text:
-    /// `TASK_RUNNING`, or the message's JSON.
+    /// The updates and messages in the order of their arrival, each as a short text: `TASK_RUNNING`, or the
+    /// JSON of the message.
     pub fn arrivals(&self) -> Vec<String> {
         let arrivals = self.entries.iter().filter_map(|entry| match &entry.what {
             What::Update(status) => Some(state_name(status.state()).to_owned()),
@@ -206,7 +205,7 @@ impl Journal {
         arrivals.collect()
     }
 
-    /// The exit code of the executor once it has ended; the inner option is none for a signal.
+    /// The exit code of the executor, if it has ended; the inner `None` means a signal.
     pub fn exit(&self) -> Option<Option<i32>> {
         self.entries.iter().find_map(|entry| match entry.what {
             What::Exited(code) => Some(code),
@@ -320,7 +319,7 @@ impl fmt::Display for StatusLine<'_> {
     }
 }
 
-/// Bytes as text, cut to a length that a line can bear.
+/// Bytes as text, shortened for one line.
 fn shown(data: &[u8]) -> String {
     let cut = &data[..data.len().min(MAX_SHOWN)];
     let dots = if cut.len() < data.len() { "..." } else { "" };
@@ -335,7 +334,7 @@ pub fn is_terminal(state: TaskState) -> bool {
     }
 }
 
-/// The name of a state in Mesos' own words.
+/// The name of a state in Mesos.
 pub fn state_name(state: TaskState) -> &'static str {
     match state {
         TaskState::Starting => "TASK_STARTING",
@@ -348,7 +347,7 @@ pub fn state_name(state: TaskState) -> &'static str {
     }
 }
 
-/// The name of a reason that an executor may give, in Mesos' own words.
+/// The name in Mesos of a reason that an executor may send.
 pub fn reason_name(reason: i32) -> String {
     match reason {
         14 => "REASON_TASK_INVALID".to_owned(),

@@ -1,5 +1,5 @@
-//! Starts the executor as an agent does: in its sandbox, with the agent's variables and no others,
-//! its output in the sandbox's `stdout` and `stderr`, in a process group of its own.
+//! Starts the executor as an agent does: in its sandbox, with only the agent's variables, with its output
+//! in the sandbox's `stdout` and `stderr`, and in its own process group.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,10 +17,10 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::agent::Agent;
 
-/// What the agent's launch helper sets if nobody else does.
+/// What the launch helper of a Mesos agent sets if there is no other value.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How an executor is to be started.
+/// How to start an executor.
 #[derive(Clone, Debug)]
 pub struct Launch {
     program: PathBuf,
@@ -29,14 +29,14 @@ pub struct Launch {
     prelude: Option<String>,
 }
 
-/// An executor's process; not ended by being dropped.
+/// The process of an executor. It does not end when this is dropped.
 #[derive(Debug)]
 pub struct Executor {
     pid: Pid,
     exit: Arc<Exit>,
 }
 
-/// Filled by the thread that waits for the process.
+/// Set by the thread that waits for the process.
 #[derive(Debug, Default)]
 struct Exit {
     status: Mutex<Option<ExitStatus>>,
@@ -46,8 +46,8 @@ struct Exit {
 // === impl Launch ===
 
 impl Launch {
-    /// A start of `program` in `sandbox` with the variables that `agent` gives its executors
-    /// (`slave.cpp` 11410-11537). The framework has checkpointing on.
+    /// Starts `program` in `sandbox` with the variables that `agent` sets for executors (`slave.cpp`, lines
+    /// 11410 to 11537). The framework has checkpointing enabled.
     pub fn new(program: impl Into<PathBuf>, sandbox: impl Into<PathBuf>, agent: &Agent) -> Self {
         let sandbox = sandbox.into();
         let config = agent.config();
@@ -85,7 +85,7 @@ impl Launch {
         launch
     }
 
-    /// As for a framework without checkpointing.
+    /// The framework has no checkpointing.
     pub fn without_checkpoint(&mut self) -> &mut Self {
         self.set("MESOS_CHECKPOINT", "0")
             .unset("MESOS_RECOVERY_TIMEOUT")
@@ -99,30 +99,30 @@ impl Launch {
         self
     }
 
-    /// Leaves one variable out.
+    /// Unsets one variable.
     pub fn unset(&mut self, name: &str) -> &mut Self {
         self.variables.remove(OsStr::new(name));
         self
     }
 
-    /// Shell commands that change the executor's world before it begins, in its own process: limits
-    /// and descriptors.
+    /// Shell commands that run in the executor's process before it starts, to change its limits and
+    /// descriptors.
     pub fn set_prelude(&mut self, commands: impl Into<String>) -> &mut Self {
         self.prelude = Some(commands.into());
         self
     }
 
-    /// The folder it will run in.
+    /// The working directory.
     pub fn sandbox(&self) -> &Path {
         &self.sandbox
     }
 
-    /// Starts it; `on_exit` is called on another thread as soon as it has ended, with its exit code
-    /// or nothing if a signal ended it.
+    /// Starts the executor. `on_exit` is called on another thread when it has ended, with its exit code, or
+    /// `None` for a signal.
     ///
     /// # Errors
     ///
-    /// The sandbox cannot be written, or the program cannot be run.
+    /// The sandbox cannot be written, or the program cannot be started.
     pub fn start(
         &self,
         on_exit: impl FnOnce(Option<i32>) + Send + 'static,
@@ -161,17 +161,18 @@ impl Executor {
         self.pid
     }
 
-    /// Sends a signal to the executor alone, unless it has ended.
+    /// Sends a signal to the executor alone, if it is running.
     pub fn signal(&self, signal: Signal) {
-        // While the lock is held and no status known, the process is not reaped and its id its own.
+        // While the lock is held and there is no status, the process is not reaped, so its id is not
+        // reused.
         let status = self.exit.lock();
         if status.is_none() {
-            // It may be a zombie, which is as good as gone.
+            // It may be a zombie.
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// Its exit status, as soon as it has ended, or none in good time.
+    /// Waits until it has ended, at most for `patience`. Returns its exit status.
     pub fn wait(&self, patience: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + patience;
         let mut status = self.exit.lock();
@@ -194,9 +195,8 @@ impl Exit {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the process without reaping it, then reaps it under the lock, so that nobody
-    /// signals a process that has its id by chance. Who waits for the exit finds that `on_exit` has
-    /// been called.
+    /// Waits for the process without reaping it, and then reaps it under the lock, so that nobody signals a
+    /// process with a reused id. Whoever waits for the exit finds that `on_exit` has been called.
     fn reap(&self, mut child: Child, pid: Pid, on_exit: impl FnOnce(Option<i32>)) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(pid), options), Err(Errno::INTR)) {}

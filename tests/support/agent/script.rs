@@ -1,43 +1,43 @@
-//! What a test wants the agent to do otherwise than a healthy one would.
+//! How the agent behaves differently from a healthy one.
 
 use std::collections::VecDeque;
 
-/// The script; the default is a healthy agent.
+/// The faults to inject; the default is a healthy agent.
 #[derive(Debug, Default)]
 pub struct Script {
-    /// Acknowledgements stay due until they are released.
+    /// Acknowledgements are not sent until they are released.
     pub hold_acknowledgements: bool,
-    /// Acknowledgements go out before the 202 of their update.
+    /// Acknowledgements are sent before the 202 for their update.
     pub acknowledge_first: bool,
-    /// Requests are read and not answered.
+    /// Requests are read and get no response.
     pub hang: bool,
-    /// How events are cut into chunks.
+    /// How the event stream is split into chunks.
     pub splitting: Splitting,
-    /// What happens to the next SUBSCRIBE calls.
+    /// Faults for the next SUBSCRIBE calls.
     pub subscribes: VecDeque<Trouble>,
-    /// What happens to the next other calls.
+    /// Faults for the next other calls.
     pub calls: VecDeque<Trouble>,
 }
 
-/// How the bytes of the event stream are cut. Records and chunks are unrelated in principle.
+/// How the event stream is split into chunks. Records and chunks are independent of each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Splitting {
-    /// A record is a chunk, as in today's agents.
+    /// Each record is one chunk, as in present agents.
     #[default]
     Whole,
-    /// A byte is a chunk, and each is written by itself.
+    /// Each byte is one chunk, and is written separately.
     Bytes,
 }
 
-/// What can happen to one call.
+/// A fault for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// It is refused with this status.
     Status(u16),
-    /// It is refused with this status and sentence.
+    /// It is refused with this status and text.
     Refusal(u16, &'static str),
-    /// The connection is reset before the call is looked at.
+    /// The connection is reset before the call is handled.
     Reset,
-    /// The call is accepted, then the connection is reset in the place of a reply.
+    /// The call is accepted, but the connection is reset instead of a response.
     LoseReply,
 }

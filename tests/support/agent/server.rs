@@ -1,5 +1,5 @@
-//! The agent's threads: one per listening socket, one per connection. They carry requests to the
-//! session and its answers back, and decide nothing.
+//! The agent's threads: one for each listening socket and each connection. They pass requests to the
+//! session and responses back, and decide nothing.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -13,7 +13,7 @@ use crate::http::{self, ReadError, Request};
 use crate::journal::{UNANSWERED, What};
 use crate::session::{Answer, Session};
 
-/// What the handle and the threads share.
+/// State that the handle and the threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -21,21 +21,21 @@ pub(super) struct Shared {
     pub(super) changed: Condvar,
 }
 
-/// All that can change.
+/// The part of it that changes.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) session: Session,
-    /// The open connections, to be closed with the agent.
+    /// The open connections, which are closed with the agent.
     pub(super) connections: BTreeMap<u64, Connection>,
     opened: u64,
-    /// The handle is gone.
+    /// Whether the handle was dropped.
     pub(super) closing: bool,
 }
 
 // === impl Shared ===
 
 impl Shared {
-    /// The state of an agent that has just started.
+    /// The state at the agent's start.
     pub(super) fn new(session: Session) -> Self {
         Self {
             state: Mutex::new(State {
@@ -48,12 +48,12 @@ impl Shared {
         }
     }
 
-    /// A panic of one test thread must not hide what the others know.
+    /// A panic in one test thread must not hide what the other threads have recorded.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a change, but not for ever.
+    /// Waits for a change, with a limit.
     pub(super) fn wait<'a>(
         &self,
         guard: MutexGuard<'a, State>,
@@ -63,7 +63,7 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits while the script wants the agent to hang; true if it did.
+    /// Waits while the script makes the agent hang. True if it did.
     fn lock_when_responsive(&self) -> (MutexGuard<'_, State>, bool) {
         let mut state = self.lock();
         let hangs = state.session.script.hang;
@@ -79,7 +79,7 @@ impl Shared {
     }
 }
 
-/// Takes connections until the listener is closed, each into a thread of its own.
+/// Accepts connections until the listener is closed, and starts a thread for each.
 pub(super) fn accept_connections(shared: &Arc<Shared>, listener: &Listener) {
     while let Ok(connection) = listener.accept() {
         let mut state = shared.lock();
@@ -97,7 +97,7 @@ pub(super) fn accept_connections(shared: &Arc<Shared>, listener: &Listener) {
     }
 }
 
-/// Answers the requests of one connection until it ends.
+/// Serves the requests of one connection until it ends.
 fn serve(shared: &Shared, connection: Connection, transport: Transport) {
     let mut reader = BufReader::new(connection.clone());
     loop {
@@ -107,15 +107,15 @@ fn serve(shared: &Shared, connection: Connection, transport: Transport) {
             Err(ReadError::Malformed(what)) => {
                 shared.lock().session.violation(what.clone());
                 shared.changed.notify_all();
-                // The client may be gone; there is nobody else to tell.
+                // The client may be gone.
                 let _ = connection.send(&http::reply(400, &what));
                 return connection.close();
             }
         };
         let (mut state, has_waited) = shared.lock_when_responsive();
         if has_waited && !connection.is_open() {
-            // Whoever gave up has called again, and that call may have been looked at before this
-            // one: real agents take calls in the order of their arrival.
+            // A client that gave up may have called again, and that call may have been handled before this
+            // one. A real agent handles calls in the order of their arrival.
             return;
         }
         let answer = state.session.answer(&request, transport, &connection);
@@ -138,12 +138,12 @@ fn serve(shared: &Shared, connection: Connection, transport: Transport) {
     }
 }
 
-/// Waits for the end of a connection that carries the event stream.
+/// Waits for the end of a connection with an event stream.
 fn watch(shared: &Shared, reader: &mut BufReader<Connection>, generation: u64) {
     let next = Request::read(reader);
     let mut state = shared.lock();
     if !matches!(next, Ok(None) | Err(ReadError::Broken(_))) {
-        // It would wait behind a reply that has no end.
+        // It would wait for the end of the stream.
         state.session.violation("a call on the stream's connection");
     }
     state.session.stream_ended(generation);

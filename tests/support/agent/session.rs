@@ -1,8 +1,8 @@
-//! The agent's mind: what it knows about its one executor, and how it answers each call.
+//! The agent's state, and its response to each call.
 //!
-//! It follows `Slave::subscribe`, `Slave::statusUpdate` and `Http::executor` of Mesos 1.11.0 and
-//! writes down as a violation whatever a real agent would refuse, drop or crash on. No threads and
-//! no waiting here; the event stream is the only thing it writes to.
+//! It follows `Slave::subscribe`, `Slave::statusUpdate` and `Http::executor` of Mesos 1.11.0. Everything
+//! that a real agent would refuse, drop or crash on is recorded as a violation. There are no threads and no
+//! waiting here, and only the event stream is written to.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,46 +21,46 @@ use cook_mesos::messages::{
     ExecutorInfo, FrameworkInfo, Subscribe, Subscribed, TaskStatus, Variable,
 };
 
-/// The state of one agent.
+/// The state of the agent.
 #[derive(Debug)]
 pub struct Session {
-    /// Who the agent and its executor are.
+    /// Identity of the agent and its executor.
     pub config: AgentConfig,
-    /// Everything that happened.
+    /// Everything that has happened.
     pub journal: Journal,
-    /// What to do otherwise than a healthy agent.
+    /// Faults to inject.
     pub script: Script,
     stream: Option<EventStream>,
     generation: u64,
-    /// The executor has subscribed since the agent's last start.
+    /// Whether the executor has subscribed since the agent's last start.
     pub registered: bool,
-    /// The agent has asked the executor to shut down.
+    /// Whether the agent has asked the executor to shut down.
     terminating: bool,
-    /// Launches that wait for the executor to subscribe.
+    /// LAUNCH events that wait for the executor to subscribe.
     queued: Vec<Event>,
-    /// The tasks that the executor was told about.
+    /// The tasks that were sent to the executor.
     tasks: BTreeMap<String, Task>,
     /// The uuids of all accepted updates.
     accepted: HashSet<Vec<u8>>,
-    /// Acknowledgements not yet sent.
+    /// Acknowledgements that were not sent yet.
     due: Vec<(String, Vec<u8>)>,
 }
 
 /// What the agent knows about a task.
 #[derive(Debug, Default)]
 struct Task {
-    /// It has left STAGING.
+    /// Whether an update was received.
     reported: bool,
-    /// It has ended.
+    /// Whether a terminal update was received.
     terminal: bool,
 }
 
-/// What becomes of a request's connection.
+/// What to do with the connection of a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// A reply, then the next request.
+    /// Send this response, and read the next request.
     Reply(u16, String),
-    /// The event stream of this generation is on it now.
+    /// It carries the event stream of this generation now.
     Stream(u64),
     /// Reset it.
     Reset,
@@ -69,7 +69,7 @@ pub enum Answer {
 // === impl Session ===
 
 impl Session {
-    /// The session of an agent that has just started.
+    /// The state at the agent's start.
     pub fn new(config: AgentConfig) -> Self {
         Self {
             config,
@@ -86,7 +86,8 @@ impl Session {
         }
     }
 
-    /// Answers one request. What the script wants comes after the checks: a bad call stays bad.
+    /// Responds to one request. Faults are injected after the checks, so an invalid call is reported in any
+    /// case.
     pub fn answer(
         &mut self,
         request: &Request,
@@ -131,7 +132,7 @@ impl Session {
                 self.journal.record(What::Message(message.data));
                 Answer::Reply(202, String::new())
             }
-            // The payload of each type was checked.
+            // The contents for each type were checked before.
             _ => Answer::Reply(500, "call without its payload".to_owned()),
         };
         match trouble {
@@ -140,13 +141,17 @@ impl Session {
         }
     }
 
-    /// The checks before the call is looked at, in the agent's order.
+    /// The checks before the call is handled, in the agent's order.
     fn check(&self, request: &Request, transport: Transport) -> Result<(CallType, Call), Refusal> {
         let target = request.target.replace("%28", "(").replace("%29", ")");
         match (target.as_str(), transport) {
             ("/slave(1)/api/v1/executor", _) | ("/api/v1/executor", Transport::Tcp) => {}
-            (other, Transport::Tcp) => return Err(Refusal::new(404, format!("no {other} here"))),
-            (other, Transport::Unix) => return Err(Refusal::new(403, format!("no {other} here"))),
+            (other, Transport::Tcp) => {
+                return Err(Refusal::new(404, format!("unknown path {other}")));
+            }
+            (other, Transport::Unix) => {
+                return Err(Refusal::new(403, format!("unknown path {other}")));
+            }
         }
         if let Some(token) = &self.config.token
             && request.header("authorization") != Some(&format!("Bearer {token}"))
@@ -225,7 +230,7 @@ impl Session {
             Err(_) => return Answer::Reset,
         }
         if self.terminating {
-            // Its updates are not even looked at (`slave.cpp` 5269-5298).
+            // Its updates are not even looked at (`slave.cpp`, lines 5269 to 5298).
             self.send(&events::shutdown());
             self.end_stream(EventStream::finish);
             return Answer::Stream(self.generation);
@@ -246,7 +251,7 @@ impl Session {
         Answer::Stream(self.generation)
     }
 
-    /// Tasks that were delivered and neither reported nor listed now are lost to the agent.
+    /// A task that was delivered, but neither reported nor listed now, is lost for the agent.
     fn drop_unknown_tasks(&mut self, listed: &[String]) {
         for (task_id, task) in &mut self.tasks {
             if !task.reported && !listed.contains(task_id) {
@@ -293,13 +298,13 @@ impl Session {
         }
     }
 
-    /// `Slave::statusUpdate`: checks, writes down and makes the acknowledgement due.
+    /// `Slave::statusUpdate`: checks and records the update, and prepares its acknowledgement.
     fn take_update(&mut self, status: TaskStatus) {
         let task_id = status.task_id.value.clone();
         if status.agent_id.as_ref().map(|id| id.value.as_str()) != Some(&self.config.agent_id) {
             return self.violation("update without the agent's id: dropped by a real agent");
         }
-        // Checked before: there are 16 bytes.
+        // Its length was checked before.
         let uuid = status.uuid.clone().unwrap_or_default();
         if self.accepted.contains(&uuid) {
             self.due.push((task_id, uuid));
@@ -321,7 +326,7 @@ impl Session {
         self.journal.record(What::Update(Box::new(status)));
     }
 
-    /// Sends the acknowledgements that are due, unless the script holds them.
+    /// Sends the acknowledgements that were prepared, unless the script holds them back.
     pub fn send_due(&mut self) {
         if self.script.hold_acknowledgements {
             return;
@@ -331,7 +336,7 @@ impl Session {
         }
     }
 
-    /// Sends a launch, or keeps it until the executor has subscribed.
+    /// Sends a LAUNCH, or keeps it until the executor has subscribed.
     pub fn launch(&mut self, event: Event) {
         match self.registered {
             true => self.send(&event),
@@ -339,7 +344,7 @@ impl Session {
         }
     }
 
-    /// Asks the executor to shut down, now or as soon as it subscribes.
+    /// Asks the executor to shut down, now or when it subscribes.
     pub fn shutdown(&mut self) {
         self.terminating = true;
         if self.stream.is_some() {
@@ -347,7 +352,7 @@ impl Session {
         }
     }
 
-    /// Sends one event; without a stream it is lost, as it is in a real agent.
+    /// Sends an event. Without a stream it is lost, as in a real agent.
     pub fn send(&mut self, event: &Event) {
         let name = events::describe(event);
         if !self.write(&name, |stream, splitting| {
@@ -362,14 +367,14 @@ impl Session {
         }
     }
 
-    /// Writes to the stream and writes that down; whether there was a stream.
+    /// Writes to the stream, and records that. False if there is no stream.
     pub fn write(
         &mut self,
         name: &str,
         write: impl FnOnce(&EventStream, crate::script::Splitting) -> std::io::Result<()>,
     ) -> bool {
         let splitting = self.script.splitting;
-        // The executor may act on it before it is written down here.
+        // Before writing: the executor may act on it before it is recorded.
         let at = self.journal.now();
         let written = self
             .stream
@@ -383,7 +388,7 @@ impl Session {
         written
     }
 
-    /// Ends the stream, if there is one, in the given way.
+    /// Ends the stream in the given way, if there is one.
     pub fn end_stream(&mut self, end: impl FnOnce(EventStream)) {
         if let Some(stream) = self.stream.take() {
             self.journal.record(What::StreamEnded { by: Side::Agent });
@@ -391,7 +396,7 @@ impl Session {
         }
     }
 
-    /// The executor ended the stream of this generation, or it was replaced long ago.
+    /// The executor has ended the stream of this generation, unless it was replaced before.
     pub fn stream_ended(&mut self, generation: u64) {
         if self.stream.as_ref().map(|stream| stream.generation) == Some(generation) {
             self.stream = None;
@@ -400,7 +405,7 @@ impl Session {
         }
     }
 
-    /// The agent process is gone: connections end, the executor has to subscribe anew.
+    /// The agent disappears: connections end, and the executor must subscribe again.
     pub fn stop(&mut self) {
         self.end_stream(EventStream::cut);
         self.registered = false;

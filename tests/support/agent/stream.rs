@@ -11,18 +11,19 @@ use cook_mesos::recordio;
 #[derive(Debug)]
 pub struct EventStream {
     connection: Connection,
-    /// Counts subscriptions, so that the end of an old stream is not taken for that of a new one.
+    /// Number of the subscription, so that the end of an old stream is not mistaken for the end of a new
+    /// one.
     pub generation: u64,
 }
 
 // === impl EventStream ===
 
 impl EventStream {
-    /// Answers SUBSCRIBE on its own connection.
+    /// Responds to SUBSCRIBE on its connection.
     ///
     /// # Errors
     ///
-    /// The connection broke.
+    /// The connection failed.
     pub fn open(connection: Connection, generation: u64) -> io::Result<Self> {
         connection.send(http::STREAM_HEAD)?;
         Ok(Self {
@@ -35,7 +36,7 @@ impl EventStream {
     ///
     /// # Errors
     ///
-    /// The connection broke.
+    /// The connection failed.
     pub fn send(&self, record: &[u8], splitting: Splitting) -> io::Result<()> {
         let framed = recordio::encode(record);
         match splitting {
@@ -44,23 +45,23 @@ impl EventStream {
         }
     }
 
-    /// Sends bytes as one chunk, whatever they are.
+    /// Sends any bytes as one chunk.
     ///
     /// # Errors
     ///
-    /// The connection broke.
+    /// The connection failed.
     pub fn send_chunk(&self, bytes: &[u8]) -> io::Result<()> {
         self.connection.send(&http::chunk(bytes))
     }
 
-    /// Whether the executor still holds its end.
+    /// Whether the executor has its end open.
     pub fn is_open(&self) -> bool {
         self.connection.is_open()
     }
 
-    /// Ends the response and the connection in order.
+    /// Ends the response and the connection in an orderly way.
     pub fn finish(self) {
-        // An executor that is gone has no use for it.
+        // The executor may be gone.
         let _ = self.connection.send(http::LAST_CHUNK);
         self.connection.close();
     }
@@ -70,7 +71,7 @@ impl EventStream {
         self.connection.close();
     }
 
-    /// Ends the connection by a reset.
+    /// Resets the connection.
     pub fn reset(self) {
         self.connection.reset();
     }

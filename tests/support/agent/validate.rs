@@ -1,5 +1,5 @@
-//! The checks that a real agent makes on each call (`src/common/validation.cpp` and
-//! `src/slave/http.cpp` of Mesos 1.11.0), and the text it refuses a bad one with.
+//! The checks that a real agent makes for each call (`src/common/validation.cpp` and `src/slave/http.cpp`
+//! of Mesos 1.11.0), and the texts of its refusals.
 
 use crate::http::Request;
 use cook_mesos::messages::{Call, CallType, CheckStatusInfo, CheckType, TaskStatus};
@@ -7,21 +7,21 @@ use cook_mesos::messages::{Call, CallType, CheckStatusInfo, CheckType, TaskStatu
 /// The media type of every call and of the event stream.
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// The length of a uuid; any other one aborts an agent that finds it in a SUBSCRIBE.
+/// The length of a uuid. Another length in a SUBSCRIBE aborts a real agent.
 const UUID_LENGTH: usize = 16;
 
-/// `TaskState.TASK_STAGING`, which is not an executor's to send.
+/// `TaskState.TASK_STAGING`, which an executor must not send.
 const TASK_STAGING: i32 = 6;
 
 /// `TaskStatus.Source.SOURCE_EXECUTOR`.
 const SOURCE_EXECUTOR: i32 = 2;
 
-/// A call that the agent does not accept.
+/// A call that the agent refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The HTTP status of the reply.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// Its text.
+    /// The text of the response.
     pub text: String,
 }
 
@@ -35,11 +35,11 @@ impl Refusal {
     }
 }
 
-/// Checks what can be said before the body is decoded: method and content type.
+/// Checks method and content type, before the body is decoded.
 ///
 /// # Errors
 ///
-/// What the agent would reply.
+/// The agent's response.
 pub fn head(request: &Request) -> Result<(), Refusal> {
     if request.method != "POST" {
         let text = format!("Expecting 'POST', received '{}'", request.method);
@@ -47,18 +47,18 @@ pub fn head(request: &Request) -> Result<(), Refusal> {
     }
     match request.header("content-type") {
         Some(PROTOBUF) => Ok(()),
-        // A real agent takes JSON as well; the executor under test promises protobuf.
+        // A real agent accepts JSON too; the executor under test always sends protobuf.
         Some(other) => Err(Refusal::new(415, format!("Content-Type is {other:?}"))),
         None => Err(Refusal::new(400, "Expecting 'Content-Type' to be present")),
     }
 }
 
-/// Checks that the reply to SUBSCRIBE may be protobuf. The agent tries JSON first, so that an absent
-/// header or `*/*` would get a stream that the executor cannot read.
+/// Checks that the response to SUBSCRIBE may be protobuf. A real agent prefers JSON, so without this
+/// header, or with `*/*`, the executor could not read the stream.
 ///
 /// # Errors
 ///
-/// What the agent would reply.
+/// The agent's response.
 pub fn accept(request: &Request) -> Result<(), Refusal> {
     match request.header("accept") {
         Some(PROTOBUF) => Ok(()),
@@ -66,11 +66,11 @@ pub fn accept(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// Checks a decoded call for itself.
+/// Checks a decoded call.
 ///
 /// # Errors
 ///
-/// What the agent would reply.
+/// The agent's response.
 pub fn call(call: &Call) -> Result<CallType, Refusal> {
     let bad = |text: &str| Err(Refusal::new(400, text));
     let kind = call.kind.unwrap_or_default();
@@ -80,7 +80,7 @@ pub fn call(call: &Call) -> Result<CallType, Refusal> {
                 return bad("Expecting 'subscribe' to be present");
             };
             for update in &subscribe.unacknowledged_updates {
-                // Not checked by the agent here, but fatal to it.
+                // A real agent does not check this here, but it would crash.
                 uuid(&update.status)?;
             }
             Ok(CallType::Subscribe)
@@ -101,7 +101,7 @@ pub fn call(call: &Call) -> Result<CallType, Refusal> {
     }
 }
 
-/// The name of a call for people.
+/// The name of a call, for people.
 pub fn name(kind: CallType) -> &'static str {
     match kind {
         CallType::Unknown => "UNKNOWN",
@@ -147,7 +147,8 @@ fn status(status: &TaskStatus, call: &Call) -> Result<(), Refusal> {
     }
 }
 
-/// A type, and the member of that type (`validation.cpp` 502-536); a real agent does not mind others.
+/// Whether exactly the member of the type is set (`validation.cpp`, lines 502 to 536). A real agent ignores
+/// other members.
 fn is_consistent(info: &CheckStatusInfo) -> bool {
     let members = (
         info.command.is_some(),
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_update_passes_and_each_fault_is_refused() {
+    fn a_valid_update_is_accepted_and_each_fault_refused() {
         assert_eq!(call(&update(|_| {})), Ok(CallType::Update));
         let empty = |kind: Option<CheckType>| CheckStatusInfo {
             kind: kind.map(|kind| kind as i32),
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_needs_its_payload_and_a_known_type() {
+    fn a_call_needs_its_contents_and_a_known_type() {
         let mut bare = update(|_| {});
         bare.update = None;
         assert_eq!(call(&bare).unwrap_err().status, 400);

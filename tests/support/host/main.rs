@@ -1,8 +1,8 @@
 //! A program with an agent in it, for tests that kill it: `host FOLDER EXECUTOR [CGROUP]`.
 //!
-//! Commands come on stdin, one a line: `launch ID JSON` (the job; its `uris` are the agent's), `kill ID`,
-//! `shutdown ID`, `destroy ID`, `ack ID UUID`, `list`. Notices go to stdout, one a line: the executor's id, a word, and the
-//! rest. Nothing is acknowledged by itself.
+//! Commands come on stdin, one per line: `launch ID JSON` (the job; the agent fetches its `uris`), `kill
+//! ID`, `shutdown ID`, `destroy ID`, `ack ID UUID`, `list`. Notices go to stdout, one per line: the
+//! executor's id, a word, and the rest. Only `ack` acknowledges anything.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn main() {
     async_io::block_on(executor.run(serving));
 }
 
-/// Stdin has no descriptor that a reactor could wait for if it is a file; a thread reads it.
+/// A thread reads stdin, because it may be a file, which a reactor cannot wait for.
 fn read_commands() -> Receiver<String> {
     let (sender, receiver) = unbounded();
     thread::spawn(move || {
@@ -149,6 +149,6 @@ async fn tell(notices: Receiver<Notice>) {
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Whoever killed the reader does not miss it.
+    // The reader may have been killed.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -1,4 +1,4 @@
-//! The checks of a task: their probes, and what updates say about them.
+//! The checks of a task: their probes, and their results in updates.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use cook_executor::words::units::Span;
 
 use super::{Job, Model, Process};
 
-/// How many failures of the health check in a row end the task.
+/// How many consecutive failures of the health check end the task.
 const MAX_FAILURES: u32 = 3;
 
 /// A check and a health check of the same service.
@@ -59,12 +59,15 @@ impl Model {
         );
     }
 
-    /// Probes are for a command that runs, one of each check at a time.
+    /// Probes are only for a running command, and one at a time for each check.
     pub(super) fn probe(&mut self, id: ProbeId, job: &Job) {
         let main = job.plan.main().map(Process::Command);
         let is_alive = main.is_some_and(|main| self.alive.contains(&main));
         assert!(is_alive, "a probe without the command");
-        assert!(!self.is_stopped(), "a probe of what is to end");
+        assert!(
+            !self.is_stopped(),
+            "a probe of a task that is being stopped"
+        );
         let is_beside = self
             .probes_in_flight
             .iter()
@@ -81,19 +84,19 @@ impl Model {
             before,
             "{id:?} is not in flight"
         );
-        // It has timed out, unless the task is to end.
+        // It has timed out, unless the task is being stopped.
         self.failures += u32::from(id.kind == Kind::Health);
     }
 
-    /// Only the health check ends a task that nobody else wants to end.
+    /// Without another stop order, only the health check may end a task.
     pub(super) fn is_being_killed(&mut self, job: &Job) {
         if !self.asked_to_stop {
-            assert!(self.failures >= MAX_FAILURES, "nobody wants it to end");
+            assert!(self.failures >= MAX_FAILURES, "killed without a reason");
             self.ask_to_stop(job);
         }
     }
 
-    /// Each update says all that is known of the checks, since it replaces the one before in the master.
+    /// Each update has all results of checks, because it replaces the previous one in the master.
     pub(super) fn check_told(&mut self, update: &Update) {
         let Checked { healthy, status } = update.checked;
         let has_checks = self.has_checks && !self.is_refused;

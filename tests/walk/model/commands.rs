@@ -8,62 +8,62 @@ use cook_executor::words::units::{Moment, StopSignal};
 
 use super::{GRACE, Job, Model, Process};
 
-/// How often a command that finds no room is tried.
+/// How often the start of a command without resources is tried.
 const MAX_ATTEMPTS: usize = 6;
 
-/// After a kill the after commands have at least this long.
+/// Minimum time of after commands after a kill.
 const LEAST_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Commands {
-    /// Each time that one was to be started.
+    /// Each ordered start.
     pub(super) attempts: Vec<CommandId>,
-    /// Those that found no room, and were neither tried again nor given up.
+    /// Delayed commands, neither tried again nor given up.
     pub(super) delayed: Vec<CommandId>,
-    /// When each program began to run.
+    /// When each program has started.
     started: Vec<(CommandId, Moment)>,
     pub(super) ended: Vec<CommandId>,
-    /// Those that were sent a signal because everything was to end.
+    /// Commands that got a signal because the task is being stopped.
     asked_to_stop: Vec<CommandId>,
-    /// Those that have used up their own time, and since when.
+    /// Commands that have exceeded their timeouts, and since when.
     timed_out: Vec<(CommandId, Moment)>,
-    /// The next signal is for this one alone.
+    /// The next signal is only for this command.
     timing_out: Option<CommandId>,
-    /// When the first after command was to be started.
+    /// When the start of the first after command was ordered.
     pub(super) after_since: Option<Moment>,
-    /// Those that were killed, and whose end the core has not heard of.
+    /// Commands that were killed, and whose end the core does not know yet.
     pub(super) dying: Vec<CommandId>,
-    /// Nothing starts any more.
+    /// No further command may start.
     pub(super) is_clearing: bool,
-    /// A guard failed by itself: nothing further starts.
+    /// A guard has failed by itself, so no further command may start.
     pub(super) guard_failed: bool,
-    /// Whether the command succeeded, once it has ended.
+    /// Whether the command succeeded, if it has ended.
     pub(super) succeeded: Option<bool>,
     /// After commands that the log names because there was no time for them.
     not_run: Vec<String>,
 }
 
 impl Model {
-    /// A command is to be started.
+    /// The start of a command was ordered.
     pub(super) fn attempted(&mut self, id: CommandId, job: &Job) {
         let now = self.now;
         let commands = &mut self.commands;
         commands.delayed.retain(|other| *other != id);
         commands.attempts.push(id);
         let count = commands.attempts.iter().filter(|other| **other == id);
-        assert!(count.count() <= MAX_ATTEMPTS, "{id:?} is tried for ever");
+        assert!(count.count() <= MAX_ATTEMPTS, "{id:?} is tried too often");
         if id >= job.plan.first_after() {
             commands.after_since.get_or_insert(now);
         }
     }
 
-    /// Its program runs.
+    /// Its program has started.
     pub(super) fn runs(&mut self, id: CommandId) {
         self.alive.push(Process::Command(id));
         self.commands.started.push((id, self.now));
     }
 
-    /// People are told that a command ended, by its description.
+    /// The log says that a command has ended, with its description.
     pub(super) fn hook_ended(&mut self, description: &str, outcome: &Outcome, job: &Job) {
         let (id, command) = job.find(description);
         self.has_ended(id);
@@ -97,13 +97,17 @@ impl Model {
 
     /// A signal goes to these commands.
     pub(super) fn signalled(&mut self, ids: &[CommandId], signal: StopSignal, job: &Job) {
-        // What was killed in this step has not been heard of yet.
+        // A command that was killed in this step is not known to have ended yet.
         let known = |id: &CommandId| {
             self.alive.contains(&Process::Command(*id)) || self.commands.dying.contains(id)
         };
         assert!(ids.iter().all(known), "a signal to what is not alive");
         match self.commands.timing_out.take() {
-            Some(id) => assert_eq!(ids, [id], "its own time is over, and nobody else's"),
+            Some(id) => assert_eq!(
+                ids,
+                [id],
+                "a signal for a timeout goes only to that command"
+            ),
             None => {
                 self.commands.asked_to_stop.extend_from_slice(ids);
                 self.check_kill(ids, signal, job);
@@ -111,7 +115,7 @@ impl Model {
         }
     }
 
-    /// A signal goes to everything.
+    /// A signal goes to all processes.
     pub(super) fn swept(&mut self, signal: StopSignal, job: &Job) {
         let alive: Vec<_> = self.alive_commands().collect();
         self.commands.asked_to_stop.extend_from_slice(&alive);
@@ -125,8 +129,8 @@ impl Model {
         })
     }
 
-    /// After a kill nothing takes the after commands' second away, but for SHUTDOWN, a guard, and a job that
-    /// wants no grace.
+    /// After a kill, after commands have at least a second, except with SHUTDOWN, a failed guard, or a job
+    /// without a grace period.
     fn check_kill(&self, ids: &[CommandId], signal: StopSignal, job: &Job) {
         let is_after = ids.iter().any(|id| *id >= job.plan.first_after());
         let may_be_short = self.may_give_up || self.commands.guard_failed || job.has_no_grace();
@@ -136,7 +140,7 @@ impl Model {
         }
     }
 
-    /// Each command keeps to its own time.
+    /// No command exceeds its timeout by more than its grace period.
     pub(super) fn check_timeouts(&self, job: &Job) {
         let grace = job.kill_grace.map_or(GRACE, |grace| grace.get());
         for id in self.alive_commands() {
@@ -158,7 +162,7 @@ impl Model {
         }
     }
 
-    /// At the end of a task that was stopped, people know which after commands were not run.
+    /// At the end of a task that was stopped, the log has named all after commands that were not started.
     pub(super) fn check_not_run(&self, job: &Job) {
         if !self.is_stopped() || self.was_killed_early || self.commands.guard_failed {
             return;
@@ -167,7 +171,10 @@ impl Model {
             let is_known = self.commands.attempts.contains(&id)
                 || self.commands.not_run.contains(&command.description);
             let is_after = matches!(command.part, Part::After(_));
-            assert!(is_known || !is_after, "{id:?} was dropped without a word");
+            assert!(
+                is_known || !is_after,
+                "{id:?} was not started and not logged"
+            );
         }
     }
 }

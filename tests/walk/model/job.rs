@@ -1,4 +1,4 @@
-//! What is launched, and by whom: jobs, their hooks, and the executor's settings.
+//! Jobs, their hooks, and the settings of the executor.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use cook_executor::words::units::{AgentId, Span, TaskId};
 use super::checks;
 use super::{BROKEN, GRACE};
 
-/// What is launched.
+/// What to launch.
 pub struct Job {
     pub plan: Plan,
     pub kill_grace: Option<Span>,
@@ -56,7 +56,7 @@ pub fn hook(guard: bool, is_async: bool) -> Hook {
     }
 }
 
-/// A job's hooks.
+/// A plan with the job's hooks.
 pub fn plan(before: &[Hook], after: &[Hook]) -> Plan {
     plan_with(hooks(before, after), Hooks::default())
 }
@@ -92,7 +92,7 @@ pub(super) fn launched(task: &str, work: Result<Work, TaskRefusal>) -> LaunchedT
 // === impl Job ===
 
 impl Job {
-    /// Without limits of its own.
+    /// A job without timeouts and limits.
     pub fn new(plan: Plan) -> Self {
         Self {
             plan,
@@ -119,7 +119,7 @@ impl Job {
     pub(super) fn find(&self, description: &str) -> (CommandId, &Command) {
         let mut commands = self.plan.iter();
         let found = commands.find(|(_, command)| command.description == description);
-        found.expect("each is told of by its own description")
+        found.expect("each command has its own description")
     }
 
     pub(super) fn is_broken(&self, id: CommandId) -> bool {

@@ -1,4 +1,4 @@
-//! What commands leave behind: who it is, and what may be done to whom, and when.
+//! Processes that commands leave behind: their kinds, and when each may be ended.
 
 use std::time::Duration;
 
@@ -8,32 +8,32 @@ use cook_executor::words::units::Moment;
 
 use super::{GRACE, Job, Model, Process};
 
-/// What a command may leave behind.
+/// A process that a command leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leftover {
     /// It ignores SIGTERM.
     Stubborn,
-    /// It reads what a command has written, and ends by itself or not.
+    /// It reads a command's output, and may end by itself.
     Reader,
-    /// Another user's: nobody can end it.
+    /// It runs as another user and cannot be ended.
     Beyond,
 }
 
-/// What is known of the sweeps so far.
+/// What is known about the sweeps so far.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Sweeps {
-    /// Since when what is left is being ended.
+    /// When the ending of the remaining processes began.
     since: Option<Moment>,
-    /// Readers had time of their own.
+    /// Readers had extra time.
     has_spared: bool,
-    /// The executor has not run for an hour: it cannot have been in time.
+    /// The executor did not run for an hour, so it cannot have been in time.
     pub(super) has_napped: bool,
 }
 
-/// How long readers have to end by themselves, and no longer than the grace.
+/// How long readers may take to end by themselves, if the grace period is not shorter.
 const READING: Duration = Duration::from_secs(5);
 
-/// What SIGKILL has ended is seen a moment later.
+/// The end of a killed process is seen a moment later.
 const MOMENT: Duration = Duration::from_millis(500);
 
 // === impl Leftover ===
@@ -68,7 +68,7 @@ impl Model {
             }
             Sweep::Terminate => {
                 self.check_reading(job);
-                // Whoever does not hear SIGTERM is no reader any more.
+                // A reader that has got SIGTERM is not treated as a reader any more.
                 for process in &mut self.alive {
                     if *process == Process::Reader {
                         *process = Process::Leftover;
@@ -95,7 +95,7 @@ impl Model {
         })
     }
 
-    /// Nobody lives but whom nobody can end.
+    /// Only processes that cannot be ended are alive.
     pub(super) fn check_alone(&self) {
         let mut alive = self.alive.iter();
         assert!(
@@ -105,7 +105,7 @@ impl Model {
         );
     }
 
-    /// Nobody who reads what a command has written is ended before the time is up, unless the task is to stop.
+    /// No reader is ended before its time is over, unless the task is being stopped.
     fn check_reading(&self, job: &Job) {
         let waited = self.sweeps.since.map(|since| self.now.since(since));
         let wanted = READING.min(grace(job));
@@ -115,8 +115,8 @@ impl Model {
         );
     }
 
-    /// Whom nobody can end is waited for as long as the others were, and no longer than the grace. A stop order
-    /// has a budget of its own.
+    /// Processes of other users are waited for as long as others, but no longer than the grace period. A
+    /// stop order has its own limits.
     pub(super) fn check_patience(&self, job: &Job) {
         let is_there = self.alive.contains(&Process::Beyond);
         if !is_there || self.sweeps.has_napped || self.is_stopped() {

@@ -1,4 +1,4 @@
-//! What must hold in every state, and at every thing that the core does.
+//! What must be true in every state, and for every effect of the core.
 
 use cook_executor::core::effect::{ExitStatus, Start};
 use cook_executor::core::outbox::{Reason, TaskState, Update, UpdateData};
@@ -8,7 +8,7 @@ use cook_executor::words::units::Percent;
 use super::{ACKNOWLEDGEMENT_TIMEOUT, DRAINING, Job, Model, REFUSED_RETRY, RETRY, TASK};
 
 impl Model {
-    /// The task has to stop; from here on it ends as killed.
+    /// The task is being stopped; from here on it ends as killed.
     pub(super) fn ask_to_stop(&mut self, job: &Job) {
         if !self.asked_to_stop && !self.is_reported() {
             self.asked_to_stop = true;
@@ -18,7 +18,7 @@ impl Model {
         }
     }
 
-    /// After the terminal acknowledgement the agent does not know the task any more.
+    /// After the terminal acknowledgement, the agent does not know the task any more.
     pub(super) fn check_sent(&self, update: &Update) {
         assert!(
             !self.terminal_acknowledged || update.task.0 != TASK,
@@ -40,7 +40,7 @@ impl Model {
             self.check_order();
             self.check_told(&update);
             if update.state.is_terminal() {
-                assert!(self.is_reported(), "told before it was recorded");
+                assert!(self.is_reported(), "sent before it was recorded");
                 self.check_verdict(&update);
             }
         }
@@ -66,7 +66,7 @@ impl Model {
         }
     }
 
-    /// Each update once, in order, exactly one terminal one at the end.
+    /// Each update once, in order, and exactly one terminal one at the end.
     fn check_order(&self) {
         let rank = |state: TaskState| match state {
             TaskState::Starting => 0,
@@ -89,7 +89,7 @@ impl Model {
         self.reported_at.is_some()
     }
 
-    /// What the task wrote last was read, or waited for.
+    /// The task's last output was read, or its time is over.
     pub(super) fn check_draining(&self) {
         if self.is_draining {
             let waited = self.drained_since.map(|since| self.now.since(since));
@@ -100,7 +100,7 @@ impl Model {
         }
     }
 
-    /// What the terminal update says.
+    /// The contents of the terminal update.
     fn check_verdict(&self, update: &Update) {
         let succeeded = match self.commands.succeeded {
             Some(succeeded) => succeeded,
@@ -125,12 +125,12 @@ impl Model {
         assert_eq!(view.progress.map(Percent::get), newest, "the last progress");
     }
 
-    /// A stop order, or the maximum run time, ends the task.
+    /// The task was stopped by an order or by the maximum run time.
     pub(super) fn is_stopped(&self) -> bool {
         self.asked_to_stop || self.is_over_time
     }
 
-    /// Order, guards, nothing twice, and what a kill leaves to start.
+    /// The order of starts, guards, no command twice, and no start after a kill.
     pub(super) fn check_start(&self, start: &Start, job: &Job) {
         let id = start.id;
         let command = job.plan.get(id).expect("of this plan");
@@ -168,7 +168,7 @@ impl Model {
                 "{id:?} started after a kill"
             );
         }
-        // What runs beside the after commands when they are interrupted, runs on beside the next ones.
+        // After commands that were running at the order may run beside the next ones.
         let still_runs = self
             .alive_commands()
             .any(|other| other < job.plan.first_after());
@@ -178,7 +178,7 @@ impl Model {
         );
     }
 
-    /// Who leaves with success has told everything, and nobody leaves a process behind.
+    /// After an exit with success everything was reported, and there is never a process left.
     pub(super) fn check_exit(&self, status: ExitStatus) {
         self.check_alone();
         match status {
@@ -192,8 +192,8 @@ impl Model {
             ExitStatus::Test(_) => unreachable!("nobody has asked for it"),
             ExitStatus::Unreported => {
                 let waited = self.reported_at.map(|since| self.now.since(since));
-                // The refusal of another task, launched while this one's last words go out, is not
-                // waited for: its agent makes up for it (REASON_EXECUTOR_TERMINATED).
+                // If another task was launched while the last updates were sent, its refusal need not be
+                // acknowledged: the agent reports it (REASON_EXECUTOR_TERMINATED).
                 assert!(
                     self.may_give_up
                         || self.terminal_acknowledged
@@ -204,7 +204,7 @@ impl Model {
         }
     }
 
-    /// What must hold in every state.
+    /// What must be true in every state.
     pub fn check(&self, job: &Job) {
         self.check_timeouts(job);
         if self.exit.is_none() && self.subscribing.is_none() && self.up.is_none() {
@@ -216,7 +216,7 @@ impl Model {
             };
             assert!(retry <= Some(limit), "the next try is {retry:?} away");
         }
-        // Something is always left to happen.
+        // There is always something that can happen.
         assert!(
             self.exit.is_some() || !self.steps().is_empty(),
             "nothing can happen any more"

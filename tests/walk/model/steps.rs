@@ -66,7 +66,7 @@ impl Model {
         if self.has_room && self.mischief.shortages > 0 {
             steps.push(Step::RoomRunsOut);
         }
-        // An agent that is silent for long enough to be given up is one that is lost.
+        // An agent that is silent until it is given up counts as lost.
         let is_awaited = match (self.subscribing, &self.call) {
             (Some(_), _) => self.mischief.losses == 0,
             (None, Some(_)) => self.mischief.lost_calls == 0,
@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    /// What an agent can do that has a stream.
+    /// What an agent with a stream can do.
     fn agent_steps(&self, steps: &mut Vec<Step>) {
         let was_launched = self.launched_at.is_some();
         if !was_launched {
@@ -143,7 +143,7 @@ impl Model {
         }
     }
 
-    /// What a good agent does next, if it has anything to do.
+    /// The next step of a correct agent, if it has anything to do.
     pub fn prompt_step(&self) -> Option<Step> {
         if self.subscribing.is_some() {
             return Some(Step::Subscribed);

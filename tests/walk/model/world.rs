@@ -1,4 +1,4 @@
-//! The world's side: what is done with each effect, and what is known of it at once.
+//! The world's side: performs effects, and returns results that are known immediately.
 
 use std::collections::VecDeque;
 
@@ -14,18 +14,18 @@ use cook_executor::words::units::{Now, Pid, StopSignal, WallTime};
 use super::{BROKEN, Job, Model, Process, TASK};
 
 impl Model {
-    /// Gives the core an event, and everything that follows from it at once.
+    /// Passes an event to the core, and performs its effects.
     pub(super) fn tell(&mut self, event: Event, job: &Job) {
         let effects = self.core.step(event, self.clocks());
         self.perform_all(effects, job);
     }
 
-    /// A command asks for something.
+    /// A command sends a request.
     pub(super) fn request(&mut self, request: ApiRequest, job: &Job) {
         let Answered { reply, effects } = self.core.answer(request, self.clocks());
         match reply {
             Reply::Applied | Reply::AppliedWithoutAgent => {
-                assert!(!self.is_reported(), "a change that nobody will hear of");
+                assert!(!self.is_reported(), "a change that will never be reported");
                 self.newest_progress = Some(u32::from(self.mischief.patches));
             }
             Reply::EnvironmentTooLarge
@@ -41,7 +41,7 @@ impl Model {
         let moment = u64::try_from(self.now.0.as_millis()).unwrap_or(u64::MAX);
         Now {
             moment: self.now,
-            // It jumps back further than time goes on: nothing may depend on it.
+            // The wall clock runs backwards faster than time passes: nothing may depend on it.
             wall: WallTime(u64::MAX.saturating_sub(moment.saturating_mul(1000))),
         }
     }
@@ -72,9 +72,9 @@ impl Model {
                 self.subscribing = Some(generation);
                 self.up = None;
                 self.call = None;
-                // What a subscription carries, the agent has.
-                // Of what checks found, it may have any number that are not acknowledged, and two of each
-                // kind that it has not: an older one that it may get yet, and the newest.
+                // The agent has received the updates in a subscription. Of updates about checks there may
+                // be any number that it has received, and two of each kind that it has not: an older one
+                // that may still arrive, and the newest.
                 let own = updates.iter().filter(|update| {
                     let is_checks = matches!(update.reason, Some(Reason::Checked(_)));
                     update.task.0 == TASK && !(is_checks && self.has_seen(update))
@@ -168,7 +168,7 @@ impl Model {
         }
     }
 
-    /// What people read in the task's stdout.
+    /// A line in the task's stdout.
     fn hear(&mut self, line: &Line, job: &Job) {
         match line {
             Line::Completed(task, state) => {
@@ -192,7 +192,7 @@ impl Model {
         }
     }
 
-    /// What people read in the log.
+    /// A line in the log.
     fn read(&mut self, note: &Note, job: &Job) {
         match note {
             Note::Recorded(TaskState::Error, uuid, _) => self.unacknowledged_refusals.push(*uuid),
