@@ -164,7 +164,7 @@ impl Connection {
         &self.socket
     }
 
-/// Whether the connection is open and nothing has arrived, as far as this host knows. Do not send a request
+    /// Whether the connection is open and nothing has arrived, as far as this host knows. Do not send a request
     /// on a connection that the server has already closed: nobody would know whether it arrived.
     pub fn is_idle(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
