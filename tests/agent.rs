@@ -254,8 +254,8 @@ fn each_violation_of_the_protocol_is_detected() {
         call.update = Some(Update { status });
         call.encode_to_vec()
     };
-    let mut stranger = update(TaskState::Running, 1);
-    stranger.framework_id = "another".into();
+    let mut foreign = update(TaskState::Running, 1);
+    foreign.framework_id = "another".into();
     for (status, path, headers, body) in [
         (404, "/slave(2)/api/v1/executor", HEADERS, good.clone()),
         (400, PATH, "Host: x\r\n", good.clone()),
@@ -269,7 +269,7 @@ fn each_violation_of_the_protocol_is_detected() {
         (400, PATH, HEADERS, b"not protobuf".to_vec()),
         (400, PATH, HEADERS, with(staging)),
         (400, PATH, HEADERS, with(short)),
-        (400, PATH, HEADERS, stranger.encode_to_vec()),
+        (400, PATH, HEADERS, foreign.encode_to_vec()),
         (403, PATH, HEADERS, good.clone()),
     ] {
         let agent = start();

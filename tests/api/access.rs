@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::support::users::{AS_TASK_USER, STRANGER, TASK_USER, as_user, is_root};
+use crate::support::users::{AS_TASK_USER, OTHER_USER, TASK_USER, as_user, is_root};
 use crate::support::{Answer, Run, Setup, Talk, Target, hook};
 use cook_mesos::messages::TaskState::{Finished, Running};
 use rustix::process::Signal;
@@ -72,16 +72,16 @@ fn an_unprivileged_task_admits_its_own_user_and_root_and_nobody_else() {
         return;
     }
     let target = guarded(Setup::new().prelude(AS_TASK_USER));
-    assert_eq!(ask(&target, STRANGER, &target.get()).status, 403);
-    assert_eq!(ask(&target, STRANGER, &target.patch(THEFT)).status, 403);
+    assert_eq!(ask(&target, OTHER_USER, &target.get()).status, 403);
+    assert_eq!(ask(&target, OTHER_USER, &target.patch(THEFT)).status, 403);
     // An unauthorised client must not learn what is wrong with its request.
     for request in [
         "GARBAGE\r\n\r\n",
         "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
-        assert_eq!(ask(&target, STRANGER, request).status, 403);
+        assert_eq!(ask(&target, OTHER_USER, request).status, 403);
     }
-    let answer = ask(&target, STRANGER, &target.request("OPTIONS", "", ""));
+    let answer = ask(&target, OTHER_USER, &target.request("OPTIONS", "", ""));
     assert!(
         answer.error().contains("only the task's own user and root"),
         "{answer:?}"
@@ -111,7 +111,7 @@ fn the_owner_of_an_ipv6_socket_is_found_too() {
             talk.hear().status
         })
     };
-    assert_eq!(mapped(STRANGER), 403);
+    assert_eq!(mapped(OTHER_USER), 403);
     assert_eq!(mapped(0), 204);
     nothing_was_stolen(&target);
 }
@@ -126,7 +126,7 @@ fn a_client_that_disconnects_before_the_look_up_is_not_taken_for_root() {
     // sockets.
     target.run.executor.signal(Signal::STOP);
     let patch = target.patch(THEFT);
-    let half_closed = as_user(STRANGER, || {
+    let half_closed = as_user(OTHER_USER, || {
         for _ in 0..10 {
             target.connect().say(&patch);
         }
@@ -154,7 +154,7 @@ fn other_users_do_not_lock_out_the_tasks_user() {
     target.run.wait_for(Running);
     target.view();
     let descriptors = target.descriptors();
-    let held = as_user(STRANGER, || {
+    let held = as_user(OTHER_USER, || {
         (0..200).map(|_| target.connect()).collect::<Vec<_>>()
     });
     target.view();

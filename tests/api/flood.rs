@@ -17,7 +17,7 @@ fn a_flood_of_connections_delays_neither_orders_nor_the_tasks_requests() {
     }
     for shape in SHAPES {
         for (who, order) in [
-            (Who::Stranger, Order::Kill),
+            (Who::OtherUser, Order::Kill),
             (Who::TaskUser, Order::Shutdown),
         ] {
             let cost = measure(shape, who, order, RATE, TIME);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::users::{AS_TASK_USER, OTHER_STRANGER, STRANGER, TASK_USER, as_user, is_root};
+use crate::support::users::{AS_TASK_USER, OTHER_USER, TASK_USER, THIRD_USER, as_user, is_root};
 use crate::support::{Run, Setup, Talk, Target, hook};
 use cook_mesos::messages::TaskState::Finished;
 use cook_test_agent::agent::PATIENCE;
@@ -57,7 +57,7 @@ fn reset(talk: Talk) {
 /// request is in the queue when `comes_again` lets somebody connect from the same port.
 fn with_a_theft_in_the_queue(target: &Target, comes_again: impl FnOnce(u16)) {
     target.run.executor.signal(Signal::STOP);
-    let mut thief = connect_from(STRANGER, 0, target);
+    let mut thief = connect_from(OTHER_USER, 0, target);
     let port = local_port(&thief);
     thief.say(&target.patch(THEFT));
     reset(thief);
@@ -125,12 +125,12 @@ fn another_user_on_the_port_of_the_tasks_user_is_refused() {
         return;
     }
     let target = guarded(Setup::new().prelude(AS_TASK_USER));
-    for first in [OTHER_STRANGER, TASK_USER] {
+    for first in [THIRD_USER, TASK_USER] {
         target.run.executor.signal(Signal::STOP);
         let talk = connect_from(first, 0, &target);
         let port = local_port(&talk);
         reset(talk);
-        let mut thief = connect_from(STRANGER, port, &target);
+        let mut thief = connect_from(OTHER_USER, port, &target);
         thief.say(&target.patch(THEFT));
         target.run.executor.signal(Signal::CONT);
         assert_eq!(thief.hear().status, 403);
@@ -235,8 +235,8 @@ fn in_a_user_namespace_unmapped_users_are_refused() {
             talk.hear().status
         })
     };
-    for stranger in [TASK_USER, STRANGER, 65_534] {
-        assert_eq!(ask(stranger), 403, "{stranger}");
+    for other in [TASK_USER, OTHER_USER, 65_534] {
+        assert_eq!(ask(other), 403, "{other}");
     }
     assert_eq!(ask(0), 204);
     nothing_was_stolen(&target);

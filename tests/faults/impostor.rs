@@ -9,7 +9,7 @@ use cook_test_agent::agent::PATIENCE;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use serde_json::json;
 
-use crate::support::users::{AS_TASK_USER, STRANGER, TASK_USER, as_user, is_root};
+use crate::support::users::{AS_TASK_USER, OTHER_USER, TASK_USER, as_user, is_root};
 use crate::support::{Run, Setup, wait_for_word};
 
 const TOKEN: &str = "the-token-of-the-executor";
@@ -70,7 +70,7 @@ fn another_user_at_the_agents_address_gets_nothing_and_the_agent_is_found_again(
         return;
     }
     // The task's own user is not the agent's user either.
-    for user in [STRANGER, TASK_USER] {
+    for user in [OTHER_USER, TASK_USER] {
         let run = running(Setup::new());
         run.agent.go_away();
         let listener = listen_as(user, run.agent.address());

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::executor::{Setup, TASK};
 use super::raw::Target;
-use super::users::{AS_TASK_USER, STRANGER, TASK_USER, as_user};
+use super::users::{AS_TASK_USER, OTHER_USER, TASK_USER, as_user};
 
 /// What a flood does with each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Shape {
 /// The user of the flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    Stranger,
+    OtherUser,
     TaskUser,
 }
 
@@ -76,7 +76,7 @@ const REQUESTS: u32 = 20;
 impl Who {
     fn user(self) -> u32 {
         match self {
-            Self::Stranger => STRANGER,
+            Self::OtherUser => OTHER_USER,
             Self::TaskUser => TASK_USER,
         }
     }
@@ -152,7 +152,7 @@ pub fn measure(shape: Shape, who: Who, order: Order, rate: u32, time: Duration) 
             Instant::now(),
             (made.load(Ordering::Relaxed), processor(&target)),
         );
-        let own_request = (who == Who::Stranger).then(|| own_requests(&target, time));
+        let own_request = (who == Who::OtherUser).then(|| own_requests(&target, time));
         while began.elapsed() < time {
             thread::park_timeout(Duration::from_millis(1));
         }

@@ -8,8 +8,8 @@ use rustix::thread::set_thread_res_uid;
 
 /// Users without a name and without privileges.
 pub const TASK_USER: u32 = 2001;
-pub const STRANGER: u32 = 2002;
-pub const OTHER_STRANGER: u32 = 2003;
+pub const OTHER_USER: u32 = 2002;
+pub const THIRD_USER: u32 = 2003;
 
 /// A prelude that starts the executor as [`TASK_USER`], in a sandbox that everybody may write.
 pub const AS_TASK_USER: &str = "cp \"$0\" cook-executor && chmod 777 . * && \

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
-use crate::support::users::{AS_TASK_USER, OTHER_STRANGER, STRANGER, as_user, is_root};
+use crate::support::users::{AS_TASK_USER, OTHER_USER, THIRD_USER, as_user, is_root};
 use crate::support::{Setup, Target, hook, say, wait_for_word};
 use cook_mesos::messages::TaskState::{Failed, Finished};
 use serde_json::json;
@@ -92,7 +92,7 @@ fn lines_caused_by_other_users_have_a_share_and_a_rate_limit_at_every_level() {
             .prelude(AS_TASK_USER)
             .variable("EXECUTOR_LOG_LEVEL", level);
         let target = Target::with(setup, json!({"after_commands": [hook(say("after"))]}));
-        connect_often(&target, &[STRANGER, OTHER_STRANGER], 400);
+        connect_often(&target, &[OTHER_USER, THIRD_USER], 400);
         target.let_go();
         let log = target.run.sandbox.read("executor.log");
         let about_others = log.lines().filter(|line| line.contains("WARN")).count();

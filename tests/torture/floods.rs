@@ -20,10 +20,10 @@ const LATE: Duration = Duration::from_millis(100);
 const SHARE: f64 = 0.2;
 
 fn broken(cost: &Cost) -> bool {
-    let is_stranger = cost.who == Who::Stranger;
+    let is_other_user = cost.who == Who::OtherUser;
     cost.end > LATE
         || cost.own_request.is_some_and(|time| time > LATE)
-        || is_stranger && cost.share() > SHARE
+        || is_other_user && cost.share() > SHARE
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn under_5000_connections_a_second_orders_and_own_requests_are_handled_within_10
         .chain(others);
     let mut over = Vec::new();
     for (rate, order) in orders {
-        for who in [Who::Stranger, Who::TaskUser] {
+        for who in [Who::OtherUser, Who::TaskUser] {
             for shape in SHAPES {
                 let cost = measure(shape, who, order, rate, TIME);
                 println!("flood: {cost}");

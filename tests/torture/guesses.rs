@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::users::{AS_TASK_USER, STRANGER, TASK_USER, as_user, is_root};
+use crate::support::users::{AS_TASK_USER, OTHER_USER, TASK_USER, as_user, is_root};
 use crate::support::{Setup, Target, hook};
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, bind, connect, send, socket_with, sockopt,
@@ -78,7 +78,7 @@ fn an_attacker_that_guesses_ports_has_no_success_in_a_minute() {
     let (stop, strikes) = (AtomicBool::new(false), AtomicU64::new(0));
     let (mut requests, mut stolen_after) = (0, None);
     thread::scope(|scope| {
-        scope.spawn(|| as_user(STRANGER, || attack(&target, &stop, &strikes)));
+        scope.spawn(|| as_user(OTHER_USER, || attack(&target, &stop, &strikes)));
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(seconds) && stolen_after.is_none() {
             let view = as_user(TASK_USER, || {

@@ -1,6 +1,6 @@
-//! Golden bytes: every call and event, once encoded by hand from the field numbers of Mesos' .proto
-//! files and once by our schema. An honest agent cannot be written with the executor's own schema
-//! alone; these bytes hold the schema itself.
+//! Golden bytes: every call and event is encoded by hand from the field numbers in Mesos' .proto files, and
+//! by our schema, and both must be equal. The test agent uses the same schema as the executor, so it cannot
+//! find errors in it; these bytes can.
 
 mod scheduler;
 
@@ -15,7 +15,7 @@ use cook_mesos::messages::{
 use cook_mesos::recordio;
 use prost::Message;
 
-/// A protobuf message in the making: fields are appended in the order of their numbers.
+/// A protobuf message that is being built. Fields are appended in the order of their numbers.
 #[derive(Clone, Default)]
 struct Bytes(Vec<u8>);
 
@@ -66,7 +66,7 @@ impl Bytes {
     }
 }
 
-/// Both ways at once: the schema writes these bytes, and reads them as this value.
+/// Checks both directions: the schema encodes the value to these bytes, and decodes them to the same value.
 #[track_caller]
 fn check<M: Message + Default + PartialEq + std::fmt::Debug>(value: &M, bytes: &Bytes) {
     assert_eq!(hex(&value.encode_to_vec()), hex(&bytes.0));
@@ -83,7 +83,7 @@ fn hex(bytes: &[u8]) -> String {
 
 const UUID: [u8; 16] = *b"0123456789abcdef";
 
-/// `executor_id`, `framework_id` and `type`, with which every call begins.
+/// `executor_id`, `framework_id` and `type`, which every call has.
 fn call_bytes(kind: u64) -> Bytes {
     Bytes::new().id(1, "e").id(2, "f").number(3, kind)
 }
@@ -149,7 +149,7 @@ fn task_bytes() -> Bytes {
 }
 
 #[test]
-fn the_hand_that_writes_these_bytes_is_right_itself() {
+fn the_encoder_of_this_test_is_correct() {
     let bytes = Bytes::new().number(1, 300).bytes(2, "ab").double(3, 1.0);
     assert_eq!(
         hex(&bytes.0),
@@ -158,11 +158,11 @@ fn the_hand_that_writes_these_bytes_is_right_itself() {
 }
 
 #[test]
-fn a_subscribe_call_with_nothing_to_catch_up_on() {
+fn a_subscribe_call_without_tasks_and_updates() {
     let mut subscribe = call(CallType::Subscribe);
     subscribe.subscribe = Some(Subscribe::default());
     check(&subscribe, &call_bytes(1).message(4, Bytes::new()));
-    // The same once more without any helper: three ids, a type, an empty message.
+    // The same without any helper: three ids, a type, an empty message.
     assert_eq!(
         hex(&subscribe.encode_to_vec()),
         "0a 03 0a 01 65 12 03 0a 01 66 18 01 22 00"
@@ -193,7 +193,7 @@ fn an_update_call() {
 }
 
 #[test]
-fn an_update_of_starting_states_its_zero() {
+fn an_update_of_starting_contains_its_zero() {
     let starting = TaskStatus {
         task_id: "t".into(),
         state: TaskState::Starting as i32,
@@ -367,7 +367,7 @@ fn a_health_check_of_each_type() {
         kind: Some(kind as i32),
         ..HealthCheck::default()
     };
-    // What every type has, behind its first field.
+    // The fields that every type has, after its first one.
     let times = |bytes: Bytes| {
         bytes
             .double(2, 0.5)
@@ -390,7 +390,7 @@ fn a_health_check_of_each_type() {
         },
         &times(Bytes::new().message(1, http_bytes)).number(8, 2),
     );
-    // The command stands in it as it is.
+    // Here the command is a direct member.
     check(
         &HealthCheck {
             command: Some(command),
@@ -432,7 +432,7 @@ fn a_task_with_a_check_of_each_type_and_a_health_check() {
     };
     let times = |bytes: Bytes| bytes.double(4, 1.0).double(5, 2.0).double(6, 3.0);
     let port = |number| Bytes::new().number(1, number);
-    // The command is wrapped once more than in a health check.
+    // Here the command is one message deeper than in a health check.
     let wrapped = Bytes::new().message(1, Bytes::new().bytes(3, "true"));
     for (info, bytes) in [
         (
@@ -503,7 +503,7 @@ fn a_status_with_healthy_and_a_check_status_of_each_type() {
             },
             number(3).message(4, number(0)),
         ),
-        // Nothing is known yet.
+        // There is no result yet.
         (
             CheckStatusInfo {
                 http: Some(HttpStatus::default()),
@@ -601,14 +601,14 @@ fn an_error_event() {
 }
 
 #[test]
-fn shutdown_and_heartbeat_are_nothing_but_their_type() {
+fn shutdown_and_heartbeat_have_only_their_type() {
     check(&event(EventType::Shutdown), &Bytes::new().number(1, 7));
     check(&event(EventType::Heartbeat), &Bytes::new().number(1, 9));
     check(&event(EventType::Unknown), &Bytes::new().number(1, 0));
 }
 
 #[test]
-fn a_type_of_a_later_mesos_survives_decoding() {
+fn an_event_type_of_a_later_mesos_can_be_decoded() {
     let bytes = Bytes::new()
         .number(1, 99)
         .bytes(50, "payload of the future");
@@ -658,7 +658,7 @@ fn fields_that_an_executor_does_not_read_are_skipped() {
 }
 
 #[test]
-fn text_that_users_wrote_need_not_be_utf_8() {
+fn text_written_by_users_need_not_be_utf_8() {
     let variable = Bytes::new().bytes(1, [b'A', 0xe9]).bytes(2, [0xe9]);
     let environment = Bytes::new().message(1, variable);
     let command = Bytes::new()

@@ -1,4 +1,4 @@
-//! The scheduler API in golden bytes: each call as it is written, each event as it is read.
+//! Golden bytes of the scheduler API: each call as it is encoded, each event as it is decoded.
 
 use cook_mesos::messages::{DurationInfo, Environment, KillPolicy, Variable};
 use cook_mesos::scheduler::*;
@@ -18,7 +18,7 @@ fn call(kind: CallType) -> Call {
     }
 }
 
-/// A call of this type with this payload in this field.
+/// Checks a call of this type with this message in this field.
 #[track_caller]
 fn check_call(call: &Call, kind: u64, payload: Option<(u64, Bytes)>) {
     let mut wanted = Bytes::new().message(1, id("f")).number(2, kind);
@@ -29,7 +29,7 @@ fn check_call(call: &Call, kind: u64, payload: Option<(u64, Bytes)>) {
     assert_eq!(Call::decode(&*wanted.0).as_ref(), Ok(call));
 }
 
-/// An event of this type with this payload in this field.
+/// Checks an event of this type with this message in this field.
 #[track_caller]
 fn check_event(event: &Event, kind: u64, payload: Option<(u64, Bytes)>) {
     let mut bytes = Bytes::new().number(1, kind);
@@ -80,7 +80,7 @@ fn framework() -> (FrameworkInfo, Bytes) {
 }
 
 #[test]
-fn a_first_subscription_names_no_framework() {
+fn a_first_subscription_has_no_framework_id() {
     let (mut framework_info, _) = framework();
     framework_info.id = None;
     let first = Call {
@@ -103,7 +103,7 @@ fn a_first_subscription_names_no_framework() {
 }
 
 #[test]
-fn a_subscription_after_a_failover_names_it_twice() {
+fn a_subscription_after_a_failover_has_the_framework_id_twice() {
     let (framework_info, bytes) = framework();
     let subscribe = Call {
         subscribe: Some(Subscribe {
@@ -459,7 +459,7 @@ fn event(kind: EventType) -> Event {
 }
 
 #[test]
-fn an_offer_is_read_with_all_that_decides_about_it() {
+fn an_offer_is_decoded_with_all_relevant_fields() {
     let (disk, disk_bytes) = scalar("disk", 10.0);
     let disk = Resource {
         disk: Some(DiskInfo {
@@ -682,7 +682,7 @@ fn the_other_events() {
 }
 
 #[test]
-fn what_a_later_master_adds_is_skipped() {
+fn fields_of_a_later_master_are_skipped() {
     let unknown = Bytes::new()
         .number(1, 99)
         .message(11, Bytes::new().number(1, 1))
