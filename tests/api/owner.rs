@@ -167,7 +167,7 @@ fn has_namespaces(test: &str, options: &str) -> bool {
         use std::io::Write;
         let _ = writeln!(
             std::io::stderr(),
-            "SKIPPED {test}: {unshare} does not work here"
+            "SKIPPED {test}: {unshare} does not work on this machine"
         );
     }
     works
