@@ -43,7 +43,7 @@ impl Api {
         caller: &Caller,
     ) -> Result<Plan, Response> {
         if self.runs_as == RunsAs::Owner && caller.user.as_str() == "root" {
-            let text = "jobs of root do not run: the operator has to name the user that jobs run as, by :mesos \
+            let text = "jobs do not run as root: the operator can set the user of all jobs as :mesos \
                 {:run-as-user \"name\"}";
             return Err(Response::error(403, text));
         }

@@ -6,26 +6,26 @@ use std::rc::Rc;
 use super::response::{Content, Response};
 use crate::core::view::{Figures, View, WAITS};
 
-/// What the backend tells of itself, asked at each request.
+/// Reads the backend's own figures at each request.
 #[derive(Clone)]
 pub struct BackendFigures(Rc<dyn Fn() -> Vec<Row>>);
 
 /// A figure of the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
-    /// Counts since the start; its name ends in `_total`.
+    /// A counter since the start of the program; its name ends in `_total`.
     Counter(&'static str, &'static str, u64),
-    /// Goes up and down.
+    /// A value that can rise and fall.
     Gauge(&'static str, &'static str, u64),
 }
 
 impl BackendFigures {
-    /// Of one that tells nothing.
+    /// For a backend without figures.
     pub fn none() -> Self {
         Self::by(Vec::new)
     }
 
-    /// By this function.
+    /// Calls this function.
     pub fn by(rows: impl Fn() -> Vec<Row> + 'static) -> Self {
         Self(Rc::new(rows))
     }

@@ -74,7 +74,7 @@ type Check = dyn Fn(&JobSpec) -> Result<(), String>;
 pub enum RunsAs {
     /// One user for all jobs: the scheduler's own, or the configured one.
     Configured,
-    /// The user who submits. Jobs of root are refused: nobody has configured that they may run as root.
+    /// The job's owner. Jobs of root are refused, because running jobs as root has to be configured.
     Owner,
 }
 

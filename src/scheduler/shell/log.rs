@@ -32,7 +32,7 @@ pub fn line(text: impl std::fmt::Display) {
     let _ = std::io::stderr().write_all(shown.as_bytes());
 }
 
-/// The module whose INFO lines are logged too: they report subscriptions.
+/// The module whose INFO lines are logged too, because they report subscriptions.
 const VERBOSE: &str = "cook_scheduler::backend::mesos";
 
 /// Logs the warnings and errors of libraries from now on.

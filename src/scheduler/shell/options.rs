@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::codec::config::masters;
 
-/// The one screen of help.
+/// The text of `--help`; it fits on one screen.
 pub const USAGE: &str = "\
 cook-scheduler runs jobs with before and after commands, on this machine or on
 Apache Mesos, and serves Cook's Scheduler HTTP API.
@@ -16,33 +16,34 @@ usage: cook-scheduler [--config FILE.edn] [--listen ADDRESS:PORT] [--data DIR]
                       [--master URL[,URL...]] [--executor FILE]
        cook-scheduler --drain [--config FILE.edn] [--data DIR] [--master ...]
 
-  --config FILE.edn      the configuration; arguments win over it
-  --listen ADDRESS:PORT  where to serve the API; 127.0.0.1:12321 by default.
-                         An address that is not loopback needs :http-basic with
+  --config FILE.edn      the configuration; options override it
+  --listen ADDRESS:PORT  where to serve the API; default: 127.0.0.1:12321.
+                         An address other than loopback needs :http-basic with
                          logins in the configuration
-  --data DIR             the jobs and their sandboxes; by default
+  --data DIR             the folder for jobs and sandboxes; default:
                          $XDG_STATE_HOME/cook-scheduler, or
                          ~/.local/state/cook-scheduler
-  --master URL           be a framework on this Mesos master, the leading one of
-                         several; without it, jobs run on this machine
-  --executor FILE        the cook-executor to run jobs with; by default the one
+  --master URL           run jobs on the Mesos cluster of this master; if there
+                         are several, list all of them. Without it, jobs run on
+                         this machine
+  --executor FILE        the cook-executor that runs the jobs; default: the one
                          beside this program. With --master: a path on the agents
-  --drain                end the jobs that a stopped scheduler has left running,
-                         in order (their after commands run), report, and exit
+  --drain                kill the jobs that a stopped scheduler has left running
+                         (their after commands run), and exit
   --help, --version
 
 Submit a job, and read its result:
   curl -d '{\"command\": \"echo hello\"}' http://127.0.0.1:12321/rawscheduler
   curl 'http://127.0.0.1:12321/rawscheduler?job=UUID'
 
-SIGTERM: leaves at once; running jobs go on and are found again by the next start.
-Ctrl-C: the same, but with jobs running it waits 5 seconds for a second Ctrl-C,
-which ends them.
+SIGTERM: exits at once; running jobs continue, and the next start finds them.
+Ctrl-C: the same, but if jobs are running it waits 5 seconds for a second Ctrl-C,
+which kills them.
 
-exit code: 0 it was asked to leave, 1 it cannot go on, 2 the arguments or the
-configuration cannot be used.";
+exit status: 0 it was asked to exit, 1 it cannot continue, 2 the arguments or the
+configuration are wrong.";
 
-/// What the user wants to run, and how.
+/// The options of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The configuration file.
@@ -51,39 +52,39 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// The data folder.
     pub data: Option<PathBuf>,
-    /// Mesos masters; none for this machine.
+    /// The Mesos masters; empty to run jobs on this machine.
     pub masters: Vec<String>,
-    /// The executor's binary.
+    /// The executor's file.
     pub executor: Option<PathBuf>,
 }
 
-/// What the user wants.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// The help text.
+    /// Print the help text.
     Help,
-    /// The version.
+    /// Print the version.
     Version,
-    /// To serve.
+    /// Serve the API and run jobs.
     Serve(Options),
-    /// To end what a stopped scheduler has left running.
+    /// Kill the jobs that a stopped scheduler has left running.
     Drain(Options),
 }
 
-/// Arguments that make no sense.
+/// Why the command line is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionError {
     /// There is no such option.
     Unknown(String),
     /// The option needs a value.
     NoValue(&'static str),
-    /// The option stands there twice.
+    /// The option is given twice.
     Twice(&'static str),
-    /// The value of `--listen` is no address with a port.
+    /// The value of `--listen` is not an address with a port.
     Listen(String),
-    /// The value of `--master` is no list of masters: the text says why.
+    /// The value of `--master` is not a list of masters; the text says why.
     Master(String),
-    /// An argument that belongs to no option.
+    /// An argument that is not an option.
     Stray(String),
 }
 
@@ -100,7 +101,7 @@ impl fmt::Display for OptionError {
                 "--listen must be ADDRESS:PORT with a numeric address, such as 127.0.0.1:12321, found {value:?}"
             ),
             Self::Master(what) => write!(f, "--master {what}"),
-            Self::Stray(value) => write!(f, "{value:?} belongs to no option"),
+            Self::Stray(value) => write!(f, "unexpected argument {value:?}"),
         }?;
         f.write_str("; see cook-scheduler --help")
     }
@@ -111,11 +112,11 @@ impl std::error::Error for OptionError {}
 // === impl Options ===
 
 impl Options {
-    /// Reads the arguments after the program's name. A value may stand behind its option, or behind `=`.
+    /// Parses the arguments after the program's name. A value is the next argument, or follows a `=`.
     ///
     /// # Errors
     ///
-    /// They make no sense.
+    /// Why the command line is refused.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Usage, OptionError> {
         let mut options = Self::default();
         let mut drain = false;
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn options_come_in_any_order_and_both_spellings() {
+    fn options_may_have_any_order_and_both_forms_of_values() {
         let wanted = Options {
             config: Some("a.edn".into()),
             listen: Some(([127, 0, 0, 1], 0).into()),
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named() {
+    fn refused_arguments_are_named() {
         for (arguments, words) in [
             (&["-x"][..], "there is no option -x"),
             (&["--drain=1"], "there is no option --drain"),
@@ -233,7 +234,7 @@ mod tests {
             (&["--master", "zk://a/mesos"], "--master names ZooKeeper"),
             (&["--master", "a:b"], "--master must be a list of masters"),
             (&["--master", "a,,b"], "--master must be a list of masters"),
-            (&["job.json"], "\"job.json\" belongs to no option"),
+            (&["job.json"], "unexpected argument \"job.json\""),
         ] {
             let error = parse(arguments).expect_err("refused").to_string();
             assert!(error.contains(words), "{arguments:?}: {error}");

@@ -167,19 +167,19 @@ fn backend(
     }
 }
 
-/// Refuses a data folder with running instances of the other backend: they would count as lost and be started again
-/// while they still run.
+/// Refuses a data folder with running instances of the other backend. Otherwise they would be considered lost, and their
+/// jobs would be started again while they still run.
 fn check_places(runs_on: &RunsOn, start: &Start) -> Result<(), StartError> {
     let live = start.jobs.iter().filter_map(|job| job.live());
     let (here, there): (Vec<_>, Vec<_>) =
         live.partition(|instance| instance.place.files_at.is_none());
     match runs_on {
         RunsOn::Here(_) if !there.is_empty() => Err(StartError(format!(
-            "{} jobs of this data folder run on Mesos: start it with --master, or end them with --drain --master",
+            "{} jobs of this data folder run on Mesos: start with --master, or kill them with --drain --master",
             there.len()
         ))),
         RunsOn::Mesos(_) if !here.is_empty() => Err(StartError(format!(
-            "{} jobs of this data folder run on this machine: start it without --master, or end them with --drain",
+            "{} jobs of this data folder run on this machine: start without --master, or kill them with --drain",
             here.len()
         ))),
         RunsOn::Here(_) | RunsOn::Mesos(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! From arguments, configuration and machine to what the parts need to know.
+//! Derives the settings of all parts from the command line, the configuration and this machine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,41 +15,42 @@ use crate::core::job::Runtime;
 use crate::core::settings::Settings;
 use crate::core::words::{Amount, Demand, UserName, Wall};
 
-/// Where the API is served if nothing else is said: where Cook's clients look for it.
+/// The default port of the API, the same as Cook's.
 const DEFAULT_PORT: u16 = 12321;
 
-/// What Cook allows a job, where no machine says otherwise.
+/// The default limit of a job's cpus on Mesos, as in Cook.
 const COOK_CPUS: f64 = 4.0;
-/// As [`COOK_CPUS`], in MB.
+/// The default limit of a job's memory on Mesos in MB, as in Cook.
 const COOK_MEM: f64 = 12.0 * 1024.0;
 
-/// The default name of the framework, for people.
+/// The default name of the framework, shown by masters.
 const FRAMEWORK_NAME: &str = "cook-scheduler";
 
-/// The default role: resources without a reservation.
+/// The role of resources without a reservation.
 const DEFAULT_ROLE: &str = "*";
 
-/// The default of `:failover-timeout`: a week, as for `:recovery-timeout` of the embedded agent.
+/// How long a master keeps the tasks of a stopped scheduler by default: a week, as long as embedded executors
+/// wait.
 const FAILOVER_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Everything that is decided before anything starts.
+/// The settings of all parts of the program.
 #[derive(Debug)]
 pub struct Setup {
     /// Where to serve.
     pub listen: SocketAddr,
-    /// The data folder, absolute.
+    /// The absolute path of the data folder.
     pub data: PathBuf,
-    /// What the API has to know.
+    /// The settings of the API.
     pub api: Api,
-    /// What the core has to know.
+    /// The settings of the core.
     pub core: Settings,
-    /// What runs the jobs.
+    /// Where jobs run, and the settings of that backend.
     pub runs_on: RunsOn,
-    /// Lines to log: what the operator should know.
+    /// Lines to log for the operator.
     pub remarks: Vec<String>,
 }
 
-/// What runs the jobs.
+/// Where jobs run.
 #[derive(Clone, Debug)]
 pub enum RunsOn {
     /// This machine.
@@ -59,11 +60,11 @@ pub enum RunsOn {
 }
 
 impl Setup {
-    /// Puts everything together.
+    /// Combines the command line, the configuration and the facts about this machine.
     ///
     /// # Errors
     ///
-    /// A text for the operator: what cannot be, and what would be right.
+    /// What is wrong and what would be right, as a text for the operator.
     pub fn new(
         options: Options,
         configuration: Configuration,
@@ -78,15 +79,15 @@ impl Setup {
         let access = access(&configuration.authorization, machine, &mut remarks);
         if let (false, Access::Local(_)) = (listen.ip().is_loopback(), &access) {
             return Err(format!(
-                "{listen} can be reached from other machines, and whoever submits a job runs commands here: \
-                 list who may, by :authorization {{:http-basic {{:validation :config-file :valid-logins \
+                "{listen} can be reached from other machines, and everyone who can submit a job can run commands: \
+                 list the allowed users as :authorization {{:http-basic {{:validation :config-file :valid-logins \
                  #{{[\"user\" \"password\"]}}}}}} in the configuration, or listen at 127.0.0.1"
             ));
         }
         let data = match options.data {
             Some(data) => data,
             None => machine.state_folder().ok_or(
-                "there is no place for the data: neither XDG_STATE_HOME nor HOME is set; name one by --data",
+                "there is no data folder: neither XDG_STATE_HOME nor HOME is set; set one with --data",
             )?,
         };
         let data = machine.absolute(data);
@@ -107,8 +108,8 @@ impl Setup {
             && user.as_str() == "root"
         {
             return Err(
-                "all jobs would run as root: name another user, or root, by :mesos {:run-as-user \"name\"} in the \
-                 configuration"
+                "all jobs would run as root: set their user, which may be root, as :mesos {:run-as-user \"name\"} in \
+                 the configuration"
                     .to_owned(),
             );
         }
@@ -125,7 +126,7 @@ impl Setup {
         };
         if let (Place::Here, Access::Logins(_)) = (place, &access) {
             remarks.push(
-                "logins tell users apart, they do not isolate them: all jobs run as this program's own user"
+                "logins identify users but do not isolate them: all jobs run as this program's own user"
                     .to_owned(),
             );
         }
@@ -185,11 +186,11 @@ fn access(authorization: &Authorization, machine: &Machine, remarks: &mut Vec<St
         Authorization::OwnUser => Access::Local(match UserName::new(machine.user.as_str()) {
             Ok(user) => user,
             Err(error) => {
-                // Two letters, which are a name.
+                // A valid name.
                 let user = UserName::new("me");
                 let user = user.expect("two small letters are the name of a user");
                 remarks.push(format!(
-                    "jobs belong to the user {user}: the name {:?} {error}; name another by :authorization {{:one-user \"name\"}}",
+                    "jobs belong to the user {user}, because the name {:?} {error}; set another name as :authorization {{:one-user \"name\"}}",
                     machine.user
                 ));
                 user
@@ -263,7 +264,8 @@ fn runs_on(
     })))
 }
 
-/// `FrameworkInfo.user`. Each task has its own user; a master may refuse frameworks of root.
+/// The framework's own user. It does not matter, because each task names its user, but a master may refuse
+/// frameworks of root.
 fn framework_user(machine: &Machine) -> String {
     match machine.user.as_str() {
         "root" => "nobody".to_owned(),
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anything_it_serves_its_own_user_on_loopback() {
+    fn by_default_it_serves_its_own_user_on_loopback() {
         let setup = setup(Options::default(), "{}").expect("good");
         assert_eq!(setup.listen.to_string(), "127.0.0.1:12321");
         assert_eq!(
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_win_over_the_file() {
+    fn options_override_the_configuration() {
         let options = Options {
             listen: Some(([127, 0, 0, 1], 1).into()),
             data: Some("d".into()),
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_for_others_needs_logins() {
+    fn an_address_other_than_loopback_needs_logins() {
         let options = || Options {
             listen: Some(([0, 0, 0, 0], 12321).into()),
             ..Options::default()
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_whose_name_is_none_for_cook_gets_another_one() {
+    fn a_user_with_an_invalid_name_is_renamed() {
         let machine = Machine {
             user: "Bob Smith".to_owned(),
             ..machine()

@@ -14,13 +14,13 @@ pub struct MesosSettings {
     pub role: Option<String>,
     /// The principal to authenticate as.
     pub principal: Option<String>,
-    /// Its secret; without one, it is only named.
+    /// The secret of the principal; without one, the principal is named but not authenticated.
     pub secret: Option<Secret>,
     /// The framework's name.
     pub framework_name: Option<String>,
     /// The user that jobs run as.
     pub run_as_user: Option<String>,
-    /// How long the master keeps tasks while the scheduler is away.
+    /// How long the master keeps the tasks of a stopped scheduler.
     pub failover_timeout: Option<Duration>,
 }
 
@@ -80,10 +80,10 @@ pub(super) fn clusters(
 fn settings(section: &mut Section) -> Result<MesosSettings, Error> {
     let principal = section.get("principal", Entry::text)?;
     let secret = section.get("secret", |entry| {
-        let nobodys = entry.fail("is of no use without a :principal".to_owned());
+        let no_principal = entry.fail("has no effect without a :principal".to_owned());
         match &principal {
             Some(_) => entry.text().map(Secret),
-            None => Err(nobodys),
+            None => Err(no_principal),
         }
     })?;
     Ok(MesosSettings {
@@ -127,7 +127,7 @@ pub fn list(text: &str) -> Result<Vec<String>, String> {
         );
     }
     if text.contains("https://") {
-        return Err("names https, which is not spoken here: use http://host:5050".to_owned());
+        return Err("names https, which is not supported: use http://host:5050".to_owned());
     }
     let masters = text.split(',').map(str::trim).map(|master| {
         let host_port = master.strip_prefix("http://").unwrap_or(master);

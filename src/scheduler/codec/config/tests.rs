@@ -253,7 +253,7 @@ fn an_invalid_value_is_an_error_with_its_line() {
         ),
         (
             "{:mesos {:secret \"x\"}}",
-            ":mesos :secret is of no use without a :principal",
+            ":mesos :secret has no effect without a :principal",
         ),
         (
             "{:mesos {:principal \"p\" :secret 5}}",

@@ -36,7 +36,7 @@ pub struct Context<'a> {
     pub sandboxes: Option<&'a Path>,
 }
 
-/// Shown as the framework's id if there is none, as by Cook with several clusters.
+/// Shown instead of a framework's id if there is none, as in Cook with several clusters.
 const NO_FRAMEWORK: &str = "unsupported";
 
 /// The form of groups in a job.
