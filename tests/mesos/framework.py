@@ -19,7 +19,7 @@ from lab import eventually, marked
 
 TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR", "TASK_LOST", "TASK_DROPPED", "TASK_GONE"}
 # The command line of an executor, as cook.py starts it, and as the agent starts its mesos-executor.
-EXECUTOR = re.compile(r"(\S+ (-c )?)?\./cook-executor(;.*)?|(\S+ )?(\S*/)?mesos-executor .*")
+EXECUTOR = re.compile(r"(\S+ (-c )?)?\./cook-executor([ ;].*)?|(\S+ )?(\S*/)?mesos-executor .*")
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
