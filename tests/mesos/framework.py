@@ -66,7 +66,7 @@ class Task:
         self.updates = []       # each TaskStatus once, plus `at`: when it came (monotonic clock); `data` is decoded
         self.messages = []      # framework messages of its executor, decoded
         self.failures = []      # FAILURE events: the agent has seen the executor end
-        self.is_killed = False  # we have asked for its end
+        self.is_killed = False  # whether KILL was sent
         self.left_behind = {}   # what still ran, the executor aside, when the terminal status came
 
     # -- waiting -----------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ class Framework:
         if "uuid" in status:
             self.call("ACKNOWLEDGE", {key: status[key] for key in ("agent_id", "task_id", "uuid")})
             if status["uuid"] in [update.get("uuid") for update in task.updates]:
-                return  # sent again, because our acknowledgement had not arrived yet
+                return  # a repetition, because the acknowledgement had not arrived yet
         status["at"] = time.monotonic()
         if "data" in status:
             status["data"] = decoded(status["data"])

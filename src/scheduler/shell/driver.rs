@@ -157,7 +157,7 @@ impl Driver {
         Ok(whole.collect())
     }
 
-    /// Handles the events of the store's thread, for ever.
+    /// Handles the events of the store's thread, until the program exits.
     pub async fn store_events(&self) {
         while let Ok(StoreReport(event, text)) = self.inbox.recv().await {
             if let Some(text) = text {
@@ -174,7 +174,7 @@ impl Driver {
         }
     }
 
-    /// Sends `Tick` at the core's deadlines, for ever.
+    /// Sends `Tick` at the core's deadlines, until the program exits.
     pub async fn deadlines(&self) {
         while self.alarm.wait().await.is_ok() {
             self.feed(Event::Tick);

@@ -80,7 +80,7 @@ impl Store for Memory {
             None => Ok(()),
             Some(Fault::Lost(fault) | Fault::Written(fault)) => {
                 inside.has_failed = true;
-                Err(CommitError(fault, "told to fail".to_owned()))
+                Err(CommitError(fault, "a test let it fail".to_owned()))
             }
         }
     }
@@ -90,7 +90,7 @@ impl Store for Memory {
         if !inside.opens {
             return Err(OpenError::Damaged {
                 path: "memory".into(),
-                how: "told to be".to_owned(),
+                how: "a test damaged it".to_owned(),
             });
         }
         inside.has_failed = false;

@@ -69,7 +69,7 @@ def an_agent_that_requires_a_token_gets_it_but_no_command_does(cook):
 
 
 def an_agent_with_a_domain_socket_needs_no_tcp_even_after_a_restart(cook):
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
+    with tempfile.TemporaryDirectory() as folder:  # the path of a socket must be short
         flags = {**_flags_for_authentication(cook), "http_executor_domain_sockets": "true",
                  "domain_socket_location": os.path.join(folder, "agent.sock")}
         with cook.on_own_lab(agent_flags=flags) as other:
