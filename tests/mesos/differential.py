@@ -182,14 +182,14 @@ def record(task):
         **{kind: sorted(line for line in stdout if own.fullmatch(line)) for kind, own in OWN_LINES.items()},
     }
     if task.has("env"):
-        """A known difference between the two executors."""
+        pairs = dict(pair.split("=", 1) for pair in task.read("env").split("\0") if pair)
         seen["environment"] = {name: known(value) for name, value in pairs.items()}
     return seen
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Something that both executors show, and do not show alike."""
+    """A known difference between the two executors."""
     why: str
     is_so: object   # a function of what the Python executor shows and what ours does
 
