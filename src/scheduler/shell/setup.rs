@@ -161,7 +161,12 @@ impl Setup {
             backend_figures: BackendFigures::none(),
             started,
         };
+        let unreachable = configuration
+            .mesos
+            .as_ref()
+            .and_then(|mesos| mesos.unreachable_timeout);
         let core = Settings {
+            unreachable_timeout: unreachable.unwrap_or(core.unreachable_timeout),
             free_failures: limits.mea_culpa_failures,
             max_runtime: max_runtime.and_then(Runtime::from_millis),
             keep_for: retention.job_age,

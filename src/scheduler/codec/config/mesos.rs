@@ -22,6 +22,8 @@ pub struct MesosSettings {
     pub run_as_user: Option<String>,
     /// How long the master keeps the tasks of a stopped scheduler.
     pub failover_timeout: Option<Duration>,
+    /// How long an instance on an unreachable agent is waited for.
+    pub unreachable_timeout: Option<Duration>,
 }
 
 /// A password; never logged.
@@ -94,6 +96,7 @@ fn settings(section: &mut Section) -> Result<MesosSettings, Error> {
         framework_name: section.get("framework-name", Entry::text)?,
         run_as_user: section.get("run-as-user", Entry::text)?,
         failover_timeout: section.get("failover-timeout", timeout)?,
+        unreachable_timeout: section.get("unreachable-timeout", timeout)?,
     })
 }
 

@@ -149,11 +149,27 @@ impl<'a> InstanceReply<'a> {
             reason_code: failure.map(|reason| reason.code()),
             reason_string: failure.map(|reason| reason.text()),
             reason_mea_culpa: failure.map(|reason| reason.is_mea_culpa()),
-            output_url: sandbox.as_deref().map(|sandbox| {
-                let path = encoded(sandbox);
-                format!("http://{authority}/files/read.json?path={path}")
-            }),
+            output_url: sandbox
+                .as_deref()
+                .map(Cow::Borrowed)
+                .or_else(|| virtual_path(instance, context).map(Cow::Owned))
+                .map(|sandbox| {
+                    let path = encoded(&sandbox);
+                    format!("http://{authority}/files/read.json?path={path}")
+                }),
             sandbox_directory: sandbox,
         }
     }
+}
+
+/// The name under which a Mesos agent serves a sandbox wherever its folder is. The message with the folder may get lost
+/// while the scheduler is stopped.
+fn virtual_path(instance: &Instance, context: &Context<'_>) -> Option<String> {
+    let framework = context.framework?;
+    instance.place.files_at.as_ref()?;
+    instance.began?;
+    let executor = instance.id;
+    Some(format!(
+        "/frameworks/{framework}/executors/{executor}/runs/latest"
+    ))
 }

@@ -505,7 +505,9 @@ fn a_removed_framework_is_told_to_the_core_and_starts_anew() {
             &Output::Event(BackendEvent::FrameworkRemoved)
         ]
     );
-    let outputs = world.request(Call::SubscribeAnew);
+    assert_eq!(world.request(Call::SubscribeAnew), []);
+    world.now = world.framework.deadline().expect("a deadline");
+    let outputs = world.step(Input::Tick);
     let [Output::Subscribe { call, .. }] = &outputs[..] else {
         panic!("{outputs:?}");
     };

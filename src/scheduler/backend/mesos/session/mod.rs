@@ -8,7 +8,7 @@
 //!     |<-- any other reply, error, timeout --+                                    |
 //!     |<-- stream ended, 5 heartbeats missed, a call not accepted ----------------+
 //!
-//!  ERROR "Framework has been removed" --> Removed --SubscribeAnew--> Subscribing without an id
+//!  ERROR "Framework has been removed" --> Removed --SubscribeAnew--> Waiting, then without an id
 //!  ERROR "Framework failed over" -------> FailedOver, final
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! * A call is sent under the subscription during which it was requested, or never.
 //! * A call that is not accepted ends the subscription: it is unknown whether the master has carried it out, so it
 //!   must not be repeated. The next subscription voids all offers and reconciles all tasks.
+//! * After the removal of a framework, its successor waits until the agents have killed the tasks.
 //! * A master that sends nothing for five heartbeat intervals is considered gone: a half-open connection never
 //!   reports an error.
 //!
@@ -45,6 +46,11 @@ pub use event::{
 
 /// A master that has sent nothing for this many heartbeat intervals is gone.
 const MISSED_HEARTBEATS: u32 = 5;
+
+/// The pause between the removal of a framework and the subscription of its successor. The agents kill the tasks of
+/// the removed framework within their `executor_shutdown_grace_period` (5 s by default); a new instance of the same job
+/// must not start before.
+const REMOVAL_TIME: Duration = Duration::from_secs(10);
 
 /// The session.
 #[derive(Clone, Debug)]
@@ -174,10 +180,10 @@ impl Session {
         match (state, event) {
             (State::FailedOver, _) => State::FailedOver,
 
-            (State::Removed, Event::Requested(Request::SubscribeAnew)) => {
-                let master = self.masters.next_master();
-                self.subscribe(master, now, effects)
-            }
+            (State::Removed, Event::Requested(Request::SubscribeAnew)) => State::Waiting {
+                until: now + REMOVAL_TIME,
+                next: self.masters.next_master(),
+            },
             (State::Removed, _) => State::Removed,
 
             (State::Waiting { until, next }, Event::Tick) if until <= now => {

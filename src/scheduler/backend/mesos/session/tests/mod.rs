@@ -365,7 +365,13 @@ fn a_removed_framework_waits_for_the_core_and_begins_without_an_id() {
     assert_eq!(world.session.deadline(), None);
     assert_eq!(world.step(Event::Tick), []);
     assert_eq!(world.step(Event::Requested(Request::Call(a_call()))), []);
-    let (_, call) = subscribes(&world.step(Event::Requested(Request::SubscribeAnew)));
+    assert_eq!(world.step(Event::Requested(Request::SubscribeAnew)), []);
+    assert_eq!(
+        world.step(Event::Tick),
+        [],
+        "its tasks may still be running"
+    );
+    let (_, call) = subscribes(&world.tick());
     assert_eq!(
         (
             call.framework_id,

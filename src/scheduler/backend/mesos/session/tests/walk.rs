@@ -144,7 +144,7 @@ fn long_random_walks_keep_the_promises_and_always_come_back() {
             let effects = world.step(Event::Requested(Request::SubscribeAnew));
             watcher.watch(&world.session, &effects);
         }
-        for _ in 0..4 {
+        for _ in 0..5 {
             if watcher.is_subscribed {
                 break;
             }
