@@ -99,3 +99,16 @@ impl Figures {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_explains_every_figure() {
+        let page = include_str!("../../../../packaging/docs/scheduler-mesos.md");
+        for (name, _, _) in Figures::default().rows() {
+            assert!(page.contains(&format!("`{name}`")), "{name} is missing");
+        }
+    }
+}
