@@ -1,5 +1,7 @@
 //! Counters for `/metrics`, since the start.
 
+use cook_mesos::scheduler::{self as pb, CallType};
+
 /// The counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -32,6 +34,21 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Counts a call that is sent.
+    pub fn count(&mut self, call: &pb::Call) {
+        let kind = call.kind.and_then(|kind| CallType::try_from(kind).ok());
+        match kind.unwrap_or(CallType::Unknown) {
+            CallType::Accept => self.launches += launched(call),
+            CallType::Decline => self.declined += 1,
+            CallType::Revive => self.revives += 1,
+            CallType::Suppress => self.suppresses += 1,
+            CallType::Kill | CallType::Shutdown => self.kills += 1,
+            CallType::Acknowledge => self.acknowledgements += 1,
+            CallType::Reconcile => self.reconciliations += 1,
+            CallType::Subscribe | CallType::Teardown | CallType::Message | CallType::Unknown => {}
+        }
+    }
+
     /// Name, help text and value of each counter.
     pub fn rows(&self) -> [(&'static str, &'static str, u64); 13] {
         [
@@ -98,6 +115,13 @@ impl Figures {
             ),
         ]
     }
+}
+
+/// The number of tasks in an ACCEPT.
+fn launched(call: &pb::Call) -> u64 {
+    let operations = call.accept.iter().flat_map(|accept| &accept.operations);
+    let launches = operations.filter_map(|operation| operation.launch.as_ref());
+    launches.map(|launch| launch.task_infos.len() as u64).sum()
 }
 
 #[cfg(test)]

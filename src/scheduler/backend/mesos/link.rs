@@ -128,20 +128,21 @@ impl Link {
             None => self.start_calls(attempt),
         };
         let load = calls.load.get();
-        if load.bytes.saturating_add(size) > MAX_QUEUE {
+        if load.bytes.saturating_add(size) <= MAX_QUEUE {
+            calls.load.set(Load {
+                calls: load.calls + 1,
+                bytes: load.bytes + size,
+            });
+            // Fails only after an error, which is reported.
+            let _ = calls.queue.try_send(Waiting { request, size });
+        } else if calls.queue.close() {
             let inbox = self.inbox.clone();
             let report = async move {
                 let error = CallError::QueueFull;
                 let _ = inbox.send(Input::CallFailed(attempt, error)).await;
             };
-            return self.executor.spawn(report).detach();
+            self.executor.spawn(report).detach();
         }
-        calls.load.set(Load {
-            calls: load.calls + 1,
-            bytes: load.bytes + size,
-        });
-        // The task exists as long as its handle.
-        let _ = calls.queue.try_send(Waiting { request, size });
         self.calls = Some(calls);
     }
 

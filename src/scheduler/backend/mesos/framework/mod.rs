@@ -11,7 +11,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cook_mesos::messages::Id;
 use cook_mesos::scheduler as pb;
 
 use super::address::Address;
@@ -21,8 +20,8 @@ use super::session::{
 };
 use super::wire::launch::Recipe;
 use super::wire::offer::{self, OpenOffer};
-use super::wire::{Notice, StatusUpdate, call, read};
-use crate::core::face::{BackendEvent, Call, OfferId, Task, TaskState, Update};
+use super::wire::{ForeignUpdate, Notice, StatusUpdate, call, read};
+use crate::core::face::{self, BackendEvent, Call, OfferId, Task, TaskState, Update};
 use crate::core::job::Reason;
 
 /// The framework.
@@ -147,12 +146,15 @@ impl Framework {
                 master,
                 stream,
                 call,
-            } => Output::Call {
-                attempt,
-                master,
-                stream,
-                call,
-            },
+            } => {
+                self.figures.count(&call);
+                Output::Call {
+                    attempt,
+                    master,
+                    stream,
+                    call,
+                }
+            }
             Effect::Log(line) => Output::Log(line),
             Effect::Notice(notice) => return self.notice(notice, now, outputs),
             Effect::Subscribed(framework) => {
@@ -184,14 +186,9 @@ impl Framework {
                 self.figures.updates += 1;
                 BackendEvent::Updated(update)
             }
-            Notice::Updated(StatusUpdate::Foreign {
-                task,
-                agent,
-                state,
-                uuid,
-            }) => {
+            Notice::Updated(StatusUpdate::Foreign(update)) => {
                 self.figures.updates += 1;
-                return self.foreign(task, agent, state, uuid, now, outputs);
+                return self.foreign(update, now, outputs);
             }
             Notice::Messaged(instance, note) => BackendEvent::Messaged(instance, note),
             Notice::AgentLost(agent) => {
@@ -202,117 +199,70 @@ impl Framework {
         outputs.push(Output::Event(event));
     }
 
-    fn offered(&mut self, offers: Vec<pb::Offer>) -> Vec<crate::core::face::Offer> {
-        let mut shown_offers = Vec::with_capacity(offers.len());
-        for offer in offers {
+    fn offered(&mut self, offers: Vec<pb::Offer>) -> Vec<face::Offer> {
+        self.figures.offers += offers.len() as u64;
+        let open = |offer| {
             let (shown, open) = offer::open(offer);
-            self.figures.offers += 1;
             self.open.insert(shown.id.clone(), open);
-            shown_offers.push(shown);
-        }
-        shown_offers
+            shown
+        };
+        offers.into_iter().map(open).collect()
     }
 
     /// Kills a task that this scheduler cannot have launched, and acknowledges its updates, which would be repeated
     /// for ever.
-    fn foreign(
-        &mut self,
-        task: Id,
-        agent: Option<Id>,
-        state: Option<TaskState>,
-        uuid: Option<Vec<u8>>,
-        now: Instant,
-        outputs: &mut Vec<Output>,
-    ) {
-        let is_alive = state.is_some_and(|state| match state {
-            TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing => {
-                true
-            }
-            TaskState::Finished
-            | TaskState::Failed
-            | TaskState::Killed
-            | TaskState::Error
-            | TaskState::Lost
-            | TaskState::Dropped
-            | TaskState::Unreachable
-            | TaskState::Gone
-            | TaskState::GoneByOperator
-            | TaskState::Unknown => false,
-        });
-        if is_alive {
-            self.figures.kills += 1;
-            self.request(
-                Request::Call(call::kill(task.clone(), agent.clone())),
-                now,
-                outputs,
-            );
+    fn foreign(&mut self, update: ForeignUpdate, now: Instant, outputs: &mut Vec<Output>) {
+        let ForeignUpdate {
+            task,
+            agent,
+            state,
+            uuid,
+        } = update;
+        // The kill of a task that has ended would be answered by another update.
+        if state.is_some_and(is_alive) {
+            let kill = call::kill(task.clone(), agent.clone());
+            self.request(Request::Call(kill), now, outputs);
         }
         if let (Some(agent), Some(uuid)) = (agent, uuid) {
-            self.figures.acknowledgements += 1;
-            self.request(
-                Request::Call(call::acknowledge(task, agent, uuid)),
-                now,
-                outputs,
-            );
+            let acknowledge = call::acknowledge(task, agent, uuid);
+            self.request(Request::Call(acknowledge), now, outputs);
         }
     }
 
     // --- requests of the core ---
 
     fn requested(&mut self, call: Call, now: Instant, outputs: &mut Vec<Output>) {
-        let figures = &mut self.figures;
         let request = match call {
             Call::Launch { offer, tasks } => return self.launch(&offer, &tasks, now, outputs),
-            Call::Decline { offer, refuse_for } => {
+            Call::Decline { offer, refuse_for } => match self.open.remove(&offer) {
+                Some(open) => Request::Call(call::decline(open.id, refuse_for)),
                 // A void offer needs no answer.
-                let Some(open) = self.open.remove(&offer) else {
-                    return;
-                };
-                figures.declined += 1;
-                Request::Call(call::decline(open.id, refuse_for))
-            }
-            Call::Revive => {
-                figures.revives += 1;
-                Request::Revive
-            }
-            Call::Suppress => {
-                figures.suppresses += 1;
-                Request::Suppress
-            }
+                None => return,
+            },
+            Call::Revive => Request::Revive,
+            Call::Suppress => Request::Suppress,
             Call::Kill { instance, agent } => {
-                figures.kills += 1;
                 let agent = agent.as_ref().map(call::agent_id);
                 Request::Call(call::kill(call::task_id(instance), agent))
             }
             Call::Shutdown { instance, agent } => {
-                figures.kills += 1;
-                Request::Call(call::shutdown(
-                    call::task_id(instance),
-                    call::agent_id(&agent),
-                ))
+                let (executor, agent) = (call::task_id(instance), call::agent_id(&agent));
+                Request::Call(call::shutdown(executor, agent))
             }
             Call::Acknowledge {
                 instance,
-                agent,
+                agent: Some(agent),
                 token,
             } => {
-                let Some(agent) = agent else { return };
-                figures.acknowledgements += 1;
                 let (task, agent) = (call::task_id(instance), call::agent_id(&agent));
                 Request::Call(call::acknowledge(task, agent, token.0.into_vec()))
             }
-            Call::Reconcile(instances) => {
-                // An empty list would mean all tasks.
-                if instances.is_empty() {
-                    return;
-                }
-                figures.reconciliations += 1;
-                Request::Call(call::reconcile(instances))
-            }
-            Call::ReconcileAll => {
-                figures.reconciliations += 1;
-                Request::Call(call::reconcile([]))
-            }
+            // The backend sends no such token to the core.
+            Call::Acknowledge { agent: None, .. } => return,
+            // An empty list would mean all tasks.
+            Call::Reconcile(instances) if instances.is_empty() => return,
+            Call::Reconcile(instances) => Request::Call(call::reconcile(instances)),
+            Call::ReconcileAll => Request::Call(call::reconcile([])),
             Call::SubscribeAnew => Request::SubscribeAnew,
             // The agents remove the sandboxes.
             Call::Forget(_) => return,
@@ -325,29 +275,43 @@ impl Framework {
     }
 
     fn launch(&mut self, offer: &OfferId, tasks: &[Task], now: Instant, outputs: &mut Vec<Output>) {
-        let open = self.open.remove(offer);
+        let mut offer = self.open.remove(offer);
         let mut infos = Vec::with_capacity(tasks.len());
-        let mut offer = open;
         for task in tasks {
+            let framework = self.session.framework();
             let info = offer
                 .as_mut()
-                .and_then(|offer| self.recipe.task(task, self.session.framework(), offer));
+                .and_then(|offer| self.recipe.task(task, framework, offer));
             match info {
                 Some(info) => infos.push(info),
-                None => outputs.push(Output::Event(BackendEvent::Updated(Box::new(dropped(
-                    task,
-                ))))),
+                None => {
+                    let update = Box::new(dropped(task));
+                    outputs.push(Output::Event(BackendEvent::Updated(update)));
+                }
             }
         }
         let Some(offer) = offer else { return };
         let call = match infos.is_empty() {
             true => call::decline(offer.id, Duration::ZERO),
-            false => {
-                self.figures.launches += infos.len() as u64;
-                call::accept(offer.id, infos)
-            }
+            false => call::accept(offer.id, infos),
         };
         self.request(Request::Call(call), now, outputs);
+    }
+}
+
+fn is_alive(state: TaskState) -> bool {
+    match state {
+        TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing => true,
+        TaskState::Finished
+        | TaskState::Failed
+        | TaskState::Killed
+        | TaskState::Error
+        | TaskState::Lost
+        | TaskState::Dropped
+        | TaskState::Unreachable
+        | TaskState::Gone
+        | TaskState::GoneByOperator
+        | TaskState::Unknown => false,
     }
 }
 

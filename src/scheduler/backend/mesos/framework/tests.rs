@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cook_mesos::messages::Id;
 use cook_mesos::scheduler::{
     CallType, EventType, FrameworkInfo, Resource, Scalar, TaskInfo, Update,
 };

@@ -16,4 +16,4 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Notice, StatusUpdate, read};
+pub use read::{ForeignUpdate, Notice, StatusUpdate, read};

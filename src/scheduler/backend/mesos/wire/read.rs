@@ -34,16 +34,20 @@ pub enum StatusUpdate {
     /// The task may be an instance.
     Instance(Box<Update>),
     /// The task cannot be an instance: its id is not a UUID; or the state is unknown here.
-    Foreign {
-        /// The task.
-        task: Id,
-        /// Its agent.
-        agent: Option<Id>,
-        /// Its state, if it is known.
-        state: Option<TaskState>,
-        /// The update's uuid, if it has to be acknowledged.
-        uuid: Option<Vec<u8>>,
-    },
+    Foreign(ForeignUpdate),
+}
+
+/// An UPDATE that the core cannot handle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignUpdate {
+    /// The task.
+    pub task: Id,
+    /// Its agent.
+    pub agent: Option<Id>,
+    /// Its state, if it is known.
+    pub state: Option<TaskState>,
+    /// The update's uuid, if it has to be acknowledged.
+    pub uuid: Option<Vec<u8>>,
 }
 
 /// The maximum size of `data` that is parsed: parsing more would take too long for one step. Executors send less.
@@ -117,12 +121,12 @@ fn status(it: pb::TaskStatus) -> StatusUpdate {
                 .filter(|data| data.len() <= MAX_DATA)
                 .and_then(|data| task::report(&data)),
         })),
-        (_, state) => StatusUpdate::Foreign {
+        (_, state) => StatusUpdate::Foreign(ForeignUpdate {
             task: it.task_id,
             agent: it.agent_id,
             state,
             uuid,
-        },
+        }),
     }
 }
 

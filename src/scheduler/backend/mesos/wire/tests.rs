@@ -252,7 +252,7 @@ fn every_state_and_reason_of_mesos_is_read() {
     };
     assert!(matches!(
         updated(newer),
-        StatusUpdate::Foreign { state: None, .. }
+        StatusUpdate::Foreign(ForeignUpdate { state: None, .. })
     ));
 }
 
