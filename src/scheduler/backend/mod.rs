@@ -1,12 +1,12 @@
 //! The backends that run jobs: this machine, or a Mesos master. Both implement [the same
-//! interface](crate::core::face).
+//! interface](crate::core::backend).
 
 pub mod embedded;
 pub mod mesos;
 
-use crate::core::face::Call;
+use crate::core::backend::Call;
 
-/// Executes the core's calls. It reports [`BackendEvent`](crate::core::face::BackendEvent)s through a
+/// Executes the core's calls. It reports [`BackendEvent`](crate::core::backend::BackendEvent)s through a
 /// channel that it gets when it is created.
 pub trait Backend {
     /// Makes a call. Calls are made in order, and without waiting.

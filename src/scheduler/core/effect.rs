@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::backend::{Call, FrameworkId, TaskState};
 use crate::core::event::StoreFault;
-use crate::core::face::{Call, FrameworkId, TaskState};
 use crate::core::job::{Group, Job, JobKey, Outcome};
 use crate::core::request::{Reply, RequestId};
 use crate::core::words::{GroupId, InstanceId, JobId, Moment};
@@ -29,7 +29,7 @@ pub enum Effect {
     /// Exit at once, without touching tasks or store.
     Leave(LeaveReason),
     /// Write a line to the log.
-    Note(Note),
+    Log(LogLine),
 }
 
 /// Why the program has to exit.
@@ -87,7 +87,7 @@ pub struct StoredGroup {
 
 /// An event for the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Note {
+pub enum LogLine {
     /// A job was accepted.
     Accepted(JobId),
     /// An instance was sent to the backend.
@@ -116,7 +116,7 @@ pub enum Note {
     Dropped(usize),
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted(job) => write!(f, "job {job}: accepted"),

@@ -1,7 +1,7 @@
 //! The input of the core.
 
+use crate::core::backend::BackendEvent;
 use crate::core::effect::BatchNumber;
-use crate::core::face::BackendEvent;
 use crate::core::job::{Job, JobKey};
 use crate::core::request::{ApiRequest, RequestId};
 
@@ -22,10 +22,10 @@ pub enum Event {
         /// The last batch that is on disk.
         last: BatchNumber,
         /// The free space.
-        room: Room,
+        disk_space: DiskSpace,
     },
     /// The free space of the store has changed.
-    RoomChanged(Room),
+    DiskSpaceChanged(DiskSpace),
     /// The answer to [`Effect::Load`](crate::core::effect::Effect::Load).
     Loaded(JobKey, LoadAnswer),
     /// Start no more instances: the program is ending the running jobs and will exit.
@@ -47,7 +47,7 @@ pub enum LoadAnswer {
 
 /// The free space of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Room {
+pub enum DiskSpace {
     /// There is enough.
     #[default]
     Ample,

@@ -2,11 +2,13 @@
 //!
 //! [`Scheduler::step`] turns an [`event`] into [`effect`]s; [`view`] answers queries. `words` holds
 //! small checked types, `job` the records of jobs and instances, `request` the changes that clients ask
-//! for, and `face` the interface to the backends.
+//! for, and `backend` the interface to the backends.
 
+#[doc(hidden)]
+pub use backend as face;
+pub mod backend;
 pub mod effect;
 pub mod event;
-pub mod face;
 pub mod job;
 pub mod request;
 mod scheduler;

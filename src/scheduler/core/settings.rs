@@ -22,7 +22,7 @@ pub struct Settings {
     pub unreachable_timeout: Duration,
     /// How often to reconcile all tasks; `None` if the backend cannot forget any.
     pub reconcile_every: Option<Duration>,
-    /// The minimum time between two [`Call::Revive`](crate::core::face::Call::Revive).
+    /// The minimum time between two [`Call::Revive`](crate::core::backend::Call::Revive).
     pub revive_every: Duration,
     /// How long after the first kill the executor is shut down; `None` for never.
     pub shutdown_after: Option<Duration>,

@@ -168,7 +168,7 @@ impl Driver {
     }
 
     /// Handles the events of the backend until its channel is closed.
-    pub async fn backend_events(&self, events: Receiver<crate::core::face::BackendEvent>) {
+    pub async fn backend_events(&self, events: Receiver<crate::core::backend::BackendEvent>) {
         while let Ok(event) = events.recv().await {
             self.feed(Event::Backend(event));
         }
@@ -217,7 +217,7 @@ impl Driver {
             }
             Effect::Call(call) => self.backend.call(call),
             Effect::Leave(reason) => drop(self.leave.0.try_send(reason)),
-            Effect::Note(note) => log::line(note),
+            Effect::Log(line) => log::line(line),
         }
     }
 

@@ -21,9 +21,9 @@ use crate::backend::Backend;
 use crate::backend::embedded::Embedded;
 use crate::backend::mesos::Mesos;
 use crate::core::Start;
+use crate::core::backend::{BackendEvent, FrameworkId};
 use crate::core::effect::LeaveReason;
 use crate::core::event::Event;
-use crate::core::face::{BackendEvent, FrameworkId};
 use crate::core::request::{ApiRequest, KillOrder, Refusal, Reply};
 use crate::store::{self, Folder};
 

@@ -10,7 +10,7 @@ use crate::api::browser::Names;
 use crate::api::{Access, Api, BackendFigures, Fetching, RunsAs};
 use crate::backend::{embedded, mesos};
 use crate::codec::config::{Authorization, Configuration};
-use crate::codec::job::{JobLimits, Place};
+use crate::codec::job::{Cluster, JobLimits};
 use crate::core::job::Runtime;
 use crate::core::settings::Settings;
 use crate::core::words::{Amount, Demand, UserName, Wall};
@@ -113,18 +113,18 @@ impl Setup {
                     .to_owned(),
             );
         }
-        let (core, place, room) = match &runs_on {
-            RunsOn::Here(here) => (Settings::embedded(id_seed), Place::Here, here.room),
+        let (core, cluster, resources) = match &runs_on {
+            RunsOn::Here(here) => (Settings::embedded(id_seed), Cluster::Local, here.resources),
             RunsOn::Mesos(_) => {
                 let cook = Demand {
                     cpus: Amount::from_f64(COOK_CPUS),
                     mem: Amount::from_f64(COOK_MEM),
                     ports: 0,
                 };
-                (Settings::mesos(id_seed), Place::Mesos, cook)
+                (Settings::mesos(id_seed), Cluster::Mesos, cook)
             }
         };
-        if let (Place::Here, Access::Logins(_)) = (place, &access) {
+        if let (Cluster::Local, Access::Logins(_)) = (cluster, &access) {
             remarks.push(
                 "logins identify users but do not isolate them: all jobs run as this program's own user"
                     .to_owned(),
@@ -142,20 +142,20 @@ impl Setup {
             access,
             admins: configuration.admins.clone(),
             limits: JobLimits {
-                cpus: limits.cpus.unwrap_or(room.cpus),
-                mem: limits.mem.unwrap_or(room.mem),
+                cpus: limits.cpus.unwrap_or(resources.cpus),
+                mem: limits.mem.unwrap_or(resources.mem),
                 max_retries: limits.max_retries,
                 max_ports: limits.max_ports,
                 command_length: limits.command_length,
-                place,
+                cluster,
             },
             max_runtime,
             fetching: Fetching::unchecked(),
             free_failures: limits.mea_culpa_failures,
-            sandboxes: (place == Place::Here).then(|| data.join("sandboxes")),
-            cluster: match place {
-                Place::Here => "local".to_owned(),
-                Place::Mesos => "mesos".to_owned(),
+            sandboxes: (cluster == Cluster::Local).then(|| data.join("sandboxes")),
+            cluster: match cluster {
+                Cluster::Local => "local".to_owned(),
+                Cluster::Mesos => "mesos".to_owned(),
             },
             runs_as,
             backend_figures: BackendFigures::none(),
@@ -253,7 +253,7 @@ fn runs_on(
     let here = &configuration.embedded;
     Ok(RunsOn::Here(Box::new(embedded::Settings {
         data: data.to_owned(),
-        room: Demand {
+        resources: Demand {
             cpus: here.cpus.unwrap_or(machine.cpus),
             mem: here.mem.unwrap_or(machine.mem),
             ports: 0,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use super::OpenError;
-use crate::core::event::Room;
+use crate::core::event::DiskSpace;
 
 /// The data folder, locked by this process.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Folder {
     path: PathBuf,
     /// The lock is released when the file is closed, also when the process is killed.
     _lock: File,
-    room: Room,
+    disk_space: DiskSpace,
 }
 
 /// The size of the reserve, enough for about ten thousand ends and kills.
@@ -92,7 +92,7 @@ impl Folder {
         let mut folder = Self {
             path: path.to_owned(),
             _lock: lock,
-            room: Room::ReserveOnly,
+            disk_space: DiskSpace::ReserveOnly,
         };
         folder.make_reserve(0);
         Ok(folder)
@@ -109,15 +109,15 @@ impl Folder {
     }
 
     /// Whether the reserve exists.
-    pub fn room(&self) -> Room {
-        self.room
+    pub fn disk_space(&self) -> DiskSpace {
+        self.disk_space
     }
 
     /// Creates the reserve if there is enough free space. `unused` is the number of bytes that the store
     /// has claimed and will release as soon as the reserve exists.
     pub fn make_reserve(&mut self, unused: u64) {
         if self.has_reserve() || self.try_reserve(unused).is_ok() {
-            self.room = Room::Ample;
+            self.disk_space = DiskSpace::Ample;
         }
     }
 
@@ -138,7 +138,7 @@ impl Folder {
         // If it cannot be removed, it does not exist.
         let _ = fs::remove_file(path);
         claim(RESERVE);
-        self.room = Room::ReserveOnly;
+        self.disk_space = DiskSpace::ReserveOnly;
     }
 
     fn reserve(&self) -> PathBuf {

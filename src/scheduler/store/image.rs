@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::core::backend::FrameworkId;
 use crate::core::effect::{Batch, BatchNumber, Change, StoredGroup};
-use crate::core::event::Room;
-use crate::core::face::FrameworkId;
+use crate::core::event::DiskSpace;
 use crate::core::job::{Job, JobKey};
 use crate::core::words::{GroupId, InstanceId};
 use crate::core::{Archived, Start};
@@ -74,7 +74,7 @@ impl Image {
             jobs: Vec::new(),
             archived: Vec::new(),
             last_key: self.last_key,
-            room: Room::Ample,
+            disk_space: DiskSpace::Ample,
         };
         for job in self.jobs.values() {
             match Archived::of(job) {

@@ -90,7 +90,7 @@ pub fn open(folder: &mut Folder) -> Result<(Redb, Start, Option<Anchor>), OpenEr
         other => other,
     };
     let (store, mut start, anchor) = opened?;
-    start.room = folder.room();
+    start.disk_space = folder.disk_space();
     Ok((store, start, anchor))
 }
 

@@ -22,9 +22,9 @@ use super::records::{
 use super::upgrade::{STEPS, upgrade};
 use super::{Archive, CommitError, OpenError, ReadError, Store};
 use crate::core::Start;
+use crate::core::backend::FrameworkId;
 use crate::core::effect::{Batch, BatchNumber, Change};
-use crate::core::event::{Room, StoreFault};
-use crate::core::face::FrameworkId;
+use crate::core::event::{DiskSpace, StoreFault};
 use crate::core::job::{Job, JobKey};
 use crate::core::words::{Anchor, Uuid};
 
@@ -361,7 +361,7 @@ fn read_jobs(database: &Database, keys: &[JobKey]) -> Result<Vec<Option<Job>>, T
 fn read_all(database: &Database) -> Result<(Start, Option<Anchor>), Trouble> {
     let mut start = Start {
         last: read_last(database)?,
-        room: Room::Ample,
+        disk_space: DiskSpace::Ample,
         ..Start::default()
     };
     let read = database.begin_read()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Folder, RESERVE, Store};
 use crate::core::effect::Batch;
-use crate::core::event::{Event, Room, StoreFault};
+use crate::core::event::{DiskSpace, Event, StoreFault};
 use crate::core::words::Clock;
 
 /// The thread that writes. Dropping it waits until all its batches are written.
@@ -39,12 +39,12 @@ struct Thread<S, R> {
     folder: Option<Folder>,
     report: R,
     has_failed: bool,
-    room: Room,
+    disk_space: DiskSpace,
 }
 
 impl Writer {
     /// Starts the thread. It calls `report` with [`Event::Stored`], [`Event::StoreFailed`],
-    /// [`Event::StoreReopened`] and [`Event::RoomChanged`]; an error is accompanied by a text for the
+    /// [`Event::StoreReopened`] and [`Event::DiskSpaceChanged`]; an error is accompanied by a text for the
     /// log.
     ///
     /// # Errors
@@ -60,14 +60,14 @@ impl Writer {
         R: FnMut(Event, Option<String>) + Send + 'static,
     {
         let (orders, inbox) = channel();
-        let room = folder.as_ref().map_or(Room::Ample, Folder::room);
+        let disk_space = folder.as_ref().map_or(DiskSpace::Ample, Folder::disk_space);
         let mut thread = Thread {
             store,
             clock,
             folder,
             report,
             has_failed: false,
-            room,
+            disk_space,
         };
         let thread = Builder::new()
             .name("store".to_owned())
@@ -143,9 +143,9 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
     }
 
     fn wait(&self, inbox: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
-        match self.room {
-            Room::Ample => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Room::ReserveOnly => inbox.recv_timeout(LOOK_EVERY),
+        match self.disk_space {
+            DiskSpace::Ample => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            DiskSpace::ReserveOnly => inbox.recv_timeout(LOOK_EVERY),
         }
     }
 
@@ -172,7 +172,7 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
         match (fault, &mut self.folder) {
             (StoreFault::DiskFull, Some(folder)) => {
                 folder.release_reserve(|bytes| self.store.claim(bytes));
-                self.room = folder.room();
+                self.disk_space = folder.disk_space();
             }
             (StoreFault::DiskFull | StoreFault::Failed, _) => (),
         }
@@ -184,8 +184,8 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
                 self.has_failed = false;
                 // Opening the file may have truncated it.
                 self.claim_if_full();
-                let room = self.room;
-                (self.report)(Event::StoreReopened { last, room }, None);
+                let disk_space = self.disk_space;
+                (self.report)(Event::StoreReopened { last, disk_space }, None);
             }
             Err(error) => {
                 let fault = match error {
@@ -202,10 +202,10 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
     }
 
     fn claim_if_full(&mut self) {
-        match self.room {
+        match self.disk_space {
             // A process that was killed on a full disk has left what it had claimed.
-            Room::Ample => self.store.unclaim(),
-            Room::ReserveOnly => self.store.claim(RESERVE),
+            DiskSpace::Ample => self.store.unclaim(),
+            DiskSpace::ReserveOnly => self.store.claim(RESERVE),
         }
     }
 
@@ -214,10 +214,10 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
             return;
         };
         folder.make_reserve(self.store.unused());
-        if folder.room() != self.room {
-            self.room = folder.room();
+        if folder.disk_space() != self.disk_space {
+            self.disk_space = folder.disk_space();
             self.store.unclaim();
-            (self.report)(Event::RoomChanged(self.room), None);
+            (self.report)(Event::DiskSpaceChanged(self.disk_space), None);
         }
     }
 }

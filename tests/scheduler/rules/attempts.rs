@@ -1,6 +1,6 @@
 //! What counts as an attempt, and the reasons of failures.
 
-use cook_scheduler::core::face::TaskState;
+use cook_scheduler::core::backend::TaskState;
 use cook_scheduler::core::job::{JobStatus, Outcome, Reason, Report, Retries, Verdict};
 use cook_scheduler::core::request::{ApiRequest, KillOrder, Reply};
 

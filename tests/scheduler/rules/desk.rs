@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cook_scheduler::core::Scheduler;
-use cook_scheduler::core::effect::{Effect, Note as LogNote};
-use cook_scheduler::core::event::{Event, LoadAnswer};
-use cook_scheduler::core::face::{
-    BackendEvent, Call, Note, Offer, OfferId, Task, TaskState, Token, Update,
+use cook_scheduler::core::backend::{
+    BackendEvent, Call, InstanceMessage, Offer, OfferId, Task, TaskState, Token, Update,
 };
+use cook_scheduler::core::effect::{Effect, LogLine};
+use cook_scheduler::core::event::{Event, LoadAnswer};
 use cook_scheduler::core::job::{Agent, Job, JobSpec, Place, Reason, Report};
 use cook_scheduler::core::request::{ApiRequest, KillOrder, Reply, RequestId};
 use cook_scheduler::core::settings::Settings;
@@ -23,7 +23,7 @@ pub struct Desk {
     pub image: Image,
     pub now: Moment,
     pub calls: Vec<Call>,
-    pub notes: Vec<LogNote>,
+    pub log: Vec<LogLine>,
     reply: Option<Reply>,
     settings: Settings,
     offers: u64,
@@ -46,7 +46,7 @@ impl Desk {
             image,
             now: at(0),
             calls: Vec::new(),
-            notes: Vec::new(),
+            log: Vec::new(),
             reply: None,
             settings,
             offers: 0,
@@ -84,7 +84,7 @@ impl Desk {
                 }
                 Effect::Call(call) => self.calls.push(call),
                 Effect::Reply(_, reply) => self.reply = Some(reply),
-                Effect::Note(note) => self.notes.push(note),
+                Effect::Log(line) => self.log.push(line),
                 Effect::ReopenStore | Effect::Leave(_) => panic!("unexpected: {effect:?}"),
             }
         }
@@ -139,7 +139,7 @@ impl Desk {
         tasks
     }
 
-    pub fn an_offer(&mut self, room: Demand) -> Offer {
+    pub fn an_offer(&mut self, resources: Demand) -> Offer {
         self.offers += 1;
         let place = Place {
             agent: Agent("agent".into()),
@@ -150,7 +150,7 @@ impl Desk {
         Offer {
             id: OfferId(self.offers.to_string().into()),
             place: Arc::new(place),
-            room,
+            resources,
             ports: Ports::new(vec![ports]),
             attributes: vec![("rack".into(), "r1".into())],
             capacity: None,
@@ -218,8 +218,8 @@ impl Desk {
         self.backend(BackendEvent::Updated(Box::new(update)));
     }
 
-    pub fn message(&mut self, id: InstanceId, note: Note) {
-        self.backend(BackendEvent::Messaged(id, note));
+    pub fn message(&mut self, id: InstanceId, message: InstanceMessage) {
+        self.backend(BackendEvent::Messaged(id, message));
     }
 
     /// Lets time pass, with every deadline; the wall clock jumps meanwhile.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cook_scheduler::core::face::{Call, Note, TaskState};
+use cook_scheduler::core::backend::{Call, InstanceMessage, TaskState};
 use cook_scheduler::core::job::{Reason, Runtime};
 use cook_scheduler::core::settings::Settings;
 use cook_scheduler::core::words::Message;
@@ -117,7 +117,7 @@ fn messages_are_recorded_at_most_once_a_second() {
     desk.submit("alice", job_id(1), spec());
     let id = desk.start();
     desk.update(id, TaskState::Running);
-    let say = |sequence: u64| Note::Progress {
+    let say = |sequence: u64| InstanceMessage::Progress {
         sequence,
         percent: Some(sequence as u8),
         message: Some(Message::cut("on my way")),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cook_scheduler::core::face::TaskState;
+use cook_scheduler::core::backend::TaskState;
 use cook_scheduler::core::job::{Constraint, Priority, Retries};
 use cook_scheduler::core::words::{JobId, LabelText};
 
@@ -81,7 +81,7 @@ fn cpus_memory_and_ports_are_counted() {
     assert_eq!(*tasks[0].ports, [31_000, 31_001, 31_002, 31_003]);
     assert_eq!(tasks[1].ports[0], 31_004);
     let mut offer = desk.an_offer(demand(4.0));
-    offer.room.mem = demand(1.0).mem;
+    offer.resources.mem = demand(1.0).mem;
     assert_eq!(desk.take(offer).len(), 1, "there is memory for one");
 }
 

@@ -1,8 +1,8 @@
 //! Readers see what is on disk, and nothing else.
 
+use cook_scheduler::core::backend::{InstanceMessage, TaskState};
 use cook_scheduler::core::effect::Effect;
 use cook_scheduler::core::event::Event;
-use cook_scheduler::core::face::{Note, TaskState};
 use cook_scheduler::core::request::RequestId;
 use cook_scheduler::core::view::{Query, State, WhyWaiting};
 use cook_scheduler::core::words::{JobName, Wall};
@@ -125,7 +125,10 @@ fn the_reason_why_a_job_waits_is_shown() {
     assert_eq!(why(&desk, 2), std::slice::from_ref(&no_place));
     desk.submit("alice", job_id(3), spec());
     assert_eq!(why(&desk, 3), [WhyWaiting::Ahead(1), no_place]);
-    desk.message(id, Note::Stuck("process 7 cannot be ended".into()));
+    desk.message(
+        id,
+        InstanceMessage::Stuck("process 7 cannot be ended".into()),
+    );
     assert!(
         matches!(&why(&desk, 1)[1], WhyWaiting::EarlierInstance(_, Some(text)) if text.contains('7'))
     );

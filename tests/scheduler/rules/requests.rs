@@ -1,7 +1,7 @@
 //! Requests are done as a whole or not at all.
 
-use cook_scheduler::core::event::{Event, Room};
-use cook_scheduler::core::face::TaskState;
+use cook_scheduler::core::backend::TaskState;
+use cook_scheduler::core::event::{DiskSpace, Event};
 use cook_scheduler::core::job::{Group, GroupName, JobStatus, Retries};
 use cook_scheduler::core::request::{
     ApiRequest, GroupRule, KillOrder, NewJob, Refusal, Reply, RetryChange, RetryOrder, RetryWhich,
@@ -219,7 +219,7 @@ fn the_number_of_unfinished_jobs_is_limited() {
 fn on_a_full_disk_jobs_are_refused_and_kills_are_not() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
-    desk.event(Event::RoomChanged(Room::ReserveOnly));
+    desk.event(Event::DiskSpaceChanged(DiskSpace::ReserveOnly));
     let full = Reply::Refused(Refusal::Unavailable(Unavailable::DiskFull));
     assert_eq!(desk.ask(submit("alice", vec![(job_id(2), spec())])), full);
     desk.kill(job_id(1));

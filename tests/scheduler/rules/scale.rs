@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cook_scheduler::core::face::TaskState;
+use cook_scheduler::core::backend::TaskState;
 
 use crate::desk::Desk;
 use crate::jobs::{demand, job_id, spec, submit};
@@ -62,7 +62,7 @@ fn a_round_costs_the_same_with_ten_thousand_other_jobs() {
 
 impl Desk {
     /// Starts all tasks that fit into this number of cpus.
-    fn take_all(&mut self, cpus: f64) -> Vec<cook_scheduler::core::face::Task> {
+    fn take_all(&mut self, cpus: f64) -> Vec<cook_scheduler::core::backend::Task> {
         let offer = self.an_offer(demand(cpus));
         self.take(offer)
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use cook_scheduler::core::backend::{BackendEvent, Call, FrameworkId, TaskState};
 use cook_scheduler::core::effect::Effect;
-use cook_scheduler::core::event::{Event, Room};
-use cook_scheduler::core::face::{BackendEvent, Call, FrameworkId, TaskState};
+use cook_scheduler::core::event::{DiskSpace, Event};
 use cook_scheduler::core::job::{Agent, Reason};
 use cook_scheduler::core::settings::Settings;
 
@@ -216,9 +216,9 @@ fn the_scheduler_exits_if_another_one_has_its_framework() {
 fn nothing_starts_on_a_full_disk_or_while_draining() {
     let mut desk = Desk::new();
     desk.submit("alice", job_id(1), spec());
-    desk.event(Event::RoomChanged(Room::ReserveOnly));
+    desk.event(Event::DiskSpaceChanged(DiskSpace::ReserveOnly));
     assert!(desk.offer(1.0).is_empty());
-    desk.event(Event::RoomChanged(Room::Ample));
+    desk.event(Event::DiskSpaceChanged(DiskSpace::Ample));
     assert_eq!(count(&desk, &Call::Revive), 1);
     desk.event(Event::Drain);
     assert!(desk.offer(1.0).is_empty());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cook_scheduler::core::event::Room;
+use cook_scheduler::core::event::DiskSpace;
 use cook_scheduler::store::{Folder, OpenError, RESERVE, Redb, Store as _};
 use redb::{Database, TableDefinition};
 
@@ -52,7 +52,7 @@ fn a_folder_is_private_and_has_a_reserve() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o700);
-    assert_eq!(taken.room(), Room::Ample);
+    assert_eq!(taken.disk_space(), DiskSpace::Ample);
     assert_eq!(
         fs::metadata(path.join("reserve"))
             .expect("it is there")
@@ -60,10 +60,10 @@ fn a_folder_is_private_and_has_a_reserve() {
         RESERVE
     );
     taken.release_reserve(|_| ());
-    assert_eq!(taken.room(), Room::ReserveOnly);
+    assert_eq!(taken.disk_space(), DiskSpace::ReserveOnly);
     assert!(!path.join("reserve").exists());
     taken.make_reserve(0);
-    assert_eq!(taken.room(), Room::Ample);
+    assert_eq!(taken.disk_space(), DiskSpace::Ample);
 }
 
 #[test]
@@ -179,7 +179,7 @@ impl Drop for SmallDisk<'_> {
 fn fill_and_free(path: &Path) {
     let batches = batches(6, 300);
     let mut folder = Folder::open(path).expect("it opens");
-    assert_eq!(folder.room(), Room::Ample);
+    assert_eq!(folder.disk_space(), DiskSpace::Ample);
     let (mut store, _, _) = cook_scheduler::store::open(&mut folder).expect("it opens");
     store
         .commit(&batches[..100], &anchor(&batches[99]))
@@ -198,23 +198,31 @@ fn fill_and_free(path: &Path) {
     };
     assert!(error.to_string().contains("No space left"), "{error}");
     folder.release_reserve(|_| ());
-    assert_eq!(store.reopen().expect("there is room now").0, done as u64);
+    assert_eq!(store.reopen().expect("there is space now").0, done as u64);
     for batch in &batches[done..] {
         store
             .commit(std::slice::from_ref(batch), &anchor(batch))
-            .expect("there is room now");
+            .expect("there is space now");
     }
     folder.make_reserve(0);
-    assert_eq!(folder.room(), Room::ReserveOnly, "the disk is full still");
+    assert_eq!(
+        folder.disk_space(),
+        DiskSpace::ReserveOnly,
+        "the disk is full still"
+    );
     // Starts on a full disk.
     drop(store);
     let (store, start, _) =
         cook_scheduler::store::open(&mut folder).expect("it opens on a full disk");
-    assert_eq!(start.room, Room::ReserveOnly);
+    assert_eq!(start.disk_space, DiskSpace::ReserveOnly);
     assert_eq!(start.jobs, image(&batches).start().jobs);
     drop(filler);
     fs::remove_file(&big).expect("it can be removed");
     folder.make_reserve(0);
-    assert_eq!(folder.room(), Room::Ample, "there is room again");
+    assert_eq!(
+        folder.disk_space(),
+        DiskSpace::Ample,
+        "there is space again"
+    );
     drop(store);
 }

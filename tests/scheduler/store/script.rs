@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cook_scheduler::core::Scheduler;
+use cook_scheduler::core::backend::{
+    BackendEvent, Call, FrameworkId, InstanceMessage, Offer, OfferId, TaskState, Token, Update,
+};
 use cook_scheduler::core::effect::{Batch, Effect};
 use cook_scheduler::core::event::{Event, LoadAnswer};
-use cook_scheduler::core::face::{
-    BackendEvent, Call, FrameworkId, Note, Offer, OfferId, TaskState, Token, Update,
-};
 use cook_scheduler::core::job::{
     Agent, Constraint, Group, GroupName, Place, Report, Retries, Variable,
 };
@@ -140,7 +140,7 @@ impl Script {
                 }
                 Effect::Call(_)
                 | Effect::Reply(..)
-                | Effect::Note(_)
+                | Effect::Log(_)
                 | Effect::ReopenStore
                 | Effect::Leave(_) => (),
             }
@@ -220,7 +220,7 @@ impl Script {
         let offer = Offer {
             id: OfferId(self.offers.to_string().into()),
             place: Arc::new(place),
-            room: demand(0.3),
+            resources: demand(0.3),
             ports: Ports::default(),
             attributes: Vec::new(),
             capacity: None,
@@ -244,13 +244,13 @@ impl Script {
         let sequence = self.time;
         let percent = Some(self.roll(101) as u8);
         let message = Some(Message::cut("half way"));
-        let note = Note::Progress {
+        let message = InstanceMessage::Progress {
             sequence,
             percent,
             message,
         };
-        self.event(Event::Backend(BackendEvent::Messaged(id, note)));
-        let sandbox = Note::Sandbox("/sandbox".into());
+        self.event(Event::Backend(BackendEvent::Messaged(id, message)));
+        let sandbox = InstanceMessage::Sandbox("/sandbox".into());
         self.event(Event::Backend(BackendEvent::Messaged(id, sandbox)));
     }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use cook_scheduler::core::effect::BatchNumber;
-use cook_scheduler::core::event::{Event, Room, StoreFault};
+use cook_scheduler::core::event::{DiskSpace, Event, StoreFault};
 use cook_scheduler::core::words::{BootId, Clock, Uptime, Wall};
 use cook_scheduler::store::{Fault, Folder, Memory, Writer};
 
@@ -77,7 +77,7 @@ fn after_a_failure_batches_are_lost_until_the_store_is_reopened() {
             next(&events),
             Event::StoreReopened {
                 last,
-                room: Room::Ample
+                disk_space: DiskSpace::Ample
             }
         );
         assert_eq!(store.image(), image(&batches[..written]));
@@ -132,7 +132,7 @@ fn fill_and_free(appetite: Appetite) {
         next(&events),
         Event::StoreReopened {
             last,
-            room: Room::ReserveOnly
+            disk_space: DiskSpace::ReserveOnly
         }
     );
     for batch in &batches[done..done + 500] {
@@ -145,7 +145,7 @@ fn fill_and_free(appetite: Appetite) {
     }
     drop(filler);
     std::fs::remove_file(&big).expect("it can be removed");
-    assert_eq!(next(&events), Event::RoomChanged(Room::Ample));
+    assert_eq!(next(&events), Event::DiskSpaceChanged(DiskSpace::Ample));
     drop(writer);
     drop(mount);
 }

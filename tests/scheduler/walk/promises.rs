@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cook_scheduler::core::face::{Task as Launched, TaskState};
+use cook_scheduler::core::backend::{Task as Launched, TaskState};
 use cook_scheduler::core::job::{Instance, InstanceState, Job, JobStatus, Outcome};
 use cook_scheduler::core::request::{ApiRequest, Refusal, Reply, Unavailable};
 use cook_scheduler::core::words::{InstanceId, JobId};

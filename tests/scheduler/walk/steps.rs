@@ -1,7 +1,7 @@
 //! The steps that can happen next.
 
+use cook_scheduler::core::backend::TaskState;
 use cook_scheduler::core::event::Event;
-use cook_scheduler::core::face::TaskState;
 use cook_scheduler::core::job::{JobKey, JobSpec, Retries};
 use cook_scheduler::core::request::{ApiRequest, KillOrder, RetryChange, RetryOrder, RetryWhich};
 use cook_scheduler::core::words::{InstanceId, JobId};

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use cook_scheduler::core::Scheduler;
-use cook_scheduler::core::effect::{Batch, BatchNumber, Effect};
-use cook_scheduler::core::event::{Event, LoadAnswer, Room, StoreFault};
-use cook_scheduler::core::face::{
+use cook_scheduler::core::backend::{
     BackendEvent, Call, FrameworkId, Offer, OfferId, TaskState, Token, Update,
 };
+use cook_scheduler::core::effect::{Batch, BatchNumber, Effect};
+use cook_scheduler::core::event::{DiskSpace, Event, LoadAnswer, StoreFault};
 use cook_scheduler::core::job::{Agent, JobKey, Place, Reason, Report};
 use cook_scheduler::core::request::{ApiRequest, RequestId};
 use cook_scheduler::core::settings::Settings;
@@ -150,7 +150,7 @@ impl World {
             }
             Effect::Call(call) => self.call(call),
             Effect::Leave(_) => panic!("nobody has taken the framework"),
-            Effect::Note(_) => (),
+            Effect::Log(_) => (),
         }
     }
 
@@ -189,7 +189,7 @@ impl World {
             let last = self.disk.image.last();
             self.event(Event::StoreReopened {
                 last,
-                room: Room::Ample,
+                disk_space: DiskSpace::Ample,
             });
         } else {
             self.event(Event::StoreFailed(StoreFault::DiskFull));
@@ -251,11 +251,11 @@ impl World {
         let id = self.master.next_offer;
         self.master.next_offer += 1;
         self.master.offers.insert(id);
-        let room = self.master.free();
+        let resources = self.master.free();
         let offer = Offer {
             id: OfferId(id.to_string().into()),
             place: place(),
-            room,
+            resources,
             ports: Ports::default(),
             attributes: Vec::new(),
             capacity: Some(self.master.capacity),
@@ -321,7 +321,7 @@ impl World {
         }
     }
 
-    fn launch(&mut self, offer: &OfferId, tasks: Vec<cook_scheduler::core::face::Task>) {
+    fn launch(&mut self, offer: &OfferId, tasks: Vec<cook_scheduler::core::backend::Task>) {
         assert!(
             self.master.offers.remove(&number(offer)),
             "on an offer that is valid: {offer:?}"
@@ -331,7 +331,10 @@ impl World {
         }
         for task in tasks {
             let free = self.master.free();
-            assert!(task.job.spec.demand.fits(&free), "there is room");
+            assert!(
+                task.job.spec.demand.fits(&free),
+                "there are enough resources"
+            );
             self.promises
                 .launched(&task, &self.disk.image, &self.master.tasks);
             let real = Task {

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::*;
-use crate::codec::job::Place as RunsWhere;
+use crate::codec::job::Cluster;
+use crate::core::backend::{BackendEvent, Call, Offer, OfferId, TaskState, Token, Update};
 use crate::core::effect::{Change as Stored, Effect};
 use crate::core::event::Event;
-use crate::core::face::{BackendEvent, Call, Offer, OfferId, TaskState, Token, Update};
 use crate::core::job::{Agent, Job, JobKey, Place, Reason, Report, Retries};
 use crate::core::settings::Settings;
 use crate::core::view::Found;
@@ -60,7 +60,7 @@ impl World {
                 max_retries: Retries::new(20).expect("valid"),
                 max_ports: 5,
                 command_length: None,
-                place: RunsWhere::Here,
+                cluster: Cluster::Local,
             },
             fetching: Fetching::unchecked(),
             max_runtime: None,
@@ -132,7 +132,7 @@ impl World {
                         self.launched.extend(tasks.iter().map(|task| task.instance));
                     }
                     Effect::Call(Call::Kill { instance, .. }) => self.killed.push(instance),
-                    Effect::Call(_) | Effect::Note(_) => {}
+                    Effect::Call(_) | Effect::Log(_) => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -209,7 +209,7 @@ impl World {
                 hostname: "host".into(),
                 files_at: None,
             }),
-            room: Demand {
+            resources: Demand {
                 cpus: Amount::from_f64(1.0),
                 mem: Amount::from_f64(128.0),
                 ports: 11,

@@ -94,7 +94,9 @@ fn results_are_shown_on_the_job_and_on_its_instance() {
         r#"{{"command": "c", "uuid": "{JOB}", "before_commands": [{{"value": "b"}}], "after_commands": [{{"value": "a"}}, {{"value": "a2"}}]}}"#
     ));
     let instance = world.start();
-    let sandbox = crate::core::face::Note::Sandbox(format!("/data/sandboxes/{instance}").into());
+    let sandbox = crate::core::backend::InstanceMessage::Sandbox(
+        format!("/data/sandboxes/{instance}").into(),
+    );
     world.feed(Event::Backend(BackendEvent::Messaged(instance, sandbox)));
     world.update(instance, TaskState::Running, None, None);
     let report = Report {

@@ -4,7 +4,7 @@ use cook_agent::notice::{Cause, What};
 use cook_mesos::messages::TaskStatus;
 
 use crate::codec::task;
-use crate::core::face::{BackendEvent, Note, TaskState, Token, Update};
+use crate::core::backend::{BackendEvent, InstanceMessage, TaskState, Token, Update};
 use crate::core::job::{Agent, Reason};
 use crate::core::words::InstanceId;
 
@@ -24,14 +24,14 @@ pub fn event(instance: InstanceId, what: &What, agent: &Agent) -> Option<Backend
             // stderr.
             report: None,
         }))),
-        What::Message(data) => match task::note(data)? {
+        What::Message(data) => match task::framework_message(data)? {
             // The path is always the same and need not be stored.
-            Note::Sandbox(_) => None,
-            note => Some(BackendEvent::Messaged(instance, note)),
+            InstanceMessage::Sandbox(_) => None,
+            message => Some(BackendEvent::Messaged(instance, message)),
         },
         What::Stuck(text) => {
-            let note = Note::Stuck(text.as_str().into());
-            Some(BackendEvent::Messaged(instance, note))
+            let message = InstanceMessage::Stuck(text.as_str().into());
+            Some(BackendEvent::Messaged(instance, message))
         }
         What::Started { .. }
         | What::Subscribed

@@ -2,7 +2,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `room` | the machine's resources, who uses them, and when to offer the rest; pure |
+//! | `resources` | the machine's resources, who uses them, and when to offer the rest; pure |
 //! | `spec` | converts a task of the core to an executor to start |
 //! | `events` | converts notices of the agent to events of the core |
 //! | `program` | finds the executor |
@@ -10,7 +10,7 @@
 
 mod events;
 pub mod program;
-mod room;
+mod resources;
 mod sandboxes;
 mod spec;
 
@@ -30,13 +30,13 @@ use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::or;
 
-use self::room::{Holding, Room};
+use self::resources::{Holding, Resources};
 pub use self::sandboxes::Keep;
 use self::sandboxes::Sandboxes;
 use self::spec::Recipe;
 use crate::backend::Backend;
 use crate::codec::config::ExecutorSettings;
-use crate::core::face::{self, BackendEvent, Call, Offer, OfferId, TaskState, Update};
+use crate::core::backend::{self, BackendEvent, Call, Offer, OfferId, TaskState, Update};
 use crate::core::job::{self, JobSpec, Place};
 use crate::core::words::{Demand, InstanceId, Uuid};
 
@@ -54,7 +54,7 @@ pub struct Settings {
     /// The absolute path of the data folder.
     pub data: PathBuf,
     /// The resources for all jobs together.
-    pub room: Demand,
+    pub resources: Demand,
     /// How long executors wait for a stopped scheduler.
     pub recovery_timeout: Duration,
     /// The maximum run time of any job; `None` for no limit.
@@ -79,7 +79,7 @@ struct Inner {
     agent: Agent,
     recipe: Recipe,
     place: Arc<Place>,
-    room: RefCell<Room>,
+    resources: RefCell<Resources>,
     sandboxes: Sandboxes,
     events: Sender<BackendEvent>,
     /// Wakes the task that makes offers.
@@ -130,10 +130,10 @@ impl Embedded {
         })?;
         let recipe = Recipe::new(&settings, program);
         recipe.check_own(&agent)?;
-        let mut room = Room::new(settings.room);
+        let mut resources = Resources::new(settings.resources);
         for known in agent.executors() {
             if let (Some(id), Some(holding)) = (id(&known), Holding::decode(&known.tag)) {
-                room.hold(id, holding);
+                resources.hold(id, holding);
             }
         }
         let (events, receiver) = unbounded();
@@ -148,7 +148,7 @@ impl Embedded {
                 hostname: hostname.into(),
                 files_at: None,
             }),
-            room: RefCell::new(room),
+            resources: RefCell::new(resources),
             sandboxes: Sandboxes::start(settings.data.join("sandboxes"), settings.keep)?,
             events,
             changed,
@@ -179,17 +179,17 @@ impl Backend for Embedded {
         let inner = &self.inner;
         match call {
             Call::Launch { offer, tasks } => {
-                inner.room.borrow_mut().used(&offer);
+                inner.resources.borrow_mut().used(&offer);
                 for task in &tasks {
                     inner.launch(task);
                 }
             }
             Call::Decline { offer, refuse_for } => {
                 let until = Instant::now().checked_add(refuse_for);
-                inner.room.borrow_mut().declined(&offer, until);
+                inner.resources.borrow_mut().declined(&offer, until);
             }
-            Call::Revive => inner.room.borrow_mut().revive(),
-            Call::Suppress => inner.room.borrow_mut().suppress(),
+            Call::Revive => inner.resources.borrow_mut().revive(),
+            Call::Suppress => inner.resources.borrow_mut().suppress(),
             Call::Kill { instance, .. } => match inner.known(instance) {
                 Some(known) => inner.agent.kill(&known.executor_id, None),
                 None => inner.report_gone(instance),
@@ -233,7 +233,7 @@ impl Backend for Embedded {
 // === impl Inner ===
 
 impl Inner {
-    fn launch(&self, task: &face::Task) {
+    fn launch(&self, task: &backend::Task) {
         let holding = Holding {
             demand: task.job.spec.demand,
             ports: task.ports.to_vec(),
@@ -246,7 +246,7 @@ impl Inner {
             }
         };
         let spec = self.recipe.spec(task, container, holding.encode());
-        self.room.borrow_mut().hold(task.instance, holding);
+        self.resources.borrow_mut().hold(task.instance, holding);
         self.agent.launch(spec);
     }
 
@@ -293,13 +293,13 @@ impl Inner {
                 matches!(&event, BackendEvent::Updated(it) if events::is_terminal(it.state));
             self.report(event);
             if has_ended {
-                self.room.borrow_mut().release(instance);
+                self.resources.borrow_mut().release(instance);
                 self.sandboxes.look();
                 self.check_offers();
             }
         }
         if notice.what == What::Forgotten {
-            self.room.borrow_mut().release(instance);
+            self.resources.borrow_mut().release(instance);
             self.check_offers();
         }
     }
@@ -311,16 +311,16 @@ impl Inner {
 
     /// Offers the free resources, unless it is too early.
     fn offer(&self) {
-        let Some((number, free, ports)) = self.room.borrow_mut().offer(Instant::now()) else {
+        let Some((number, free, ports)) = self.resources.borrow_mut().offer(Instant::now()) else {
             return;
         };
         self.report(BackendEvent::Offered(vec![Offer {
             id: OfferId(number.to_string().into()),
             place: self.place.clone(),
-            room: free,
+            resources: free,
             ports,
             attributes: Vec::new(),
-            capacity: Some(self.room.borrow().capacity()),
+            capacity: Some(self.resources.borrow().capacity()),
         }]));
     }
 }
@@ -337,7 +337,7 @@ async fn offer(inner: Rc<Inner>, changes: Receiver<()>) {
     let mut alarm = Alarm::new();
     loop {
         inner.offer();
-        let again = inner.room.borrow().declined_until();
+        let again = inner.resources.borrow().declined_until();
         let refusal = async {
             alarm.until(again).await;
             true

@@ -11,7 +11,7 @@ use cook_mesos::messages::{DurationInfo, TaskInfo};
 use super::Settings;
 use crate::codec::config::ExecutorSettings;
 use crate::codec::task;
-use crate::core::face::Task;
+use crate::core::backend::Task;
 use crate::core::job::{self, JobSpec};
 
 /// Variables that executors inherit from this program. Those of the operator and the job override them.

@@ -37,7 +37,7 @@ use self::session::{LogLine, Session};
 use self::wire::launch::Recipe;
 use crate::backend::Backend;
 use crate::codec::config::ExecutorSettings;
-use crate::core::face::{BackendEvent, Call, FrameworkId};
+use crate::core::backend::{BackendEvent, Call, FrameworkId};
 
 pub use self::address::{Address, Masters};
 pub use self::figures::Figures;

@@ -19,14 +19,14 @@ pub struct JobLimits {
     /// Characters of a command.
     pub command_length: Option<usize>,
     /// Where the jobs run.
-    pub place: Place,
+    pub cluster: Cluster,
 }
 
 /// Where the jobs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Cluster {
     /// On this machine, which has no attributes except its name.
-    Here,
+    Local,
     /// On the agents of a Mesos cluster.
     Mesos,
 }
@@ -73,9 +73,9 @@ impl JobLimits {
             .constraints
             .iter()
             .find(|constraint| !is_here(constraint.attribute.as_str()));
-        match (self.place, unknown) {
-            (Place::Mesos, _) | (Place::Here, None) => Ok(()),
-            (Place::Here, Some(constraint)) => {
+        match (self.cluster, unknown) {
+            (Cluster::Mesos, _) | (Cluster::Local, None) => Ok(()),
+            (Cluster::Local, Some(constraint)) => {
                 let attribute = &constraint.attribute;
                 Err(Fault::Rule(format!(
                     "the constraint on {attribute:?} can never hold: this machine has no attribute but HOSTNAME"

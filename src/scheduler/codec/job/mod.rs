@@ -23,7 +23,7 @@ use crate::core::request::{GroupRule, NewJob};
 use crate::core::words::{GroupId, Uuid};
 use object::{Field, Object};
 
-pub use limits::{JobLimits, Place};
+pub use limits::{Cluster, JobLimits};
 pub use retry::{Retry, read as read_retry};
 
 /// Maximum number of jobs in one request, because a request is stored in one transaction.

@@ -28,7 +28,7 @@ fn limits() -> JobLimits {
         max_retries: Retries::new(20).expect("valid"),
         max_ports: 5,
         command_length: Some(10),
-        place: Place::Here,
+        cluster: Cluster::Local,
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::codec::config::ExecutorSettings;
 use crate::codec::reply::HookReply;
-use crate::core::face::Task;
+use crate::core::backend::Task;
 use crate::core::job::{Job, Variable};
 use crate::core::words::InstanceId;
 

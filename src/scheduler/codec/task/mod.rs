@@ -5,4 +5,4 @@ mod launch;
 mod status;
 
 pub use launch::{data, environment, executor_data, name};
-pub use status::{note, reason, report, state};
+pub use status::{framework_message, reason, report, state};

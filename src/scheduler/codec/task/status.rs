@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::core::face::{Note, TaskState};
+use crate::core::backend::{InstanceMessage, TaskState};
 use crate::core::job::{Reason, Report};
 use crate::core::words::Message;
 
@@ -74,21 +74,21 @@ pub fn report(data: &[u8]) -> Option<Report> {
 }
 
 /// Reads a framework message; `None` if it is not one that Cook knows.
-pub fn note(bytes: &[u8]) -> Option<Note> {
+pub fn framework_message(bytes: &[u8]) -> Option<InstanceMessage> {
     let message: FrameworkMessage = serde_json::from_slice(bytes).ok()?;
     if message.kind.as_deref() == Some("directory") {
         return message
             .sandbox_directory
-            .map(|path| Note::Sandbox(path.into()));
+            .map(|path| InstanceMessage::Sandbox(path.into()));
     }
     if let Some(sequence) = message.progress_sequence {
-        return Some(Note::Progress {
+        return Some(InstanceMessage::Progress {
             sequence,
             percent: message.progress_percent.and_then(percent),
             message: message.progress_message.as_deref().map(Message::cut),
         });
     }
-    message.exit_code.map(Note::ExitCode)
+    message.exit_code.map(InstanceMessage::ExitCode)
 }
 
 /// Percent, rounded down as in Cook.
@@ -188,20 +188,23 @@ mod tests {
     #[test]
     fn cooks_messages_are_read() {
         let sandbox = br#"{"sandbox-directory":"/s","task-id":"T","type":"directory"}"#;
-        assert_eq!(note(sandbox), Some(Note::Sandbox("/s".into())));
         assert_eq!(
-            note(br#"{"exit-code":3,"task-id":"T"}"#),
-            Some(Note::ExitCode(3))
+            framework_message(sandbox),
+            Some(InstanceMessage::Sandbox("/s".into()))
+        );
+        assert_eq!(
+            framework_message(br#"{"exit-code":3,"task-id":"T"}"#),
+            Some(InstanceMessage::ExitCode(3))
         );
         let progress = br#"{"progress-message":"half","progress-percent":54,"progress-sequence":2,"task-id":"T"}"#;
-        let wanted = Note::Progress {
+        let wanted = InstanceMessage::Progress {
             sequence: 2,
             percent: Some(54),
             message: Some(Message::cut("half")),
         };
-        assert_eq!(note(progress), Some(wanted));
-        assert_eq!(note(br#"{"type":"heartbeat"}"#), None);
-        assert_eq!(note(b"\xff"), None);
+        assert_eq!(framework_message(progress), Some(wanted));
+        assert_eq!(framework_message(br#"{"type":"heartbeat"}"#), None);
+        assert_eq!(framework_message(b"\xff"), None);
     }
 
     #[test]

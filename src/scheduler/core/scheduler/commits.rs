@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::core::backend::{Call, FrameworkId, OfferId, Task};
 use crate::core::effect::{BatchNumber, Effect};
-use crate::core::face::{Call, FrameworkId, OfferId, Task};
 use crate::core::job::{Job, JobKey};
 use crate::core::words::GroupId;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::commits::Held;
 use super::live::{Repeat, Sent};
 use super::{Archived, Scheduler, Step};
-use crate::core::effect::{BatchNumber, Effect, Note};
-use crate::core::event::{LoadAnswer, Room, StoreFault};
-use crate::core::face::{Call, Task, Update};
+use crate::core::backend::{Call, Task, Update};
+use crate::core::effect::{BatchNumber, Effect, LogLine};
+use crate::core::event::{DiskSpace, LoadAnswer, StoreFault};
 use crate::core::job::{JobKey, Outcome, Reason};
 use crate::core::request::{ApiRequest, Refusal, Reply, RequestId, Unavailable};
 use crate::core::words::Steady;
@@ -54,7 +54,7 @@ pub(super) enum Wanted {
     Update(Box<Update>),
 }
 
-/// The first delay is short: when the job that has filled the disk ends, there is often room again.
+/// The first delay is short: when the job that has filled the disk ends, there is often space again.
 const REOPEN_FIRST: Duration = Duration::from_millis(500);
 
 /// The longest delay between two attempts.
@@ -144,7 +144,7 @@ impl Scheduler {
                 live.sent = Sent::Sent;
                 live.ask = Some(Repeat::starting(now, SILENCE));
             });
-            step.perform(Effect::Note(Note::Launched(task.instance, task.job.id)));
+            step.perform(Effect::Log(LogLine::Launched(task.instance, task.job.id)));
         }
     }
 
@@ -176,7 +176,7 @@ impl Scheduler {
         let now = step.now.steady;
         match &mut self.disk {
             Disk::Works => {
-                step.perform(Effect::Note(Note::StoreFailed(fault)));
+                step.perform(Effect::Log(LogLine::StoreFailed(fault)));
                 step.perform(Effect::ReopenStore);
                 self.disk = Disk::Failed(Failed {
                     fault,
@@ -227,16 +227,21 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn store_reopened(&mut self, step: &mut Step, last: BatchNumber, room: Room) {
+    pub(super) fn store_reopened(
+        &mut self,
+        step: &mut Step,
+        last: BatchNumber,
+        disk_space: DiskSpace,
+    ) {
         self.apply_stored(step, last);
         let unavailable = self.disk.unavailable().unwrap_or(Unavailable::StoreFailed);
         self.disk = Disk::Works;
-        self.room = room;
+        self.disk_space = disk_space;
         let mut lost = Vec::new();
         while let Some(pending) = self.commits.pop_lost() {
             lost.push(pending);
         }
-        step.perform(Effect::Note(Note::StoreReopened { lost: lost.len() }));
+        step.perform(Effect::Log(LogLine::StoreReopened { lost: lost.len() }));
         for pending in &lost {
             for job in &pending.written.jobs {
                 self.table.roll_back(job.key);
@@ -266,8 +271,8 @@ impl Scheduler {
         self.link_after_loss(step);
     }
 
-    pub(super) fn room_changed(&mut self, room: Room) {
-        self.room = room;
+    pub(super) fn disk_space_changed(&mut self, disk_space: DiskSpace) {
+        self.disk_space = disk_space;
         self.demanding.has_news = true;
     }
 
@@ -356,7 +361,7 @@ impl Scheduler {
                 | Effect::Load(_)
                 | Effect::Call(_)
                 | Effect::Leave(_)
-                | Effect::Note(_),
+                | Effect::Log(_),
             ) => (),
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::live::{Repeat, Sent};
 use super::{Scheduler, Step};
-use crate::core::effect::{Effect, LeaveReason, Note};
-use crate::core::face::{Call, FrameworkId};
+use crate::core::backend::{Call, FrameworkId};
+use crate::core::effect::{Effect, LeaveReason, LogLine};
 use crate::core::job::{Agent, Outcome, Reason};
 use crate::core::words::{InstanceId, Steady};
 
@@ -128,7 +128,7 @@ impl Scheduler {
         }
         self.link.change(LinkState::Down);
         let ids: Vec<_> = self.table.lives.iter().map(|(id, _)| id).collect();
-        step.note(Note::FrameworkRemoved { lost: ids.len() });
+        step.log(LogLine::FrameworkRemoved { lost: ids.len() });
         for id in ids {
             self.end_live(step, id, Outcome::Failed(Reason::FrameworkRemoved));
         }

@@ -47,9 +47,9 @@ use offers::{Demanding, Seen};
 pub use table::{Archived, Found};
 use table::{Limits, Table};
 
-use crate::core::effect::{Batch, BatchNumber, Change, Effect, Note, StoredGroup};
-use crate::core::event::{Event, Room};
-use crate::core::face::{BackendEvent, Call, FrameworkId};
+use crate::core::backend::{BackendEvent, Call, FrameworkId};
+use crate::core::effect::{Batch, BatchNumber, Change, Effect, LogLine, StoredGroup};
+use crate::core::event::{DiskSpace, Event};
 use crate::core::job::{Job, JobKey};
 use crate::core::request::{Reply, RequestId};
 use crate::core::settings::Settings;
@@ -64,7 +64,7 @@ pub struct Scheduler {
     table: Table,
     commits: Commits,
     disk: Disk,
-    room: Room,
+    disk_space: DiskSpace,
     /// Requests and updates that wait for completed jobs to be loaded.
     deferred: Vec<Deferred>,
     framework: Framework,
@@ -98,7 +98,7 @@ pub struct Start {
     /// The highest number of any job so far.
     pub last_key: JobKey,
     /// The free space.
-    pub room: Room,
+    pub disk_space: DiskSpace,
 }
 
 /// The result of a step while it is being computed.
@@ -148,8 +148,8 @@ impl Step {
         self.hold(Effect::Call(call));
     }
 
-    fn note(&mut self, note: Note) {
-        self.hold(Effect::Note(note));
+    fn log(&mut self, line: LogLine) {
+        self.hold(Effect::Log(line));
     }
 }
 
@@ -178,7 +178,7 @@ impl Scheduler {
             table,
             commits: Commits::new(start.last),
             disk: Disk::Works,
-            room: start.room,
+            disk_space: start.disk_space,
             deferred: Vec::new(),
             framework: Framework {
                 newest: start.framework.clone(),
@@ -200,8 +200,10 @@ impl Scheduler {
             Event::Backend(event) => self.backend(&mut step, event),
             Event::Stored(last) => self.stored(&mut step, last),
             Event::StoreFailed(fault) => self.store_failed(&mut step, fault),
-            Event::StoreReopened { last, room } => self.store_reopened(&mut step, last, room),
-            Event::RoomChanged(room) => self.room_changed(room),
+            Event::StoreReopened { last, disk_space } => {
+                self.store_reopened(&mut step, last, disk_space)
+            }
+            Event::DiskSpaceChanged(disk_space) => self.disk_space_changed(disk_space),
             Event::Loaded(key, answer) => self.loaded(&mut step, key, answer),
             Event::Drain => self.is_draining = true,
             Event::Tick => self.tick(&mut step),
@@ -223,7 +225,7 @@ impl Scheduler {
             // A launch that crosses the rescinding is answered with TASK_DROPPED.
             BackendEvent::Rescinded(_) => (),
             BackendEvent::Updated(update) => self.updated(step, *update),
-            BackendEvent::Messaged(instance, note) => self.messaged(step, instance, note),
+            BackendEvent::Messaged(instance, message) => self.messaged(step, instance, message),
             BackendEvent::AgentLost(agent) => self.agent_lost(step, &agent),
             BackendEvent::FrameworkRemoved => self.framework_removed(step),
             BackendEvent::FrameworkTaken => self.framework_taken(step),

@@ -8,9 +8,9 @@ use super::commits::Held;
 use super::disk::Disk;
 use super::queue::{Choice, Fit, Shape};
 use super::{Scheduler, Step};
+use crate::core::backend::{Call, Offer, Task};
 use crate::core::effect::Effect;
-use crate::core::event::Room;
-use crate::core::face::{Call, Offer, Task};
+use crate::core::event::DiskSpace;
 use crate::core::job::{
     Agent, Constraint, Instance, InstanceState, Job, JobKey, JobStatus, Place, Report,
 };
@@ -47,7 +47,7 @@ pub(super) struct Seen(BTreeMap<Agent, SeenAgent>);
 pub(super) struct SeenAgent {
     pub place: Arc<Place>,
     pub attributes: Vec<(Box<str>, Box<str>)>,
-    pub room: Demand,
+    pub resources: Demand,
 }
 
 /// `refuse_for` when no job waits. A REVIVE ends it.
@@ -102,14 +102,14 @@ impl Seen {
         self.0.values()
     }
 
-    fn note(&mut self, offer: &Offer, room: Demand) {
+    fn record(&mut self, offer: &Offer, resources: Demand) {
         if self.0.len() >= MOST_SEEN && !self.0.contains_key(&offer.place.agent) {
             self.0.pop_first();
         }
         let seen = SeenAgent {
             place: Arc::clone(&offer.place),
             attributes: offer.attributes.clone(),
-            room,
+            resources,
         };
         self.0.insert(offer.place.agent.clone(), seen);
     }
@@ -126,8 +126,8 @@ impl Scheduler {
             if self.can_launch() {
                 self.use_offer(step, offer);
             } else {
-                let room = with_ports(&offer);
-                self.seen.note(&offer, room);
+                let resources = with_ports(&offer);
+                self.seen.record(&offer, resources);
                 decline(step, offer, REFUSE_SHORT);
             }
         }
@@ -137,27 +137,27 @@ impl Scheduler {
     /// Whether instances may be started now.
     pub(super) fn can_launch(&self) -> bool {
         self.disk == Disk::Works
-            && self.room == Room::Ample
+            && self.disk_space == DiskSpace::Ample
             && self.link.is_up()
             && !self.is_draining
     }
 
     fn use_offer(&mut self, step: &mut Step, mut offer: Offer) {
-        let mut room = with_ports(&offer);
+        let mut resources = with_ports(&offer);
         let mut tasks = Vec::new();
         let mut exhausted = BTreeSet::new();
         while tasks.len() < TASKS_TOGETHER {
             let choice = self.table.queue.choose(&mut exhausted, |key, shape| {
-                self.fit(key, shape, &offer, &room, step.now.steady)
+                self.fit(key, shape, &offer, &resources, step.now.steady)
             });
             let Choice::Job(key) = choice else { break };
             let Some(task) = self.start(step, key, &mut offer) else {
                 break;
             };
-            room = room.minus(&task.job.spec.demand);
+            resources = resources.minus(&task.job.spec.demand);
             tasks.push(task);
         }
-        self.seen.note(&offer, room);
+        self.seen.record(&offer, resources);
         if tasks.is_empty() {
             let long = self.table.queue.len() == 0;
             return decline(step, offer, if long { REFUSE_LONG } else { REFUSE_SHORT });
@@ -170,12 +170,19 @@ impl Scheduler {
         });
     }
 
-    fn fit(&self, key: JobKey, shape: &Shape, offer: &Offer, room: &Demand, now: Steady) -> Fit {
+    fn fit(
+        &self,
+        key: JobKey,
+        shape: &Shape,
+        offer: &Offer,
+        resources: &Demand,
+        now: Steady,
+    ) -> Fit {
         if !holds(&shape.constraints, &offer.place, &offer.attributes) {
-            return Fit::FitsNot;
+            return Fit::Not;
         }
-        if shape.demand.fits(room) {
-            return Fit::Fits;
+        if shape.demand.fits(resources) {
+            return Fit::Now;
         }
         let would_fit = offer
             .capacity
@@ -183,7 +190,7 @@ impl Scheduler {
         let waits_since = self.table.job(key).map(|job| job.submitted.steady);
         match would_fit && waits_since.is_some_and(|since| now.since(since) >= STARVING_AFTER) {
             true => Fit::Reserves,
-            false => Fit::FitsNot,
+            false => Fit::Not,
         }
     }
 
@@ -284,7 +291,7 @@ fn decline(step: &mut Step, offer: Offer, refuse_for: Duration) {
 fn with_ports(offer: &Offer) -> Demand {
     Demand {
         ports: offer.ports.count(),
-        ..offer.room
+        ..offer.resources
     }
 }
 

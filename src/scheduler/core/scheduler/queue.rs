@@ -135,9 +135,9 @@ impl Queue {
             }
             for (&Rank(_, key), shape) in lane.heads.iter().take(LOOKAHEAD) {
                 match acceptable(key, shape) {
-                    Fit::Fits => return Choice::Job(key),
+                    Fit::Now => return Choice::Job(key),
                     Fit::Reserves => return Choice::Nothing,
-                    Fit::FitsNot => (),
+                    Fit::Not => (),
                 }
             }
             exhausted.insert(user.clone());
@@ -182,9 +182,9 @@ impl Queue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     /// It fits.
-    Fits,
+    Now,
     /// It does not fit.
-    FitsNot,
+    Not,
     /// It does not fit yet, but has waited so long that no other job may take these resources.
     Reserves,
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::disk::{Deferred, Wanted};
 use super::live::Repeat;
 use super::{Scheduler, Step};
-use crate::core::effect::{Effect, Note, StoredGroup};
-use crate::core::event::Room;
-use crate::core::face::Call;
+use crate::core::backend::Call;
+use crate::core::effect::{Effect, LogLine, StoredGroup};
+use crate::core::event::DiskSpace;
 use crate::core::job::{Group, GroupName, Job, JobKey, JobStatus, Reason, Retries, Verdict};
 use crate::core::request::{
     ApiRequest, GroupRule, KillOrder, Refusal, Reply, RequestId, RetryChange, RetryOrder,
@@ -42,9 +42,9 @@ impl Scheduler {
         if let Some(unavailable) = self.disk.unavailable() {
             return Some(unavailable);
         }
-        match (self.room, request) {
-            (Room::Ample, _) | (Room::ReserveOnly, ApiRequest::Kill(_)) => None,
-            (Room::ReserveOnly, ApiRequest::Submit(_) | ApiRequest::Retry(_)) => {
+        match (self.disk_space, request) {
+            (DiskSpace::Ample, _) | (DiskSpace::ReserveOnly, ApiRequest::Kill(_)) => None,
+            (DiskSpace::ReserveOnly, ApiRequest::Submit(_) | ApiRequest::Retry(_)) => {
                 Some(Unavailable::DiskFull)
             }
         }
@@ -85,7 +85,7 @@ impl Scheduler {
                 instances: Vec::new(),
             };
             self.put(step, job);
-            step.note(Note::Accepted(id));
+            step.log(LogLine::Accepted(id));
             names.push(id);
         }
         self.figures.submitted += names.len() as u64;

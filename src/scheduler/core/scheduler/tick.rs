@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::link::ASK_MOST;
 use super::{Scheduler, Step};
-use crate::core::effect::Note;
-use crate::core::event::Room;
-use crate::core::face::Call;
+use crate::core::backend::Call;
+use crate::core::effect::LogLine;
+use crate::core::event::DiskSpace;
 use crate::core::job::{Outcome, Reason};
 use crate::core::words::{InstanceId, Steady};
 
@@ -120,7 +120,7 @@ impl Scheduler {
         }
         let asked_for = now.since(due.since);
         if asked_for >= KILL_IS_SLOW {
-            step.note(Note::KillRepeated(id, asked_for));
+            step.log(LogLine::KillRepeated(id, asked_for));
         }
         step.call(Call::Kill {
             instance: id,
@@ -145,9 +145,9 @@ impl Scheduler {
         if !self.table.lives.get(id).is_some_and(is_due) {
             return;
         }
-        match self.room {
-            Room::Ample => self.record_draft(step, id),
-            Room::ReserveOnly => {
+        match self.disk_space {
+            DiskSpace::Ample => self.record_draft(step, id),
+            DiskSpace::ReserveOnly => {
                 self.table.lives.edit(id, |live| {
                     if let Some(draft) = &mut live.draft {
                         draft.at = now.plus(DRAFTS_WAIT);
@@ -174,7 +174,7 @@ impl Scheduler {
             step.dropped.push(key);
         }
         if !step.dropped.is_empty() {
-            step.note(Note::Dropped(step.dropped.len()));
+            step.log(LogLine::Dropped(step.dropped.len()));
         }
         if !forgotten.is_empty() {
             step.call(Call::Forget(forgotten));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::disk::{Deferred, Disk, Wanted};
 use super::live::Draft;
 use super::{Scheduler, Step};
-use crate::core::effect::Note;
-use crate::core::event::Room;
-use crate::core::face::{Call, Note as Saying, TaskState, Update};
+use crate::core::backend::{Call, InstanceMessage, TaskState, Update};
+use crate::core::effect::LogLine;
+use crate::core::event::DiskSpace;
 use crate::core::job::{
     End, Instance, InstanceState, Job, JobKey, JobStatus, Outcome, Reason, Report, Verdict,
 };
@@ -85,7 +85,7 @@ impl Scheduler {
             Meaning::Unreachable => {
                 if instance.unreachable_since.is_none() {
                     instance.unreachable_since = Some(now.steady);
-                    step.note(Note::Unreachable(id));
+                    step.log(LogLine::Unreachable(id));
                 }
             }
             Meaning::Ended(outcome) => return self.end(step, &job, instance, outcome),
@@ -130,7 +130,7 @@ impl Scheduler {
         };
         self.demanding.has_news |= job.status == JobStatus::Waiting;
         self.figures.ended(outcome);
-        step.note(Note::Ended(id, job.id, outcome));
+        step.log(LogLine::Ended(id, job.id, outcome));
         self.put(step, job);
     }
 
@@ -203,7 +203,7 @@ impl Scheduler {
     fn kill_on_sight(&mut self, step: &mut Step, update: &Update) {
         match meaning(update, InstanceState::Running) {
             Meaning::Accepted | Meaning::Runs => {
-                step.note(Note::KillOnSight(update.instance, update.state));
+                step.log(LogLine::KillOnSight(update.instance, update.state));
                 step.call(Call::Kill {
                     instance: update.instance,
                     agent: update.agent.clone(),
@@ -217,17 +217,17 @@ impl Scheduler {
 
     // --- messages ---
 
-    pub(super) fn messaged(&mut self, step: &mut Step, id: InstanceId, saying: Saying) {
+    pub(super) fn messaged(&mut self, step: &mut Step, id: InstanceId, message: InstanceMessage) {
         let now = step.now.steady;
         self.table.lives.edit(id, |live| {
             let mut report = Report::default();
             let mut sandbox = None;
-            match saying {
-                Saying::Stuck(text) => {
+            match message {
+                InstanceMessage::Stuck(text) => {
                     live.stuck = Some(text);
                     return;
                 }
-                Saying::Progress {
+                InstanceMessage::Progress {
                     sequence,
                     percent,
                     message,
@@ -239,8 +239,8 @@ impl Scheduler {
                     report.progress = percent;
                     report.message = message;
                 }
-                Saying::ExitCode(code) => report.exit_code = Some(code),
-                Saying::Sandbox(path) => sandbox = Some(path),
+                InstanceMessage::ExitCode(code) => report.exit_code = Some(code),
+                InstanceMessage::Sandbox(path) => sandbox = Some(path),
             }
             let at = live
                 .drafted_at
@@ -258,7 +258,7 @@ impl Scheduler {
             |live: &super::live::Live| live.draft.as_ref().is_some_and(|draft| draft.at <= now);
         if self.table.lives.get(id).is_some_and(is_due)
             && self.disk == Disk::Works
-            && self.room == Room::Ample
+            && self.disk_space == DiskSpace::Ample
         {
             self.record_draft(step, id);
         }

@@ -9,9 +9,9 @@ use super::Scheduler;
 use super::disk::Disk;
 use super::offers::holds;
 pub use super::table::{Archived, Found};
+use crate::core::backend::FrameworkId;
 use crate::core::effect::StoredGroup;
-use crate::core::event::{Room, StoreFault};
-use crate::core::face::FrameworkId;
+use crate::core::event::{DiskSpace, StoreFault};
 use crate::core::job::{Job, JobKey, JobStatus, Outcome, Reason, Verdict};
 use crate::core::words::{Demand, GroupId, InstanceId, JobId, JobName, Moment, UserName, Wall};
 
@@ -335,13 +335,13 @@ impl<'a> View<'a> {
 
     fn why_not_started(&self, job: &Job) -> Vec<WhyWaiting> {
         let mut reasons = Vec::new();
-        match (&self.0.disk, self.0.room) {
+        match (&self.0.disk, self.0.disk_space) {
             (Disk::Failed(failed), _) => reasons.push(match failed.fault {
                 StoreFault::DiskFull => WhyWaiting::DiskFull,
                 StoreFault::Failed => WhyWaiting::StoreFailed,
             }),
-            (Disk::Works, Room::ReserveOnly) => reasons.push(WhyWaiting::DiskFull),
-            (Disk::Works, Room::Ample) => (),
+            (Disk::Works, DiskSpace::ReserveOnly) => reasons.push(WhyWaiting::DiskFull),
+            (Disk::Works, DiskSpace::Ample) => (),
         }
         if !self.0.link.is_up() {
             reasons.push(WhyWaiting::NoBackend);
@@ -367,12 +367,12 @@ impl<'a> View<'a> {
         for seen in self.0.seen.iter() {
             hosts += 1;
             let fits = holds(&job.spec.constraints, &seen.place, &seen.attributes);
-            if fits && wanted.fits(&seen.room) {
+            if fits && wanted.fits(&seen.resources) {
                 return None;
             }
-            cpus += usize::from(wanted.cpus > seen.room.cpus);
-            mem += usize::from(wanted.mem > seen.room.mem);
-            ports += usize::from(wanted.ports > seen.room.ports);
+            cpus += usize::from(wanted.cpus > seen.resources.cpus);
+            mem += usize::from(wanted.mem > seen.resources.mem);
+            ports += usize::from(wanted.ports > seen.resources.ports);
             constraints += usize::from(!fits);
         }
         (hosts > 0).then_some(WhyWaiting::NoPlace {

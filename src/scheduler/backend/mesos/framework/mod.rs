@@ -21,7 +21,7 @@ use super::session::{
 use super::wire::launch::Recipe;
 use super::wire::offer::{self, OpenOffer};
 use super::wire::{ForeignUpdate, Notice, StatusUpdate, call, read};
-use crate::core::face::{self, BackendEvent, Call, OfferId, Task, TaskState, Update};
+use crate::core::backend::{BackendEvent, Call, OfferId, Task, TaskState, Update};
 use crate::core::job::Reason;
 
 /// The framework.
@@ -199,7 +199,7 @@ impl Framework {
         outputs.push(Output::Event(event));
     }
 
-    fn offered(&mut self, offers: Vec<pb::Offer>) -> Vec<face::Offer> {
+    fn offered(&mut self, offers: Vec<pb::Offer>) -> Vec<crate::core::backend::Offer> {
         self.figures.offers += offers.len() as u64;
         let open = |offer| {
             let (shown, open) = offer::open(offer);

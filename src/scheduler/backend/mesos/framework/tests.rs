@@ -12,7 +12,7 @@ use super::*;
 use crate::backend::mesos::address::Masters;
 use crate::codec::config::ExecutorSettings;
 use crate::codec::job::{Endpoint, read as read_jobs};
-use crate::core::face::{FrameworkId, Token};
+use crate::core::backend::{FrameworkId, Token};
 use crate::core::job::{Agent, Job, JobKey, JobStatus};
 use crate::core::words::{InstanceId, JobId, Moment, UserName, Uuid};
 

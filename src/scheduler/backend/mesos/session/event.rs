@@ -6,7 +6,7 @@ use cook_mesos::scheduler as pb;
 
 use super::super::address::Address;
 use super::super::wire::Notice;
-use crate::core::face::FrameworkId;
+use crate::core::backend::FrameworkId;
 
 /// The number of an attempt to subscribe. Inputs of an attempt other than the current one are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

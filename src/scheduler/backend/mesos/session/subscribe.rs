@@ -9,7 +9,7 @@ use super::{
     Address, Attempt, Effect, Link, LogLine, MISSED_HEARTBEATS, Session, State, StreamId,
     SubscribeReply, Subscription,
 };
-use crate::core::face::FrameworkId;
+use crate::core::backend::FrameworkId;
 
 /// The maximum time from the connection to the reply, and from the reply to SUBSCRIBED. A master that has just
 /// become the leader may need half a minute.

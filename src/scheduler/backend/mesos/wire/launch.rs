@@ -13,7 +13,7 @@ use super::call::task_id;
 use super::offer::OpenOffer;
 use crate::codec::config::ExecutorSettings;
 use crate::codec::task;
-use crate::core::face::Task;
+use crate::core::backend::Task;
 use crate::core::job::{self, Job};
 use crate::core::words::UserName;
 

@@ -6,7 +6,7 @@ use cook_mesos::messages::Id;
 use cook_mesos::scheduler as pb;
 
 use super::pool::Pool;
-use crate::core::face;
+use crate::core::backend;
 use crate::core::job::{Agent, Place};
 
 /// An offer that is neither accepted nor declined.
@@ -24,7 +24,7 @@ pub struct OpenOffer {
 const AGENT_PORT: i32 = 5051;
 
 /// Splits an offer into the core's view of it, and the part that is needed to accept or decline it.
-pub fn open(offer: pb::Offer) -> (face::Offer, OpenOffer) {
+pub fn open(offer: pb::Offer) -> (backend::Offer, OpenOffer) {
     let hostname = String::from_utf8_lossy(&offer.hostname).into_owned();
     let port = offer.url.as_ref().map(|url| url.address.port);
     let files_at = match (hostname.contains(':'), port.unwrap_or(AGENT_PORT)) {
@@ -32,14 +32,14 @@ pub fn open(offer: pb::Offer) -> (face::Offer, OpenOffer) {
         (false, port) => format!("{hostname}:{port}"),
     };
     let pool = Pool::new(offer.resources, offer.allocation_info.as_ref());
-    let shown = face::Offer {
-        id: face::OfferId(offer.id.value.as_str().into()),
+    let shown = backend::Offer {
+        id: backend::OfferId(offer.id.value.as_str().into()),
         place: Arc::new(Place {
             agent: Agent(offer.agent_id.value.as_str().into()),
             hostname: hostname.into(),
             files_at: Some(files_at.into()),
         }),
-        room: pool.room(),
+        resources: pool.room(),
         ports: pool.ports(),
         attributes: offer.attributes.iter().flat_map(attribute).collect(),
         // An offer only has the agent's unused resources.

@@ -9,7 +9,7 @@ use prost::Message;
 
 use super::super::session::MasterEvent;
 use crate::codec::task;
-use crate::core::face::{FrameworkId, Note, OfferId, TaskState, Token, Update};
+use crate::core::backend::{FrameworkId, InstanceMessage, OfferId, TaskState, Token, Update};
 use crate::core::job::Agent;
 use crate::core::words::{InstanceId, Uuid};
 
@@ -23,7 +23,7 @@ pub enum Notice {
     /// UPDATE
     Updated(StatusUpdate),
     /// MESSAGE of an executor.
-    Messaged(InstanceId, Note),
+    Messaged(InstanceId, InstanceMessage),
     /// FAILURE without an executor: the agent is lost.
     AgentLost(Agent),
 }
@@ -134,7 +134,7 @@ fn message(it: &pb::FrameworkMessage) -> Option<MasterEvent> {
     let instance = instance(&it.executor_id)?;
     let note = Some(&it.data)
         .filter(|data| data.len() <= MAX_DATA)
-        .and_then(|data| task::note(data))?;
+        .and_then(|data| task::framework_message(data))?;
     Some(MasterEvent::Notice(Notice::Messaged(instance, note)))
 }
 

@@ -14,7 +14,7 @@ use super::offer::{OpenOffer, open};
 use super::*;
 use crate::codec::config::{self, ExecutorSettings};
 use crate::codec::job::{Endpoint, read as read_jobs};
-use crate::core::face::{FrameworkId, Note, Task, TaskState};
+use crate::core::backend::{FrameworkId, InstanceMessage, Task, TaskState};
 use crate::core::job::{Job, JobKey, JobStatus, Reason, Report};
 use crate::core::words::{InstanceId, JobId, Message, Moment, UserName, Uuid};
 
@@ -302,12 +302,12 @@ fn messages_of_executors_are_read() {
     };
     let name = instance().to_string();
     let sandbox = br#"{"sandbox-directory":"/s","task-id":"T","type":"directory"}"#;
-    let note = Note::Sandbox("/s".into());
+    let note = InstanceMessage::Sandbox("/s".into());
     assert_eq!(
         said(&name, sandbox),
         MasterEvent::Notice(Notice::Messaged(instance(), note))
     );
-    let note = Note::ExitCode(3);
+    let note = InstanceMessage::ExitCode(3);
     assert_eq!(
         said(&name, br#"{"exit-code":3,"task-id":"T"}"#),
         MasterEvent::Notice(Notice::Messaged(instance(), note))
@@ -447,8 +447,8 @@ fn no_bytes_make_it_panic() {
                     ..task.clone()
                 };
                 let info = recipe.task(&task, None, &mut open);
-                let fits = task.job.spec.demand.cpus <= shown.room.cpus
-                    && task.job.spec.demand.mem <= shown.room.mem;
+                let fits = task.job.spec.demand.cpus <= shown.resources.cpus
+                    && task.job.spec.demand.mem <= shown.resources.mem;
                 assert_eq!(info.is_some(), fits, "what fits can be launched");
                 usable += 1;
             }

@@ -9,7 +9,7 @@ use cook_mesos::scheduler::{self as pb, CallType, FrameworkInfo};
 use super::backoff::LONGEST;
 use super::*;
 use crate::backend::mesos::wire::Notice;
-use crate::core::face::{FrameworkId, OfferId};
+use crate::core::backend::{FrameworkId, OfferId};
 
 const SECOND: Duration = Duration::from_secs(1);
 

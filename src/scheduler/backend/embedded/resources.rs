@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::core::face::OfferId;
+use crate::core::backend::OfferId;
 use crate::core::words::{Amount, Demand, InstanceId, PortRange, Ports};
 
 /// The ports that jobs can use; the same as a Mesos agent's by default.
@@ -12,7 +12,7 @@ const LAST_PORT: u16 = 32_000;
 
 /// The resources of the machine.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct Resources {
     capacity: Demand,
     holdings: BTreeMap<InstanceId, Holding>,
     offers: u64,
@@ -42,9 +42,9 @@ enum OfferState {
     Suppressed,
 }
 
-// === impl Room ===
+// === impl Resources ===
 
-impl Room {
+impl Resources {
     /// All resources are free.
     pub fn new(capacity: Demand) -> Self {
         Self {
@@ -210,8 +210,8 @@ mod tests {
         }
     }
 
-    fn offer(room: &mut Room) -> Option<(OfferId, Demand)> {
-        let (number, free, _) = room.offer(Instant::now())?;
+    fn offer(resources: &mut Resources) -> Option<(OfferId, Demand)> {
+        let (number, free, _) = resources.offer(Instant::now())?;
         Some((OfferId(number.to_string().into()), free))
     }
 
@@ -232,68 +232,72 @@ mod tests {
 
     #[test]
     fn remaining_resources_are_offered_until_none_are_left() {
-        let mut room = Room::new(demand(2.0));
-        let (id, free) = offer(&mut room).unwrap();
+        let mut resources = Resources::new(demand(2.0));
+        let (id, free) = offer(&mut resources).unwrap();
         assert_eq!(free.cpus, Amount::from_f64(2.0));
-        assert_eq!(offer(&mut room), None, "there is at most one open offer");
-        room.used(&id);
-        room.hold(instance(1), holding(1.5, &[]));
-        let (id, free) = offer(&mut room).unwrap();
+        assert_eq!(
+            offer(&mut resources),
+            None,
+            "there is at most one open offer"
+        );
+        resources.used(&id);
+        resources.hold(instance(1), holding(1.5, &[]));
+        let (id, free) = offer(&mut resources).unwrap();
         assert_eq!(free.cpus, Amount::from_f64(0.5));
-        room.used(&id);
-        room.hold(instance(2), holding(0.5, &[]));
-        assert_eq!(offer(&mut room), None);
-        room.release(instance(1));
-        assert!(offer(&mut room).is_some());
+        resources.used(&id);
+        resources.hold(instance(2), holding(0.5, &[]));
+        assert_eq!(offer(&mut resources), None);
+        resources.release(instance(1));
+        assert!(offer(&mut resources).is_some());
     }
 
     #[test]
     fn a_declined_offer_is_repeated_after_a_time_a_change_or_a_revive() {
-        let mut room = Room::new(demand(1.0));
-        let (id, _) = offer(&mut room).unwrap();
+        let mut resources = Resources::new(demand(1.0));
+        let (id, _) = offer(&mut resources).unwrap();
         let until = Instant::now() + Duration::from_secs(600);
-        room.declined(&id, Some(until));
-        assert_eq!(offer(&mut room), None);
-        assert_eq!(room.declined_until(), Some(until));
-        assert!(room.offer(until).is_some());
-        let (id, _) = match room.state {
+        resources.declined(&id, Some(until));
+        assert_eq!(offer(&mut resources), None);
+        assert_eq!(resources.declined_until(), Some(until));
+        assert!(resources.offer(until).is_some());
+        let (id, _) = match resources.state {
             OfferState::Open(number) => (OfferId(number.to_string().into()), ()),
             other => panic!("{other:?}"),
         };
-        room.declined(&id, None);
-        room.revive();
-        let (id, _) = offer(&mut room).unwrap();
-        room.hold(instance(1), holding(0.5, &[]));
-        room.declined(&id, None);
-        assert_eq!(offer(&mut room), None);
-        room.release(instance(1));
-        assert!(offer(&mut room).is_some());
-        room.suppress();
-        room.release(instance(1));
-        assert_eq!(offer(&mut room), None);
-        room.revive();
-        assert!(offer(&mut room).is_some());
+        resources.declined(&id, None);
+        resources.revive();
+        let (id, _) = offer(&mut resources).unwrap();
+        resources.hold(instance(1), holding(0.5, &[]));
+        resources.declined(&id, None);
+        assert_eq!(offer(&mut resources), None);
+        resources.release(instance(1));
+        assert!(offer(&mut resources).is_some());
+        resources.suppress();
+        resources.release(instance(1));
+        assert_eq!(offer(&mut resources), None);
+        resources.revive();
+        assert!(offer(&mut resources).is_some());
     }
 
     #[test]
     fn an_answer_to_an_old_offer_has_no_effect() {
-        let mut room = Room::new(demand(1.0));
-        let (old, _) = offer(&mut room).unwrap();
-        room.used(&old);
-        let (_, _) = offer(&mut room).unwrap();
-        room.declined(&old, None);
-        assert!(matches!(room.state, OfferState::Open(2)));
+        let mut resources = Resources::new(demand(1.0));
+        let (old, _) = offer(&mut resources).unwrap();
+        resources.used(&old);
+        let (_, _) = offer(&mut resources).unwrap();
+        resources.declined(&old, None);
+        assert!(matches!(resources.state, OfferState::Open(2)));
     }
 
     #[test]
     fn used_ports_are_not_offered_and_a_holding_is_decoded_back() {
-        let mut room = Room::new(demand(1.0));
+        let mut resources = Resources::new(demand(1.0));
         let held = holding(0.1, &[31_000, 31_005, 32_000, 80]);
         assert_eq!(Holding::decode(&held.encode()), Some(held.clone()));
         assert_eq!(Holding::decode(b"1"), None);
         assert_eq!(Holding::decode(b"1 2 x"), None);
-        room.hold(instance(1), held);
-        let (_, free, mut ports) = room.offer(Instant::now()).unwrap();
+        resources.hold(instance(1), held);
+        let (_, free, mut ports) = resources.offer(Instant::now()).unwrap();
         assert_eq!((free.ports, ports.count()), (998, 998));
         let lowest = ports.take(5).unwrap();
         assert_eq!(lowest, [31_001, 31_002, 31_003, 31_004, 31_006]);

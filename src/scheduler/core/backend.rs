@@ -47,8 +47,8 @@ pub enum BackendEvent {
     Rescinded(OfferId),
     /// An instance has changed its state.
     Updated(Box<Update>),
-    /// Progress or another note of a running instance. Such notes can get lost and arrive in any order.
-    Messaged(InstanceId, Note),
+    /// A message of a running instance. Messages can get lost and arrive in any order.
+    Messaged(InstanceId, InstanceMessage),
     /// An agent is probably gone.
     AgentLost(Agent),
     /// The framework's id is no longer valid, and all its tasks are gone.
@@ -128,7 +128,7 @@ pub struct Offer {
     /// The agent and its host.
     pub place: Arc<Place>,
     /// Cpus and memory. The number of ports follows from [`Self::ports`].
-    pub room: Demand,
+    pub resources: Demand,
     /// Free ports.
     pub ports: Ports,
     /// The agent's attributes, without `HOSTNAME`, which is in [`Self::place`].
@@ -206,7 +206,7 @@ pub enum TaskState {
 
 /// What an instance reports while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Note {
+pub enum InstanceMessage {
     /// Its progress; the message with the highest sequence is the newest.
     Progress {
         /// Increases with every message.
