@@ -67,7 +67,7 @@ class Task:
         self.messages = []      # framework messages of its executor, decoded
         self.failures = []      # FAILURE events: the agent has seen the executor end
         self.is_killed = False  # whether KILL was sent
-        self.left_behind = {}   # what still ran, the executor aside, when the terminal status came
+        self.left_behind = {}   # what was still running, except the executor, when the terminal status arrived
 
     # -- waiting -----------------------------------------------------------------------------------------------
 

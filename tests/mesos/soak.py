@@ -365,7 +365,7 @@ class SoakLab(threading.Thread):
         log = task.read("executor.log") if task.has("executor.log") else ""
         return "launchTask" not in log and not task.has("journal")
 
-    # -- the verdict -------------------------------------------------------------------------------------------
+    # -- judging -----------------------------------------------------------------------------------------------
 
     def _judge(self, outcome):
         job, task = outcome.job, outcome.task

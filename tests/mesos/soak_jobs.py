@@ -437,9 +437,9 @@ class Maker:
         job.shutdown_grace = 1
         job.before = self.hooks("b", 1, 0.3)
         job.main = self.command("c", 2)
-        litter = ["sleep 1000 &", "setsid sleep 1000 &", "(setsid sh -c 'sleep 1000 & sleep 1000' &)",
+        leftovers = ["sleep 1000 &", "setsid sleep 1000 &", "(setsid sh -c 'sleep 1000 & sleep 1000' &)",
                   "(setsid sh -c 'trap \"\" TERM; touch deaf; sleep 1000' &); until [ -e deaf ]; do sleep 0.05; done"]
-        for line in self.rng.sample(litter, self.rng.randint(1, 4)):
+        for line in self.rng.sample(leftovers, self.rng.randint(1, 4)):
             target = self.rng.choice([*job.before, job.main])
             target.lines.insert(0, line)
 

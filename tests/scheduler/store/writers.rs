@@ -88,18 +88,18 @@ fn after_a_failure_batches_are_lost_until_the_store_is_reopened() {
 
 #[test]
 fn a_full_disk_and_free_space_are_reported() {
-    fill_and_free(Appetite::Once);
+    fill_and_free(FillMode::Once);
 }
 
 #[test]
 fn a_full_disk_and_free_space_are_reported_while_a_job_takes_all_free_space() {
-    fill_and_free(Appetite::Endless);
+    fill_and_free(FillMode::Endless);
 }
 
-fn fill_and_free(appetite: Appetite) {
-    let path = folder(match appetite {
-        Appetite::Once => "writer tmpfs",
-        Appetite::Endless => "writer tmpfs, endless",
+fn fill_and_free(mode: FillMode) {
+    let path = folder(match mode {
+        FillMode::Once => "writer tmpfs",
+        FillMode::Endless => "writer tmpfs, endless",
     });
     let Some(mount) = SmallDisk::mount(&path) else {
         eprintln!("SKIPPED: needs root, to mount a small file system");
@@ -115,7 +115,7 @@ fn fill_and_free(appetite: Appetite) {
     };
     let writer = Writer::start(store, Some(folder), clock, report).expect("a thread");
     let big = path.join("big");
-    let filler = Filler::start(&big, appetite);
+    let filler = Filler::start(&big, mode);
     let mut done = 0;
     while done < batches.len() {
         writer.store(batches[done].clone());
@@ -152,7 +152,7 @@ fn fill_and_free(appetite: Appetite) {
 
 /// How much disk space a job takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Appetite {
+enum FillMode {
     /// The space that is free now.
     Once,
     /// Also the space that becomes free later.
@@ -167,8 +167,8 @@ struct Filler {
 
 impl Filler {
     /// Returns when the disk is full.
-    fn start(path: &std::path::Path, appetite: Appetite) -> Self {
-        let stop = Arc::new(AtomicBool::new(appetite == Appetite::Once));
+    fn start(path: &std::path::Path, mode: FillMode) -> Self {
+        let stop = Arc::new(AtomicBool::new(mode == FillMode::Once));
         let mut file = std::fs::File::create(path).expect("it can be made");
         while file.write_all(&[1; 4096]).is_ok() {}
         let is_over = Arc::clone(&stop);
