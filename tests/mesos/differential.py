@@ -191,7 +191,7 @@ def record(task):
 class Difference:
     """A known difference between the two executors."""
     why: str
-    is_so: object   # a function of what the Python executor shows and what ours does
+    is_so: object   # a function of both values, Python's and ours
 
 
 def shows(python, ours, why):

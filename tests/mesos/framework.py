@@ -62,10 +62,10 @@ class Task:
 
     def __init__(self, framework, task_id, executor_id, agent_id, cookie):
         self.framework, self.id, self.executor_id, self.agent_id = framework, task_id, executor_id, agent_id
-        self.cookie = cookie    # its processes' COOK_TEST_COOKIE
-        self.updates = []       # each TaskStatus once, plus `at`: when it came (monotonic clock); `data` is decoded
+        self.cookie = cookie    # the value of COOK_TEST_COOKIE of its processes
+        self.updates = []       # each TaskStatus once, with its time of arrival `at` (monotonic clock); `data` is decoded
         self.messages = []      # framework messages of its executor, decoded
-        self.failures = []      # FAILURE events: the agent has seen the executor end
+        self.failures = []      # FAILURE events: how the executor ended, reported by the agent
         self.is_killed = False  # whether KILL was sent
         self.left_behind = {}   # what was still running, except the executor, when the terminal status arrived
 

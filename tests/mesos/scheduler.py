@@ -39,8 +39,8 @@ class Instance:
         self.status, self.reason = "unknown", None
         self.sandbox_directory = self.exit_code = self.progress_message = None
         self.progress, self.sequence = 0, 0
-        self.heard = 0      # of the task's updates
-        self.read = 0       # of its messages
+        self.heard = 0      # how many updates of the task were handled
+        self.read = 0       # how many messages were handled
 
     def ends(self, exit_status=0):
         """Waits for the end of the task and of its executor, and handles everything that has arrived."""

@@ -64,7 +64,7 @@ if [ "$(cat build/sources 2>/dev/null)" != "$sources" ]; then
   g++ -std=c++17 -O1 -g -Wall -DAGENT_CONSTRUCTOR="\"$agent_constructor\"" -o build/libexec/mesos/mesos-lab.part \
     src/mesos_lab.cpp build/generated/python.o -Lbuild/lib -l:libmesos-1.11.0.so \
     -Wl,--disable-new-dtags,-rpath,'$ORIGIN/../../lib' -Wl,-rpath-link,build/lib
-  mv build/libexec/mesos/mesos-lab.part build/libexec/mesos/mesos-lab   # one that runs may stay in use
+  mv build/libexec/mesos/mesos-lab.part build/libexec/mesos/mesos-lab   # replaces the file even while it is running
   for name in master agent containerizer; do ln -sf mesos-lab build/libexec/mesos/mesos-$name; done
   install -m 755 src/fetcher.py build/libexec/mesos/mesos-fetcher
   echo "$sources" >build/sources

@@ -122,7 +122,7 @@ class Outcome:
     def __init__(self, job, task, lab_name):
         self.job, self.task, self.lab_name = job, task, lab_name
         self.problems = []      # (kind, text)
-        self.kills = []         # when the framework has killed it: wall clock
+        self.kills = []         # the times of its KILLs (wall clock)
         self.subscriptions, self.ended_alone = 0, False
 
     def details(self, problems):
@@ -164,7 +164,7 @@ class SoakLab(threading.Thread):
         self.may_launch, self.over = threading.Event(), threading.Event()
         self.launch_lock, self.launching = threading.Lock(), threading.Condition()
         self.launched, self.never_delivered = 0, collections.Counter()
-        self.kills = []         # wall clock times
+        self.kills = []         # the times at which the agent was killed (wall clock)
         self.outcomes, self.went_down, self.error, self.updates = [], [], None, 0
         self.lab, self.cook, self.false_starts = None, None, 0
 
@@ -311,7 +311,7 @@ class SoakLab(threading.Thread):
                     task = self.cook.launch(job.data, environment=environment, shutdown_grace=job.shutdown_grace,
                                             name=name)
                 except AssertionError:
-                    continue    # the offers were taken back
+                    continue    # the offers were rescinded
             with self.launching:
                 self.launched += 1
                 self.launching.notify_all()

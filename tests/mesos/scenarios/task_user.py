@@ -6,7 +6,7 @@ import subprocess
 
 # Not nobody: the kernel reports nobody for every user that it cannot name, so nobody gets no task API.
 TASK_USER = ("daemon", 1)
-STRANGER = 65533   # nobody in particular
+STRANGER = 65533   # a uid without a user
 
 # Everything that the API answers to a command; each line has the expected status and the arguments of
 # curl.
