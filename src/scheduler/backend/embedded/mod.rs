@@ -104,8 +104,8 @@ impl Embedded {
         let mut remarks = Vec::new();
         if !cgroups.as_ref().is_some_and(|it| it.enforces) {
             remarks.push(
-                "cpus and memory of jobs are counted and not enforced: this process has no cgroup of its own to share \
-                 out (under systemd: Delegate=yes and DelegateSubgroup=)"
+                "the cpus and memory of jobs are only counted, not enforced: this process has no delegated cgroup (under \
+                 systemd: Delegate=yes and DelegateSubgroup=)"
                     .to_owned(),
             );
         }
@@ -342,8 +342,8 @@ async fn offer(inner: Rc<Inner>, changes: Receiver<()>) {
             alarm.until(again).await;
             true
         };
-        let goes_on = or(async { changes.recv().await.is_ok() }, refusal).await;
-        if !goes_on {
+        let is_open = or(async { changes.recv().await.is_ok() }, refusal).await;
+        if !is_open {
             return;
         }
     }
