@@ -350,11 +350,11 @@ impl Inner {
                 }
             }
             Effect::Sweep(sweep) => self.sweep(sweep),
-            Effect::Tell(notice) => self.tell(notice),
+            Effect::Notify(notice) => self.notify(notice),
         }
     }
 
-    fn tell(&self, notice: Notice) {
+    fn notify(&self, notice: Notice) {
         let id = &notice.executor_id;
         match &notice.what {
             What::Started { pid } => info!("{id}: the executor is process {pid}"),

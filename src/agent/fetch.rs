@@ -295,7 +295,7 @@ async fn copy(from: &Path, to: &Path) -> Result<(), FetchError> {
 /// Downloads an `http:` URL. TLS and redirections are not supported here.
 async fn download(url: &str, to: &Path) -> Result<(), FetchError> {
     let broken = |text: &dyn fmt::Display| FetchError::Network(text.to_string());
-    let silent = || FetchError::Network("the server is silent".to_owned());
+    let silent = || FetchError::Network("the server has stopped sending".to_owned());
     let address = resolve(url).await?;
     let socket = socket::connect_tcp(address).map_err(|error| broken(&error))?;
     let mut connection = Connection::new(socket);

@@ -76,8 +76,8 @@ impl Handler for Calls {
                 Admission::Serve(Peer { pid: *process })
             }
             socket::Peer::Unix { user, .. } => {
-                let told = format!("this agent serves uid {}, not uid {user}", self.user);
-                Admission::Refuse(text(StatusCode::Forbidden, told))
+                let message = format!("this agent serves uid {}, not uid {user}", self.user);
+                Admission::Refuse(text(StatusCode::Forbidden, message))
             }
             socket::Peer::Tcp { .. } | socket::Peer::Unknown => Admission::Close,
         }
@@ -103,8 +103,8 @@ impl Handler for Calls {
         agent.call(*peer, call)
     }
 
-    fn refuse(&self, status: StatusCode, told: String) -> Response {
-        text(status, told)
+    fn refuse(&self, status: StatusCode, message: String) -> Response {
+        text(status, message)
     }
 }
 
@@ -113,9 +113,9 @@ pub fn response(reply: &Reply) -> Response {
     match reply {
         Reply::Stream(_) => Response::new(StatusCode::Ok),
         Reply::Accepted => Response::new(StatusCode::Accepted),
-        Reply::Refused(status, told) => {
+        Reply::Refused(status, message) => {
             let status = StatusCode::try_from(*status).unwrap_or(StatusCode::BadRequest);
-            text(status, told.clone())
+            text(status, message.clone())
         }
     }
 }
@@ -125,6 +125,6 @@ pub fn stream_type() -> &'static str {
     PROTOBUF
 }
 
-fn text(status: StatusCode, told: impl Into<String>) -> Response {
-    Response::new(status).with_body("text/plain; charset=utf-8", told.into().into_bytes())
+fn text(status: StatusCode, message: impl Into<String>) -> Response {
+    Response::new(status).with_body("text/plain; charset=utf-8", message.into().into_bytes())
 }

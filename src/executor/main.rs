@@ -148,7 +148,7 @@ fn run(arguments: Arguments, started: Instant) -> ExitCode {
     let log = Log::open(&config.sandbox, config.log_level);
     // It cannot fail: it is the first one.
     let _ = tracing::subscriber::set_global_default(log);
-    log::tell_panics();
+    log::log_panics();
     tracing::info!(
         "cook-executor {} for executor {:?} of framework {:?}",
         env!("CARGO_PKG_VERSION"),

@@ -134,9 +134,10 @@ impl<W: Write> Show<W> {
             }
             What::Exited(None) => self.line("executor", "terminated by a signal"),
             What::Lost { cause, .. } => self.line("agent", &lost(cause)),
-            What::Stuck(text) => {
-                self.line("EXECUTOR", &format!("cannot end its processes: {text}"))
-            }
+            What::Stuck(text) => self.line(
+                "agent",
+                &format!("cannot end processes of the executor: {text}"),
+            ),
             What::Forgotten => Ok(()),
         }
     }

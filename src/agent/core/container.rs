@@ -99,8 +99,8 @@ enum Link {
 enum Wish {
     Run,
     Kill(Option<Duration>),
-    /// `is_undelivered`: a kill arrived before the executor got its task, which then is the cause of the
-    /// loss.
+    /// `is_undelivered`: the reason is a kill that arrived before the executor got its task. The task is then
+    /// reported as killed during its launch.
     ShutDown {
         until: Moment,
         is_undelivered: bool,
@@ -216,7 +216,7 @@ impl Container {
     /// Handles the deadlines that have passed.
     pub fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if self.repeat.is_some_and(|it| it.at <= now) {
-            self.tell_again(now, effects);
+            self.notify_again(now, effects);
         }
         match &self.phase {
             Phase::Running { link, wish, .. } => {
@@ -332,7 +332,7 @@ impl Container {
         let Phase::Starting { is_unwanted } = self.phase else {
             return;
         };
-        self.tell(What::Started { pid: process.pid }, effects);
+        self.notify(What::Started { pid: process.pid }, effects);
         self.run(process, now);
         if is_unwanted {
             self.sweep_now(Cause::KilledDuringLaunch, now, effects);
@@ -364,7 +364,7 @@ impl Container {
             } => Cause::KilledDuringLaunch,
             Wish::Run | Wish::Kill(_) | Wish::ShutDown { .. } => Cause::Terminated,
         };
-        self.tell(What::Exited(code), effects);
+        self.notify(What::Exited(code), effects);
         if self.has_ended {
             // The executor sends its terminal update only after its processes have ended, so no sweep is
             // needed.
@@ -400,7 +400,7 @@ impl Container {
         if survivors.is_empty() {
             let lost = (!self.has_ended).then(|| cause.clone());
             self.phase = Phase::Over { lost };
-            self.tell_first(now, effects);
+            self.notify_first(now, effects);
             return;
         }
         *next = later(now, *interval);
@@ -410,7 +410,7 @@ impl Container {
         let text = texts.join("; ");
         if later(*since, STUCK_AFTER) <= now && told.as_ref() != Some(&text) {
             *told = Some(text.clone());
-            self.tell(What::Stuck(text), effects);
+            self.notify(What::Stuck(text), effects);
         }
     }
 
@@ -454,7 +454,7 @@ impl Container {
         let has_task = self.delivery == Delivery::Acknowledged
             || !subscribe.unacknowledged_tasks.is_empty()
             || !subscribe.unacknowledged_updates.is_empty();
-        self.tell(What::Subscribed, effects);
+        self.notify(What::Subscribed, effects);
         let subscribed = messages::Event {
             subscribed: Some(greeting),
             ..messages::Event::default()
@@ -516,7 +516,7 @@ impl Container {
     /// The executor sends a message to the framework.
     pub fn message(&self, data: Vec<u8>, effects: &mut Vec<Effect>) -> Result<Reply, Reply> {
         self.check_is_up()?;
-        self.tell(What::Message(data), effects);
+        self.notify(What::Message(data), effects);
         Ok(Reply::Accepted)
     }
 
@@ -561,7 +561,7 @@ impl Container {
         if self.repeat.is_none() {
             self.repeat = Some(Repeat::first(now));
         }
-        self.tell(What::Updated(Box::new(status)), effects);
+        self.notify(What::Updated(Box::new(status)), effects);
     }
 
     /// Ends the executor and all its processes.
@@ -605,27 +605,27 @@ impl Container {
         })
     }
 
-    fn tell_first(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    fn notify_first(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.repeat = Some(Repeat::first(now));
-        self.tell_all(effects);
+        self.notify_all(effects);
         self.repeat = self.repeat.filter(|_| !self.is_done());
     }
 
-    fn tell_again(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    fn notify_again(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.repeat = self.repeat.map(|it| it.after(now));
-        self.tell_all(effects);
+        self.notify_all(effects);
     }
 
-    fn tell_all(&self, effects: &mut Vec<Effect>) {
+    fn notify_all(&self, effects: &mut Vec<Effect>) {
         for status in &self.updates {
-            self.tell(What::Updated(Box::new(status.clone())), effects);
+            self.notify(What::Updated(Box::new(status.clone())), effects);
         }
         if let Phase::Over { lost: Some(cause) } = &self.phase {
             let lost = What::Lost {
                 cause: cause.clone(),
                 uuid: self.id.0,
             };
-            self.tell(lost, effects);
+            self.notify(lost, effects);
         }
     }
 
@@ -643,11 +643,11 @@ impl Container {
                 ..event
             }),
         });
-        self.tell(What::Sent(kind), effects);
+        self.notify(What::Sent(kind), effects);
     }
 
-    fn tell(&self, what: What, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Tell(Notice {
+    fn notify(&self, what: What, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Notify(Notice {
             executor_id: self.executor_id.clone(),
             what,
         }));

@@ -166,7 +166,7 @@ pub enum Effect {
     /// Send SIGKILL to all processes of a container. [`Event::Swept`] follows immediately.
     Sweep(Sweep),
     /// Send a notice to the program.
-    Tell(Notice),
+    Notify(Notice),
 }
 
 /// Which processes to end.

@@ -174,7 +174,7 @@ impl Core {
             return;
         }
         effects.push(Effect::Erase(container.id()));
-        effects.push(Effect::Tell(Notice {
+        effects.push(Effect::Notify(Notice {
             executor_id: executor_id.to_owned(),
             what: What::Forgotten,
         }));

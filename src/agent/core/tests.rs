@@ -71,9 +71,9 @@ fn sent(effects: &[Effect]) -> Vec<EventType> {
         .collect()
 }
 
-fn told(effects: &[Effect]) -> Vec<What> {
+fn notices(effects: &[Effect]) -> Vec<What> {
     let told = effects.iter().filter_map(|effect| match effect {
-        Effect::Tell(notice) => Some(notice.what.clone()),
+        Effect::Notify(notice) => Some(notice.what.clone()),
         _ => None,
     });
     told.filter(|what| !matches!(what, What::Sent(_))).collect()
@@ -211,7 +211,7 @@ fn an_executor_gets_its_task_once_and_is_forgotten_when_everything_is_acknowledg
     let (reply, effects) = world.update(TaskState::Finished, 1);
     assert_eq!(reply, Reply::Accepted);
     let told_status = What::Updated(Box::new(status(TaskState::Finished, 1)));
-    assert_eq!(told(&effects), [told_status]);
+    assert_eq!(notices(&effects), [told_status]);
     let effects = world.acknowledge(&[1; 16]);
     assert_eq!(effects[0], Effect::MarkAcknowledged(CONTAINER));
     assert_eq!(sent(&effects), [EventType::Acknowledged]);
@@ -222,7 +222,7 @@ fn an_executor_gets_its_task_once_and_is_forgotten_when_everything_is_acknowledg
         "the executor has ended its processes itself"
     );
     assert!(effects.contains(&Effect::Erase(CONTAINER)));
-    assert_eq!(told(&effects), [What::Exited(None), What::Forgotten]);
+    assert_eq!(notices(&effects), [What::Exited(None), What::Forgotten]);
     assert_eq!(world.core.next_deadline(), None);
 }
 
@@ -258,18 +258,18 @@ fn until_the_first_acknowledgement_the_executor_decides_whether_it_needs_the_tas
 fn a_loss_is_reported_when_no_process_is_left_and_repeated_until_acknowledged() {
     let mut world = World::running();
     let effects = world.exit();
-    assert_eq!(told(&effects), [What::Exited(None)]);
+    assert_eq!(notices(&effects), [What::Exited(None)]);
     let first = sweeps(&effects);
     assert_eq!(first[0].session, Some(PID));
     assert_eq!(first[0].found, []);
     // A process that was found is found again by its id and start, since it loses its marks while it is
     // ending.
-    assert_eq!(told(&world.swept(vec![survivor(7)])), []);
+    assert_eq!(notices(&world.swept(vec![survivor(7)])), []);
     let again = sweeps(&world.wait());
     assert_eq!(again[0].found, [process(7)]);
-    assert_eq!(told(&world.swept(Vec::new())), [lost(Cause::Terminated)]);
-    assert_eq!(told(&world.wait()), [lost(Cause::Terminated)]);
-    assert_eq!(told(&world.acknowledge(&CONTAINER.0)), [What::Forgotten]);
+    assert_eq!(notices(&world.swept(Vec::new())), [lost(Cause::Terminated)]);
+    assert_eq!(notices(&world.wait()), [lost(Cause::Terminated)]);
+    assert_eq!(notices(&world.acknowledge(&CONTAINER.0)), [What::Forgotten]);
     assert_eq!(world.core.next_deadline(), None);
 }
 
@@ -279,11 +279,11 @@ fn processes_that_cannot_be_ended_are_reported_once_and_delay_the_end() {
     world.exit();
     let mut stuck = 0;
     for _ in 0..50 {
-        stuck += told(&world.swept(vec![survivor(7)])).len();
-        assert_eq!(told(&world.wait()), []);
+        stuck += notices(&world.swept(vec![survivor(7)])).len();
+        assert_eq!(notices(&world.wait()), []);
     }
     assert_eq!(stuck, 1);
-    assert_eq!(told(&world.swept(Vec::new())), [lost(Cause::Terminated)]);
+    assert_eq!(notices(&world.swept(Vec::new())), [lost(Cause::Terminated)]);
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn a_kill_works_in_every_phase() {
     assert_eq!(world.kill(), []);
     assert_eq!(sweeps(&world.start()).len(), 1);
     let effects = world.swept(Vec::new());
-    assert_eq!(told(&effects), [lost(Cause::KilledDuringLaunch)]);
+    assert_eq!(notices(&effects), [lost(Cause::KilledDuringLaunch)]);
     // Before the executor subscribes: it never gets the task.
     let mut world = World::started();
     assert_eq!(world.kill(), []);
@@ -302,7 +302,7 @@ fn a_kill_works_in_every_phase() {
     assert_eq!(sent(&effects), [EventType::Subscribed, EventType::Shutdown]);
     world.exit();
     let effects = world.swept(Vec::new());
-    assert_eq!(told(&effects), [lost(Cause::KilledDuringLaunch)]);
+    assert_eq!(notices(&effects), [lost(Cause::KilledDuringLaunch)]);
     // While it runs, and again after it has subscribed again.
     let mut world = World::running();
     assert_eq!(sent(&world.kill()), [EventType::Kill]);
@@ -314,7 +314,10 @@ fn a_kill_works_in_every_phase() {
 fn an_executor_that_does_not_subscribe_or_shut_down_in_time_is_destroyed() {
     let mut world = World::started();
     assert_eq!(sweeps(&world.wait()).len(), 1);
-    assert_eq!(told(&world.swept(Vec::new())), [lost(Cause::NotSubscribed)]);
+    assert_eq!(
+        notices(&world.swept(Vec::new())),
+        [lost(Cause::NotSubscribed)]
+    );
     let mut world = World::running();
     let effects = world.step(Event::Shutdown {
         executor_id: ID.to_owned(),
@@ -322,17 +325,17 @@ fn an_executor_that_does_not_subscribe_or_shut_down_in_time_is_destroyed() {
     assert_eq!(sent(&effects), [EventType::Shutdown]);
     assert_eq!(sweeps(&world.wait()).len(), 1);
     assert_eq!(world.now, Duration::from_millis(5500));
-    assert_eq!(told(&world.swept(Vec::new())), [lost(Cause::Destroyed)]);
+    assert_eq!(notices(&world.swept(Vec::new())), [lost(Cause::Destroyed)]);
 }
 
 #[test]
 fn an_executor_that_ends_before_its_last_update_is_acknowledged_is_not_lost() {
     let mut world = World::running();
     world.update(TaskState::Failed, 2);
-    assert_eq!(told(&world.exit()), [What::Exited(None)]);
+    assert_eq!(notices(&world.exit()), [What::Exited(None)]);
     let failed = What::Updated(Box::new(status(TaskState::Failed, 2)));
-    assert_eq!(told(&world.wait()), [failed]);
-    assert_eq!(told(&world.acknowledge(&[2; 16])), [What::Forgotten]);
+    assert_eq!(notices(&world.wait()), [failed]);
+    assert_eq!(notices(&world.acknowledge(&[2; 16])), [What::Forgotten]);
 }
 
 #[test]

@@ -56,12 +56,12 @@ type Time = (u64, Option<u64>);
 
 /// The response to `GET`, on one line.
 pub fn for_reading(view: &View) -> Vec<u8> {
-    let told = Fields::common(view);
+    let common = Fields::common(view);
     let mut text = encode(&Fields {
-        before_exit_codes: told.before_codes.clone(),
-        after_exit_codes: told.after_codes.clone(),
+        before_exit_codes: common.before_codes.clone(),
+        after_exit_codes: common.after_codes.clone(),
         state: view.state,
-        ..told
+        ..common
     });
     text.push(b'\n');
     text

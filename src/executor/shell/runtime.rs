@@ -299,11 +299,11 @@ impl Runtime {
                 Vec::new()
             }
             Effect::Call(serial, item) => {
-                self.agent.call(serial, self.caller.tell(&item));
+                self.agent.call(serial, self.caller.report(&item));
                 Vec::new()
             }
             Effect::AbandonCall => {
-                info!("gave up waiting for the agent's answer");
+                info!("gave up waiting for the agent's response");
                 self.agent.abandon_call();
                 Vec::new()
             }

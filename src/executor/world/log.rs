@@ -36,7 +36,7 @@ pub fn complain(text: &str) {
 
 /// From now on, a panic writes a line with its location to the log and to stderr. The process then aborts,
 /// and nothing else would explain that.
-pub fn tell_panics() {
+pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = describe(panic);
         tracing::error!(target: ENDING, "{text}");
@@ -176,7 +176,7 @@ impl File {
         let has_room = self.shares.take(*kind, out.len(), Instant::now());
         let is_written = has_room && rustix::io::write(descriptor, out.as_bytes()).is_ok();
         if is_written {
-            self.shares.told(*kind);
+            self.shares.reported(*kind);
         } else {
             self.shares.lose(*kind);
         }
@@ -237,7 +237,7 @@ mod tests {
         let sandbox = std::env::var_os("COOK_TEST_SANDBOX").expect("the next test sets it");
         let log = Log::open(Path::new(&sandbox), Level::INFO);
         tracing::subscriber::set_global_default(log).expect("the only one");
-        tell_panics();
+        log_panics();
         let none: [u8; 0] = std::hint::black_box([]);
         let at = std::hint::black_box(7);
         let _ = std::hint::black_box(none[at]);

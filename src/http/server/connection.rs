@@ -340,7 +340,7 @@ impl<H: Handler> Connection<H> {
         if response.is_whole() {
             let size = response.memory();
             // A client that requests much and reads nothing delays the next large body.
-            let _lease = (size > self.share()).then(|| self.context.pool.owe(size));
+            let _lease = (size > self.share()).then(|| self.context.pool.take_now(size));
             let bytes = response.encode(method);
             let limit = limit + Duration::from_secs((size / SLOWEST) as u64);
             return matches!(alarm.within(limit, self.write(&bytes)).await, Some(Ok(())));

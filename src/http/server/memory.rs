@@ -65,12 +65,12 @@ impl Pool {
         })
         .await;
         // Before the place is dropped, which wakes the next one.
-        self.owe(amount)
+        self.take_now(amount)
     }
 
     /// Takes a part without waiting, even if the pool is empty: a response already exists and can only be
     /// counted.
-    pub(super) fn owe(&self, amount: usize) -> Lease {
+    pub(super) fn take_now(&self, amount: usize) -> Lease {
         self.0.borrow_mut().free -= signed(amount);
         let pool = self.clone();
         Lease { pool, amount }
@@ -158,7 +158,7 @@ mod tests {
     fn memory_taken_without_waiting_is_returned_before_others_get_any() {
         block_on(async {
             let pool = Pool::new(10);
-            let owed = pool.owe(25);
+            let owed = pool.take_now(25);
             assert!(poll_once(pool.take(0)).await.is_none());
             drop(owed);
             let _all = pool.take(10).await;

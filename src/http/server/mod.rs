@@ -149,14 +149,14 @@ const MAX_LINGERING: usize = 8;
 
 /// Maximum number of refused connections per window that get a response. The others are reset, which costs
 /// a fraction of the time.
-const MAX_TOLD: u32 = 100;
-const TOLD_WINDOW: Duration = Duration::from_secs(1);
+const MAX_RESPONSES: u32 = 100;
+const RESPONSE_WINDOW: Duration = Duration::from_secs(1);
 
 /// The connections that were refused.
 struct Refused {
     lingering: Rc<()>,
     window: Instant,
-    told: u32,
+    responses: u32,
 }
 
 // === impl Limits ===
@@ -209,7 +209,7 @@ pub async fn serve<H: Handler>(
         refused: Refused {
             lingering: Rc::new(()),
             window: Instant::now(),
-            told: 0,
+            responses: 0,
         },
     };
     let mut pace = Pace::new();
@@ -287,7 +287,7 @@ impl<H: Handler> Server<H> {
     /// a short time to read the response if there are not many like it, so refused clients cannot lock out
     /// others.
     fn turn_away(&mut self, socket: OwnedFd, response: Response) {
-        if !self.refused.may_tell() {
+        if !self.refused.may_respond() {
             return reset(&socket);
         }
         let bytes = response.ending_connection().encode(Method::Get);
@@ -313,13 +313,13 @@ impl<H: Handler> Server<H> {
 // === impl Refused ===
 
 impl Refused {
-    fn may_tell(&mut self) -> bool {
+    fn may_respond(&mut self) -> bool {
         let now = Instant::now();
-        if now.duration_since(self.window) >= TOLD_WINDOW {
-            (self.window, self.told) = (now, 0);
+        if now.duration_since(self.window) >= RESPONSE_WINDOW {
+            (self.window, self.responses) = (now, 0);
         }
-        self.told += 1;
-        self.told <= MAX_TOLD
+        self.responses += 1;
+        self.responses <= MAX_RESPONSES
     }
 }
 

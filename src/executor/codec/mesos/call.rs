@@ -41,7 +41,7 @@ impl Caller {
     }
 
     /// UPDATE or MESSAGE.
-    pub fn tell(&self, item: &Item) -> Vec<u8> {
+    pub fn report(&self, item: &Item) -> Vec<u8> {
         let call = match item {
             Item::Update(update) => Call {
                 update: Some(messages::Update {

@@ -440,7 +440,7 @@ fn span(what: &str, info: &DurationInfo) -> (Span, Option<String>) {
     let given = info.nanoseconds;
     let length = Duration::from_nanos(u64::try_from(given).unwrap_or(0));
     let warning = if given < 0 {
-        Some(format!("{what} is negative ({given} ns): using none"))
+        Some(format!("{what} is negative ({given} ns); using 0"))
     } else if Span::new(length).is_none() {
         let most = Span::MAX.get();
         Some(format!(
@@ -477,7 +477,7 @@ mod tests {
         );
         let (span, warning) = read(i64::MIN);
         assert_eq!(span, Duration::ZERO);
-        let words = "it is negative (-9223372036854775808 ns): using none";
+        let words = "it is negative (-9223372036854775808 ns); using 0";
         assert_eq!(warning.as_deref(), Some(words));
     }
 }

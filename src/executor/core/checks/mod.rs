@@ -103,7 +103,7 @@ impl Checks {
     }
 
     /// The part of a status update that is about checks.
-    pub fn told(&self) -> Checked {
+    pub fn checked(&self) -> Checked {
         Checked {
             healthy: self.healthy,
             status: self.status,

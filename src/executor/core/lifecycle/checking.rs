@@ -8,7 +8,7 @@ use crate::core::step::Step;
 impl Lifecycle {
     /// The part of a status update that is about checks.
     pub(in crate::core) fn checked(&self) -> Checked {
-        self.checks.told()
+        self.checks.checked()
     }
 
     /// The command has started.

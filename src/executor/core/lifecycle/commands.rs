@@ -49,7 +49,7 @@ impl Lifecycle {
             },
         };
         self.ledger.starting(id);
-        self.tell_by_environment(id);
+        self.set_task_variables(id);
         self.spawn(id, step);
     }
 

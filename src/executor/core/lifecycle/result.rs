@@ -45,7 +45,7 @@ impl Lifecycle {
     }
 
     /// Sets the variables that tell the command at `id` its phase and the results so far.
-    pub(super) fn tell_by_environment(&mut self, id: CommandId) {
+    pub(super) fn set_task_variables(&mut self, id: CommandId) {
         let Some(command) = self.plan.get(id) else {
             return;
         };
@@ -55,12 +55,12 @@ impl Lifecycle {
             Part::After(_) => ("after", Some(self.verdict().state.name())),
         };
         let code = self.main_outcome().and_then(Outcome::code);
-        let told = [
+        let variables = [
             (variables::PHASE, Some(phase.to_owned())),
             (variables::TASK_STATE, result.map(str::to_owned)),
             (variables::EXIT_CODE, code.map(|code| code.to_string())),
         ];
-        for (name, value) in told {
+        for (name, value) in variables {
             let value = value.and_then(|value| Value::new(value).ok());
             if let Ok(name) = Name::new(name) {
                 self.environment.apply(vec![(name, value)]);

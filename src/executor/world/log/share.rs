@@ -27,7 +27,7 @@ pub enum Kind {
     /// About results of checks.
     Check,
     /// DEBUG and below.
-    Chatter,
+    Debug,
     /// Everything else.
     Usual,
 }
@@ -36,7 +36,7 @@ const ALL: [Kind; 5] = [
     Kind::Ending,
     Kind::Untrusted,
     Kind::Check,
-    Kind::Chatter,
+    Kind::Debug,
     Kind::Usual,
 ];
 
@@ -44,7 +44,7 @@ const ALL: [Kind; 5] = [
 /// end.
 const ENDING_LIMIT: u64 = 256 << 10;
 const UNTRUSTED_LIMIT: u64 = 128 << 10;
-const CHATTER_LIMIT: u64 = 1 << 20;
+const DEBUG_LIMIT: u64 = 1 << 20;
 const CHECK_LIMIT: u64 = 128 << 10;
 const USUAL_LIMIT: u64 = 512 << 10;
 
@@ -58,7 +58,7 @@ pub struct Shares {
     ending: Share,
     untrusted: Share,
     check: Share,
-    chatter: Share,
+    debug: Share,
     usual: Share,
 }
 
@@ -84,7 +84,7 @@ impl Kind {
     pub fn of(metadata: &Metadata<'_>) -> Self {
         match metadata.target() {
             UNTRUSTED => Self::Untrusted,
-            _ if *metadata.level() > Level::INFO => Self::Chatter,
+            _ if *metadata.level() > Level::INFO => Self::Debug,
             ENDING => Self::Ending,
             CHECK => Self::Check,
             _ => Self::Usual,
@@ -113,7 +113,7 @@ impl Shares {
                 ..share(UNTRUSTED_LIMIT)
             },
             check: share(CHECK_LIMIT),
-            chatter: share(CHATTER_LIMIT),
+            debug: share(DEBUG_LIMIT),
             usual: share(USUAL_LIMIT),
         }
     }
@@ -141,21 +141,21 @@ impl Shares {
     pub fn lost(&self, kind: Kind) -> u64 {
         match kind {
             Kind::Ending => {
-                let others = self.check.lost + self.chatter.lost + self.usual.lost;
+                let others = self.check.lost + self.debug.lost + self.usual.lost;
                 self.ending.lost + self.untrusted.lost + others
             }
             Kind::Untrusted => self.untrusted.lost,
             Kind::Check => self.check.lost,
-            Kind::Chatter => self.chatter.lost,
+            Kind::Debug => self.debug.lost,
             Kind::Usual => self.usual.lost,
         }
     }
 
     /// The number that [`Self::lost`] returned was written.
-    pub fn told(&mut self, kind: Kind) {
+    pub fn reported(&mut self, kind: Kind) {
         let kinds = match kind {
             Kind::Ending => &ALL[..],
-            Kind::Untrusted | Kind::Check | Kind::Chatter | Kind::Usual => &[kind],
+            Kind::Untrusted | Kind::Check | Kind::Debug | Kind::Usual => &[kind],
         };
         for kind in kinds {
             self.share(*kind).lost = 0;
@@ -167,7 +167,7 @@ impl Shares {
             Kind::Ending => &mut self.ending,
             Kind::Untrusted => &mut self.untrusted,
             Kind::Check => &mut self.check,
-            Kind::Chatter => &mut self.chatter,
+            Kind::Debug => &mut self.debug,
             Kind::Usual => &mut self.usual,
         }
     }
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_kind_uses_no_space_of_another() {
         let now = Instant::now();
-        for flood in [Kind::Untrusted, Kind::Check, Kind::Chatter, Kind::Usual] {
+        for flood in [Kind::Untrusted, Kind::Check, Kind::Debug, Kind::Usual] {
             let mut shares = Shares::new(now);
             let mut later = now;
             for _ in 0..100_000 {
@@ -235,12 +235,12 @@ mod tests {
     fn left_out_lines_are_mentioned_by_their_own_kind_or_at_the_end() {
         let mut shares = Shares::new(Instant::now());
         shares.lose(Kind::Untrusted);
-        shares.lose(Kind::Chatter);
+        shares.lose(Kind::Debug);
         assert_eq!(shares.lost(Kind::Usual), 0);
         assert_eq!(shares.lost(Kind::Ending), 2);
-        shares.told(Kind::Chatter);
+        shares.reported(Kind::Debug);
         assert_eq!(shares.lost(Kind::Ending), 1);
-        shares.told(Kind::Ending);
+        shares.reported(Kind::Ending);
         assert_eq!(shares.lost(Kind::Untrusted), 0);
     }
 }

@@ -138,7 +138,7 @@ impl Processes {
             if commands.contains(id) {
                 self.signal_command(*group, signal);
                 if signal == StopSignal::Kill && descendants::is_beyond_reach(*group) {
-                    self.sweeps.tell_of_beyond(&[*group]);
+                    self.sweeps.log_out_of_reach(&[*group]);
                     beyond.push(*id);
                 }
                 // It may have left its own group. It is not reaped yet, so its pid is not reused.

@@ -24,9 +24,9 @@ pub(super) struct Sweeps {
     /// Processes that were spared as readers when all others got SIGTERM, and when that was.
     spared: RefCell<Option<Spared>>,
     /// What was logged last. There may be a sweep for each process that ends.
-    told: Cell<Option<(Sweep, Left)>>,
+    logged: Cell<Option<(Sweep, Left)>>,
     /// Processes for which the log says that they are not waited for.
-    told_beyond: RefCell<Vec<RawPid>>,
+    logged_out_of_reach: RefCell<Vec<RawPid>>,
 }
 
 struct Spared {
@@ -47,7 +47,7 @@ enum Kind {
     Beyond,
 }
 
-/// Until then, a process that may become a reader is treated as one.
+/// During this time after the first SIGTERM, a process that may become a reader is treated as one.
 const EARLY: Duration = Duration::from_millis(200);
 
 /// A sweep with SIGKILL is repeated until it finds no new process, but at most this often. Faster forks are
@@ -78,14 +78,14 @@ impl Sweeps {
     }
 
     /// Logs which processes are not waited for, and why; each one once.
-    pub(super) fn tell_of_beyond(&self, pids: &[RawPid]) {
-        let mut told = self.told_beyond.borrow_mut();
+    pub(super) fn log_out_of_reach(&self, pids: &[RawPid]) {
+        let mut logged = self.logged_out_of_reach.borrow_mut();
         let mut list = String::new();
         for pid in pids {
-            if told.contains(pid) {
+            if logged.contains(pid) {
                 continue;
             }
-            told.push(*pid);
+            logged.push(*pid);
             let pid = pid.as_raw_nonzero();
             let status = proc::read_text(&format!("/proc/{pid}/status")).unwrap_or_default();
             let field = |name: &str| {
@@ -131,7 +131,7 @@ impl Processes {
                 at_least_one
             }
         };
-        self.tell(sweep, left);
+        self.log_change(sweep, left);
         left
     }
 
@@ -238,8 +238,8 @@ impl Processes {
     }
 
     /// Logs only changes: a process that does not end must not fill the log.
-    fn tell(&self, sweep: Sweep, left: Left) {
-        if self.sweeps.told.replace(Some((sweep, left))) == Some((sweep, left)) {
+    fn log_change(&self, sweep: Sweep, left: Left) {
+        if self.sweeps.logged.replace(Some((sweep, left))) == Some((sweep, left)) {
             return;
         }
         let Left {
@@ -259,7 +259,7 @@ impl Processes {
                 let strays = self.reserve.with(|| self.find_strays()).unwrap_or_default();
                 let beyond = strays.iter().filter(|stray| stray.kind == Kind::Beyond);
                 let pids: Vec<RawPid> = beyond.map(|stray| stray.process.pid).collect();
-                self.sweeps.tell_of_beyond(&pids);
+                self.sweeps.log_out_of_reach(&pids);
             }
             Sweep::Look | Sweep::TerminateOthers | Sweep::Terminate | Sweep::Kill => {}
         }

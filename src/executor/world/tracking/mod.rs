@@ -145,7 +145,7 @@ impl Tracking {
             let reading = self.look_back(at).await;
             self.send(reading).await;
         }
-        self.tell(Event::Task(TaskEvent::TrackingEnded)).await;
+        self.send_event(Event::Task(TaskEvent::TrackingEnded)).await;
         for file in &self.files {
             debug!("read {}: {} bytes", file.path().display(), file.read);
         }
@@ -260,11 +260,12 @@ impl Tracking {
 
     async fn send(&self, reading: Option<Reading>) {
         if let Some(reading) = reading {
-            self.tell(Event::Task(TaskEvent::Tracked(reading))).await;
+            self.send_event(Event::Task(TaskEvent::Tracked(reading)))
+                .await;
         }
     }
 
-    async fn tell(&self, event: Event) {
+    async fn send_event(&self, event: Event) {
         // The receiver lives as long as the runtime.
         let _ = self.inbox.send(Incoming::Event(event)).await;
     }

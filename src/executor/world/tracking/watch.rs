@@ -114,7 +114,7 @@ impl Watch {
 
     /// Waits until something that is watched has changed, or the interval of polling is over.
     pub async fn changed(&self) {
-        let told = async {
+        let changed = async {
             match &self.inotify {
                 // If waiting fails, the files are polled.
                 Some(inotify) if inotify.readable().await.is_ok() => {}
@@ -127,7 +127,7 @@ impl Watch {
                 false => pending().await,
             }
         };
-        or(told, timed).await;
+        or(changed, timed).await;
         if let Some(inotify) = &self.inotify {
             // The events themselves are not needed: the next look sees all changes.
             let _ = rustix::io::read(inotify, &mut [0; EVENTS]);

@@ -154,8 +154,8 @@ fn report(kind: Kind, message: &str) -> CheckOutput {
 fn without_checks_there_is_never_anything_to_do() {
     let (fixture, outputs) = Fixture::begin(CheckPlan::default());
     assert_eq!((outputs, fixture.due()), (Vec::new(), None));
-    assert_eq!(fixture.checks.told().status, None);
-    assert_eq!(fixture.checks.told().healthy, None);
+    assert_eq!(fixture.checks.checked().status, None);
+    assert_eq!(fixture.checks.checked().healthy, None);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_probe_that_times_out_is_abandoned_and_the_next_one_starts_after_the_interva
             .found(id, &Finding::Answered(200), fixture.moment()),
         []
     );
-    assert_eq!(fixture.checks.told().healthy, Some(false));
+    assert_eq!(fixture.checks.checked().healthy, Some(false));
     assert_eq!(fixture.due(), Some(2500));
 }
 
@@ -243,14 +243,14 @@ fn failures_within_the_grace_period_do_not_count_until_the_first_success() {
     let noted = [CheckOutput::Note(note.to_owned())];
     let first = fixture.checks.found(*id, &refused(), fixture.moment());
     assert_eq!(first, noted);
-    assert_eq!(fixture.checks.told().healthy, None);
+    assert_eq!(fixture.checks.checked().healthy, None);
     // The grace period includes its last moment.
     assert_eq!(fixture.find(&refused()), noted);
     assert_eq!(fixture.find(&refused()), noted);
     assert_eq!(fixture.now, 3000);
     let failed = "TCP health check failed: connection refused (127.0.0.1:80)";
     assert_eq!(fixture.find(&refused()), [report(Kind::Health, failed)]);
-    assert_eq!(fixture.checks.told().healthy, Some(false));
+    assert_eq!(fixture.checks.checked().healthy, Some(false));
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn the_status_of_a_check_is_empty_before_the_first_result() {
         ),
     ] {
         assert_eq!(
-            Checks::new(check(probe.clone()), LIMIT).told().status,
+            Checks::new(check(probe.clone()), LIMIT).checked().status,
             Some(empty)
         );
         let (mut fixture, _) = Fixture::begin(check(probe));
@@ -340,7 +340,7 @@ fn the_status_of_a_check_is_empty_before_the_first_result() {
         assert!(matches!(fixture.act(1500)[..], [CheckOutput::Abandon(_)]));
         let outputs = fixture.find(&finding);
         assert!(matches!(outputs[..], [CheckOutput::Report(Kind::Check, _)]));
-        assert_eq!(fixture.checks.told().status, Some(found));
+        assert_eq!(fixture.checks.checked().status, Some(found));
         assert_eq!(fixture.find(&finding), []);
         // A timeout after a result does.
         fixture.start();
@@ -349,8 +349,8 @@ fn the_status_of_a_check_is_empty_before_the_first_result() {
             outputs[..],
             [CheckOutput::Abandon(_), CheckOutput::Report(Kind::Check, _)]
         ));
-        assert_eq!(fixture.checks.told().status, Some(empty));
-        assert_eq!(fixture.checks.told().healthy, None);
+        assert_eq!(fixture.checks.checked().status, Some(empty));
+        assert_eq!(fixture.checks.checked().healthy, None);
     }
 }
 
@@ -369,7 +369,7 @@ fn a_failed_probe_has_an_empty_status_but_a_refused_connection_is_a_result() {
         let (mut fixture, _) = Fixture::begin(check(probe));
         fixture.act(1500);
         fixture.find(&finding);
-        assert_eq!(fixture.checks.told().status, Some(status), "{finding:?}");
+        assert_eq!(fixture.checks.checked().status, Some(status), "{finding:?}");
     }
 }
 
@@ -397,7 +397,7 @@ fn the_end_of_the_command_abandons_probes_for_good() {
         fixture.checks.found(ids[1], &refused(), fixture.moment()),
         []
     );
-    assert_eq!(fixture.checks.told().healthy, None);
+    assert_eq!(fixture.checks.checked().healthy, None);
     assert_eq!((fixture.act(99_000), fixture.due()), (Vec::new(), None));
 }
 
