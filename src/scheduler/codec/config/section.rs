@@ -80,7 +80,7 @@ impl Entry {
         }
     }
 
-    /// An amount above 0, given in units of this size.
+    /// A number above 0, multiplied by `unit`.
     pub(super) fn amount(self, unit: f64) -> Result<Amount, Error> {
         let amount = self.number().map(|number| Amount::positive(number * unit));
         match amount {
