@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Mesos master and one agent on loopback, each with its own free port, all their files in one folder.
+"""A Mesos master and agents on loopback, each with its own free port, all their files in one folder.
 
     with Lab("some/folder") as lab: ...       a master and an agent that have found each other
     ./lab.py FOLDER [--agent-flag=value ...]  the same by hand, until Ctrl-C; then see framework.py
@@ -77,32 +77,129 @@ def answer(url):
         return None
 
 
-class Lab:
-    """A master and an agent. `agent_flags` is a dict of flags without their dashes."""
+class Daemon:
+    """One of the launcher's programs: to start, kill, and start again."""
 
-    def __init__(self, folder, agent_flags=None, cookie="lab", command_executor=None):
+    def __init__(self, lab, program, name, signal_at_our_death):
+        self.lab, self.program, self.name, self.signal_at_our_death = lab, program, name, signal_at_our_death
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.process = None
+        self.flags = {"ip": "127.0.0.1", "hostname": "127.0.0.1", "port": self.port}
+
+    def launch(self):
+        """Start the process and nothing else. It gets a signal when this thread ends. Nothing of our environment
+        reaches it but PATH and the cookie."""
+        with open(self.lab.path(self.name + ".log"), "ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", self.signal_at_our_death, os.path.join(LAUNCHER_DIR, self.program)]
+                + [f"--{flag}={value}" for flag, value in self.flags.items()],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={"PATH": os.environ["PATH"], COOKIE: self.lab.cookie})
+
+    def answers(self, path):
+        """Wait until it answers."""
+        url = f"http://{self.address}{path}"
+
+        def check():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self.process.returncode}; its log is in {self.lab.folder}")
+            return answer(url) is not None
+        eventually(check, f"an answer from {url}; the logs are in {self.lab.folder}", 30)
+
+    def end(self, signal_number):
+        if self.process is None:
+            return
+        self.process.send_signal(signal_number)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def kill(self):
+        """kill -9. What an agent has started lives on, and a new agent takes it over."""
+        self.end(signal.SIGKILL)
+
+
+class Master(Daemon):
+    def __init__(self, lab, flags):
+        super().__init__(lab, "mesos-master", "mesos-master", "TERM")
+        self.flags.update({
+            "work_dir": lab.path("master"), "registry": "replicated_log", "log_auto_initialize": "true",
+            "allocation_interval": "50ms", **flags})
+
+    def start(self):
+        """Start it, also once more after `kill`: it knows its agents from its registry."""
+        self.launch()
+        self.answers("/master/health")
+
+    def stop(self):
+        self.end(signal.SIGTERM)
+
+
+class Agent(Daemon):
+    def __init__(self, lab, name, flags, command_executor=None):
+        super().__init__(lab, "mesos-agent", "mesos-" + name, "USR1")
+        self.since = None
+        self.flags.update({
+            "master": lab.master_address, "work_dir": lab.path(name), "runtime_dir": lab.path(name + "-runtime"),
+            "fetcher_cache_dir": lab.path(name + "-fetcher-cache"), "launcher_dir": lab.launcher_dir(command_executor),
+            "launcher": "posix", "isolation": "posix/cpu,posix/mem", "containerizers": "mesos",
+            "image_provisioner_backend": "copy", "docker_store_dir": lab.path("store"),
+            "appc_store_dir": lab.path("store"), "systemd_enable_support": "false", "cgroups_root": "cooktest",
+            "resources": "cpus:8;mem:8192;disk:10240;ports:[31000-32000]", "recover": "reconnect", "strict": "true",
+            **flags})
+
+    def launch(self):
+        self.since = time.time()
+        super().launch()
+
+    def start(self):
+        """Start it, also once more after `kill`; returns when the master has (re-)registered it."""
+        self.launch()
+        self.registered()
+
+    def registered(self):
+        """Wait until it answers and the master has (re-)registered it."""
+        self.answers("/slave(1)/health")
+
+        def is_there():
+            slaves = json.loads(answer(f"http://{self.lab.master_address}/master/slaves") or b'{"slaves":[]}')["slaves"]
+            return [s for s in slaves if s["active"] and s["pid"].endswith(f":{self.port}")
+                    and max(s["registered_time"], s.get("reregistered_time", 0)) > self.since]
+        eventually(is_there, f"{self.name} to register; its log is in {self.lab.folder}", 30)
+
+    def stop(self):
+        """It ends its executors first, and unregisters."""
+        self.end(signal.SIGUSR1)
+
+    def state(self):
+        return json.loads(answer(f"http://{self.address}/slave(1)/state") or "{}")
+
+    def id(self):
+        return self.state()["id"]
+
+
+class Lab:
+    """A master and an agent, and more agents by `add_agent`. `agent_flags` and `master_flags` are dicts of flags
+    without their dashes."""
+
+    def __init__(self, folder, agent_flags=None, cookie="lab", command_executor=None, master_flags=None):
         self.folder = os.path.abspath(folder)
         self.cookie = cookie
-        self.master_port, self.agent_port = free_port(), free_port()
-        self.master_address = f"127.0.0.1:{self.master_port}"
-        self.agent_address = f"127.0.0.1:{self.agent_port}"
-        self.master = self.agent = self.agent_since = None
         os.makedirs(self.folder)
-        self.agent_flags = {
-            "master": self.master_address, "ip": "127.0.0.1", "hostname": "127.0.0.1", "port": self.agent_port,
-            "work_dir": self.path("agent"), "runtime_dir": self.path("agent-runtime"),
-            "fetcher_cache_dir": self.path("fetcher-cache"), "launcher_dir": self._launcher_dir(command_executor),
-            "launcher": "posix", "isolation": "posix/cpu,posix/mem", "containerizers": "mesos",
-            "image_provisioner_backend": "copy", "docker_store_dir": self.path("store"),
-            "appc_store_dir": self.path("store"), "systemd_enable_support": "false", "cgroups_root": "cooktest",
-            "resources": "cpus:8;mem:8192;disk:10240;ports:[31000-32000]", "recover": "reconnect", "strict": "true",
-            **(agent_flags or {}),
-        }
+        self.master = Master(self, master_flags or {})
+        self.master_port, self.master_address = self.master.port, self.master.address
+        self.agents = [Agent(self, "agent", agent_flags or {}, command_executor)]
+        self.agent = self.agents[0]
+        self.agent_address = self.agent.address
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
 
-    def _launcher_dir(self, command_executor):
+    def launcher_dir(self, command_executor):
         """The folder of Mesos' own helpers; with `command_executor`, one where that file is `mesos-executor`."""
         if command_executor is None:
             return LAUNCHER_DIR
@@ -113,95 +210,53 @@ class Lab:
         shutil.copy(command_executor, os.path.join(folder, "mesos-executor"))
         return folder
 
-    # -- starting ----------------------------------------------------------------------------------------------
-
     def __enter__(self):
         try:
-            self.start_master()
+            self.master.start()
             self.start_agent()
         except BaseException:
             self.stop()
             raise
         return self
 
-    def start_master(self):
-        self.master = self._daemon("mesos-master", "TERM", {
-            "ip": "127.0.0.1", "hostname": "127.0.0.1", "port": self.master_port, "work_dir": self.path("master"),
-            "registry": "replicated_log", "log_auto_initialize": "true", "allocation_interval": "50ms"})
-        self._answers(self.master, f"http://{self.master_address}/master/health")
+    def add_agent(self, flags=None):
+        """One more agent, which is started."""
+        agent = Agent(self, f"agent-{len(self.agents) + 1}", flags or {})
+        self.agents.append(agent)
+        agent.start()
+        return agent
+
+    # -- the first agent ---------------------------------------------------------------------------------------
 
     def start_agent(self):
-        """Start the agent, also once more after `kill_agent`; returns when the master has (re-)registered it."""
-        self.launch_agent()
-        self.await_agent()
+        self.agent.start()
 
     def launch_agent(self):
-        """Start the agent's process and nothing else. It gets a signal when this thread ends."""
-        self.agent_since = time.time()
-        self.agent = self._daemon("mesos-agent", "USR1", self.agent_flags)
+        self.agent.launch()
 
     def await_agent(self):
-        """Wait until the agent answers and the master has (re-)registered it."""
-        since = self.agent_since
-        self._answers(self.agent, f"http://{self.agent_address}/slave(1)/health")
+        self.agent.registered()
 
-        def registered():
-            slaves = json.loads(answer(f"http://{self.master_address}/master/slaves") or b'{"slaves":[]}')["slaves"]
-            return [s for s in slaves
-                    if s["active"] and max(s["registered_time"], s.get("reregistered_time", 0)) > since]
-        eventually(registered, f"the agent to register; its log is {self.path('mesos-agent.log')}", 30)
-
-    def _daemon(self, name, signal_at_our_death, flags):
-        """Start one of the launcher's programs. Nothing of our environment reaches it but PATH and the cookie."""
-        with open(self.path(name + ".log"), "ab") as log:
-            return subprocess.Popen(
-                ["setpriv", "--pdeathsig", signal_at_our_death, os.path.join(LAUNCHER_DIR, name)]
-                + [f"--{flag}={value}" for flag, value in flags.items()],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={"PATH": os.environ["PATH"], COOKIE: self.cookie})
-
-    def _answers(self, daemon, url):
-        def check():
-            if daemon.poll() is not None:
-                raise RuntimeError(f"{daemon.args[3]} ended with {daemon.returncode}; its log is in {self.folder}")
-            return answer(url) is not None
-        eventually(check, f"an answer from {url}; the logs are in {self.folder}", 30)
-
-    # -- asking ------------------------------------------------------------------------------------------------
+    def kill_agent(self):
+        self.agent.kill()
 
     def completed_executors(self):
         """The ids of the executors that have ended and whose updates have all been acknowledged by their frameworks:
         nothing more will come from them."""
-        state = json.loads(answer(f"http://{self.agent_address}/slave(1)/state") or "{}")
+        state = self.agent.state()
         frameworks = state.get("frameworks", []) + state.get("completed_frameworks", [])
         return [executor["id"] for framework in frameworks for executor in framework["completed_executors"]]
 
     # -- stopping ----------------------------------------------------------------------------------------------
 
-    def kill_agent(self):
-        """kill -9: the executors live on, and a new agent takes them over."""
-        self._end(self.agent, signal.SIGKILL)
-        self.agent = None
-
     def stop(self):
-        """End both daemons. The agent ends its executors first and unregisters (SIGUSR1)."""
-        self._end(self.agent, signal.SIGUSR1)
-        self._end(self.master, signal.SIGTERM)
-        self.agent = self.master = None
+        """End all daemons, the agents first."""
+        for agent in self.agents:
+            agent.stop()
+        self.master.stop()
 
     def __exit__(self, *_):
         self.stop()
-
-    @staticmethod
-    def _end(daemon, signal_number):
-        if daemon is None:
-            return
-        daemon.send_signal(signal_number)
-        try:
-            daemon.wait(15)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
 
 
 def main():

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Run the tests under scenarios/ against an executor, on a real Mesos master and agent.
 
-    run.py --executor FILE [WORD...]    all tests, or those whose names contain one of the words
+    run.py --executor FILE [--scheduler FILE] [WORD...]    all tests, or those whose names contain one of the words
 
 One line for each test; what is known of a failed one below it; `N passed, N failed` at the end; exit status 0 if none
 has failed. All files are in a folder of this run below tests/mesos/run (or below $MESOS_TEST_RUN), which is kept only
 when a test has failed (or with --keep). Afterwards no process of the run lives: that is the last test."""
 import argparse
 import contextlib
+import dataclasses
 import importlib
 import os
 import shutil
@@ -22,11 +23,20 @@ from lab import HERE, Lab, eventually, marked
 
 MODULES = ("results", "drop_in", "hooks", "kills", "hostile", "agents", "task_user", "neighbours",
            "frameworks", "checks")
+# These need a scheduler, and get what their SETTING says instead of a Cook.
+SCHEDULER_MODULES = ("scheduler",)
 
 
-def tests():
+@dataclasses.dataclass
+class Programs:
+    """What is tested."""
+    executor: str
+    scheduler: str | None
+
+
+def tests(modules):
     """(sentence, function) of each test, in the order in which they are written."""
-    for name in MODULES:
+    for name in modules:
         module = importlib.import_module("scenarios." + name)
         for function in vars(module).values():
             if getattr(function, "__module__", None) == module.__name__ and not function.__name__.startswith("_"):
@@ -46,8 +56,8 @@ def describe(task):
 
 
 class Runner:
-    def __init__(self, executor, folder):
-        self.executor, self.folder = executor, folder
+    def __init__(self, programs, folder):
+        self.programs, self.folder = programs, folder
         self.cookie = os.path.basename(folder)
         self.passed = self.failed = 0
 
@@ -68,18 +78,31 @@ class Runner:
             print(f"ok    {sentence} ({time.monotonic() - started:.1f} s)", flush=True)
 
     def run_one(self, number, sentence, function, lab):
-        folder = os.path.join(self.folder, f"{number:02}")
+        folder, cookie = os.path.join(self.folder, f"{number:02}"), f"{self.cookie}/{number:02}"
         os.makedirs(folder)
-        launched = []
+        launched, settings = [], []
 
         def test():
             try:
-                with Cook(lab, self.executor, folder, f"{self.cookie}/{number:02}", launched) as cook:
-                    function(cook)
+                with self.setting(function, lab, folder, cookie, launched) as setting:
+                    settings.append(setting)
+                    function(setting)
             except BaseException:
-                self.clear(f"{self.cookie}/{number:02}/")
+                self.clear(cookie + "/")
                 raise
-        self.check(sentence, test, lambda: [line for task in launched for line in describe(task)])
+
+        def details():
+            yield from (line for task in launched for line in describe(task))
+            for setting in settings:
+                yield from getattr(setting, "describe", lambda: ())()
+        self.check(sentence, test, details)
+
+    def setting(self, function, lab, folder, cookie, launched):
+        """What a test gets: what its module says, by default a Cook."""
+        make = getattr(sys.modules[function.__module__], "SETTING", None)
+        if make is None:
+            return Cook(lab, self.programs.executor, folder, cookie, launched)
+        return make(lab, self.programs, folder, cookie)
 
     def clear(self, cookie):
         """After a failure: end what a test has left, by pid."""
@@ -98,13 +121,13 @@ class Runner:
 
 
 @contextlib.contextmanager
-def session(executor, keep):
+def session(programs, keep):
     """A Runner and a Lab, in a folder that is kept if something has failed; ends the program with the status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     base = os.environ.get("MESOS_TEST_RUN") or os.path.join(HERE, "run")
     folder = os.path.join(os.path.abspath(base), f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
     os.makedirs(folder)
-    runner = Runner(executor, folder)
+    runner = Runner(programs, folder)
     with Lab(os.path.join(folder, "lab"), cookie=runner.cookie) as lab:
         yield runner, lab
     runner.check("no process is left", runner.nothing_is_left)
@@ -120,20 +143,29 @@ def session(executor, keep):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executor", required=True, help="the cook-executor to test")
+    parser.add_argument("--scheduler", help="the cook-scheduler to test")
     parser.add_argument("--keep", action="store_true", help="keep the folder of this run")
     parser.add_argument("words", nargs="*", help="run only tests whose names contain one of these")
     arguments = parser.parse_args()
-    executor = os.path.abspath(arguments.executor)
-    if not os.access(executor, os.X_OK):
-        sys.exit(f"{executor} is not an executable file")
-    chosen = [(sentence, function) for sentence, function in tests()
+    programs = Programs(executable(arguments.executor), arguments.scheduler and executable(arguments.scheduler))
+    if not programs.scheduler:
+        print("SKIPPED: the tests of the scheduler, as there is no --scheduler", file=sys.stderr)
+    modules = MODULES + (SCHEDULER_MODULES if programs.scheduler else ())
+    chosen = [(sentence, function) for sentence, function in tests(modules)
               if not arguments.words or any(word in sentence for word in arguments.words)]
     if not chosen:
         sys.exit("no test has such a name")
 
-    with session(executor, arguments.keep) as (runner, lab):
+    with session(programs, arguments.keep) as (runner, lab):
         for number, (sentence, function) in enumerate(chosen, 1):
             runner.run_one(number, sentence, function, lab)
+
+
+def executable(file):
+    file = os.path.abspath(file)
+    if not os.access(file, os.X_OK):
+        sys.exit(f"{file} is not an executable file")
+    return file
 
 
 if __name__ == "__main__":

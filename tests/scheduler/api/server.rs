@@ -22,6 +22,16 @@ pub struct Server {
     pub folder: Folder,
     pub address: SocketAddr,
     arguments: Vec<String>,
+    runs_on: RunsOn,
+}
+
+/// Where jobs run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunsOn {
+    /// Here, by the executor that was built.
+    Here,
+    /// On agents that are not the scheduler's own, by what the arguments say.
+    Mesos,
 }
 
 /// An answer.
@@ -88,13 +98,24 @@ impl Server {
     }
 
     pub fn with(folder: Folder, arguments: &[&str]) -> Self {
+        Self::launch(folder, arguments, RunsOn::Here)
+    }
+
+    /// As a framework: the arguments name the masters, and an executor if there is one.
+    #[allow(dead_code, reason = "one of two test programs uses it")]
+    pub fn framework(folder: Folder, arguments: &[&str]) -> Self {
+        Self::launch(folder, arguments, RunsOn::Mesos)
+    }
+
+    fn launch(folder: Folder, arguments: &[&str], runs_on: RunsOn) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|it| (*it).to_owned()).collect();
-        let (child, address) = launch(&folder, &arguments);
+        let (child, address) = launch(&folder, &arguments, runs_on);
         Self {
             child,
             folder,
             address,
             arguments,
+            runs_on,
         }
     }
 
@@ -130,7 +151,7 @@ impl Server {
     /// Starts it again on the same data; perhaps on another port.
     pub fn restart(&mut self) {
         self.kill();
-        (self.child, self.address) = launch(&self.folder, &self.arguments);
+        (self.child, self.address) = launch(&self.folder, &self.arguments, self.runs_on);
     }
 
     pub fn ask(&self, method: &str, target: &str, fields: &str, body: &[u8]) -> Answer {
@@ -232,6 +253,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        if self.runs_on == RunsOn::Mesos {
+            return;
+        }
         // What still runs would outlive the test.
         let drained = program()
             .args(["--drain", "--data"])
@@ -279,12 +303,16 @@ impl Answer {
     }
 }
 
-fn launch(folder: &Folder, arguments: &[String]) -> (Child, SocketAddr) {
+fn launch(folder: &Folder, arguments: &[String], runs_on: RunsOn) -> (Child, SocketAddr) {
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(folder.0.join("log"));
-    let mut child = program()
+    let mut command = match runs_on {
+        RunsOn::Here => program(),
+        RunsOn::Mesos => Command::new(env!("CARGO_BIN_EXE_cook-scheduler")),
+    };
+    let mut child = command
         .args(["--listen", "127.0.0.1:0", "--data"])
         .arg(folder.0.join("data"))
         .args(arguments)

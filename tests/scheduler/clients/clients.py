@@ -18,6 +18,9 @@ from pathlib import Path
 
 from cookclient import JobClient
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from cook_scheduler import CookScheduler  # noqa: E402: it is beside this folder
+
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # A client that takes longer hangs.
 TIMEOUT = 120
@@ -25,25 +28,16 @@ TIMEOUT = 120
 OPTIONS = None
 
 
-class Scheduler:
-    """A scheduler on any free port, with a data folder of its own."""
+class Scheduler(CookScheduler):
+    """A running scheduler on any free port, with a data folder of its own."""
 
     def __init__(self, *arguments):
-        self.folder = tempfile.mkdtemp(prefix="cook-clients-")
-        self.log = open(os.path.join(self.folder, "log"), "w+", encoding="utf-8")
-        command = [OPTIONS.scheduler, "--listen", "127.0.0.1:0", "--data", os.path.join(self.folder, "data"), *arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        line = self.process.stdout.readline()
-        assert "serving" in line, Path(self.log.name).read_text(encoding="utf-8")
-        self.url = line.split()[-1]
+        super().__init__(OPTIONS.scheduler, tempfile.mkdtemp(prefix="cook-clients-"), [*arguments, *OPTIONS.arguments.split()])
+        self.start()
 
     def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        drain = [OPTIONS.scheduler, "--drain", "--data", os.path.join(self.folder, "data")]
-        subprocess.run(drain, stderr=subprocess.DEVNULL, check=False, timeout=TIMEOUT)
-        self.log.close()
+        self.kill()
+        self.drain()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -275,6 +269,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scheduler", required=True)
     parser.add_argument("--cs", required=True)
+    parser.add_argument("--arguments", default="", help="more arguments of the scheduler, in one text")
     OPTIONS, rest = parser.parse_known_args()
     # JobClient logs every request.
     logging.disable(logging.INFO)

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Runs Cook's released clients, unmodified, against a scheduler. Installs them from PyPI below target/ the first time.
-#   tests/scheduler/clients/run.sh SCHEDULER
+#   tests/scheduler/clients/run.sh SCHEDULER [more arguments of clients.py]
 set -eu
 cd "$(dirname "$0")/../../.."
 scheduler=$1
+shift
 venv=target/clients
 if ! [ -x $venv/bin/cs ]; then
     if ! python3 -c 'import ensurepip' 2>/dev/null; then
@@ -14,4 +15,4 @@ if ! [ -x $venv/bin/cs ]; then
     python3 -m venv --clear $venv
     $venv/bin/pip install --quiet --requirement tests/scheduler/clients/requirements.txt
 fi
-exec $venv/bin/python tests/scheduler/clients/clients.py --scheduler "$scheduler" --cs $venv/bin/cs
+exec $venv/bin/python tests/scheduler/clients/clients.py --scheduler "$scheduler" --cs $venv/bin/cs "$@"

@@ -128,7 +128,7 @@ impl Request {
         // The agent supports neither of them as a client expects.
         for name in ["expect", "accept-encoding"] {
             if self.header(name).is_some() {
-                return Err(malformed(format!("an executor must not send {name}")));
+                return Err(malformed(format!("it must not have the header {name}")));
             }
         }
         Ok(())

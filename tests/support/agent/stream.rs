@@ -25,7 +25,16 @@ impl EventStream {
     ///
     /// The connection failed.
     pub fn open(connection: Connection, generation: u64) -> io::Result<Self> {
-        connection.send(http::STREAM_HEAD)?;
+        Self::open_with(connection, http::STREAM_HEAD, generation)
+    }
+
+    /// The same with another head of the reply, which must announce a chunked body.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn open_with(connection: Connection, head: &[u8], generation: u64) -> io::Result<Self> {
+        connection.send(head)?;
         Ok(Self {
             connection,
             generation,

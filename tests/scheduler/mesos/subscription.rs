@@ -1,0 +1,550 @@
+//! Who leads, who we are there, and whether anybody is there at all.
+
+use std::time::Duration;
+
+use cook_mesos::scheduler::{CallType, CapabilityType, EventType, TaskState};
+use cook_test_master::journal::{Called, Entry, Journal, What};
+use cook_test_master::script::{Leader, Splitting, Trouble};
+use cook_test_master::{Heartbeats, Master, events};
+
+use crate::server::{Folder, Server, wait_for};
+use crate::stage::{AGENT, Stage, check, configuration, framework, master};
+
+const JOB: &str = r#"{"command": "true", "max_retries": 3}"#;
+
+fn frameworks_id(subscribe: &Called) -> Option<String> {
+    let id = subscribe.call.framework_id.as_ref();
+    id.map(|id| id.value.clone())
+}
+
+/// The calls other than SUBSCRIBE, from this entry on.
+fn other_calls(master: &Master, from: usize) -> usize {
+    let kinds = [
+        CallType::Teardown,
+        CallType::Accept,
+        CallType::Decline,
+        CallType::Revive,
+        CallType::Kill,
+        CallType::Shutdown,
+        CallType::Acknowledge,
+        CallType::Reconcile,
+        CallType::Message,
+        CallType::Suppress,
+    ];
+    master.inspect(|journal| {
+        let count = |kind: &CallType| journal.calls(*kind, from).count();
+        kinds.iter().map(count).sum()
+    })
+}
+
+#[test]
+fn it_says_who_it_is() {
+    let stage = Stage::with(
+        Heartbeats::Usual,
+        ":run-as-user \"nobody\" :framework-name \"Kitchen\" :failover-timeout 1000000",
+        "",
+    );
+    let first = stage.master.subscribed(1);
+    assert_eq!(frameworks_id(&first), None);
+    assert_eq!(first.stream, None);
+    let subscribe = first.call.subscribe.expect("its own part");
+    let info = subscribe.framework_info;
+    assert_eq!(info.name, "Kitchen");
+    assert!(!info.user.is_empty());
+    assert_eq!(info.checkpoint, Some(true));
+    assert_eq!(info.failover_timeout, Some(1e6), "seconds");
+    assert_eq!(
+        (info.roles.as_slice(), &info.role),
+        (&["*".to_owned()][..], &None)
+    );
+    let has = |wanted: CapabilityType| info.capabilities.iter().any(|it| it.kind() == wanted);
+    for wanted in [
+        CapabilityType::PartitionAware,
+        CapabilityType::MultiRole,
+        CapabilityType::ReservationRefinement,
+        CapabilityType::TaskKillingState,
+    ] {
+        assert!(has(wanted), "{wanted:?}");
+    }
+    assert!(!has(CapabilityType::GpuResources));
+}
+
+#[test]
+fn tasks_outlive_the_scheduler_for_a_week_at_least() {
+    let stage = Stage::new();
+    let subscribe = stage.master.subscribed(1).call.subscribe;
+    let timeout = subscribe
+        .expect("its own part")
+        .framework_info
+        .failover_timeout;
+    assert!(
+        timeout.is_some_and(|seconds| seconds >= 7.0 * 86_400.0),
+        "{timeout:?}"
+    );
+}
+
+#[test]
+fn a_redirect_is_followed_however_it_is_written() {
+    for form in [
+        "//ADDRESS/api/v1/scheduler",
+        "http://ADDRESS/api/v1/scheduler",
+        "//ADDRESS",
+        "ADDRESS",
+        "ADDRESS/api/v1/scheduler",
+    ] {
+        let (leader, follower) = (master(Heartbeats::Usual), master(Heartbeats::Usual));
+        let location = form.replace("ADDRESS", &leader.address().to_string());
+        follower.set_leader(Leader::At(location));
+        let server = framework(&follower.address().to_string());
+        leader.called(CallType::Suppress);
+        assert_eq!(other_calls(&follower, 0), 0, "{form}");
+        drop(server);
+        check(&leader);
+        check(&follower);
+    }
+}
+
+#[test]
+fn masters_that_send_each_other_around_are_asked_with_pauses() {
+    let (first, second) = (master(Heartbeats::Usual), master(Heartbeats::Usual));
+    let to = |other: &Master| Leader::At(format!("//{}/api/v1/scheduler", other.address()));
+    first.set_leader(to(&second));
+    second.set_leader(to(&first));
+    let masters = format!("{},{}", first.address(), second.address());
+    let _server = framework(&masters);
+    first.subscribed(3);
+    first.set_leader(Leader::Us);
+    first.called(CallType::Suppress);
+    let times = first.inspect(|journal| journal.times(CallType::Subscribe));
+    let (start, end) = (times[0], times[times.len() - 1]);
+    // Fewer than ten in a second.
+    let most = 10 * (1 + (end - start).as_secs() as usize);
+    assert!(times.len() < most, "{times:?}");
+}
+
+#[test]
+fn a_master_that_has_lost_its_leadership_sends_calls_away() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    // The agent has found it already, with what runs there.
+    let new = master(Heartbeats::Usual);
+    new.with_cluster(|cluster| cluster.launch(&task));
+    let location = format!("//{}/api/v1/scheduler", new.address());
+    stage.master.set_leader(Leader::At(location));
+    // The call that finds it out is not made elsewhere: it belongs to the old subscription.
+    stage.server.submit_one(JOB);
+    let subscribe = new.subscribed(1);
+    assert_eq!(frameworks_id(&subscribe), stage.master.framework());
+    new.called(CallType::Reconcile);
+    new.report(&task, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+    new.acknowledged(&task);
+    check(&new);
+}
+
+#[test]
+fn the_leader_is_found_among_several_masters() {
+    let [gone, undecided, leader] = [0; 3].map(|_| master(Heartbeats::Usual));
+    gone.go_away();
+    undecided.set_leader(Leader::Nobody);
+    let addresses = [&gone, &undecided, &leader].map(|master| master.address().to_string());
+    let _server = framework(&addresses.join(","));
+    leader.called(CallType::Suppress);
+    undecided.subscribed(1);
+    assert_eq!(other_calls(&undecided, 0), 0);
+    check(&leader);
+}
+
+#[test]
+fn no_leader_yet_is_no_reason_to_give_up() {
+    let master = master(Heartbeats::Usual);
+    master.set_leader(Leader::Nobody);
+    let server = framework(&master.address().to_string());
+    // The API works all the while.
+    let uuid = server.submit_one(JOB);
+    assert_eq!(server.job(&uuid)["status"], "waiting");
+    master.subscribed(3);
+    master.set_leader(Leader::Us);
+    master.called(CallType::Revive);
+}
+
+#[test]
+fn a_refusal_is_reported_and_tried_again() {
+    let master = master(Heartbeats::Usual);
+    master.trouble(
+        CallType::Subscribe,
+        Trouble::Refuse(403, "Not authorized to use role '*'"),
+    );
+    master.trouble(
+        CallType::Subscribe,
+        Trouble::Error("Framework user is not authorized"),
+    );
+    let server = framework(&master.address().to_string());
+    master.called(CallType::Suppress);
+    let log = server.log();
+    assert!(log.contains("Not authorized to use role"), "{log}");
+    assert!(log.contains("Framework user is not authorized"), "{log}");
+}
+
+#[test]
+fn a_login_goes_with_every_call_and_into_no_log() {
+    let master = master(Heartbeats::Usual);
+    master.demand_login("cook", "pepper");
+    let folder = Folder::new();
+    let address = master.address().to_string();
+    let start = |folder, secret: &str| {
+        let mesos = format!(":run-as-user \"nobody\" :principal \"cook\" :secret \"{secret}\"");
+        let config = configuration(&folder, &mesos, "");
+        Server::framework(folder, &["--config", &config, "--master", &address])
+    };
+    let wrong = start(Folder::new(), "salt");
+    wait_for("a line about it", || wrong.log().contains("401").then_some(()));
+    let log = wrong.log();
+    assert!(log.contains("Could not authenticate") && !log.contains("salt"), "{log}");
+    drop(wrong);
+    let mark = master.mark();
+    let server = start(folder, "pepper");
+    server.submit_one(JOB);
+    master.called_after(mark, CallType::Revive, |_| true);
+    let subscribe = master.called_after(mark, CallType::Subscribe, |_| true);
+    let info = subscribe.call.subscribe.expect("its own part").framework_info;
+    assert_eq!(info.principal.as_deref(), Some("cook"));
+    let log = server.log();
+    assert!(!log.contains("pepper") && !log.contains("Y29v"), "{log}");
+    check(&master);
+}
+
+#[test]
+fn every_call_carries_the_stream_of_its_subscription_and_they_keep_their_order() {
+    let stage = Stage::new();
+    let (_, task) = stage.run(JOB);
+    let mark = stage.master.mark();
+    stage.master.reset_stream();
+    stage.resubscribed(mark);
+    stage.master.report(&task, TaskState::Finished);
+    stage.master.acknowledged(&task);
+    let calls: Vec<_> = stage.master.inspect(|journal| {
+        let entries = journal.entries().iter();
+        let calls = entries.filter_map(|entry| match &entry.what {
+            What::Called(called) => Some((**called).clone()),
+            _ => None,
+        });
+        calls.collect()
+    });
+    let subscriptions: Vec<_> = calls
+        .iter()
+        .enumerate()
+        .filter(|(_, called)| called.call.kind() == CallType::Subscribe)
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(subscriptions.len(), 2);
+    for (number, range) in [
+        (1, subscriptions[0] + 1..subscriptions[1]),
+        (2, subscriptions[1] + 1..calls.len()),
+    ] {
+        let calls = &calls[range];
+        let stream = calls[0].stream.clone().expect("a stream id");
+        assert!(stream.ends_with(&format!("-stream-{number}")), "{stream}");
+        for called in calls {
+            assert_eq!(called.stream.as_ref(), Some(&stream), "{called}");
+            assert_eq!(called.connection, calls[0].connection, "{called}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_stream_id_or_subscription_is_answered_by_a_new_one() {
+    for (status, text) in [
+        (
+            400,
+            "The stream ID 'x' included in this request didn't match the stream ID currently associated",
+        ),
+        (403, "Framework is not subscribed"),
+        (400, "Framework cannot be found"),
+    ] {
+        let stage = Stage::new();
+        let mark = stage.master.mark();
+        stage
+            .master
+            .trouble(CallType::Revive, Trouble::Refuse(status, text));
+        let uuid = stage.server.submit_one(JOB);
+        stage.resubscribed(mark);
+        let task = stage.offer_once();
+        assert!(task.name.contains("bob"), "{text}: {}", task.name);
+        assert_eq!(stage.server.job(&uuid)["status"], "running");
+    }
+}
+
+#[test]
+fn the_frameworks_id_is_stored_before_the_first_task_is_launched() {
+    let mut stage = Stage::new();
+    stage.master.trouble(CallType::Accept, Trouble::Hold);
+    let uuid = stage.server.submit_one(JOB);
+    stage.master.offer(&[AGENT]);
+    let [task] = stage.master.launched(1).try_into().expect("one");
+    let id = stage.master.framework();
+    stage.restart();
+    let second = stage.master.subscribed(2);
+    assert_eq!(frameworks_id(&second), id);
+    let named = second.call.subscribe.expect("its own part");
+    assert_eq!(named.framework_info.id.map(|id| id.value), id);
+    // The task is in the store, and asked for: the master has never heard of it.
+    let asked = stage.master.called(CallType::Reconcile).call.reconcile;
+    assert_eq!(asked.expect("its own part").tasks[0].task_id, task.task_id);
+    let job = stage.server.until(&uuid, "free again", |job| {
+        job["instances"][0]["status"] == "failed"
+    });
+    assert_eq!(job["instances"][0]["reason_mea_culpa"], true, "{job:#}");
+    let again = stage.offer_once();
+    assert_ne!(again.task_id, task.task_id);
+}
+
+#[test]
+fn leaving_takes_nothing_down() {
+    let mut stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    let id = stage.master.framework();
+    let mark = stage.master.mark();
+    stage.server.signal("-TERM");
+    assert_eq!(stage.server.wait().code(), Some(0));
+    assert_eq!(other_calls(&stage.master, mark), 0);
+    stage.server.restart();
+    assert_eq!(frameworks_id(&stage.master.subscribed(2)), id);
+    stage.master.report(&task, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+}
+
+#[test]
+fn a_removed_framework_writes_its_tasks_off_and_begins_anew() {
+    let mut stage = Stage::new();
+    let (uuid, first) = stage.run(JOB);
+    let old = stage.master.framework();
+    stage.master.remove_framework();
+    stage.master.close_stream();
+    let ended = stage.server.until(&uuid, "written off", |job| {
+        job["instances"][0]["status"] == "failed"
+    });
+    assert_eq!(ended["instances"][0]["reason_code"], 5000, "{ended:#}");
+    assert_eq!(ended["retries_remaining"], 3, "it costs nothing");
+    assert_eq!(frameworks_id(&stage.master.subscribed(2)), old);
+    assert_eq!(frameworks_id(&stage.master.subscribed(3)), None);
+    wait_for("the new id", || {
+        stage
+            .master
+            .framework()
+            .filter(|id| Some(id) != old.as_ref())
+    });
+    let second = stage.offer_once();
+    assert_ne!(second.task_id, first.task_id);
+    stage.restart();
+    assert_eq!(
+        frameworks_id(&stage.master.subscribed(4)),
+        stage.master.framework(),
+        "the new id is the one that is kept"
+    );
+}
+
+#[test]
+fn one_that_another_scheduler_has_taken_over_from_stops_and_touches_nothing() {
+    let mut stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    let mark = stage.master.mark();
+    stage.master.send(&events::error("Framework failed over"));
+    stage.master.close_stream();
+    assert_eq!(stage.server.wait().code(), Some(1));
+    assert!(
+        stage.server.log().contains("another scheduler"),
+        "{}",
+        stage.server.log()
+    );
+    assert_eq!(
+        stage
+            .master
+            .inspect(|journal| { journal.calls(CallType::Subscribe, mark).count() }),
+        0
+    );
+    assert_eq!(other_calls(&stage.master, mark), 0);
+    // Nothing was written off: whoever starts it again finds the job as it was.
+    stage.server.restart();
+    assert_eq!(stage.server.job(&uuid)["instances"][0]["status"], "running");
+    stage.master.report(&task, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+}
+
+#[test]
+fn a_silent_master_is_left() {
+    let stage = Stage::with(Heartbeats::Never(0.1), crate::stage::USUAL, "");
+    let id = stage.master.framework();
+    // The connection is open all the while.
+    let third = stage.master.subscribed(3);
+    assert_eq!(frameworks_id(&third), id);
+    let times = stage
+        .master
+        .inspect(|journal| journal.times(CallType::Subscribe));
+    assert!(
+        times[1] - times[0] >= Duration::from_millis(400),
+        "some heartbeats may be late: {times:?}"
+    );
+}
+
+#[test]
+fn heartbeats_keep_a_subscription() {
+    let stage = Stage::with(Heartbeats::Every(0.1), crate::stage::USUAL, "");
+    let beats = |journal: &Journal| {
+        let is_beat = |entry: &&Entry| matches!(&entry.what, What::Sent(event) if event == "HEARTBEAT");
+        let count = journal.entries().iter().filter(is_beat).count();
+        (count >= 20).then_some(())
+    };
+    stage.master.wait_until("20 heartbeats", beats);
+    let count = stage
+        .master
+        .inspect(|journal| journal.calls(CallType::Subscribe, 0).count());
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn a_machine_that_stops_is_noticed_and_found_again() {
+    let stage = Stage::with(Heartbeats::Every(0.1), crate::stage::USUAL, "");
+    let (uuid, task) = stage.run(JOB);
+    stage.master.freeze();
+    stage.server.submit_one(JOB);
+    stage.master.wait_until("the end of a stream that says nothing", |journal| {
+        let is_end = |entry: &Entry| matches!(entry.what, What::StreamEnded(true));
+        journal.entries().iter().any(is_end).then_some(())
+    });
+    assert_eq!(stage.server.job(&uuid)["status"], "running");
+    let mark = stage.master.mark();
+    stage.master.thaw();
+    stage.resubscribed(mark);
+    stage.master.report(&task, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+}
+
+#[test]
+fn a_response_that_is_held_does_not_hold_the_scheduler() {
+    let master = master(Heartbeats::Usual);
+    master.trouble(CallType::Subscribe, Trouble::Hold);
+    let server = framework(&master.address().to_string());
+    master.subscribed(1);
+    let uuid = server.submit_one(JOB);
+    assert_eq!(server.job(&uuid)["status"], "waiting");
+    // A master that is busy with a failover takes its time: it is not asked twice for that.
+    master.release();
+    master.called(CallType::Revive);
+    let count = master.inspect(|journal| journal.calls(CallType::Subscribe, 0).count());
+    assert_eq!(count, 1);
+    check(&master);
+}
+
+#[test]
+fn an_event_in_pieces_is_an_event() {
+    let stage = Stage::new();
+    stage.master.split(Splitting::Bytes);
+    let (uuid, task) = stage.run(JOB);
+    let mark = stage.master.mark();
+    stage.master.reset_stream();
+    stage.resubscribed(mark);
+    stage
+        .master
+        .report_end(&task, TaskState::Failed, r#"{"exit_code": 3}"#);
+    let job = stage.until_status(&uuid, "failed");
+    assert_eq!(job["instances"][0]["exit_code"], 3);
+}
+
+#[test]
+fn what_is_no_event_ends_the_stream_and_nothing_else() {
+    let garbage: [&[u8]; 5] = [
+        b"99999999999999999999\n",
+        b"67108865\nx",
+        b"-1\n",
+        b"hello\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ];
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    for bytes in garbage {
+        let mark = stage.master.mark();
+        stage.master.send_raw_bytes(bytes);
+        stage.resubscribed(mark);
+    }
+    stage.master.report(&task, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+    let rss = memory(&stage.server);
+    assert!(rss < 64 << 20, "it takes {rss} bytes");
+}
+
+/// Its resident memory in bytes.
+fn memory(server: &Server) -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kilobytes
+        .and_then(|text| text.parse::<u64>().ok())
+        .expect("a number")
+        << 10
+}
+
+#[test]
+fn a_reply_that_is_no_stream_is_none() {
+    let master = master(Heartbeats::Usual);
+    for trouble in [
+        Trouble::Bytes(b"99999999999999999999\n".to_vec()),
+        Trouble::Reset,
+        Trouble::LoseReply,
+    ] {
+        master.trouble(CallType::Subscribe, trouble);
+    }
+    let server = framework(&master.address().to_string());
+    let uuid = server.submit_one(JOB);
+    master.called(CallType::Revive);
+    master.offer(&[AGENT]);
+    master.launched(1);
+    assert_eq!(
+        server.job(&uuid)["instances"].as_array().map(Vec::len),
+        Some(1)
+    );
+    check(&master);
+}
+
+#[test]
+fn events_that_nobody_understands_are_skipped() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    for kind in [
+        EventType::InverseOffers,
+        EventType::RescindInverseOffer,
+        EventType::UpdateOperationStatus,
+        EventType::Unknown,
+    ] {
+        stage.master.send(&events::of_kind(kind));
+    }
+    let later = cook_mesos::scheduler::Event {
+        kind: Some(99),
+        ..cook_mesos::scheduler::Event::default()
+    };
+    stage.master.send(&later);
+    stage.master.send_raw_bytes(b"3\n\xff\xff\xff");
+    stage.master.report(&task, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+    let count = stage
+        .master
+        .inspect(|journal| journal.calls(CallType::Subscribe, 0).count());
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn a_new_subscription_is_told_what_is_wanted() {
+    let stage = Stage::new();
+    let mark = stage.master.mark();
+    stage.master.reset_stream();
+    stage
+        .master
+        .called_after(mark, CallType::Suppress, |_| true);
+    let uuid = stage.server.submit_one(JOB);
+    stage.master.called_after(mark, CallType::Revive, |_| true);
+    let mark = stage.master.mark();
+    stage.master.cut_stream();
+    stage.master.called_after(mark, CallType::Revive, |_| true);
+    assert_eq!(stage.server.job(&uuid)["status"], "waiting");
+}

@@ -1,0 +1,331 @@
+//! What is told of tasks: stored, then acknowledged, every repeat too.
+
+use cook_mesos::scheduler::{CallType, TaskState, TaskStatus};
+use cook_test_master::events;
+use cook_test_master::script::{Leader, Trouble};
+use serde_json::json;
+
+use crate::stage::{AGENT, HOST, Stage};
+
+const JOB: &str = r#"{"command": "true", "before_commands": [{"value": "b"}], "after_commands": [{"value": "a"}]}"#;
+
+/// How often a call of this kind has named the task.
+fn count(stage: &Stage, kind: CallType, task: &str) -> usize {
+    stage.master.inspect(|journal| {
+        let names = |called: &&cook_test_master::journal::Called| {
+            let kill = called.call.kill.as_ref().map(|it| &it.task_id);
+            let ack = called.call.acknowledge.as_ref().map(|it| &it.task_id);
+            kill.or(ack).is_some_and(|id| id.value == task)
+        };
+        journal.calls(kind, 0).filter(names).count()
+    })
+}
+
+#[test]
+fn an_end_is_stored_before_it_is_acknowledged() {
+    let mut stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    stage.master.acknowledged(&task);
+    stage.master.trouble(CallType::Acknowledge, Trouble::Hold);
+    let mark = stage.master.mark();
+    stage.master.report_end(
+        &task,
+        TaskState::Failed,
+        r#"{"exit_code": 7, "before_codes": [0]}"#,
+    );
+    stage
+        .master
+        .called_after(mark, CallType::Acknowledge, |_| true);
+    stage.server.kill();
+    // Nobody can tell it again.
+    stage.master.set_leader(Leader::Nobody);
+    stage.server.restart();
+    let job = stage.server.job(&uuid);
+    assert_eq!(job["instances"][0]["status"], "failed", "{job:#}");
+    assert_eq!(
+        (&job["exit_code"], &job["before_exit_codes"]),
+        (&json!(7), &json!([0]))
+    );
+    // The acknowledgement never arrived: it comes again, changes nothing, and is acknowledged.
+    stage.master.set_leader(Leader::Us);
+    stage.master.acknowledged(&task);
+    assert_eq!(stage.server.job(&uuid)["instances"], job["instances"]);
+}
+
+#[test]
+fn every_repeat_is_acknowledged() {
+    let stage = Stage::new();
+    let (_, task) = stage.run(JOB);
+    let id = &task.task_id.value;
+    stage.master.acknowledged(&task);
+    let before = count(&stage, CallType::Acknowledge, id);
+    for _ in 0..3 {
+        stage
+            .master
+            .trouble(CallType::Acknowledge, Trouble::Swallow);
+    }
+    stage.master.report(&task, TaskState::Finished);
+    for round in 1..=3 {
+        stage
+            .master
+            .wait_until("one more acknowledgement", |journal| {
+                let acks = journal.calls(CallType::Acknowledge, 0);
+                (acks.count() >= before + round).then_some(())
+            });
+        stage.master.repeat_updates();
+    }
+    stage.master.acknowledged(&task);
+    assert_eq!(count(&stage, CallType::Kill, id), 0);
+}
+
+#[test]
+fn what_waits_behind_an_update_comes_when_that_is_acknowledged() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.launch(JOB);
+    for state in [TaskState::Starting, TaskState::Running, TaskState::Finished] {
+        stage.master.report(&task, state);
+    }
+    stage.until_status(&uuid, "success");
+    stage.master.acknowledged(&task);
+    assert_eq!(count(&stage, CallType::Acknowledge, &task.task_id.value), 3);
+}
+
+#[test]
+fn what_a_master_makes_up_has_no_uuid_and_is_not_acknowledged() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.launch(JOB);
+    let reason = cook_mesos::scheduler::Reason::Reconciliation;
+    stage.master.say(&task, TaskState::Running, reason);
+    stage.until_status(&uuid, "running");
+    stage.master.report(&task, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+    stage.master.acknowledged(&task);
+    assert_eq!(count(&stage, CallType::Acknowledge, &task.task_id.value), 1);
+}
+
+#[test]
+fn a_task_that_nobody_knows_is_ended_on_sight() {
+    let stage = Stage::new();
+    for state in [TaskState::Staging, TaskState::Starting, TaskState::Running] {
+        let id = format!("stranger-{state:?}");
+        stage.master.update(events::status(&id, AGENT, state));
+        let kill = stage.master.called_after(0, CallType::Kill, |call| {
+            call.kill
+                .as_ref()
+                .is_some_and(|kill| kill.task_id.value == id)
+        });
+        let agent = kill.call.kill.expect("its own part").agent_id;
+        assert_eq!(agent.map(|id| id.value).as_deref(), Some(AGENT));
+        stage.master.wait_until("its acknowledgement", |journal| {
+            let mut acks = journal.calls(CallType::Acknowledge, 0);
+            acks.find(|it| {
+                it.call
+                    .acknowledge
+                    .as_ref()
+                    .is_some_and(|ack| ack.task_id.value == id)
+            })
+            .map(|_| ())
+        });
+    }
+}
+
+#[test]
+fn the_end_of_a_task_that_nobody_knows_is_acknowledged_and_not_killed() {
+    let stage = Stage::new();
+    let uuid_like = "0123abcd-0000-0000-0000-000000000001";
+    for (number, state) in [
+        TaskState::Finished,
+        TaskState::Failed,
+        TaskState::Killed,
+        TaskState::Lost,
+        TaskState::Error,
+        TaskState::Gone,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = match number % 2 {
+            0 => format!("forgotten-{number}"),
+            _ => uuid_like.replace("0000-", &format!("000{number}-")),
+        };
+        stage.master.update(events::status(&id, AGENT, state));
+        stage.master.wait_until("its acknowledgement", |journal| {
+            let mut acks = journal.calls(CallType::Acknowledge, 0);
+            acks.find(|it| {
+                it.call
+                    .acknowledge
+                    .as_ref()
+                    .is_some_and(|ack| ack.task_id.value == id)
+            })
+            .map(|_| ())
+        });
+    }
+    assert_eq!(
+        stage
+            .master
+            .inspect(|journal| journal.calls(CallType::Kill, 0).count()),
+        0
+    );
+}
+
+#[test]
+fn the_last_status_knows_best() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    let id = &task.task_id.value;
+    stage
+        .master
+        .message(&task, &format!(r#"{{"task-id": "{id}", "exit-code": 9}}"#));
+    stage.master.message(&task, &format!(r#"{{"task-id": "{id}", "progress-sequence": 1, "progress-percent": 40, "progress-message": "on its way"}}"#));
+    stage
+        .server
+        .until(&uuid, "at 40", |job| job["progress"] == 40);
+    stage.master.report_end(
+        &task,
+        TaskState::Failed,
+        r#"{"exit_code": 3, "before_codes": [1], "after_codes": [2], "default_before_codes": [4], "default_after_codes": [5], "progress": 90, "message": "burnt"}"#,
+    );
+    let job = stage.until_status(&uuid, "failed");
+    assert_eq!(job["exit_code"], 3);
+    assert_eq!(job["before_exit_codes"], json!([1]));
+    assert_eq!(job["after_exit_codes"], json!([2]));
+    assert_eq!(job["default_before_exit_codes"], json!([4]));
+    assert_eq!(job["default_after_exit_codes"], json!([5]));
+    assert_eq!(
+        (&job["progress"], &job["message"]),
+        (&json!(90), &json!("burnt"))
+    );
+    // What comes after the end comes too late.
+    stage.master.message(
+        &task,
+        &format!(r#"{{"task-id": "{id}", "progress-sequence": 9, "progress-percent": 10}}"#),
+    );
+    stage
+        .master
+        .message(&task, &format!(r#"{{"task-id": "{id}", "exit-code": 0}}"#));
+    stage.master.repeat_updates();
+    stage.master.acknowledged(&task);
+    let job = stage.server.job(&uuid);
+    assert_eq!(
+        (&job["progress"], &job["exit_code"]),
+        (&json!(90), &json!(3))
+    );
+}
+
+#[test]
+fn the_text_of_a_status_is_no_message_of_the_job() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    let status = events::status(&task.task_id.value, AGENT, TaskState::Failed);
+    stage.master.update(TaskStatus {
+        message: Some(b"Command exited with status 3".to_vec()),
+        data: Some(br#"{"exit_code": 3}"#.to_vec()),
+        ..status
+    });
+    let job = stage.until_status(&uuid, "failed");
+    assert_eq!(job.get("message"), None, "{job:#}");
+}
+
+#[test]
+fn the_newest_progress_wins() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    let id = &task.task_id.value;
+    let say = |sequence: u64, percent: u64| {
+        let text = format!(
+            r#"{{"task-id": "{id}", "progress-sequence": {sequence}, "progress-percent": {percent}, "progress-message": "at {percent}"}}"#
+        );
+        stage.master.message(&task, &text);
+    };
+    say(2, 50);
+    stage
+        .server
+        .until(&uuid, "at 50", |job| job["progress"] == 50);
+    say(1, 20);
+    say(2, 30);
+    say(3, 60);
+    let job = stage
+        .server
+        .until(&uuid, "at 60", |job| job["progress"] == 60);
+    assert_eq!(job["message"], "at 60");
+    // Of strangers, and what is no message of Cook's, nothing is taken.
+    for (executor, data) in [
+        (
+            "stranger",
+            r#"{"task-id": "stranger", "progress-sequence": 99, "progress-percent": 1}"#,
+        ),
+        (id.as_str(), "no JSON"),
+        (id.as_str(), r#"{"progress-sequence": "x"}"#),
+        (
+            id.as_str(),
+            r#"{"task-id": "x", "progress-sequence": 100, "progress-percent": 400}"#,
+        ),
+    ] {
+        stage
+            .master
+            .send(&events::message(AGENT, executor, data.as_bytes()));
+    }
+    say(101, 70);
+    stage
+        .server
+        .until(&uuid, "at 70", |job| job["progress"] == 70);
+}
+
+#[test]
+fn files_are_at_the_agent() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    let id = &task.task_id.value;
+    let sandbox = "/var/lib/mesos/slaves/S0/runs/latest";
+    stage.master.message(
+        &task,
+        &format!(r#"{{"sandbox-directory": "{sandbox}", "task-id": "{id}", "type": "directory"}}"#),
+    );
+    let job = stage.server.until(&uuid, "somewhere", |job| {
+        job["instances"][0].get("sandbox_directory").is_some()
+    });
+    let instance = &job["instances"][0];
+    assert_eq!(instance["sandbox_directory"], sandbox);
+    assert_eq!(
+        (&instance["hostname"], &instance["agent_id"]),
+        (&json!(HOST), &json!(AGENT))
+    );
+    let url = instance["output_url"].as_str().expect("a URL");
+    assert!(
+        url.starts_with(&format!(
+            "http://{HOST}:5051/files/read.json?path=%2Fvar%2Flib"
+        )),
+        "{url}"
+    );
+    // The framework's real id, for whoever looks for it in the agent's state.
+    let cluster = &instance["compute-cluster"];
+    assert_eq!(
+        cluster["mesos"]["framework-id"].as_str(),
+        stage.master.framework().as_deref(),
+        "{cluster}"
+    );
+}
+
+#[test]
+fn figures_that_make_no_sense_do_no_harm() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    let status = events::status(&task.task_id.value, AGENT, TaskState::Running);
+    // A state, a reason and a source of a later Mesos.
+    for state in [77, -1] {
+        stage.master.update(TaskStatus {
+            state,
+            reason: Some(999),
+            source: Some(9),
+            ..status.clone()
+        });
+    }
+    stage.master.report_end(
+        &task,
+        TaskState::Failed,
+        r#"{"exit_code": "three", "after_codes": 4, "progress": 1e99}"#,
+    );
+    let job = stage.until_status(&uuid, "failed");
+    assert_eq!(job.get("exit_code"), None, "{job:#}");
+    stage.master.acknowledged(&task);
+}
