@@ -34,6 +34,9 @@ from ledger import Ledger  # noqa: E402: it is in the other folder
 DEADLINE = 240
 MASTER_FLAGS = {"agent_ping_timeout": "1secs", "max_agent_ping_timeouts": "3"}
 AGENT_FLAGS = {"registration_backoff_factor": "100ms"}
+# Eight jobs at once on each agent: with more, executors start so slowly on a small machine that agents give most of them
+# up when they come back.
+DEMAND = {"cpus": 1, "mem": 64}
 # Out of 10.
 VICTIMS = ["scheduler"] * 4 + ["agent"] * 4 + ["master"] * 2
 
@@ -52,7 +55,7 @@ class Soak:
     def run(self):
         for number in range(self.options.kills):
             first, last = (self.options.jobs * n // self.options.kills for n in (number, number + 1))
-            self.pending.append([self.ledger.job() for _ in range(first, last)])
+            self.pending.append([self.ledger.job(**DEMAND) for _ in range(first, last)])
             self.submit()
             self.wait(self.chance.uniform(0, 1.6))
             self.kill(self.chance.choice(VICTIMS))

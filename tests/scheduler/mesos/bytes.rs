@@ -117,6 +117,10 @@ fn the_reply_to_a_call_may_end_after_each_byte() {
         assert_eq!(subscribed(&told).await, first);
         let count = |kind| master.inspect(|journal| journal.calls(kind, mark).count());
         assert_eq!(count(CallType::Suppress), 1, "made once");
-        assert_eq!(count(CallType::Revive), 0, "what waited behind it is not made later");
+        assert_eq!(
+            count(CallType::Revive),
+            0,
+            "what waited behind it is not made later"
+        );
     });
 }

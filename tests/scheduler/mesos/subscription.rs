@@ -198,16 +198,25 @@ fn a_login_goes_with_every_call_and_into_no_log() {
         Server::framework(folder, &["--config", &config, "--master", &address])
     };
     let wrong = start(Folder::new(), "salt");
-    wait_for("a line about it", || wrong.log().contains("401").then_some(()));
+    wait_for("a line about it", || {
+        wrong.log().contains("401").then_some(())
+    });
     let log = wrong.log();
-    assert!(log.contains("Could not authenticate") && !log.contains("salt"), "{log}");
+    assert!(
+        log.contains("Could not authenticate") && !log.contains("salt"),
+        "{log}"
+    );
     drop(wrong);
     let mark = master.mark();
     let server = start(folder, "pepper");
     server.submit_one(JOB);
     master.called_after(mark, CallType::Revive, |_| true);
     let subscribe = master.called_after(mark, CallType::Subscribe, |_| true);
-    let info = subscribe.call.subscribe.expect("its own part").framework_info;
+    let info = subscribe
+        .call
+        .subscribe
+        .expect("its own part")
+        .framework_info;
     assert_eq!(info.principal.as_deref(), Some("cook"));
     let log = server.log();
     assert!(!log.contains("pepper") && !log.contains("Y29v"), "{log}");
@@ -391,7 +400,8 @@ fn a_silent_master_is_left() {
 fn heartbeats_keep_a_subscription() {
     let stage = Stage::with(Heartbeats::Every(0.1), crate::stage::USUAL, "");
     let beats = |journal: &Journal| {
-        let is_beat = |entry: &&Entry| matches!(&entry.what, What::Sent(event) if event == "HEARTBEAT");
+        let is_beat =
+            |entry: &&Entry| matches!(&entry.what, What::Sent(event) if event == "HEARTBEAT");
         let count = journal.entries().iter().filter(is_beat).count();
         (count >= 20).then_some(())
     };
@@ -408,10 +418,12 @@ fn a_machine_that_stops_is_noticed_and_found_again() {
     let (uuid, task) = stage.run(JOB);
     stage.master.freeze();
     stage.server.submit_one(JOB);
-    stage.master.wait_until("the end of a stream that says nothing", |journal| {
-        let is_end = |entry: &Entry| matches!(entry.what, What::StreamEnded(true));
-        journal.entries().iter().any(is_end).then_some(())
-    });
+    stage
+        .master
+        .wait_until("the end of a stream that says nothing", |journal| {
+            let is_end = |entry: &Entry| matches!(entry.what, What::StreamEnded(true));
+            journal.entries().iter().any(is_end).then_some(())
+        });
     assert_eq!(stage.server.job(&uuid)["status"], "running");
     let mark = stage.master.mark();
     stage.master.thaw();

@@ -1,5 +1,7 @@
 //! What counts as an attempt, and the reasons of failures.
 
+use std::time::Duration;
+
 use cook_scheduler::core::backend::TaskState;
 use cook_scheduler::core::job::{JobStatus, Outcome, Reason, Report, Retries, Verdict};
 use cook_scheduler::core::request::{ApiRequest, KillOrder, Reply};
@@ -154,6 +156,42 @@ fn codes_missing_after_a_reconciliation_are_added_later() {
         Some(Outcome::Success)
     );
     desk.update_with(id, TaskState::Finished, None, Some(report));
+}
+
+#[test]
+fn the_reason_of_a_failure_that_the_master_reports_is_waited_for() {
+    let mut desk = Desk::new();
+    desk.submit("alice", job_id(1), spec());
+    let id = desk.start();
+    desk.update(id, TaskState::Running);
+    desk.answer(id, TaskState::Failed);
+    assert!(!desk.job(job_id(1)).instances[0].is_ended());
+    let reason = Reason::ExecutorTerminated;
+    desk.update_with(id, TaskState::Failed, Some(reason), None);
+    let job = desk.job(job_id(1));
+    assert_eq!(job.instances[0].failure(), Some(reason));
+    assert_eq!(job.status, JobStatus::Waiting, "not the job's fault");
+    // If no other update comes, there is no better reason.
+    let id = desk.start();
+    desk.update(id, TaskState::Running);
+    desk.answer(id, TaskState::Failed);
+    desk.pass(Duration::from_secs(6));
+    let job = desk.job(job_id(1));
+    assert_eq!(job.instances[1].failure(), Some(Reason::NonZeroExit));
+}
+
+#[test]
+fn a_task_that_is_not_there_is_never_the_jobs_fault() {
+    for state in [TaskState::Dropped, TaskState::Gone, TaskState::Unknown] {
+        for reason in Reason::ALL {
+            let mut desk = Desk::new();
+            desk.submit("alice", job_id(1), spec());
+            let id = desk.start();
+            desk.update_with(id, state, Some(*reason), None);
+            let job = desk.job(job_id(1));
+            assert_eq!(job.status, JobStatus::Waiting, "{state:?} {reason:?}");
+        }
+    }
 }
 
 #[test]

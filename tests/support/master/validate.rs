@@ -175,7 +175,8 @@ impl Left {
         if let Some(scalar) = &resource.scalar {
             let left = self.scalars.get_mut(&kind).ok_or_else(is_more)?;
             // Mesos counts in thousandths.
-            if !(scalar.value > 0.0) || scalar.value > *left + 0.0005 {
+            let fits = scalar.value > 0.0 && scalar.value <= *left + 0.0005;
+            if !fits {
                 return Err(is_more());
             }
             *left -= scalar.value;

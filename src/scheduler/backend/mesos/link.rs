@@ -210,7 +210,9 @@ async fn read_stream(
         }
         (307, _) => SubscribeReply::NotLeading(leader(&fields)),
         (503, _) => SubscribeReply::NotReady,
-        (status @ (401 | 403), _) => SubscribeReply::Unauthorized(status),
+        (status @ (401 | 403), _) => {
+            SubscribeReply::Unauthorized(status, read_text(&mut connection, &head).await?)
+        }
         (status, _) => SubscribeReply::Refused(status, read_text(&mut connection, &head).await?),
     };
     let is_accepted = matches!(reply, SubscribeReply::Accepted(_));

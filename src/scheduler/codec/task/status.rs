@@ -130,7 +130,9 @@ pub fn reason(number: i32) -> Reason {
         6 => Reason::InvalidOffer,
         7 => Reason::MasterDisconnected,
         8 => Reason::ContainerMemoryLimit,
-        9 => Reason::Reconciliation,
+        // The master sends the state of a task, not why it is so: it was asked, or an agent that was
+        // unreachable is back.
+        9 | 32 => Reason::Reconciliation,
         10 => Reason::AgentDisconnected,
         11 | 31 => Reason::AgentRemoved,
         12 => Reason::AgentRestarted,
@@ -213,6 +215,11 @@ mod tests {
         assert_eq!(states.len(), 14);
         assert_eq!(state(14), None);
         assert_eq!(reason(33), Reason::MaxRuntimeExceeded);
+        assert_eq!(
+            reason(32),
+            reason(9),
+            "sent by the master, like a reconciliation"
+        );
         assert_eq!(reason(99), Reason::UnknownMesos);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::job::{Instance, JobKey, Report};
+use crate::core::job::{Instance, JobKey, Outcome, Report};
 use crate::core::words::{InstanceId, Steady};
 
 /// All unfinished instances, ordered by their next deadline.
@@ -29,6 +29,8 @@ pub(super) struct Live {
     pub runtime_at: Option<Steady>,
     /// When it is given up because it is unreachable.
     pub write_off_at: Option<Steady>,
+    /// The failure that the master has reported without its reason.
+    pub unexplained: Option<Unexplained>,
     /// Reports that are not recorded yet.
     pub draft: Option<Draft>,
     /// When a report was last recorded.
@@ -37,6 +39,16 @@ pub(super) struct Live {
     pub sequence: Option<u64>,
     /// Why its end cannot be reported.
     pub stuck: Option<Box<str>>,
+}
+
+/// A failure that only the master has reported. The update of the agent, which has the reason and the exit
+/// codes, is still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Unexplained {
+    /// When it is taken as it is.
+    pub at: Steady,
+    /// What is known of it.
+    pub outcome: Outcome,
 }
 
 /// Whether an instance was sent to the backend.
@@ -102,6 +114,7 @@ impl Live {
             ask: None,
             runtime_at: None,
             write_off_at: None,
+            unexplained: None,
             draft: None,
             drafted_at: None,
             sequence: None,
@@ -115,6 +128,7 @@ impl Live {
             self.ask.map(|repeat| repeat.at),
             self.runtime_at,
             self.write_off_at,
+            self.unexplained.map(|unexplained| unexplained.at),
             self.draft.as_ref().map(|draft| draft.at),
         ]
         .into_iter()

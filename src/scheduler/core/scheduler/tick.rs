@@ -85,6 +85,10 @@ impl Scheduler {
             self.end_live(step, id, Outcome::Failed(Reason::AgentUnreachable));
             return Look::Nothing;
         }
+        if let Some(unexplained) = live.unexplained.filter(|it| it.at <= now) {
+            self.end_live(step, id, unexplained.outcome);
+            return Look::Nothing;
+        }
         if is_due(live.runtime_at) {
             self.kill_instance(step, id, Reason::MaxRuntimeExceeded, false);
         }

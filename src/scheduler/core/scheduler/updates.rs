@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::disk::{Deferred, Disk, Wanted};
-use super::live::Draft;
+use super::live::{Draft, Unexplained};
 use super::{Scheduler, Step};
 use crate::core::backend::{Call, InstanceMessage, TaskState, Update};
 use crate::core::effect::LogLine;
@@ -31,6 +31,10 @@ enum Meaning {
 /// Messages of an instance are recorded at most once in this time. There may be many, and the terminal
 /// update repeats their content.
 const DRAFT_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the reason of a failure is waited for. An agent sends its updates again as soon as it is
+/// connected.
+const EXPLAINED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Scheduler {
     pub(super) fn updated(&mut self, step: &mut Step, update: Update) {
@@ -66,6 +70,7 @@ impl Scheduler {
         let draft = self.table.lives.edit(id, |live| {
             live.ask = None;
             live.stuck = None;
+            live.unexplained = None;
             live.draft.take()
         });
         let mut instance = old.clone();
@@ -87,6 +92,13 @@ impl Scheduler {
                     instance.unreachable_since = Some(now.steady);
                     step.log(LogLine::Unreachable(id));
                 }
+            }
+            Meaning::Ended(outcome) if is_unexplained(update, &instance) => {
+                instance.unreachable_since = None;
+                let at = now.steady.plus(EXPLAINED_WITHIN);
+                self.table.lives.edit(id, |live| {
+                    live.unexplained = Some(Unexplained { at, outcome });
+                });
             }
             Meaning::Ended(outcome) => return self.end(step, &job, instance, outcome),
         }
@@ -309,9 +321,32 @@ fn news(update: &Update) -> Option<&Report> {
     }
 }
 
+/// Whether the master reports a failure without its reason. The agent's update has it, and whether the
+/// failure costs an attempt depends on it. The reason of a kill is known.
+fn is_unexplained(update: &Update, instance: &Instance) -> bool {
+    let is_failure = match update.state {
+        TaskState::Failed | TaskState::Killed | TaskState::Error => true,
+        TaskState::Finished
+        | TaskState::Staging
+        | TaskState::Starting
+        | TaskState::Running
+        | TaskState::Killing
+        | TaskState::Lost
+        | TaskState::Dropped
+        | TaskState::Unreachable
+        | TaskState::Gone
+        | TaskState::GoneByOperator
+        | TaskState::Unknown => false,
+    };
+    is_failure
+        && update.token.is_none()
+        && update.reason == Some(Reason::Reconciliation)
+        && instance.kill.is_none()
+}
+
 fn meaning(update: &Update, known: InstanceState) -> Meaning {
     let failed = |reason| Meaning::Ended(Outcome::Failed(reason));
-    // This reason only says that the update answers a reconciliation, not why the task failed.
+    // This reason says why the master sends the update, not why the task failed.
     let reason = update
         .reason
         .filter(|&reason| reason != Reason::Reconciliation);
@@ -335,17 +370,14 @@ fn meaning(update: &Update, known: InstanceState) -> Meaning {
     }
 }
 
-/// The reason for a task that is not there. That it is unknown is not the job's fault, whether it ran
-/// or never started.
+/// The reason for a task that is not there. That is never the job's fault, whether it ran or never started.
 fn gone(reason: Option<Reason>, known: InstanceState) -> Reason {
     match (reason, known) {
-        (Some(Reason::TaskUnknown | Reason::AgentUnknown) | None, InstanceState::Unknown) => {
-            Reason::InvalidOffer
-        }
-        (Some(Reason::TaskUnknown | Reason::AgentUnknown) | None, InstanceState::Running) => {
-            Reason::AgentRemoved
-        }
-        (Some(reason), _) => reason,
-        (None, InstanceState::Ended(_)) => Reason::AgentRemoved,
+        (
+            Some(reason),
+            InstanceState::Unknown | InstanceState::Running | InstanceState::Ended(_),
+        ) if reason.is_mea_culpa() => reason,
+        (Some(_) | None, InstanceState::Unknown) => Reason::InvalidOffer,
+        (Some(_) | None, InstanceState::Running | InstanceState::Ended(_)) => Reason::AgentRemoved,
     }
 }

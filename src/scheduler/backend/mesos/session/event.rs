@@ -42,8 +42,8 @@ pub enum SubscribeReply {
     NotLeading(Option<Address>),
     /// 503: there is no leader, or it is still recovering.
     NotReady,
-    /// 401 or 403: the credentials are not accepted.
-    Unauthorized(u16),
+    /// 401 or 403: the credentials are not accepted. With the text of the body.
+    Unauthorized(u16, String),
     /// Any other status, with the text of the body.
     Refused(u16, String),
 }

@@ -91,14 +91,15 @@ impl Session {
                 let text = format!("the master {master} is not ready, or there is no leader (503)");
                 self.failed(text, now, effects)
             }
-            SubscribeReply::Unauthorized(status) => {
+            SubscribeReply::Unauthorized(status, said) => {
                 let credentials = match &self.framework.principal {
                     Some(principal) => {
                         format!("the principal {principal:?} with the configured :secret")
                     }
                     None => "a framework without :principal and :secret".to_owned(),
                 };
-                let text = format!("the master {master} does not accept {credentials} ({status})");
+                let text =
+                    format!("the master {master} does not accept {credentials} ({status}): {said}");
                 self.refused(text, now, effects)
             }
             SubscribeReply::Refused(status, said) => {

@@ -226,10 +226,13 @@ fn every_reply_but_200_and_a_redirect_leads_to_the_next_master_after_a_pause() {
         (SubscribeReply::NotLeading(None), "does not name one"),
         (SubscribeReply::NotReady, "not ready, or there is no leader"),
         (
-            SubscribeReply::Unauthorized(401),
+            SubscribeReply::Unauthorized(401, String::new()),
             "does not accept the principal \"p\"",
         ),
-        (SubscribeReply::Unauthorized(403), "(403)"),
+        (
+            SubscribeReply::Unauthorized(403, "not this role".to_owned()),
+            "(403): not this role",
+        ),
         (
             SubscribeReply::Refused(400, "no id".to_owned()),
             "refused SUBSCRIBE (400): no id",
