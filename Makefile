@@ -66,13 +66,18 @@ chaos-scheduler: build scheduler ## Kill the scheduler and executors 60 times wh
 	tests/scheduler/chaos.py --scheduler $(SCHEDULER) $(CHAOS)
 
 .PHONY: test-mesos
-test-mesos: build ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
-	tests/mesos/test.sh $(EXECUTOR)
+test-mesos: build scheduler ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
+	tests/mesos/test.sh $(EXECUTOR) $(SCHEDULER)
 
 .PHONY: soak-mesos
 soak-mesos: build ## Run many tasks under a real Mesos while the agent is killed and restarted (SOAK="--tasks 1000 ...")
 	tests/mesos/setup.sh
 	tests/mesos/soak.py --executor $(EXECUTOR) $(SOAK)
+
+.PHONY: soak-scheduler
+soak-scheduler: build scheduler ## Kill a scheduler, its Mesos master and three agents 100 times while 1,000 jobs run (SOAK="--jobs 1000 ...")
+	tests/mesos/setup.sh
+	tests/mesos/soak_scheduler.py --executor $(EXECUTOR) --scheduler $(SCHEDULER) $(SOAK)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for a minute (needs a C++ compiler; FUZZ_SECONDS)
