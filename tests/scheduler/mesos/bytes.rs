@@ -7,7 +7,7 @@ use cook_mesos::scheduler::CallType;
 use cook_scheduler::backend::Backend;
 use cook_scheduler::backend::mesos::{Address, Masters, Mesos, Settings};
 use cook_scheduler::codec::config::ExecutorSettings;
-use cook_scheduler::core::face::{BackendEvent, Call, FrameworkId};
+use cook_scheduler::core::backend::{BackendEvent, Call, FrameworkId};
 use cook_test_master::script::Trouble;
 use cook_test_master::{Heartbeats, Master};
 use smol::LocalExecutor;
