@@ -15,7 +15,7 @@ const PATHS: &str = "/rawscheduler, /jobs, /jobs/UUID, /instances, /instances/UU
     /files/browse, /metrics, /info, /debug";
 
 /// Paths of Cook that are not served, and what to use instead.
-const ELSEWHERE: [(&str, &str); 9] = [
+const UNSUPPORTED: [(&str, &str); 9] = [
     (
         "/queue",
         "ask /list?state=waiting&user=USER for the jobs that wait",
@@ -75,7 +75,7 @@ impl Api {
     ///
     /// The response that refuses it.
     pub fn screen(&self, request: &Request<'_>) -> Result<(), Response> {
-        let target = self.enter(request)?;
+        let target = self.parse(request)?;
         match target.is_public() {
             true => Ok(()),
             false => self.caller(request).map(|_| ()),
@@ -83,7 +83,7 @@ impl Api {
     }
 
     fn try_plan(&self, request: &Request<'_>, view: View<'_>) -> Result<Plan, Response> {
-        let target = self.enter(request)?;
+        let target = self.parse(request)?;
         if target.is_public() {
             return Ok(Plan::Answer(match target.path.as_str() {
                 "/info" => self.info(target.authority),
@@ -95,7 +95,7 @@ impl Api {
     }
 
     /// Parses the request, unless a foreign page has sent it.
-    fn enter<'a>(&self, request: &Request<'a>) -> Result<Target<'a>, Response> {
+    fn parse<'a>(&self, request: &Request<'a>) -> Result<Target<'a>, Response> {
         let authority = check(&self.names, request.local, request.fields.browser)?;
         let (path, query) = request
             .target
@@ -152,8 +152,8 @@ impl Api {
             },
             "/unscheduled_jobs" => target.get(|| answer(self.unscheduled(query, caller, view)?)),
             "/usage" => target.get(|| answer(self.usage(query, caller, view)?)),
-            "/share" => target.fixed(|| answer(fixed::share())),
-            "/quota" => target.fixed(|| answer(fixed::quota())),
+            "/share" => target.read_only(|| answer(fixed::share())),
+            "/quota" => target.read_only(|| answer(fixed::quota())),
             "/pools" => target.get(|| answer(fixed::pools())),
             "/settings" => target.get(|| answer(self.settings())),
             "/failure_reasons" => target.get(|| answer(fixed::failure_reasons())),
@@ -176,7 +176,7 @@ impl Api {
                 Some(("instances", uuid)) => {
                     target.get(|| self.instance(uuid, caller, view, &context))
                 }
-                _ => Err(nowhere(path)),
+                _ => Err(not_found(path)),
             },
         }
     }
@@ -231,7 +231,7 @@ impl Target<'_> {
     }
 
     /// For endpoints that are read-only here but can be changed in Cook.
-    fn fixed(&self, plan: impl FnOnce() -> Result<Plan, Response>) -> Result<Plan, Response> {
+    fn read_only(&self, plan: impl FnOnce() -> Result<Plan, Response>) -> Result<Plan, Response> {
         match self.method {
             "GET" => plan(),
             "POST" | "PUT" | "DELETE" => {
@@ -255,8 +255,8 @@ impl Target<'_> {
     }
 }
 
-fn nowhere(path: &str) -> Response {
-    let known = ELSEWHERE
+fn not_found(path: &str) -> Response {
+    let known = UNSUPPORTED
         .iter()
         .find(|(known, _)| path == *known || path.starts_with(&format!("{known}/")));
     match known {

@@ -25,11 +25,11 @@ pub struct Download {
     left: u64,
     piece: Vec<u8>,
     used: usize,
-    next: Option<Pin<Box<Asked>>>,
+    next: Option<Pin<Box<PieceReceiver>>>,
 }
 
 /// A piece that is being read.
-type Asked = Receiver<io::Result<Vec<u8>>>;
+type PieceReceiver = Receiver<io::Result<Vec<u8>>>;
 
 impl Download {
     /// Sends the first `length` bytes of a file.
@@ -45,7 +45,7 @@ impl Download {
         }
     }
 
-    fn ask(&self) -> Asked {
+    fn ask(&self) -> PieceReceiver {
         let (file, offset) = (Arc::clone(&self.file), self.offset);
         let length = usize::try_from(self.left.min(PIECE)).unwrap_or_default();
         self.worker.begin(move || {

@@ -45,10 +45,10 @@ impl fmt::Debug for Hook {
 
 /// A file that calls a hook before each operation, and can claim disk space in advance.
 #[derive(Debug)]
-pub(super) struct Hooked {
+pub(super) struct HookedFile {
     pub file: FileBackend,
     /// Another descriptor of the same file.
-    pub beside: File,
+    pub descriptor: File,
     /// See [`Hook`].
     pub hook: Option<Hook>,
     /// The number of bytes to claim beyond the end of the file.
@@ -91,13 +91,13 @@ fn claim_range(file: &File, mut from: u64, end: u64) {
     }
 }
 
-impl Hooked {
+impl HookedFile {
     fn ask(&self, operation: Operation) -> io::Result<()> {
         self.hook.as_ref().map_or(Ok(()), |hook| hook.0(operation))
     }
 }
 
-impl StorageBackend for Hooked {
+impl StorageBackend for HookedFile {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }
@@ -113,7 +113,7 @@ impl StorageBackend for Hooked {
         // Truncating a file releases the space that was claimed beyond its end.
         match self.claimed.load(Ordering::SeqCst) {
             0 => (),
-            bytes => claim(&self.beside, bytes),
+            bytes => claim(&self.descriptor, bytes),
         }
         Ok(())
     }

@@ -11,10 +11,10 @@ use crate::core::words::Anchor;
 
 /// A store in memory. Clones share one content.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<Inside>>);
+pub struct Memory(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
-struct Inside {
+struct State {
     image: Image,
     anchor: Option<Anchor>,
     next: Option<Fault>,
@@ -34,67 +34,67 @@ pub enum Fault {
 impl Memory {
     /// The content.
     pub fn image(&self) -> Image {
-        self.inside().image.clone()
+        self.state().image.clone()
     }
 
     /// The content for a start of the scheduler.
     pub fn start(&self) -> (Start, Option<Anchor>) {
-        let inside = self.inside();
-        (inside.image.start(), inside.anchor)
+        let state = self.state();
+        (state.image.start(), state.anchor)
     }
 
     /// Lets the next commit fail. If `opens` is false, the store also fails to open again.
     pub fn fail(&self, fault: Fault, opens: bool) {
-        let mut inside = self.inside();
-        inside.next = Some(fault);
-        inside.opens = opens;
+        let mut state = self.state();
+        state.next = Some(fault);
+        state.opens = opens;
     }
 
     /// Lets the store open again.
     pub fn heal(&self) {
-        self.inside().opens = true;
+        self.state().opens = true;
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store for Memory {
     fn commit(&mut self, batches: &[Batch], anchor: &Anchor) -> Result<(), CommitError> {
-        let mut inside = self.inside();
-        if inside.has_failed {
+        let mut state = self.state();
+        if state.has_failed {
             return Err(CommitError(
                 StoreFault::Failed,
                 "the store has failed before".to_owned(),
             ));
         }
-        let fault = inside.next.take();
+        let fault = state.next.take();
         if !matches!(fault, Some(Fault::Lost(_))) {
             for batch in batches {
-                inside.image.apply(batch);
+                state.image.apply(batch);
             }
-            inside.anchor = Some(*anchor);
+            state.anchor = Some(*anchor);
         }
         match fault {
             None => Ok(()),
             Some(Fault::Lost(fault) | Fault::Written(fault)) => {
-                inside.has_failed = true;
+                state.has_failed = true;
                 Err(CommitError(fault, "a test let it fail".to_owned()))
             }
         }
     }
 
     fn reopen(&mut self) -> Result<BatchNumber, OpenError> {
-        let mut inside = self.inside();
-        if !inside.opens {
+        let mut state = self.state();
+        if !state.opens {
             return Err(OpenError::Damaged {
                 path: "memory".into(),
                 how: "a test damaged it".to_owned(),
             });
         }
-        inside.has_failed = false;
-        Ok(inside.image.last())
+        state.has_failed = false;
+        Ok(state.image.last())
     }
 
     fn claim(&mut self, _bytes: u64) {}
@@ -112,6 +112,6 @@ impl Store for Memory {
 
 impl Archive for Memory {
     fn job(&self, key: JobKey) -> Result<Option<Job>, ReadError> {
-        Ok(self.inside().image.job(key).map(|job| Job::clone(job)))
+        Ok(self.state().image.job(key).map(|job| Job::clone(job)))
     }
 }

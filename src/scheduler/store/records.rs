@@ -22,15 +22,15 @@ use std::time::Duration;
 
 /// A record that is invalid; the text names the invalid part.
 #[derive(Debug)]
-pub(super) struct Wrong(pub &'static str);
+pub(super) struct InvalidRecord(pub &'static str);
 
-impl From<TextError> for Wrong {
+impl From<TextError> for InvalidRecord {
     fn from(_: TextError) -> Self {
         Self("a text")
     }
 }
 
-impl From<prost::DecodeError> for Wrong {
+impl From<prost::DecodeError> for InvalidRecord {
     fn from(_: prost::DecodeError) -> Self {
         Self("a message")
     }
@@ -322,7 +322,7 @@ fn of_codes(codes: &[Option<i32>]) -> Option<CodesRecord> {
 
 // --- decoding ---
 
-pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, Wrong> {
+pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, InvalidRecord> {
     let record = HeadRecord::decode(bytes)?;
     let status = record.status();
     let at = record.at.map(moment);
@@ -331,8 +331,11 @@ pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, Wrong> {
     let submitted = record
         .submitted
         .map(moment)
-        .ok_or(Wrong("the time of a job"))?;
-    let completed = |verdict| at.ok_or(Wrong("the end of a job")).map(|at| (at, verdict));
+        .ok_or(InvalidRecord("the time of a job"))?;
+    let completed = |verdict| {
+        at.ok_or(InvalidRecord("the end of a job"))
+            .map(|at| (at, verdict))
+    };
     let end = match status {
         StatusRecord::Waiting | StatusRecord::Running => None,
         StatusRecord::Success => Some(completed(Verdict::Success)?),
@@ -363,7 +366,8 @@ pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, Wrong> {
         (_, None) => JobStatus::Running,
         (_, Some((at, verdict))) => JobStatus::Completed { at, verdict },
     };
-    let max_retries = Retries::new(record.max_retries).ok_or(Wrong("a number of retries"))?;
+    let max_retries =
+        Retries::new(record.max_retries).ok_or(InvalidRecord("a number of retries"))?;
     let instances = record.instances.len();
     Ok(Head::Resident(OpenHead {
         id,
@@ -376,7 +380,7 @@ pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, Wrong> {
 }
 
 /// Like [`decode_head`], but returns the head of a completed job too.
-pub(super) fn decode_any_head(key: JobKey, bytes: &[u8]) -> Result<OpenHead, Wrong> {
+pub(super) fn decode_any_head(key: JobKey, bytes: &[u8]) -> Result<OpenHead, InvalidRecord> {
     Ok(match decode_head(key, bytes)? {
         Head::Resident(head) => head,
         Head::Archived(archived) => {
@@ -389,7 +393,8 @@ pub(super) fn decode_any_head(key: JobKey, bytes: &[u8]) -> Result<OpenHead, Wro
                     at: archived.at,
                     verdict: archived.verdict,
                 },
-                max_retries: Retries::new(max_retries).ok_or(Wrong("a number of retries"))?,
+                max_retries: Retries::new(max_retries)
+                    .ok_or(InvalidRecord("a number of retries"))?,
                 instances: archived.instances.len(),
             }
         }
@@ -402,9 +407,9 @@ impl OpenHead {
         key: JobKey,
         spec: &[u8],
         instances: Vec<Arc<Instance>>,
-    ) -> Result<Job, Wrong> {
+    ) -> Result<Job, InvalidRecord> {
         if instances.len() != self.instances {
-            return Err(Wrong("the number of instances of a job"));
+            return Err(InvalidRecord("the number of instances of a job"));
         }
         Ok(Job {
             key,
@@ -419,13 +424,13 @@ impl OpenHead {
     }
 }
 
-pub(super) fn decode_instance(bytes: &[u8]) -> Result<Instance, Wrong> {
+pub(super) fn decode_instance(bytes: &[u8]) -> Result<Instance, InvalidRecord> {
     let record = InstanceRecord::decode(bytes)?;
     let reason = |code| Reason::from_code(code).unwrap_or(Reason::Unknown);
     let ended = record.ended.map(moment);
     let end = |outcome| {
-        let at = ended.ok_or(Wrong("the end of an instance"))?;
-        Ok::<_, Wrong>(InstanceState::Ended(End { at, outcome }))
+        let at = ended.ok_or(InvalidRecord("the end of an instance"))?;
+        Ok::<_, InvalidRecord>(InstanceState::Ended(End { at, outcome }))
     };
     let state = match record.state() {
         StateRecord::Unknown => InstanceState::Unknown,
@@ -445,11 +450,11 @@ pub(super) fn decode_instance(bytes: &[u8]) -> Result<Instance, Wrong> {
             hostname: record.hostname.into(),
             files_at: record.files_at.map(Into::into),
         }),
-        ports: ports.map_err(|_| Wrong("a port"))?,
+        ports: ports.map_err(|_| InvalidRecord("a port"))?,
         created: record
             .created
             .map(moment)
-            .ok_or(Wrong("the start of an instance"))?,
+            .ok_or(InvalidRecord("the start of an instance"))?,
         began: record.began.map(moment),
         state,
         kill: (record.kill != 0).then(|| reason(record.kill)),
@@ -460,7 +465,7 @@ pub(super) fn decode_instance(bytes: &[u8]) -> Result<Instance, Wrong> {
     })
 }
 
-pub(super) fn decode_group(id: Uuid, bytes: &[u8]) -> Result<StoredGroup, Wrong> {
+pub(super) fn decode_group(id: Uuid, bytes: &[u8]) -> Result<StoredGroup, InvalidRecord> {
     let record = GroupRecord::decode(bytes)?;
     let group = Group {
         id: GroupId(id),
@@ -472,24 +477,27 @@ pub(super) fn decode_group(id: Uuid, bytes: &[u8]) -> Result<StoredGroup, Wrong>
     })
 }
 
-pub(super) fn decode_anchor(bytes: &[u8]) -> Result<Anchor, Wrong> {
+pub(super) fn decode_anchor(bytes: &[u8]) -> Result<Anchor, InvalidRecord> {
     let record = AnchorRecord::decode(bytes)?;
-    let boot = record.boot.try_into().map_err(|_| Wrong("a boot id"))?;
+    let boot = record
+        .boot
+        .try_into()
+        .map_err(|_| InvalidRecord("a boot id"))?;
     Ok(Anchor {
         boot: BootId(boot),
         uptime: Uptime(Duration::from_millis(record.uptime_millis)),
         moment: record
             .moment
             .map(moment)
-            .ok_or(Wrong("the time of a commit"))?,
+            .ok_or(InvalidRecord("the time of a commit"))?,
     })
 }
 
-pub(super) fn uuid(bytes: &[u8]) -> Result<Uuid, Wrong> {
+pub(super) fn uuid(bytes: &[u8]) -> Result<Uuid, InvalidRecord> {
     bytes
         .try_into()
         .map(Uuid::from_bytes)
-        .map_err(|_| Wrong("a uuid"))
+        .map_err(|_| InvalidRecord("a uuid"))
 }
 
 pub(super) fn group_id(uuid: Uuid) -> GroupId {

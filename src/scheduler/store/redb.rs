@@ -14,10 +14,10 @@ use redb::{
 };
 
 use super::error::is_full;
-use super::file::{Hook, Hooked, beyond_the_end, claim_at};
+use super::file::{Hook, HookedFile, beyond_the_end, claim_at};
 use super::records::{
-    Head, Wrong, decode_anchor, decode_any_head, decode_group, decode_head, decode_instance,
-    encode_anchor, encode_group, encode_head, encode_instance, encode_spec,
+    Head, InvalidRecord, decode_anchor, decode_any_head, decode_group, decode_head,
+    decode_instance, encode_anchor, encode_group, encode_head, encode_instance, encode_spec,
 };
 use super::upgrade::{STEPS, upgrade};
 use super::{Archive, CommitError, OpenError, ReadError, Store};
@@ -183,7 +183,7 @@ fn open(path: &Path, hook: Option<&Hook>, claimed: &Arc<AtomicU64>) -> Result<Da
         .map_err(|error| io_error(path, "open", error))?
         .len()
         == 0;
-    let beside = file
+    let descriptor = file
         .try_clone()
         .map_err(|error| io_error(path, "open", error))?;
     let file = FileBackend::new(file).map_err(|error| redb_error(path, error.into()))?;
@@ -192,9 +192,9 @@ fn open(path: &Path, hook: Option<&Hook>, claimed: &Arc<AtomicU64>) -> Result<Da
         .set_cache_size(CACHE)
         .set_check_integrity_on_open(true);
     let database = builder
-        .create_with_backend(Hooked {
+        .create_with_backend(HookedFile {
             file,
-            beside,
+            descriptor,
             hook: hook.cloned(),
             claimed: Arc::clone(claimed),
         })
@@ -264,26 +264,28 @@ fn is_disk_full(error: &redb::Error) -> bool {
 // --- reading ---
 
 /// An error while reading.
-enum Trouble {
+enum ReadFailure {
     Redb(redb::Error),
-    Wrong(JobKey, Wrong),
+    InvalidRecord(JobKey, InvalidRecord),
     Missing(JobKey, &'static str),
 }
 
-impl Trouble {
+impl ReadFailure {
     fn of(self, path: &Path) -> OpenError {
         match self {
             Self::Redb(error) => redb_error(path, error),
-            wrong @ (Self::Wrong(..) | Self::Missing(..)) => damaged(path, wrong.to_string()),
+            wrong @ (Self::InvalidRecord(..) | Self::Missing(..)) => {
+                damaged(path, wrong.to_string())
+            }
         }
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ReadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redb(error) => error.fmt(f),
-            Self::Wrong(JobKey(key), Wrong(what)) => {
+            Self::InvalidRecord(JobKey(key), InvalidRecord(what)) => {
                 write!(f, "{what} cannot be read in record {key}")
             }
             Self::Missing(JobKey(key), what) => write!(f, "record {key} has no {what}"),
@@ -293,7 +295,7 @@ impl fmt::Display for Trouble {
 
 macro_rules! from_redb {
     ($($error:ident),*) => {
-        $(impl From<redb::$error> for Trouble {
+        $(impl From<redb::$error> for ReadFailure {
             fn from(error: redb::$error) -> Self {
                 Self::Redb(error.into())
             }
@@ -312,7 +314,7 @@ struct Tables {
 
 impl Tables {
     /// `None` if no job was ever stored.
-    fn open(read: &redb::ReadTransaction) -> Result<Option<Self>, Trouble> {
+    fn open(read: &redb::ReadTransaction) -> Result<Option<Self>, ReadFailure> {
         let heads = match read.open_table(HEADS) {
             Ok(heads) => heads,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
@@ -327,12 +329,12 @@ impl Tables {
         }))
     }
 
-    fn job(&self, key: JobKey, head: super::records::OpenHead) -> Result<Job, Trouble> {
-        let wrong = |wrong| Trouble::Wrong(key, wrong);
+    fn job(&self, key: JobKey, head: super::records::OpenHead) -> Result<Job, ReadFailure> {
+        let wrong = |wrong| ReadFailure::InvalidRecord(key, wrong);
         let spec = self
             .specs
             .get(key.0)?
-            .ok_or(Trouble::Missing(key, "description"))?;
+            .ok_or(ReadFailure::Missing(key, "description"))?;
         let mut instances = Vec::with_capacity(head.instances);
         for row in self.instances.range((key.0, 0)..=(key.0, u32::MAX))? {
             let (_, bytes) = row?;
@@ -342,7 +344,7 @@ impl Tables {
     }
 }
 
-fn read_jobs(database: &Database, keys: &[JobKey]) -> Result<Vec<Option<Job>>, Trouble> {
+fn read_jobs(database: &Database, keys: &[JobKey]) -> Result<Vec<Option<Job>>, ReadFailure> {
     let read = database.begin_read()?;
     let Some(tables) = Tables::open(&read)? else {
         return Ok(vec![None; keys.len()]);
@@ -351,14 +353,14 @@ fn read_jobs(database: &Database, keys: &[JobKey]) -> Result<Vec<Option<Job>>, T
         let Some(bytes) = tables.heads.get(key.0)? else {
             return Ok(None);
         };
-        let head =
-            decode_any_head(key, bytes.value()).map_err(|wrong| Trouble::Wrong(key, wrong))?;
+        let head = decode_any_head(key, bytes.value())
+            .map_err(|wrong| ReadFailure::InvalidRecord(key, wrong))?;
         tables.job(key, head).map(Some)
     };
     keys.iter().map(read_one).collect()
 }
 
-fn read_all(database: &Database) -> Result<(Start, Option<Anchor>), Trouble> {
+fn read_all(database: &Database) -> Result<(Start, Option<Anchor>), ReadFailure> {
     let mut start = Start {
         last: read_last(database)?,
         disk_space: DiskSpace::Ample,
@@ -375,7 +377,8 @@ fn read_all(database: &Database) -> Result<(Start, Option<Anchor>), Trouble> {
     let anchor = match meta.get(ANCHOR)? {
         None => None,
         Some(bytes) => Some(
-            decode_anchor(bytes.value()).map_err(|wrong| Trouble::Wrong(start.last_key, wrong))?,
+            decode_anchor(bytes.value())
+                .map_err(|wrong| ReadFailure::InvalidRecord(start.last_key, wrong))?,
         ),
     };
     let Some(tables) = Tables::open(&read)? else {
@@ -384,7 +387,9 @@ fn read_all(database: &Database) -> Result<(Start, Option<Anchor>), Trouble> {
     for row in tables.heads.range::<u64>(..)? {
         let (key, bytes) = row?;
         let key = JobKey(key.value());
-        match decode_head(key, bytes.value()).map_err(|wrong| Trouble::Wrong(key, wrong))? {
+        match decode_head(key, bytes.value())
+            .map_err(|wrong| ReadFailure::InvalidRecord(key, wrong))?
+        {
             Head::Archived(archived) => start.archived.push(archived),
             Head::Resident(head) => start.jobs.push(tables.job(key, head)?),
         }
@@ -394,7 +399,7 @@ fn read_all(database: &Database) -> Result<(Start, Option<Anchor>), Trouble> {
         let group = decode_group(Uuid::from_bytes(id.value()), bytes.value());
         start
             .groups
-            .push(group.map_err(|wrong| Trouble::Wrong(start.last_key, wrong))?);
+            .push(group.map_err(|wrong| ReadFailure::InvalidRecord(start.last_key, wrong))?);
     }
     Ok((start, anchor))
 }

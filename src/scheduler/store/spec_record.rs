@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::records::{Wrong, group_id, uuid};
+use super::records::{InvalidRecord, group_id, uuid};
 use crate::core::job::{
     Application, Constraint, JobSpec, Priority, Retries, Runtime, Uri, UriUse, Variable,
 };
@@ -184,7 +184,7 @@ fn of_application(application: &Application) -> ApplicationRecord {
     }
 }
 
-pub(super) fn spec_of(record: SpecRecord) -> Result<JobSpec, Wrong> {
+pub(super) fn spec_of(record: SpecRecord) -> Result<JobSpec, InvalidRecord> {
     let hooks = |hooks: Vec<HookRecord>| {
         hooks
             .into_iter()
@@ -196,13 +196,14 @@ pub(super) fn spec_of(record: SpecRecord) -> Result<JobSpec, Wrong> {
         before: hooks(record.before)?,
         after: hooks(record.after)?,
         name: JobName::new(record.name)?,
-        priority: Priority::new(record.priority).ok_or(Wrong("a priority"))?,
+        priority: Priority::new(record.priority).ok_or(InvalidRecord("a priority"))?,
         demand: Demand {
             cpus: Amount::from_thousandths(record.cpus),
             mem: Amount::from_thousandths(record.mem),
             ports: record.ports,
         },
-        max_retries: Retries::new(record.max_retries).ok_or(Wrong("a number of retries"))?,
+        max_retries: Retries::new(record.max_retries)
+            .ok_or(InvalidRecord("a number of retries"))?,
         max_runtime: record.max_runtime.and_then(Runtime::from_millis),
         expected_runtime: record.expected_runtime.and_then(Runtime::from_millis),
         env: record
