@@ -28,7 +28,8 @@ use smol::{LocalExecutor, Task};
 use super::address::Address;
 use super::framework::Input;
 use super::login::Login;
-use super::session::{Attempt, CallError, StreamId, SubscribeReply};
+use super::session::{Attempt, CallError, MasterEvent, StreamId, SubscribeReply};
+use super::wire::read;
 
 /// The content type of requests, responses and records.
 const PROTOBUF: &str = "application/x-protobuf";
@@ -41,6 +42,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// The maximum time of a call. A busy master may need half a minute.
 const CALL_TIME: Duration = Duration::from_secs(45);
+
+/// The size from which a record is decoded on a thread.
+const LARGE_RECORD: usize = 256 << 10;
 
 /// The maximum size of a response's body: masters send one sentence.
 const MAX_BODY: usize = 4 << 10;
@@ -225,12 +229,22 @@ async fn read_stream(
     let mut body = connection.body(&head);
     while let Some(mut data) = body.next().await? {
         while let Some(record) = records.next(&mut data).map_err(invalid)? {
-            let _ = inbox.send(Input::Record(attempt, record)).await;
+            let event = decode(record).await?;
+            let _ = inbox.send(Input::Received(attempt, event)).await;
         }
         // A fast master must not block other tasks.
         yield_now().await;
     }
     Ok(())
+}
+
+/// Decodes a record. A large one is decoded on a thread, since it takes too long for this one: a master of thousands of
+/// agents offers them all at once.
+async fn decode(record: Vec<u8>) -> io::Result<MasterEvent> {
+    match record.len() > LARGE_RECORD {
+        true => on_thread("event", move || read(&record)).await,
+        false => Ok(read(&record)),
+    }
 }
 
 /// Connects to the first address of the master that accepts.
@@ -266,17 +280,25 @@ async fn resolve(master: &Address) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let host = master.host().to_owned();
-    let (sender, receiver) = bounded(1);
     let look_up = move || {
-        let found = (host.as_str(), port).to_socket_addrs();
-        // Whoever asked may have gone meanwhile.
-        let _ = sender.try_send(found.map(Iterator::collect));
+        (host.as_str(), port)
+            .to_socket_addrs()
+            .map(Iterator::collect)
     };
-    thread::Builder::new()
-        .name("names".to_owned())
-        .spawn(look_up)?;
-    let found = receiver.recv().await;
-    found.unwrap_or_else(|_| Err(io::Error::other("names cannot be looked up")))
+    on_thread("resolver", look_up).await?
+}
+
+/// Runs a function on a thread of its own.
+async fn on_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (sender, receiver) = bounded(1);
+    // The receiver is gone if the attempt was given up.
+    let run = move || drop(sender.try_send(work()));
+    thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    let result = receiver.recv().await;
+    result.map_err(|_| io::Error::other(format!("the thread {name:?} has failed")))
 }
 
 // --- calls ---

@@ -16,12 +16,13 @@ use cook_mesos::scheduler as pb;
 use super::address::Address;
 use super::figures::Figures;
 use super::session::{
-    self, Attempt, CallError, Event, LogLine, Request, Session, StreamId, SubscribeReply,
+    self, Attempt, CallError, Event, LogLine, MasterEvent, Request, Session, StreamId,
+    SubscribeReply,
 };
 use super::wire::launch::Recipe;
 use super::wire::offer::{self, OpenOffer};
-use super::wire::{ForeignUpdate, Notice, StatusUpdate, call, read};
-use crate::core::backend::{BackendEvent, Call, OfferId, Task, TaskState, Update};
+use super::wire::{ForeignUpdate, Notice, StatusUpdate, call};
+use crate::core::backend::{BackendEvent, Call, Offer, OfferId, Task, TaskState, Update};
 use crate::core::job::Reason;
 
 /// The framework.
@@ -40,8 +41,8 @@ pub enum Input {
     Tick,
     /// The head of the response to SUBSCRIBE has arrived.
     Replied(Attempt, SubscribeReply),
-    /// A record of the event stream.
-    Record(Attempt, Vec<u8>),
+    /// An event of the master.
+    Received(Attempt, MasterEvent),
     /// The event stream has ended, or could not be opened. The text is the reason.
     Ended(Attempt, String),
     /// The master has not accepted a call.
@@ -110,7 +111,7 @@ impl Framework {
         let event = match input {
             Input::Tick => Event::Tick,
             Input::Replied(attempt, reply) => Event::Replied(attempt, reply),
-            Input::Record(attempt, record) => Event::Received(attempt, read(&record)),
+            Input::Received(attempt, event) => Event::Received(attempt, event),
             Input::Ended(attempt, why) => Event::Ended(attempt, why),
             Input::CallFailed(attempt, error) => Event::CallFailed(attempt, error),
             Input::Requested(call) => {
@@ -199,7 +200,7 @@ impl Framework {
         outputs.push(Output::Event(event));
     }
 
-    fn offered(&mut self, offers: Vec<pb::Offer>) -> Vec<crate::core::backend::Offer> {
+    fn offered(&mut self, offers: Vec<pb::Offer>) -> Vec<Offer> {
         self.figures.offers += offers.len() as u64;
         let open = |offer| {
             let (shown, open) = offer::open(offer);

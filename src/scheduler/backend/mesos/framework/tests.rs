@@ -10,6 +10,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::backend::mesos::address::Masters;
+use crate::backend::mesos::wire::read;
 use crate::codec::config::ExecutorSettings;
 use crate::codec::job::{Endpoint, read as read_jobs};
 use crate::core::backend::{FrameworkId, Token};
@@ -137,7 +138,8 @@ impl World {
     }
 
     fn receive(&mut self, event: &pb::Event) -> Vec<Output> {
-        self.step(Input::Record(self.attempt(), event.encode_to_vec()))
+        let event = read(&event.encode_to_vec());
+        self.step(Input::Received(self.attempt(), event))
     }
 
     fn offer(&mut self, offers: Vec<pb::Offer>) -> Vec<Output> {
