@@ -18,11 +18,11 @@ const PATHS: &str = "/rawscheduler, /jobs, /jobs/UUID, /instances, /instances/UU
 const UNSUPPORTED: [(&str, &str); 9] = [
     (
         "/queue",
-        "ask /list?state=waiting&user=USER for the jobs that wait",
+        "use /list?state=waiting&user=USER for waiting jobs",
     ),
     (
         "/running",
-        "ask /list?state=running&user=USER for the jobs that run",
+        "use /list?state=running&user=USER for running jobs",
     ),
     (
         "/progress",
@@ -247,7 +247,7 @@ impl Target<'_> {
 
     fn refuse(&self, allowed: &'static str) -> Response {
         let text = format!(
-            "{} does not take {}: use one of {allowed}",
+            "{} does not support {}: use one of {allowed}",
             shortened(&self.path),
             shortened(self.method)
         );
@@ -261,7 +261,7 @@ fn not_found(path: &str) -> Response {
         .find(|(known, _)| path == *known || path.starts_with(&format!("{known}/")));
     match known {
         Some((known, instead)) => {
-            Response::error(501, &format!("{known} is not served: {instead}"))
+            Response::error(501, &format!("{known} is not supported: {instead}"))
         }
         None => {
             let path = shortened(path);

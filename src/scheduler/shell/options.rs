@@ -37,11 +37,11 @@ Submit a job, and read its result:
   curl 'http://127.0.0.1:12321/rawscheduler?job=UUID'
 
 SIGTERM: exits at once; running jobs continue, and the next start finds them.
-Ctrl-C: the same, but if jobs are running it waits 5 seconds for a second Ctrl-C,
-which kills them.
+Ctrl-C: the same, but if jobs are running it waits 5 seconds for a second
+Ctrl-C, which kills them.
 
-exit status: 0 it was asked to exit, 1 it cannot continue, 2 the arguments or the
-configuration are wrong.";
+exit status: 0 it was asked to exit, 1 it cannot continue, 2 the arguments or
+the configuration are wrong.";
 
 /// The options of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
