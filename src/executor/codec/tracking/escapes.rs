@@ -4,7 +4,6 @@
 //!
 //! So a progress bar that is drawn with `ESC[2K ESC[1G` is read like one that is drawn with `\r`, and
 //! messages contain no colours. A sequence may be split anywhere, and takes constant memory.
-//! are in no message. A sequence may come in any pieces, and takes no memory however long it is.
 
 use std::borrow::Cow;
 
