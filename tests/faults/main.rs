@@ -3,7 +3,7 @@
 //!
 //! Each module is a kind of fault. A fault that is possible in any phase has its own module with one test
 //! for each phase, so that the name of a failing test is a sentence:
-//! `an_agent_that_is_killed::costs_nothing_while_the_command_runs`.
+//! `an_agent_that_is_killed_and_back_at_once::costs_nothing_in_the_command`.
 
 #[path = "../support/mod.rs"]
 mod support;

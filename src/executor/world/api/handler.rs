@@ -1,8 +1,8 @@
 //! Who may use the task API, and the path of a request to the runtime and back.
 //!
-//! Who can set environment variables can run code as the task's user, and everybody on the host can connect
-//! to the port. So only that user and root are admitted. If the kernel does not report the user of a
-//! connection, it is refused.
+//! A client that can set environment variables can run code as the task's user, and everybody on the host
+//! can connect to the port. So only that user and root are admitted. If the kernel does not report the user
+//! of a connection, it is refused.
 
 use std::cell::OnceCell;
 use std::io;
