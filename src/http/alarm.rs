@@ -89,7 +89,7 @@ mod tests {
     const LATE: Duration = Duration::from_secs(600);
 
     #[test]
-    fn what_takes_longer_than_its_time_is_given_up() {
+    fn a_future_that_takes_too_long_is_given_up() {
         let mut alarm = Alarm::new();
         let start = Instant::now();
         for _ in 0..2 {

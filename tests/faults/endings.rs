@@ -109,7 +109,7 @@ mod without_a_checkpoint_an_agent_that_is_killed {
 
 /// Without a checkpoint: the stream ends, but the agent is available and accepts the remaining calls.
 #[track_caller]
-fn is_stopped_and_told(phase: Phase) {
+fn is_stopped_and_reported(phase: Phase) {
     let setup = setup().variable("MESOS_CHECKPOINT", "0");
     let trial = Trial::with(setup, phase);
     trial.run.agent.close_stream();
@@ -122,23 +122,23 @@ fn is_stopped_and_told(phase: Phase) {
 }
 
 #[test]
-fn without_a_checkpoint_the_end_of_the_stream_stops_a_before_command_and_is_told() {
-    is_stopped_and_told(Phase::InABeforeCommand);
+fn without_a_checkpoint_the_end_of_the_stream_stops_a_before_command_and_is_reported() {
+    is_stopped_and_reported(Phase::InABeforeCommand);
 }
 
 #[test]
-fn without_a_checkpoint_the_end_of_the_stream_stops_the_command_and_is_told() {
-    is_stopped_and_told(Phase::InTheCommand);
+fn without_a_checkpoint_the_end_of_the_stream_stops_the_command_and_is_reported() {
+    is_stopped_and_reported(Phase::InTheCommand);
 }
 
 #[test]
-fn without_a_checkpoint_the_end_of_the_stream_stops_an_after_command_and_is_told() {
-    is_stopped_and_told(Phase::InAnAfterCommand);
+fn without_a_checkpoint_the_end_of_the_stream_stops_an_after_command_and_is_reported() {
+    is_stopped_and_reported(Phase::InAnAfterCommand);
 }
 
 #[test]
 fn without_a_checkpoint_the_end_of_the_stream_does_not_lose_the_last_update() {
-    is_stopped_and_told(Phase::BeforeTheLastAcknowledgement);
+    is_stopped_and_reported(Phase::BeforeTheLastAcknowledgement);
 }
 
 #[test]
