@@ -1,5 +1,5 @@
-//! What the master knows: agents, the offers that are out, and tasks. No agent runs anywhere: tests say what
-//! becomes of tasks.
+//! The state of the master: agents, open offers, and tasks. No agent is running; tests decide what happens
+//! to tasks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,56 +10,56 @@ use cook_mesos::scheduler::{
 
 use crate::events;
 
-/// The role that offers are made to.
+/// The role of all offers.
 pub const ROLE: &str = "*";
 
-/// An agent in the master's mind.
+/// An agent, as the master knows it.
 #[derive(Clone, Debug)]
 pub struct Agent {
-    /// What the master thinks of it.
+    /// Its status.
     pub standing: Standing,
     /// Its host name.
     pub hostname: String,
     /// Its port.
     pub port: u16,
-    /// What it has, as an offer shows it.
+    /// Its resources, as in an offer.
     pub resources: Vec<Resource>,
     /// Its attributes.
     pub attributes: Vec<Attribute>,
 }
 
-/// What the master thinks of an agent. One that it has never heard of is not in its map.
+/// The status of an agent. An unknown agent is not in the master's map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is there.
+    /// It is registered.
     Registered,
-    /// It was there before the master's failover, and is not back yet.
+    /// It was registered before the master's failover, and is not back yet.
     Recovering,
-    /// It does not answer.
+    /// It does not respond.
     Unreachable,
-    /// An operator says that it is gone.
+    /// An operator has marked it as gone.
     Gone,
 }
 
-/// A task in the master's mind.
+/// A task, as the master knows it.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Where it is.
+    /// The id of its agent.
     pub agent: String,
-    /// The last state that the master has heard.
+    /// The last state that was reported to the master.
     pub state: TaskState,
-    /// Updates that are not acknowledged yet; only the first one is sent.
+    /// Unacknowledged updates. Only the first one is sent.
     pub pending: VecDeque<TaskStatus>,
 }
 
-/// All of it.
+/// The state of the master.
 #[derive(Debug, Default)]
 pub struct Cluster {
     /// The agents by id.
     pub agents: BTreeMap<String, Agent>,
     /// The tasks by id.
     pub tasks: BTreeMap<String, Task>,
-    /// Every task id that was ever launched.
+    /// All task ids that were ever launched.
     launched: BTreeSet<String>,
     offers: BTreeMap<String, Offer>,
     issued: BTreeSet<String>,
@@ -69,7 +69,7 @@ pub struct Cluster {
 // === impl Agent ===
 
 impl Agent {
-    /// An agent with 4 cpus, 4 GB, and the ports 31000 to 31009, all of them nobody's in particular.
+    /// An agent with 4 cpus, 4 GB, and the ports 31000 to 31009, all unreserved.
     pub fn new(hostname: &str) -> Self {
         Self {
             standing: Standing::Registered,
@@ -85,7 +85,7 @@ impl Agent {
         }
     }
 
-    /// With a text attribute.
+    /// Adds a text attribute.
     #[must_use]
     pub fn with_attribute(mut self, name: &str, value: &str) -> Self {
         self.attributes.push(Attribute {
@@ -99,7 +99,7 @@ impl Agent {
         self
     }
 
-    /// With these resources only.
+    /// Replaces its resources.
     #[must_use]
     pub fn with_resources(mut self, resources: Vec<Resource>) -> Self {
         self.resources = resources;
@@ -132,7 +132,7 @@ pub fn ports(ranges: &[(u64, u64)]) -> Resource {
     }
 }
 
-/// The same for another role: allocated to it, and reserved for it if `is_reserved`.
+/// The same resource for another role: allocated to it, and also reserved for it if `is_reserved`.
 pub fn for_role(mut resource: Resource, role: &str, is_reserved: bool) -> Resource {
     use cook_mesos::scheduler::ReservationInfo;
     /// `ReservationInfo.Type.STATIC`.
@@ -177,7 +177,7 @@ pub fn is_terminal(state: TaskState) -> bool {
 // === impl Cluster ===
 
 impl Cluster {
-    /// An offer of everything that an agent has.
+    /// An offer with all resources of an agent.
     pub fn issue(&mut self, framework: &str, agent_id: &str) -> Offer {
         let agent = &self.agents[agent_id];
         let id = format!("offer-{}", self.issued.len() + 1);
@@ -208,11 +208,11 @@ impl Cluster {
         offer
     }
 
-    /// An offer that a call answers: none if it is void by now.
+    /// The offer that a call answers; `None` if it is not valid any more.
     ///
     /// # Errors
     ///
-    /// There never was such an offer.
+    /// There was never such an offer.
     pub fn take(&mut self, id: &str) -> Result<Option<Offer>, String> {
         match (self.offers.remove(id), self.issued.contains(id)) {
             (Some(offer), _) => Ok(Some(offer)),
@@ -221,22 +221,22 @@ impl Cluster {
         }
     }
 
-    /// The offers that nobody has answered.
+    /// The offers that were not answered.
     pub fn outstanding(&self) -> Vec<String> {
         self.offers.keys().cloned().collect()
     }
 
-    /// All offers are void.
+    /// Makes all offers invalid.
     pub fn forget_offers(&mut self) {
         self.offers.clear();
     }
 
-    /// Whether this task id was launched before; it was, from now on.
+    /// Whether this task id was launched before. Records it as launched.
     pub fn was_launched(&mut self, task: &TaskInfo) -> bool {
         !self.launched.insert(task.task_id.value.clone())
     }
 
-    /// A task is on its way to its agent.
+    /// A task was sent to its agent.
     pub fn launch(&mut self, task: &TaskInfo) {
         let staging = Task {
             agent: task.agent_id.value.clone(),
@@ -246,7 +246,7 @@ impl Cluster {
         self.tasks.insert(task.task_id.value.clone(), staging);
     }
 
-    /// An agent has an update; the status to send now, if no earlier one waits.
+    /// An agent has an update. Returns the status to send now, unless an earlier update is unacknowledged.
     pub fn update(&mut self, mut status: TaskStatus) -> Option<TaskStatus> {
         self.uuids += 1;
         let mut uuid = self.uuids.to_be_bytes().to_vec();
@@ -266,7 +266,7 @@ impl Cluster {
         (task.pending.len() == 1).then_some(status)
     }
 
-    /// An acknowledgement: the next update of that task, if one waits.
+    /// Acknowledges an update. Returns the next update of that task, if any.
     ///
     /// # Errors
     ///
@@ -279,7 +279,7 @@ impl Cluster {
             known.pending.pop_front();
             return Ok(known.pending.front().cloned());
         }
-        // A repeat of one that has arrived.
+        // A repeated acknowledgement.
         match known.pending.iter().any(is_it) {
             true => Err(format!(
                 "ACKNOWLEDGE of an update of {task} that was not sent yet"
@@ -288,7 +288,7 @@ impl Cluster {
         }
     }
 
-    /// What agents send again: the first update of each task that is not acknowledged.
+    /// What agents repeat: the first unacknowledged update of each task.
     pub fn unacknowledged(&self) -> Vec<TaskStatus> {
         let tasks = self.tasks.values();
         tasks
@@ -296,8 +296,8 @@ impl Cluster {
             .collect()
     }
 
-    /// The answer to one task of an explicit reconciliation, as a master gives it to a framework that is
-    /// aware of partitions.
+    /// The status for one task of an explicit reconciliation, for a framework with the capability
+    /// PARTITION_AWARE.
     pub fn reconcile(&self, asked: &ReconcileTask) -> Option<TaskStatus> {
         let id = asked.task_id.value.as_str();
         let because = |agent: Option<&str>, state| {
@@ -333,7 +333,7 @@ impl Cluster {
         }
     }
 
-    /// The answer to an implicit reconciliation: every task on an agent that is there.
+    /// The statuses for an implicit reconciliation: every task of a registered agent.
     pub fn reconcile_all(&self) -> Vec<TaskStatus> {
         let is_there = |task: &Task| {
             let agent = self.agents.get(&task.agent);

@@ -1,4 +1,4 @@
-//! The events a master sends, built from the schema, and their names for people.
+//! Makes the events that a master sends, and describes them for people.
 
 use cook_mesos::scheduler::{
     Error, Event, EventType, Failure, FrameworkMessage, MasterInfo, Offer, Offers, Reason, Rescind,
@@ -70,7 +70,7 @@ pub fn failure(agent: &str, executor: Option<(&str, i32)>) -> Event {
     }
 }
 
-/// ERROR with its text.
+/// ERROR with this text.
 pub fn error(text: &str) -> Event {
     Event {
         error: Some(Error {
@@ -80,7 +80,7 @@ pub fn error(text: &str) -> Event {
     }
 }
 
-/// An event without anything but its type: HEARTBEAT, and what a later Mesos may send.
+/// An event without contents: HEARTBEAT, and types of a later Mesos.
 pub fn of_kind(kind: EventType) -> Event {
     Event {
         kind: Some(kind as i32),
@@ -88,7 +88,7 @@ pub fn of_kind(kind: EventType) -> Event {
     }
 }
 
-/// A status as an executor makes it, without data.
+/// A status that an executor has created, without data.
 pub fn status(task: &str, agent: &str, state: TaskState) -> TaskStatus {
     TaskStatus {
         task_id: task.into(),
@@ -101,7 +101,7 @@ pub fn status(task: &str, agent: &str, state: TaskState) -> TaskStatus {
     }
 }
 
-/// A status as a master makes it: it has no uuid.
+/// A status that the master has created: it has no uuid.
 pub fn masters_status(
     task: &str,
     agent: Option<&str>,
@@ -119,7 +119,7 @@ pub fn masters_status(
     }
 }
 
-/// An event in a few words.
+/// Describes an event in a few words.
 pub fn describe(event: &Event) -> String {
     let kind = event.kind.unwrap_or_default();
     let name = EventType::try_from(kind).map_or(format!("event {kind}"), |kind| {

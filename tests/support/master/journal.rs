@@ -1,11 +1,11 @@
-//! Everything that happened between the master and the scheduler, in order and with its time.
+//! Everything that happened between the master and the scheduler, in order and with times.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use cook_mesos::scheduler::{Call, CallType, TaskInfo};
 
-/// The record of one master's life.
+/// Everything that happened since the master's start.
 #[derive(Debug)]
 pub struct Journal {
     started: Instant,
@@ -15,35 +15,35 @@ pub struct Journal {
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Since the master's start.
+    /// The time since the master's start.
     pub at: Duration,
-    /// What it was.
+    /// What happened.
     pub what: What,
 }
 
-/// The things that happen.
+/// The kinds of entries.
 #[derive(Clone, Debug)]
 pub enum What {
-    /// A call has come, whatever becomes of it.
+    /// A call has arrived, whether or not it is accepted.
     Called(Box<Called>),
     /// A call was refused with this status and text.
     Refused(CallType, u16, String),
-    /// An event went out.
+    /// An event was sent.
     Sent(String),
-    /// An event had no stream to go out on.
+    /// An event was lost because there was no stream.
     Lost(String),
     /// The event stream ended; `true` if the scheduler ended it.
     StreamEnded(bool),
-    /// The scheduler did what the protocol forbids.
+    /// The scheduler has violated the protocol.
     Violation(String),
-    /// A remark.
+    /// A note by the test.
     Note(String),
 }
 
-/// A call as it came.
+/// A call as received.
 #[derive(Clone, Debug)]
 pub struct Called {
-    /// The connection, by its number.
+    /// The number of the connection.
     pub connection: u64,
     /// The header `Mesos-Stream-Id`.
     pub stream: Option<String>,
@@ -68,12 +68,12 @@ impl Journal {
         self.entries.push(Entry { at, what });
     }
 
-    /// Everything.
+    /// All entries.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The calls of this kind, from the entry of this number on.
+    /// The calls of this kind, from the entry with this number on.
     pub fn calls(&self, kind: CallType, from: usize) -> impl Iterator<Item = &Called> {
         let entries = self.entries.get(from..).unwrap_or_default().iter();
         entries.filter_map(move |entry| match &entry.what {
@@ -82,7 +82,7 @@ impl Journal {
         })
     }
 
-    /// When the calls of this kind came.
+    /// The times of the calls of this kind.
     pub fn times(&self, kind: CallType) -> Vec<Duration> {
         let of_kind = self.entries.iter().filter(
             |entry| matches!(&entry.what, What::Called(called) if called.call.kind() == kind),
@@ -90,7 +90,7 @@ impl Journal {
         of_kind.map(|entry| entry.at).collect()
     }
 
-    /// The tasks of all ACCEPTs, in order, whether or not they were launched.
+    /// The tasks of all ACCEPT calls, in order, whether or not they were launched.
     pub fn tasks(&self) -> Vec<TaskInfo> {
         let accepts = self.calls(CallType::Accept, 0);
         let operations = accepts.flat_map(|called| called.call.accept.iter());
@@ -101,7 +101,7 @@ impl Journal {
             .collect()
     }
 
-    /// What the scheduler did against the protocol.
+    /// The violations of the protocol.
     pub fn violations(&self) -> Vec<&str> {
         let violations = self.entries.iter().filter_map(|entry| match &entry.what {
             What::Violation(text) => Some(text.as_str()),

@@ -1,16 +1,16 @@
-//! The master that judges the scheduler: it speaks the master's half of the v1 scheduler API on loopback, with
-//! agents that exist only in its mind, injects faults, writes down everything that happened, and checks every
-//! call against the protocol.
+//! A Mesos master for tests of the scheduler. It serves the v1 scheduler API on loopback, has agents that
+//! exist only in its memory, injects faults, records everything that happens, and checks every call against
+//! the protocol.
 //!
-//! Threads and blocking sockets on purpose, as in the scripted agent, whose sockets and HTTP it uses: only the
-//! protobuf schema and the record framing are shared with the scheduler.
+//! Like the test agent, whose sockets and HTTP it uses, it has threads and blocking sockets on purpose: it
+//! shares only the protobuf messages and RecordIO with the scheduler.
 //!
-//! * [`master`]: the handle that tests drive and question.
-//! * [`session`]: how each call is answered.
-//! * [`cluster`]: agents, offers and tasks; what a reconciliation is answered.
-//! * [`validate`]: what a master refuses.
-//! * [`script`]: what it does otherwise than a healthy master.
-//! * [`journal`]: what happened.
+//! * [`master`]: the handle with which tests control and inspect it.
+//! * [`session`]: the response to each call.
+//! * [`cluster`]: agents, offers and tasks, and reconciliation.
+//! * [`validate`]: the calls that a master refuses.
+//! * [`script`]: how it behaves differently from a healthy master.
+//! * [`journal`]: what has happened.
 
 pub mod cluster;
 pub mod events;

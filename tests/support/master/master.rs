@@ -1,7 +1,7 @@
-//! The handle to a scripted master.
+//! The handle of the test master.
 //!
-//! Calls on the handle take effect at once and never wait for the scheduler; [`Master::wait_until`] does the
-//! waiting, with a deadline. The master ends with its handle.
+//! Methods of the handle take effect at once and never wait for the scheduler. Only [`Master::wait_until`]
+//! waits, with a deadline. The master ends when the handle is dropped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,18 +23,18 @@ use crate::script::{Leader, Script, Splitting, Trouble};
 use crate::server::{Shared, accept_connections, beat};
 use crate::session::Session;
 
-/// How long [`Master::wait_until`] waits: longer than any pause of a scheduler that tries again, even on a loaded
-/// machine.
+/// How long [`Master::wait_until`] waits: longer than any wait between two attempts of a scheduler, even on
+/// a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(50);
 
-/// How this master keeps its streams alive.
+/// Whether and how often heartbeats are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Heartbeats {
-    /// Every 15 seconds, as a real one.
+    /// Every 15 seconds, as a real master does.
     Usual,
-    /// Every so many seconds.
+    /// With this interval in seconds.
     Every(f64),
-    /// Said to come every so many seconds, and never sent.
+    /// Announced with this interval in seconds, and never sent.
     Never(f64),
 }
 
@@ -51,7 +51,7 @@ impl Master {
     ///
     /// # Errors
     ///
-    /// Those of the sockets.
+    /// A socket could not be opened.
     pub fn start(heartbeats: Heartbeats) -> io::Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -72,19 +72,19 @@ impl Master {
         Ok(master)
     }
 
-    /// Where it listens.
+    /// The address.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
     }
 
     // Agents and offers.
 
-    /// An agent registers, or comes back with its tasks.
+    /// Registers an agent, or registers it again with its tasks.
     pub fn add_agent(&self, id: &str, agent: Agent) {
         self.with_cluster(|cluster| cluster.agents.insert(id.to_owned(), agent));
     }
 
-    /// The master thinks otherwise of an agent from now on. It says nothing by itself.
+    /// Changes the status of an agent. No event is sent.
     pub fn set_standing(&self, id: &str, standing: Standing) {
         self.with_cluster(|cluster| {
             if let Some(agent) = cluster.agents.get_mut(id) {
@@ -93,7 +93,7 @@ impl Master {
         });
     }
 
-    /// Offers all that these agents have, in one event; the offers as they were made.
+    /// Offers all resources of these agents in one event. Returns the offers.
     pub fn offer(&self, agents: &[&str]) -> Vec<Offer> {
         self.change(|session| {
             let framework = session.framework().unwrap_or_default().to_owned();
@@ -104,7 +104,7 @@ impl Master {
         })
     }
 
-    /// Takes an offer back, and says so.
+    /// Withdraws an offer, and sends RESCIND.
     pub fn rescind(&self, offer: &Offer) {
         self.change(|session| {
             let _ = session.cluster.take(&offer.id.value);
@@ -112,25 +112,25 @@ impl Master {
         });
     }
 
-    /// Takes an offer back; the scheduler hears of it too late.
+    /// Withdraws an offer without an event, so that the scheduler learns of it too late.
     pub fn void(&self, offer: &Offer) {
         self.change(|session| session.cluster.take(&offer.id.value).map(drop))
             .unwrap_or_default();
     }
 
-    /// Offers that nobody has answered.
+    /// The offers that were not answered.
     pub fn outstanding_offers(&self) -> Vec<String> {
         self.shared.lock().session.cluster.outstanding()
     }
 
     // Updates.
 
-    /// An agent has an update, repeated until it is acknowledged.
+    /// Sends an update of an agent. It is repeated until it is acknowledged.
     pub fn update(&self, status: TaskStatus) {
         self.change(|session| session.update(status));
     }
 
-    /// A state of a task that was launched, without anything else.
+    /// Sends an update with this state of a launched task.
     pub fn report(&self, task: &TaskInfo, state: TaskState) {
         self.update(events::status(
             &task.task_id.value,
@@ -139,7 +139,7 @@ impl Master {
         ));
     }
 
-    /// The end of a task with its `data`.
+    /// Sends the terminal update of a task with its `data`.
     pub fn report_end(&self, task: &TaskInfo, state: TaskState, data: &str) {
         let status = events::status(&task.task_id.value, &task.agent_id.value, state);
         self.update(TaskStatus {
@@ -148,7 +148,7 @@ impl Master {
         });
     }
 
-    /// A status that the master makes: without a uuid, and said once.
+    /// Sends a status that the master has created: without a uuid, and only once.
     pub fn say(&self, task: &TaskInfo, state: TaskState, reason: Reason) {
         let (task, agent) = (&task.task_id.value, &task.agent_id.value);
         self.send(&events::update(events::masters_status(
@@ -159,7 +159,7 @@ impl Master {
         )));
     }
 
-    /// Agents repeat what is not acknowledged.
+    /// Sends unacknowledged updates again.
     pub fn repeat_updates(&self) {
         self.change(|session| {
             for status in session.cluster.unacknowledged() {
@@ -175,18 +175,18 @@ impl Master {
         task.is_none_or(|task| task.pending.is_empty())
     }
 
-    /// A message of a task's executor.
+    /// Sends a message of a task's executor.
     pub fn message(&self, task: &TaskInfo, data: &str) {
         let (id, agent) = (&task.task_id.value, &task.agent_id.value);
         self.send(&events::message(agent, id, data.as_bytes()));
     }
 
-    /// Any event at all.
+    /// Sends any event.
     pub fn send(&self, event: &Event) {
         self.change(|session| session.send(event));
     }
 
-    /// Bytes in one chunk of the stream, that need not be a record.
+    /// Sends bytes in one chunk that need not be a record.
     pub fn send_raw_bytes(&self, bytes: &[u8]) {
         self.change(|session| {
             let name = format!("{} raw bytes", bytes.len());
@@ -196,47 +196,48 @@ impl Master {
 
     // Faults.
 
-    /// The next call of this kind gets into trouble; several in the order in which they are given.
+    /// Injects a fault into the next call of this kind. Several faults happen in the order in which they
+    /// were added.
     pub fn trouble(&self, kind: CallType, trouble: Trouble) {
         self.with_script(|script| script.add(kind, trouble));
     }
 
-    /// Forgets all troubles that are still to come.
+    /// Cancels all faults that have not happened yet.
     pub fn forget_troubles(&self) {
         self.with_script(Script::forget);
     }
 
-    /// Looks at all calls that are held.
+    /// Handles all calls that were held.
     pub fn release(&self) {
         self.with_script(|script| script.releases += 1);
     }
 
-    /// Another one leads, or nobody.
+    /// Makes another master the leader, or none.
     pub fn set_leader(&self, leader: Leader) {
         self.with_script(|script| script.leader = leader);
     }
 
-    /// Wants Basic authentication from now on.
+    /// Requires Basic authentication from now on.
     pub fn demand_login(&self, user: &str, secret: &str) {
         self.with_script(|script| script.login = Some((user.to_owned(), secret.to_owned())));
     }
 
-    /// Cuts events into chunks in another way.
+    /// Changes how the event stream is split into chunks.
     pub fn split(&self, splitting: Splitting) {
         self.with_script(|script| script.splitting = splitting);
     }
 
-    /// The framework's timeout has passed: its id is dead, and its tasks are gone.
+    /// Removes the framework, as after its failover timeout: its id is not accepted any more, and its tasks are gone.
     pub fn remove_framework(&self) {
         self.change(Session::remove_framework);
     }
 
-    /// Ends the event stream in order.
+    /// Closes the event stream in an orderly way: last chunk, then end of file.
     pub fn close_stream(&self) {
         self.change(|session| session.end_stream(EventStream::finish));
     }
 
-    /// Ends the event stream by a reset.
+    /// Resets the event stream.
     pub fn reset_stream(&self) {
         self.change(|session| session.end_stream(EventStream::reset));
     }
@@ -247,12 +248,12 @@ impl Master {
         self.change(|session| session.end_stream(EventStream::cut));
     }
 
-    /// Stops heartbeats, or sends them again.
+    /// Stops or restarts heartbeats.
     pub fn set_beating(&self, beats: bool) {
         self.shared.lock().beats = beats;
     }
 
-    /// Stops as a machine does that lost its power: connections stay, and nothing is answered.
+    /// Stops like a machine that lost power: connections stay open, and there is no response.
     pub fn freeze(&self) {
         self.note("master is frozen");
         self.shared.lock().is_frozen = true;
@@ -264,7 +265,7 @@ impl Master {
         self.note("master is thawed");
     }
 
-    /// Goes away as a master that was killed: connections end, new ones are refused.
+    /// Disappears like a master that was killed: connections end, and new ones are refused.
     pub fn go_away(&self) {
         if let Some(listener) = self.lock_listener().take() {
             listener.close();
@@ -278,11 +279,11 @@ impl Master {
         self.note("master is away");
     }
 
-    /// Listens again where it listened before.
+    /// Listens again at the same address as before.
     ///
     /// # Errors
     ///
-    /// Those of the sockets.
+    /// A socket could not be opened.
     pub fn come_back(&self) -> io::Result<()> {
         let listener = self.port.listen()?;
         *self.lock_listener() = Some(listener.clone());
@@ -292,24 +293,24 @@ impl Master {
         Ok(())
     }
 
-    /// Changes what it knows of agents and tasks.
+    /// Changes its agents and tasks.
     pub fn with_cluster<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
         self.change(|session| change(&mut session.cluster))
     }
 
-    // Questions.
+    // Inspection.
 
-    /// Looks at the journal as it is now.
+    /// Inspects the journal.
     pub fn inspect<T>(&self, look: impl FnOnce(&Journal) -> T) -> T {
         look(&self.shared.lock().session.journal)
     }
 
-    /// The number of the next entry: for [`Master::called_after`].
+    /// The number of the next entry, for [`Master::called_after`].
     pub fn mark(&self) -> usize {
         self.inspect(|journal| journal.entries().len())
     }
 
-    /// Writes a remark into the journal.
+    /// Adds a note to the journal.
     pub fn note(&self, text: &str) {
         self.change(|session| session.journal.record(What::Note(text.to_owned())));
     }
@@ -319,16 +320,16 @@ impl Master {
         self.shared.lock().session.framework().map(str::to_owned)
     }
 
-    /// Whether an event stream is open, as far as this master can tell.
+    /// Whether an event stream is open, as far as this master knows.
     pub fn is_subscribed(&self) -> bool {
         self.shared.lock().session.is_subscribed()
     }
 
-    /// Waits until the journal has what is looked for.
+    /// Waits until `look` returns something.
     ///
     /// # Panics
     ///
-    /// It has not within [`PATIENCE`]: what was waited for, and the journal.
+    /// It has not within [`PATIENCE`]. The message has `what` and the journal.
     pub fn wait_until<T>(&self, what: &str, mut look: impl FnMut(&Journal) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.shared.lock();
@@ -346,7 +347,7 @@ impl Master {
         }
     }
 
-    /// Waits for a call of this kind that is so, after this entry.
+    /// Waits for a call of this kind after this entry that meets a condition.
     pub fn called_after(
         &self,
         mark: usize,
@@ -364,7 +365,7 @@ impl Master {
         self.called_after(0, kind, |_| true)
     }
 
-    /// Waits until there were so many subscriptions, or attempts at them; the last one.
+    /// Waits until there were this many SUBSCRIBE calls. Returns the last one.
     pub fn subscribed(&self, count: usize) -> Called {
         self.wait_until(&format!("{count} SUBSCRIBE calls"), |journal| {
             let mut calls = journal.calls(CallType::Subscribe, 0);
@@ -372,7 +373,7 @@ impl Master {
         })
     }
 
-    /// Waits until so many tasks were launched; all of them.
+    /// Waits until this many tasks were launched. Returns all of them.
     pub fn launched(&self, count: usize) -> Vec<TaskInfo> {
         self.wait_until(&format!("{count} launched tasks"), |journal| {
             let tasks = journal.tasks();

@@ -1,26 +1,26 @@
-//! What a test wants the master to do otherwise than a healthy one would.
+//! How the master behaves differently from a healthy one.
 
 use std::collections::VecDeque;
 
 use cook_mesos::scheduler::CallType;
 pub use cook_test_agent::script::Splitting;
 
-/// The script; the default is a healthy master.
+/// The faults to inject; the default is a healthy master.
 #[derive(Debug, Default)]
 pub struct Script {
-    /// Who leads.
+    /// Which master leads.
     pub leader: Leader,
-    /// The user and secret that every call must carry by Basic authentication, if any.
+    /// The user and secret of Basic authentication that every call must have, if any.
     pub login: Option<(String, String)>,
-    /// How events are cut into chunks.
+    /// How the event stream is split into chunks.
     pub splitting: Splitting,
-    /// What happens to the next calls of a kind, in this order.
+    /// Faults for the next calls of each kind, in order.
     troubles: Vec<(CallType, VecDeque<Trouble>)>,
-    /// Counts releases of held calls.
+    /// The number of releases of held calls.
     pub releases: u64,
 }
 
-/// Which master leads, in the eyes of this one.
+/// Which master leads, as far as this one knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Leader {
     /// This one.
@@ -28,37 +28,37 @@ pub enum Leader {
     Us,
     /// Another one: calls are redirected to this `Location`.
     At(String),
-    /// Nobody yet: calls are refused with 503.
+    /// There is no leader yet: calls are refused with 503.
     Nobody,
 }
 
-/// What can happen to one call.
+/// A fault for one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// It is refused with this status and text.
     Refuse(u16, &'static str),
     /// It is redirected to this `Location`.
     Redirect(String),
-    /// The connection is reset before the call is looked at.
+    /// The connection is reset before the call is handled.
     Reset,
-    /// It is not looked at until [`Master::release`](crate::Master::release).
+    /// It is not handled until [`Master::release`](crate::Master::release).
     Hold,
-    /// It is answered as if it were done, and is not.
+    /// The response says that it was accepted, but nothing is done.
     Swallow,
-    /// It is done, and the connection is reset in the place of a reply.
+    /// It is handled, but the connection is reset instead of a response.
     LoseReply,
-    /// It is done, and the connection ends after so many bytes of the reply.
+    /// It is handled, and the connection ends after this many bytes of the response.
     Cut(usize),
-    /// The reply to SUBSCRIBE is 200, this ERROR event, and the end.
+    /// The response to SUBSCRIBE is 200, this ERROR event, and the end of the stream.
     Error(&'static str),
-    /// The reply to SUBSCRIBE is 200, these bytes in one chunk, and then silence.
+    /// The response to SUBSCRIBE is 200, these bytes in one chunk, and then nothing.
     Bytes(Vec<u8>),
 }
 
 // === impl Script ===
 
 impl Script {
-    /// The next call of this kind gets into this trouble.
+    /// Adds a fault for the next call of this kind.
     pub fn add(&mut self, kind: CallType, trouble: Trouble) {
         match self.troubles.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, queue)) => queue.push_back(trouble),
@@ -66,13 +66,13 @@ impl Script {
         }
     }
 
-    /// What is to happen to a call of this kind now.
+    /// The fault for a call of this kind now.
     pub fn next(&mut self, kind: CallType) -> Option<Trouble> {
         let queue = self.troubles.iter_mut().find(|(known, _)| *known == kind);
         queue.and_then(|(_, queue)| queue.pop_front())
     }
 
-    /// Forgets all troubles that are still to come.
+    /// Cancels all faults that have not happened yet.
     pub fn forget(&mut self) {
         self.troubles.clear();
     }

@@ -1,5 +1,5 @@
-//! The master's threads: one per listening socket, one per connection, one for heartbeats. They carry requests
-//! to the session and its answers back, and decide nothing.
+//! The master's threads: one for each listening socket, one for each connection, and one for heartbeats.
+//! They pass requests to the session and responses back, and decide nothing.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -15,7 +15,7 @@ use cook_test_agent::http::{self, ReadError, Request};
 use crate::events;
 use crate::session::{Answer, Session};
 
-/// What the handle and the threads share.
+/// State that the handle and the threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -23,18 +23,18 @@ pub(crate) struct Shared {
     pub changed: Condvar,
 }
 
-/// All that can change.
+/// The part of it that changes.
 #[derive(Debug)]
 pub(crate) struct State {
     pub session: Session,
-    /// The open connections, to be closed with the master.
+    /// The open connections, which are closed with the master.
     pub connections: BTreeMap<u64, Connection>,
     opened: u64,
-    /// Requests are read and nothing is done, as on a machine that has stopped.
+    /// Requests are read and not handled, as on a machine that has stopped.
     pub is_frozen: bool,
-    /// Heartbeats are sent.
+    /// Whether heartbeats are sent.
     pub beats: bool,
-    /// The handle is gone.
+    /// Whether the handle was dropped.
     pub is_closing: bool,
 }
 
@@ -55,12 +55,12 @@ impl Shared {
         }
     }
 
-    /// A panic of one test thread must not hide what the others know.
+    /// A panic in one test thread must not hide what the other threads have recorded.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a change, but not for ever.
+    /// Waits for a change, with a limit.
     pub fn wait<'a>(
         &self,
         guard: MutexGuard<'a, State>,
@@ -71,7 +71,7 @@ impl Shared {
     }
 }
 
-/// Takes connections until the listener is closed, each into a thread of its own.
+/// Accepts connections until the listener is closed, and starts a thread for each.
 pub(crate) fn accept_connections(shared: &Arc<Shared>, listener: &Listener) {
     while let Ok(connection) = listener.accept() {
         let mut state = shared.lock();
@@ -88,7 +88,7 @@ pub(crate) fn accept_connections(shared: &Arc<Shared>, listener: &Listener) {
     }
 }
 
-/// Sends heartbeats until the handle is gone.
+/// Sends heartbeats until the handle is dropped.
 pub(crate) fn beat(shared: &Shared) {
     let mut state = shared.lock();
     while !state.is_closing {
@@ -105,7 +105,7 @@ pub(crate) fn beat(shared: &Shared) {
     }
 }
 
-/// Answers the requests of one connection until it ends.
+/// Serves the requests of one connection until it ends.
 fn serve(shared: &Shared, connection: &Connection, number: u64) {
     let mut reader = BufReader::new(connection.clone());
     loop {
@@ -115,7 +115,7 @@ fn serve(shared: &Shared, connection: &Connection, number: u64) {
             Err(ReadError::Malformed(what)) => {
                 shared.lock().session.violation(what.clone());
                 shared.changed.notify_all();
-                // The client may be gone; there is nobody else to tell.
+                // The client may be gone.
                 let _ = connection.send(&http::reply(400, &what));
                 return connection.close();
             }
@@ -134,7 +134,7 @@ fn serve(shared: &Shared, connection: &Connection, number: u64) {
             }
             Answer::Silence(bytes) => {
                 let _ = connection.send(&bytes);
-                // Until the peer has enough.
+                // Until the peer closes the connection.
                 let _ = Request::read(&mut reader);
                 return;
             }
@@ -145,8 +145,8 @@ fn serve(shared: &Shared, connection: &Connection, number: u64) {
     }
 }
 
-/// The session's answer, once the master is not frozen and does not hold the call; none if its sender has
-/// gone before.
+/// The session's response, when the master is not frozen and does not hold the call; `None` if the client
+/// has disconnected before.
 fn answer(
     shared: &Shared,
     request: &Request,
@@ -167,8 +167,8 @@ fn answer(
             continue;
         }
         if has_waited && !connection.is_open() {
-            // Whoever gave up may have called again, and that call may have been looked at before this one: real
-            // masters take calls in the order of their arrival.
+            // A client that gave up may have called again, and that call may have been handled before this
+            // one. A real master handles calls in the order of their arrival.
             return None;
         }
         let answer = state
@@ -182,12 +182,12 @@ fn answer(
     }
 }
 
-/// Waits for the end of a connection that carries the event stream.
+/// Waits for the end of a connection with an event stream.
 fn watch(shared: &Shared, reader: &mut BufReader<Connection>, generation: u64) {
     let next = Request::read(reader);
     let mut state = shared.lock();
     if !matches!(next, Ok(None) | Err(ReadError::Broken(_))) {
-        // It would wait behind a reply that has no end.
+        // It would wait for the end of the stream.
         state.session.violation("a call on the stream's connection");
     }
     state.session.stream_ended(generation);

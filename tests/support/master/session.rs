@@ -1,8 +1,8 @@
-//! The master's mind: who has subscribed, and how each call is answered.
+//! The master's state, and its response to each call.
 //!
-//! It follows `Master::Http::scheduler` and `Master::receive` of Mesos 1.11.0, and writes down as a violation
-//! whatever a real master would refuse, drop or take for something else than was meant. No threads and no
-//! waiting here; the event stream is the only thing it writes to.
+//! It follows `Master::Http::scheduler` and `Master::receive` of Mesos 1.11.0. Everything that a real
+//! master would refuse, drop or misunderstand is recorded as a violation. There are no threads and no
+//! waiting here, and only the event stream is written to.
 
 use prost::Message;
 
@@ -20,45 +20,45 @@ use cook_test_agent::connection::Connection;
 use cook_test_agent::http::{self, Request};
 use cook_test_agent::stream::EventStream;
 
-/// What a real master answers calls of a framework whose timeout has passed, or that was torn down.
+/// The response of a real master to a framework whose failover timeout has passed, or that was torn down.
 const REMOVED: &str = "Framework has been removed";
 
-/// The state of one master.
+/// The state of the master.
 #[derive(Debug)]
 pub struct Session {
-    /// Everything that happened.
+    /// Everything that has happened.
     pub journal: Journal,
-    /// What to do otherwise than a healthy master.
+    /// Faults to inject.
     pub script: Script,
     /// Agents, offers, tasks.
     pub cluster: Cluster,
-    /// The seconds between heartbeats, as SUBSCRIBED says.
+    /// The interval of heartbeats in seconds, for SUBSCRIBED.
     pub heartbeat: f64,
-    /// The framework that has subscribed here last.
+    /// The framework that has subscribed last.
     framework: Option<String>,
-    /// Frameworks that are dead for ever.
+    /// Frameworks that were removed for ever.
     removed: Vec<String>,
-    /// What the ids of new frameworks begin with: no two masters give the same.
+    /// The beginning of the ids of new frameworks, which is different for each master.
     name: String,
     frameworks: u64,
     stream: Option<(EventStream, String)>,
     generation: u64,
 }
 
-/// What becomes of a request's connection.
+/// What to do with the connection of a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// A reply, then the next request.
+    /// Send this response, and read the next request.
     Reply(Vec<u8>),
-    /// The event stream of this generation is on it now.
+    /// It carries the event stream of this generation now.
     Stream(u64),
     /// Reset it.
     Reset,
-    /// These bytes, then the end.
+    /// Send these bytes, and close it.
     End(Vec<u8>),
-    /// These bytes, then nothing until the peer leaves.
+    /// Send these bytes, and then nothing until the peer closes it.
     Silence(Vec<u8>),
-    /// Ask again when there was one more release than this.
+    /// Handle the call again after one more release than this.
     Hold(u64),
 }
 
@@ -80,24 +80,24 @@ impl Session {
         }
     }
 
-    /// The framework that has subscribed last, by the id it has.
+    /// The id of the framework that has subscribed last.
     pub fn framework(&self) -> Option<&str> {
         self.framework.as_deref()
     }
 
-    /// Whether an event stream is open, as far as this master can tell.
+    /// Whether an event stream is open, as far as this master knows.
     pub fn is_subscribed(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// The framework's timeout has passed, or it was torn down: its id is dead.
+    /// Removes the framework: its failover timeout has passed, or it was torn down.
     pub fn remove_framework(&mut self) {
         self.removed.extend(self.framework.take());
         self.cluster.tasks.clear();
         self.cluster.forget_offers();
     }
 
-    /// Answers one request. One that was held has `was_held`: its trouble is over.
+    /// Responds to one request. If it `was_held`, its fault has already happened.
     pub fn answer(
         &mut self,
         request: &Request,
@@ -171,7 +171,7 @@ impl Session {
         }
     }
 
-    /// Leadership and authentication.
+    /// Checks leadership and authentication.
     fn admit(&mut self, kind: CallType, request: &Request) -> Result<(), Answer> {
         match self.script.leader.clone() {
             Leader::Us => (),
@@ -213,13 +213,13 @@ impl Session {
         self.refused(kind, refusal)
     }
 
-    /// Writes down that the scheduler did what the protocol forbids.
+    /// Records a violation of the protocol.
     pub fn violation(&mut self, text: impl Into<String>) {
         self.journal.record(What::Violation(text.into()));
     }
 
-    /// Calls belong to the stream that is open. One that was on its way when its stream ended is refused; that
-    /// is no violation.
+    /// Checks that a call belongs to the open stream. A call that was sent before its stream ended is
+    /// refused, which is not a violation.
     fn check_stream(&self, call: &Call, request: &Request) -> Result<(), Refusal> {
         let id = call.framework_id.as_ref().map(|id| id.value.as_str());
         if id != self.framework.as_deref() {
@@ -258,7 +258,8 @@ impl Session {
         }
         if let Some((former, _)) = self.stream.take() {
             let is_same = self.framework == given;
-            // Another scheduler, or a former connection of this one that this master takes for open.
+            // Another scheduler, or an earlier connection of the same one that this master still considers
+            // open.
             if is_same {
                 let taken = events::error("Framework failed over");
                 let _ = former.send(&taken.encode_to_vec(), Splitting::Whole);
@@ -371,8 +372,8 @@ impl Session {
         }
     }
 
-    /// A task that is there gets it; what it makes of it, tests say. Of another one the master tells what it
-    /// knows.
+    /// If the task is running, its agent gets the kill, and the test decides what happens. For any other
+    /// task, the master sends the status that it knows.
     fn kill(&mut self, kill: Kill) {
         let id = &kill.task_id.value;
         let is_there = |task: &crate::cluster::Task| !is_terminal(task.state);
@@ -400,21 +401,21 @@ impl Session {
         }
     }
 
-    /// An agent has an update: sent now if no earlier one of that task waits.
+    /// An agent has an update. It is sent now, unless an earlier update of that task is unacknowledged.
     pub fn update(&mut self, status: TaskStatus) {
         if let Some(status) = self.cluster.update(status) {
             self.send(&events::update(status));
         }
     }
 
-    /// Sends one event; without a stream it is lost, as it is in a real master.
+    /// Sends an event. Without a stream it is lost, as in a real master.
     pub fn send(&mut self, event: &Event) {
         self.write(&events::describe(event), |stream, splitting| {
             stream.send(&event.encode_to_vec(), splitting)
         });
     }
 
-    /// Writes to the stream, and writes that down.
+    /// Writes to the stream, and records that.
     pub fn write(
         &mut self,
         name: &str,
@@ -431,7 +432,7 @@ impl Session {
         });
     }
 
-    /// Ends the stream, if there is one, in the given way.
+    /// Ends the stream in the given way, if there is one.
     pub fn end_stream(&mut self, end: impl FnOnce(EventStream)) {
         if let Some((stream, _)) = self.stream.take() {
             self.journal.record(What::StreamEnded(false));
@@ -439,7 +440,7 @@ impl Session {
         }
     }
 
-    /// The scheduler ended the stream of this generation, or it was replaced long ago.
+    /// The scheduler has ended the stream of this generation, unless it was replaced before.
     pub fn stream_ended(&mut self, generation: u64) {
         let current = self.stream.as_ref().map(|(stream, _)| stream.generation);
         if current == Some(generation) {

@@ -1,5 +1,5 @@
-//! What a master refuses: the checks of `src/master/http.cpp` and `src/master/validation.cpp` of Mesos 1.11.0 that a
-//! scheduler can run into.
+//! What a master refuses: those checks of `src/master/http.cpp` and `src/master/validation.cpp` of Mesos
+//! 1.11.0 that matter for a scheduler.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use cook_test_agent::http::Request;
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The status.
+    /// The status code of the response.
     pub status: u16,
-    /// The body.
+    /// The body of the response.
     pub text: String,
 }
 
@@ -24,11 +24,11 @@ impl Refusal {
     }
 }
 
-/// The checks before the body is looked at.
+/// The checks before the body is decoded.
 ///
 /// # Errors
 ///
-/// The reply of a master.
+/// The response of a master.
 pub fn head(request: &Request) -> Result<(), Refusal> {
     match request.target.as_str() {
         "/api/v1/scheduler" | "/master/api/v1/scheduler" => (),
@@ -50,11 +50,11 @@ pub fn head(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// The checks of a call's shape.
+/// Checks a decoded call.
 ///
 /// # Errors
 ///
-/// The reply of a master.
+/// The response of a master.
 pub fn call(call: &Call, request: &Request) -> Result<(), Refusal> {
     let bad = |text: &str| Err(Refusal::new(400, text));
     let framework = call.framework_id.as_ref();
@@ -101,7 +101,7 @@ pub fn call(call: &Call, request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// Why a task of an offer is invalid, if it is. What it takes is taken off `left`.
+/// Checks a task that uses an offer. Its resources are subtracted from `left`.
 ///
 /// # Errors
 ///
@@ -136,10 +136,10 @@ pub fn task(
     left.take_all(&executor.resources)
 }
 
-/// What is left of an offer.
+/// The remaining resources of an offer.
 #[derive(Clone, Debug, Default)]
 pub struct Left {
-    /// By name, the role it is allocated to, and the role it is reserved for.
+    /// By name, the role to which it is allocated, and the role for which it is reserved.
     scalars: BTreeMap<Kind, f64>,
     ports: BTreeMap<Kind, Vec<u64>>,
 }
@@ -147,7 +147,7 @@ pub struct Left {
 type Kind = (String, String, String);
 
 impl Left {
-    /// All of an offer.
+    /// All resources of an offer.
     pub fn of(offer: &Offer) -> Self {
         let mut left = Self::default();
         for resource in &offer.resources {
