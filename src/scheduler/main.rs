@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cook_scheduler::shell::options::{OptionError, Options, USAGE, Usage};
+use cook_scheduler::shell::options::{CommandLine, OptionError, Options, USAGE};
 use cook_scheduler::shell::serve::{Ending, StartError, Task, run};
 use cook_scheduler::shell::{log, prepare, version};
 
@@ -13,14 +13,14 @@ fn main() -> ExitCode {
     // The embedded agent starts executors through this program itself.
     cook_agent::helper::run_if_asked();
     let (options, task) = match Options::parse(std::env::args_os().skip(1)) {
-        Ok(Usage::Help) => {
+        Ok(CommandLine::Help) => {
             return say(USAGE);
         }
-        Ok(Usage::Version) => {
+        Ok(CommandLine::Version) => {
             return say(&format!("cook-scheduler {}", version()));
         }
-        Ok(Usage::Serve(options)) => (options, Task::Serve),
-        Ok(Usage::Drain(options)) => (options, Task::Drain),
+        Ok(CommandLine::Serve(options)) => (options, Task::Serve),
+        Ok(CommandLine::Drain(options)) => (options, Task::Drain),
         Err(error) => return unusable(&OptionError::to_string(&error)),
     };
     log::listen();

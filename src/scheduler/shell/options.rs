@@ -60,7 +60,7 @@ pub struct Options {
 
 /// The parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Usage {
+pub enum CommandLine {
     /// Print the help text.
     Help,
     /// Print the version.
@@ -117,7 +117,9 @@ impl Options {
     /// # Errors
     ///
     /// Why the command line is refused.
-    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Usage, OptionError> {
+    pub fn parse(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<CommandLine, OptionError> {
         let mut options = Self::default();
         let mut drain = false;
         let mut arguments = arguments.into_iter();
@@ -137,8 +139,8 @@ impl Options {
                     .ok_or(OptionError::NoValue(option))
             };
             match name {
-                "--help" | "-h" if inline.is_none() => return Ok(Usage::Help),
-                "--version" | "-V" if inline.is_none() => return Ok(Usage::Version),
+                "--help" | "-h" if inline.is_none() => return Ok(CommandLine::Help),
+                "--version" | "-V" if inline.is_none() => return Ok(CommandLine::Version),
                 "--drain" if inline.is_none() => drain = true,
                 "--config" => set(&mut options.config, "--config", value("--config")?.into())?,
                 "--data" => set(&mut options.data, "--data", value("--data")?.into())?,
@@ -168,8 +170,8 @@ impl Options {
             }
         }
         Ok(match drain {
-            true => Usage::Drain(options),
-            false => Usage::Serve(options),
+            true => CommandLine::Drain(options),
+            false => CommandLine::Serve(options),
         })
     }
 }
@@ -185,7 +187,7 @@ fn set<T>(field: &mut Option<T>, option: &'static str, value: T) -> Result<(), O
 mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Result<Usage, OptionError> {
+    fn parse(arguments: &[&str]) -> Result<CommandLine, OptionError> {
         Options::parse(arguments.iter().map(OsString::from))
     }
 
@@ -208,11 +210,14 @@ mod tests {
             "--executor",
             "x",
         ]);
-        assert_eq!(parsed, Ok(Usage::Serve(wanted)));
-        assert_eq!(parse(&[]), Ok(Usage::Serve(Options::default())));
-        assert_eq!(parse(&["--drain"]), Ok(Usage::Drain(Options::default())));
-        assert_eq!(parse(&["--drain", "--help"]), Ok(Usage::Help));
-        assert_eq!(parse(&["--version"]), Ok(Usage::Version));
+        assert_eq!(parsed, Ok(CommandLine::Serve(wanted)));
+        assert_eq!(parse(&[]), Ok(CommandLine::Serve(Options::default())));
+        assert_eq!(
+            parse(&["--drain"]),
+            Ok(CommandLine::Drain(Options::default()))
+        );
+        assert_eq!(parse(&["--drain", "--help"]), Ok(CommandLine::Help));
+        assert_eq!(parse(&["--version"]), Ok(CommandLine::Version));
     }
 
     #[test]

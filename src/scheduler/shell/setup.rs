@@ -262,7 +262,7 @@ fn runs_on(
         max_runtime: configuration.limits.max_runtime,
         executor: configuration.executor.clone(),
         executor_file,
-        keep: embedded::Keep {
+        keep: embedded::SandboxLimits {
             age: configuration.retention.sandbox_age,
             bytes: configuration.retention.sandbox_bytes,
         },

@@ -6,20 +6,20 @@ use cook_scheduler::core::backend::TaskState;
 use cook_scheduler::core::job::{JobStatus, Outcome, Reason, Report, Retries, Verdict};
 use cook_scheduler::core::request::{ApiRequest, KillOrder, Reply};
 
-use crate::desk::Desk;
+use crate::harness::Harness;
 use crate::jobs::{job_id, spec, stranger};
 
 /// Lets instances of a job with one attempt fail for a reason until the job is completed. Returns their
 /// number.
 fn failures(reason: Reason, counts_all: bool) -> usize {
-    let mut desk = Desk::new();
+    let mut harness = Harness::new();
     let mut job = spec();
     job.counts_all_failures = counts_all;
-    desk.submit("alice", job_id(1), job);
+    harness.submit("alice", job_id(1), job);
     for count in 1..50 {
-        let id = desk.start();
-        desk.fail(id, reason);
-        if desk.job(job_id(1)).is_completed() {
+        let id = harness.start();
+        harness.fail(id, reason);
+        if harness.job(job_id(1)).is_completed() {
             return count;
         }
     }
@@ -63,16 +63,16 @@ fn no_reason_allows_unlimited_attempts() {
 
 #[test]
 fn a_job_has_as_many_attempts_as_it_asked_for() {
-    let mut desk = Desk::new();
+    let mut harness = Harness::new();
     let mut job = spec();
     job.max_retries = Retries::new(3).unwrap();
-    desk.submit("alice", job_id(1), job);
+    harness.submit("alice", job_id(1), job);
     for _ in 0..3 {
-        let id = desk.start();
-        desk.update(id, TaskState::Running);
-        desk.update(id, TaskState::Failed);
+        let id = harness.start();
+        harness.update(id, TaskState::Running);
+        harness.update(id, TaskState::Failed);
     }
-    let job = desk.job(job_id(1));
+    let job = harness.job(job_id(1));
     assert!(matches!(
         job.status,
         JobStatus::Completed {
@@ -81,52 +81,52 @@ fn a_job_has_as_many_attempts_as_it_asked_for() {
         }
     ));
     assert_eq!(job.retries_remaining(5), 0);
-    assert!(desk.offer(1.0).is_empty());
+    assert!(harness.offer(1.0).is_empty());
 }
 
 #[test]
 fn the_reason_of_a_kill_takes_precedence_over_that_of_the_update() {
-    let mut desk = Desk::new();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.kill(job_id(1));
-    assert_eq!(desk.kills(), [id]);
-    assert!(desk.job(job_id(1)).is_completed(), "at once");
-    desk.fail(id, Reason::ExecutorTerminated);
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.kill(job_id(1));
+    assert_eq!(harness.kills(), [id]);
+    assert!(harness.job(job_id(1)).is_completed(), "at once");
+    harness.fail(id, Reason::ExecutorTerminated);
     assert_eq!(
-        desk.job(job_id(1)).instances[0].failure(),
+        harness.job(job_id(1)).instances[0].failure(),
         Some(Reason::KilledByUser)
     );
 }
 
 #[test]
 fn a_killed_instance_counts_and_its_job_is_tried_again() {
-    let mut desk = Desk::new();
+    let mut harness = Harness::new();
     let mut job = spec();
     job.max_retries = Retries::new(2).unwrap();
-    desk.submit("alice", job_id(1), job);
-    let id = desk.start();
+    harness.submit("alice", job_id(1), job);
+    let id = harness.start();
     let order = KillOrder {
         instances: vec![id],
         ..KillOrder::default()
     };
-    assert_eq!(desk.ask(ApiRequest::Kill(order.clone())), Reply::Killed);
-    assert_eq!(desk.job(job_id(1)).status, JobStatus::Running);
-    desk.update(id, TaskState::Killed);
-    let job = desk.job(job_id(1));
+    assert_eq!(harness.ask(ApiRequest::Kill(order.clone())), Reply::Killed);
+    assert_eq!(harness.job(job_id(1)).status, JobStatus::Running);
+    harness.update(id, TaskState::Killed);
+    let job = harness.job(job_id(1));
     assert_eq!(job.status, JobStatus::Waiting);
     assert!(job.instances[0].is_cancelled);
     assert_eq!(job.instances[0].failure(), Some(Reason::KilledByUser));
     assert_eq!(job.retries_remaining(5), 1);
     assert_eq!(
-        desk.ask(ApiRequest::Kill(order)),
+        harness.ask(ApiRequest::Kill(order)),
         Reply::Killed,
         "a second kill has no effect"
     );
-    let second = desk.start();
-    desk.update(second, TaskState::Finished);
+    let second = harness.start();
+    harness.update(second, TaskState::Finished);
     assert!(matches!(
-        desk.job(job_id(1)).status,
+        harness.job(job_id(1)).status,
         JobStatus::Completed {
             verdict: Verdict::Success,
             ..
@@ -136,47 +136,47 @@ fn a_killed_instance_counts_and_its_job_is_tried_again() {
 
 #[test]
 fn codes_missing_after_a_reconciliation_are_added_later() {
-    let mut desk = Desk::new();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    desk.answer(id, TaskState::Finished);
-    assert!(desk.job(job_id(1)).is_completed());
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.answer(id, TaskState::Finished);
+    assert!(harness.job(job_id(1)).is_completed());
     let report = Report {
         exit_code: Some(0),
         before_codes: vec![Some(4)],
         ..Report::default()
     };
     // The job is in the archive by now. The recorded end does not change.
-    desk.update_with(id, TaskState::Failed, None, Some(report.clone()));
-    let job = desk.job(job_id(1));
+    harness.update_with(id, TaskState::Failed, None, Some(report.clone()));
+    let job = harness.job(job_id(1));
     assert_eq!(job.instances[0].report, report);
     assert_eq!(
         job.instances[0].end().map(|end| end.outcome),
         Some(Outcome::Success)
     );
-    desk.update_with(id, TaskState::Finished, None, Some(report));
+    harness.update_with(id, TaskState::Finished, None, Some(report));
 }
 
 #[test]
 fn the_reason_of_a_failure_that_the_master_reports_is_waited_for() {
-    let mut desk = Desk::new();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    desk.answer(id, TaskState::Failed);
-    assert!(!desk.job(job_id(1)).instances[0].is_ended());
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.answer(id, TaskState::Failed);
+    assert!(!harness.job(job_id(1)).instances[0].is_ended());
     let reason = Reason::ExecutorTerminated;
-    desk.update_with(id, TaskState::Failed, Some(reason), None);
-    let job = desk.job(job_id(1));
+    harness.update_with(id, TaskState::Failed, Some(reason), None);
+    let job = harness.job(job_id(1));
     assert_eq!(job.instances[0].failure(), Some(reason));
     assert_eq!(job.status, JobStatus::Waiting, "not the job's fault");
     // If no other update comes, there is no better reason.
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    desk.answer(id, TaskState::Failed);
-    desk.pass(Duration::from_secs(6));
-    let job = desk.job(job_id(1));
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.answer(id, TaskState::Failed);
+    harness.pass(Duration::from_secs(6));
+    let job = harness.job(job_id(1));
     assert_eq!(job.instances[1].failure(), Some(Reason::NonZeroExit));
 }
 
@@ -184,11 +184,11 @@ fn the_reason_of_a_failure_that_the_master_reports_is_waited_for() {
 fn a_task_that_is_not_there_is_never_the_jobs_fault() {
     for state in [TaskState::Dropped, TaskState::Gone, TaskState::Unknown] {
         for reason in Reason::ALL {
-            let mut desk = Desk::new();
-            desk.submit("alice", job_id(1), spec());
-            let id = desk.start();
-            desk.update_with(id, state, Some(*reason), None);
-            let job = desk.job(job_id(1));
+            let mut harness = Harness::new();
+            harness.submit("alice", job_id(1), spec());
+            let id = harness.start();
+            harness.update_with(id, state, Some(*reason), None);
+            let job = harness.job(job_id(1));
             assert_eq!(job.status, JobStatus::Waiting, "{state:?} {reason:?}");
         }
     }
@@ -196,34 +196,34 @@ fn a_task_that_is_not_there_is_never_the_jobs_fault() {
 
 #[test]
 fn unknown_tasks_are_killed() {
-    let mut desk = Desk::new();
-    desk.update(stranger(1), TaskState::Running);
-    assert_eq!(desk.kills(), [stranger(1)]);
-    desk.update(stranger(1), TaskState::Failed);
+    let mut harness = Harness::new();
+    harness.update(stranger(1), TaskState::Running);
+    assert_eq!(harness.kills(), [stranger(1)]);
+    harness.update(stranger(1), TaskState::Failed);
     assert_eq!(
-        desk.kills(),
+        harness.kills(),
         [],
         "it has ended: killing it would cause updates without end"
     );
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Gone);
-    desk.update(id, TaskState::Running);
-    assert_eq!(desk.kills(), [id], "it was given up, and has come back");
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Gone);
+    harness.update(id, TaskState::Running);
+    assert_eq!(harness.kills(), [id], "it was given up, and has come back");
 }
 
 #[test]
 fn a_task_that_only_the_master_reports_as_lost_may_come_back() {
-    let mut desk = Desk::new();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
     // The master has lost contact with the agent, reported as masters of old versions do.
-    desk.answer(id, TaskState::Lost);
-    assert!(!desk.job(job_id(1)).instances[0].is_ended());
+    harness.answer(id, TaskState::Lost);
+    assert!(!harness.job(job_id(1)).instances[0].is_ended());
     // The agent itself reports it.
-    desk.update(id, TaskState::Lost);
-    let job = desk.job(job_id(1));
+    harness.update(id, TaskState::Lost);
+    let job = harness.job(job_id(1));
     assert_eq!(job.instances[0].failure(), Some(Reason::AgentRemoved));
     assert_eq!(job.status, JobStatus::Waiting, "not the job's fault");
 }

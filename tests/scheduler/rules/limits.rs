@@ -7,7 +7,7 @@ use cook_scheduler::core::job::{Reason, Runtime};
 use cook_scheduler::core::settings::Settings;
 use cook_scheduler::core::words::Message;
 
-use crate::desk::Desk;
+use crate::harness::Harness;
 use crate::jobs::{job_id, spec};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,131 +16,137 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[test]
 fn the_maximum_run_time_is_exact_across_restarts_and_clock_changes() {
-    let mut desk = Desk::new();
+    let mut harness = Harness::new();
     let mut job = spec();
     job.max_runtime = Runtime::from_millis(3_600_000);
-    desk.submit("alice", job_id(1), job);
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    desk.now.wall.0 += 24 * 3_600_000;
-    desk.pass(HOUR / 2);
-    desk.restart();
-    desk.subscribe();
-    desk.now.wall.0 -= 48 * 3_600_000;
-    desk.answer(id, TaskState::Running);
-    desk.pass(HOUR / 2 - SECOND);
-    assert_eq!(desk.kills(), []);
-    desk.pass(3 * SECOND);
-    assert_eq!(desk.kills(), [id]);
-    desk.update(id, TaskState::Killed);
+    harness.submit("alice", job_id(1), job);
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.now.wall.0 += 24 * 3_600_000;
+    harness.pass(HOUR / 2);
+    harness.restart();
+    harness.subscribe();
+    harness.now.wall.0 -= 48 * 3_600_000;
+    harness.answer(id, TaskState::Running);
+    harness.pass(HOUR / 2 - SECOND);
+    assert_eq!(harness.kills(), []);
+    harness.pass(3 * SECOND);
+    assert_eq!(harness.kills(), [id]);
+    harness.update(id, TaskState::Killed);
     assert_eq!(
-        desk.job(job_id(1)).instances[0].failure(),
+        harness.job(job_id(1)).instances[0].failure(),
         Some(Reason::MaxRuntimeExceeded)
     );
 }
 
 #[test]
 fn a_kill_is_repeated_until_the_instance_has_ended() {
-    let mut desk = Desk::with(Settings::mesos([1; 16]));
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    desk.kill(job_id(1));
-    desk.calls.clear();
-    desk.pass(Duration::from_secs(60));
-    assert!(desk.kills().len() >= 3, "{:?}", desk.kills());
-    desk.pass(HOUR);
+    let mut harness = Harness::with(Settings::mesos([1; 16]));
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.kill(job_id(1));
+    harness.calls.clear();
+    harness.pass(Duration::from_secs(60));
+    assert!(harness.kills().len() >= 3, "{:?}", harness.kills());
+    harness.pass(HOUR);
     assert!(
-        desk.calls
+        harness
+            .calls
             .iter()
             .any(|call| matches!(call, Call::Shutdown { .. }))
     );
-    desk.update(id, TaskState::Killed);
-    desk.pass(HOUR);
-    assert_eq!(desk.kills(), []);
+    harness.update(id, TaskState::Killed);
+    harness.pass(HOUR);
+    assert_eq!(harness.kills(), []);
 }
 
 #[test]
 fn an_unreachable_instance_is_given_up_after_ten_minutes() {
-    let mut desk = Desk::new();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    desk.answer(id, TaskState::Unreachable);
-    desk.pass(Duration::from_secs(590));
-    desk.answer(id, TaskState::Running);
-    desk.answer(id, TaskState::Unreachable);
-    desk.pass(Duration::from_secs(599));
-    assert!(!desk.job(job_id(1)).instances[0].is_ended());
-    desk.pass(2 * SECOND);
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.answer(id, TaskState::Unreachable);
+    harness.pass(Duration::from_secs(590));
+    harness.answer(id, TaskState::Running);
+    harness.answer(id, TaskState::Unreachable);
+    harness.pass(Duration::from_secs(599));
+    assert!(!harness.job(job_id(1)).instances[0].is_ended());
+    harness.pass(2 * SECOND);
     assert_eq!(
-        desk.job(job_id(1)).instances[0].failure(),
+        harness.job(job_id(1)).instances[0].failure(),
         Some(Reason::AgentUnreachable)
     );
-    assert_eq!(desk.offer(1.0).len(), 1, "not the job's fault");
+    assert_eq!(harness.offer(1.0).len(), 1, "not the job's fault");
 }
 
 #[test]
 fn completed_jobs_are_kept_for_a_week_up_to_a_maximum_number() {
-    let mut desk = Desk::with(Settings {
+    let mut harness = Harness::with(Settings {
         keep_count: 10,
         ..Settings::embedded([1; 16])
     });
     for number in 0..15 {
-        desk.submit("alice", job_id(number), spec());
-        let id = desk.start();
-        desk.update(id, TaskState::Finished);
-        desk.now.wall.0 ^= 0x4000_0000;
-        desk.pass(SECOND);
+        harness.submit("alice", job_id(number), spec());
+        let id = harness.start();
+        harness.update(id, TaskState::Finished);
+        harness.now.wall.0 ^= 0x4000_0000;
+        harness.pass(SECOND);
     }
-    assert_eq!(desk.image.jobs().count(), 10);
+    assert_eq!(harness.image.jobs().count(), 10);
     assert!(
-        desk.core.view().job(job_id(4)).is_none(),
+        harness.core.view().job(job_id(4)).is_none(),
         "the oldest were removed"
     );
-    assert!(desk.core.view().job(job_id(5)).is_some());
+    assert!(harness.core.view().job(job_id(5)).is_some());
     assert!(
-        desk.calls
+        harness
+            .calls
             .iter()
             .any(|call| matches!(call, Call::Forget(_)))
     );
-    desk.pass(6 * DAY);
-    assert_eq!(desk.image.jobs().count(), 10);
-    desk.pass(DAY + SECOND);
-    assert_eq!(desk.image.jobs().count(), 0);
-    assert_eq!(desk.core.next_deadline(), None, "there is no deadline left");
+    harness.pass(6 * DAY);
+    assert_eq!(harness.image.jobs().count(), 10);
+    harness.pass(DAY + SECOND);
+    assert_eq!(harness.image.jobs().count(), 0);
+    assert_eq!(
+        harness.core.next_deadline(),
+        None,
+        "there is no deadline left"
+    );
 }
 
 #[test]
 fn messages_are_recorded_at_most_once_a_second() {
-    let mut desk = Desk::new();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
     let say = |sequence: u64| InstanceMessage::Progress {
         sequence,
         percent: Some(sequence as u8),
         message: Some(Message::cut("on my way")),
     };
-    desk.message(id, say(1));
-    assert_eq!(desk.job(job_id(1)).instances[0].report.progress, Some(1));
-    let batches = desk.image.last();
+    harness.message(id, say(1));
+    assert_eq!(harness.job(job_id(1)).instances[0].report.progress, Some(1));
+    let batches = harness.image.last();
     for sequence in [5, 90, 7, 60] {
-        desk.message(id, say(sequence));
+        harness.message(id, say(sequence));
     }
     assert_eq!(
-        desk.image.last(),
+        harness.image.last(),
         batches,
         "no further record within the second"
     );
-    desk.pass(SECOND);
+    harness.pass(SECOND);
     assert_eq!(
-        desk.job(job_id(1)).instances[0].report.progress,
+        harness.job(job_id(1)).instances[0].report.progress,
         Some(90),
         "the message with the highest sequence wins"
     );
     assert_eq!(
-        desk.core.next_deadline(),
+        harness.core.next_deadline(),
         None,
         "an instance without messages needs no deadline"
     );
@@ -148,10 +154,14 @@ fn messages_are_recorded_at_most_once_a_second() {
 
 #[test]
 fn an_idle_scheduler_has_no_deadline() {
-    let mut desk = Desk::new();
-    assert_eq!(desk.core.next_deadline(), None);
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    assert_eq!(desk.core.next_deadline(), None, "neither has a running job");
+    let mut harness = Harness::new();
+    assert_eq!(harness.core.next_deadline(), None);
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    assert_eq!(
+        harness.core.next_deadline(),
+        None,
+        "neither has a running job"
+    );
 }

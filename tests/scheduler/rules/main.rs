@@ -5,7 +5,7 @@
 mod jobs;
 
 mod attempts;
-mod desk;
+mod harness;
 mod limits;
 mod order;
 mod purity;

@@ -8,134 +8,134 @@ use cook_scheduler::core::event::{DiskSpace, Event};
 use cook_scheduler::core::job::{Agent, Reason};
 use cook_scheduler::core::settings::Settings;
 
-use crate::desk::Desk;
+use crate::harness::Harness;
 use crate::jobs::{job_id, spec};
 
-fn mesos() -> Desk {
-    Desk::with(Settings::mesos([1; 16]))
+fn mesos() -> Harness {
+    Harness::with(Settings::mesos([1; 16]))
 }
 
-fn count(desk: &Desk, wanted: &Call) -> usize {
-    desk.calls.iter().filter(|call| *call == wanted).count()
+fn count(harness: &Harness, wanted: &Call) -> usize {
+    harness.calls.iter().filter(|call| *call == wanted).count()
 }
 
 #[test]
 fn a_new_subscription_reconciles_everything_and_repeats_kills() {
-    let mut desk = mesos();
-    desk.submit("alice", job_id(1), spec());
-    desk.submit("alice", job_id(2), spec());
-    let (first, second) = (desk.start(), desk.start());
-    desk.update(first, TaskState::Running);
-    desk.kill(job_id(2));
-    desk.restart();
-    desk.subscribe();
-    let mut asked = desk.reconciled();
+    let mut harness = mesos();
+    harness.submit("alice", job_id(1), spec());
+    harness.submit("alice", job_id(2), spec());
+    let (first, second) = (harness.start(), harness.start());
+    harness.update(first, TaskState::Running);
+    harness.kill(job_id(2));
+    harness.restart();
+    harness.subscribe();
+    let mut asked = harness.reconciled();
     asked.sort();
     let mut both = [first, second];
     both.sort();
     assert_eq!(asked, both);
-    assert_eq!(desk.kills(), [second]);
-    desk.answer(first, TaskState::Running);
-    desk.pass(Duration::from_secs(20));
+    assert_eq!(harness.kills(), [second]);
+    harness.answer(first, TaskState::Running);
+    harness.pass(Duration::from_secs(20));
     assert!(
-        desk.reconciled().iter().all(|id| *id == second),
+        harness.reconciled().iter().all(|id| *id == second),
         "only the unanswered one is repeated"
     );
-    assert!(desk.reconciled().len() >= 2, "5, 15 s");
+    assert!(harness.reconciled().len() >= 2, "5, 15 s");
 }
 
 #[test]
 fn a_lost_launch_is_reconciled_and_does_not_count_as_an_attempt() {
-    let mut desk = mesos();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.calls.clear();
-    desk.pass(Duration::from_secs(29));
-    assert_eq!(desk.reconciled(), []);
-    desk.pass(Duration::from_secs(2));
-    assert_eq!(desk.reconciled(), [id]);
+    let mut harness = mesos();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.calls.clear();
+    harness.pass(Duration::from_secs(29));
+    assert_eq!(harness.reconciled(), []);
+    harness.pass(Duration::from_secs(2));
+    assert_eq!(harness.reconciled(), [id]);
     assert!(
-        desk.offer(1.0).is_empty(),
+        harness.offer(1.0).is_empty(),
         "no second instance while the first may run"
     );
-    desk.answer(id, TaskState::Gone);
+    harness.answer(id, TaskState::Gone);
     assert_eq!(
-        desk.job(job_id(1)).instances[0].failure(),
+        harness.job(job_id(1)).instances[0].failure(),
         Some(Reason::InvalidOffer)
     );
-    assert_eq!(desk.offer(1.0).len(), 1);
+    assert_eq!(harness.offer(1.0).len(), 1);
 }
 
 #[test]
 fn all_tasks_are_reconciled_regularly() {
-    let mut desk = mesos();
-    desk.submit("alice", job_id(1), spec());
-    let id = desk.start();
-    desk.update(id, TaskState::Running);
-    desk.calls.clear();
-    desk.pass(Duration::from_secs(16 * 60));
-    assert_eq!(desk.reconciled()[0], id);
-    assert_eq!(count(&desk, &Call::ReconcileAll), 1);
-    desk.calls.clear();
-    desk.backend(BackendEvent::AgentLost(Agent("another".into())));
-    assert_eq!(desk.reconciled(), []);
-    desk.backend(BackendEvent::AgentLost(Agent("agent".into())));
-    assert_eq!(desk.reconciled(), [id]);
+    let mut harness = mesos();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.calls.clear();
+    harness.pass(Duration::from_secs(16 * 60));
+    assert_eq!(harness.reconciled()[0], id);
+    assert_eq!(count(&harness, &Call::ReconcileAll), 1);
+    harness.calls.clear();
+    harness.backend(BackendEvent::AgentLost(Agent("another".into())));
+    assert_eq!(harness.reconciled(), []);
+    harness.backend(BackendEvent::AgentLost(Agent("agent".into())));
+    assert_eq!(harness.reconciled(), [id]);
 }
 
 #[test]
 fn offers_are_requested_while_jobs_wait() {
-    let mut desk = Desk::new();
-    assert_eq!(count(&desk, &Call::Suppress), 1);
-    desk.submit("alice", job_id(1), spec());
-    assert_eq!(count(&desk, &Call::Revive), 1);
-    desk.start();
+    let mut harness = Harness::new();
+    assert_eq!(count(&harness, &Call::Suppress), 1);
+    harness.submit("alice", job_id(1), spec());
+    assert_eq!(count(&harness, &Call::Revive), 1);
+    harness.start();
     assert_eq!(
-        count(&desk, &Call::Suppress),
+        count(&harness, &Call::Suppress),
         1,
         "no job waits: {:?}",
-        desk.calls
+        harness.calls
     );
-    let offer = desk.an_offer(crate::jobs::demand(1.0));
-    assert!(desk.take(offer).is_empty());
+    let offer = harness.an_offer(crate::jobs::demand(1.0));
+    assert!(harness.take(offer).is_empty());
     let long = |call: &Call| match call {
         Call::Decline { refuse_for, .. } => *refuse_for >= Duration::from_secs(600),
         _ => false,
     };
-    assert!(desk.calls.iter().any(long), "{:?}", desk.calls);
+    assert!(harness.calls.iter().any(long), "{:?}", harness.calls);
 }
 
 #[test]
 fn revive_is_rate_limited_and_repeated() {
-    let mut desk = mesos();
-    desk.calls.clear();
+    let mut harness = mesos();
+    harness.calls.clear();
     for number in 0..10 {
-        desk.submit("alice", job_id(number), spec());
+        harness.submit("alice", job_id(number), spec());
     }
     assert_eq!(
-        count(&desk, &Call::Revive),
+        count(&harness, &Call::Revive),
         1,
         "not again within five seconds"
     );
-    desk.pass(Duration::from_secs(6));
+    harness.pass(Duration::from_secs(6));
     assert_eq!(
-        count(&desk, &Call::Revive),
+        count(&harness, &Call::Revive),
         2,
         "for the jobs submitted since the first one"
     );
-    desk.pass(Duration::from_secs(130));
+    harness.pass(Duration::from_secs(130));
     assert_eq!(
-        count(&desk, &Call::Revive),
+        count(&harness, &Call::Revive),
         4,
         "repeated every minute, because it may be lost"
     );
-    desk.kill(job_id(0));
-    desk.offer(20.0);
-    desk.calls.clear();
-    desk.pass(Duration::from_secs(61));
-    desk.offer(1.0);
+    harness.kill(job_id(0));
+    harness.offer(20.0);
+    harness.calls.clear();
+    harness.pass(Duration::from_secs(61));
+    harness.offer(1.0);
     assert_eq!(
-        count(&desk, &Call::Suppress),
+        count(&harness, &Call::Suppress),
         1,
         "an offer arrived, so it was lost"
     );
@@ -143,18 +143,18 @@ fn revive_is_rate_limited_and_repeated() {
 
 #[test]
 fn the_frameworks_id_is_on_disk_before_the_first_launch() {
-    let mut desk = mesos();
+    let mut harness = mesos();
     let id = FrameworkId("f-1".into());
-    desk.submit("alice", job_id(1), spec());
+    harness.submit("alice", job_id(1), spec());
     let subscribed = Event::Backend(BackendEvent::Subscribed(Some(id.clone())));
-    let effects = desk.core.step(subscribed, desk.now);
+    let effects = harness.core.step(subscribed, harness.now);
     assert!(
         matches!(effects[0], Effect::Store(_)) || matches!(effects.last(), Some(Effect::Store(_)))
     );
-    let offer = desk.an_offer(crate::jobs::demand(1.0));
+    let offer = harness.an_offer(crate::jobs::demand(1.0));
     let offered = Event::Backend(BackendEvent::Offered(vec![offer]));
     let launched = |effect: &Effect| matches!(effect, Effect::Call(Call::Launch { .. }));
-    let later = desk.core.step(offered, desk.now);
+    let later = harness.core.step(offered, harness.now);
     assert!(!later.iter().any(launched));
     let batches = effects
         .iter()
@@ -166,16 +166,17 @@ fn the_frameworks_id_is_on_disk_before_the_first_launch() {
     let numbers: Vec<_> = batches.map(|batch| batch.number).collect();
     assert_eq!(numbers.len(), 2);
     assert!(
-        !desk
+        !harness
             .core
-            .step(Event::Stored(numbers[0]), desk.now)
+            .step(Event::Stored(numbers[0]), harness.now)
             .iter()
             .any(launched)
     );
-    assert_eq!(desk.core.view().framework(), Some(&id));
+    assert_eq!(harness.core.view().framework(), Some(&id));
     assert!(
-        desk.core
-            .step(Event::Stored(numbers[1]), desk.now)
+        harness
+            .core
+            .step(Event::Stored(numbers[1]), harness.now)
             .iter()
             .any(launched)
     );
@@ -183,29 +184,29 @@ fn the_frameworks_id_is_on_disk_before_the_first_launch() {
 
 #[test]
 fn a_removed_framework_gives_up_its_instances_and_subscribes_anew() {
-    let mut desk = mesos();
-    desk.backend(BackendEvent::Subscribed(Some(FrameworkId("f-1".into()))));
-    desk.submit("alice", job_id(1), spec());
-    desk.start();
-    desk.calls.clear();
-    desk.backend(BackendEvent::FrameworkRemoved);
+    let mut harness = mesos();
+    harness.backend(BackendEvent::Subscribed(Some(FrameworkId("f-1".into()))));
+    harness.submit("alice", job_id(1), spec());
+    harness.start();
+    harness.calls.clear();
+    harness.backend(BackendEvent::FrameworkRemoved);
     assert_eq!(
-        desk.job(job_id(1)).instances[0].failure(),
+        harness.job(job_id(1)).instances[0].failure(),
         Some(Reason::FrameworkRemoved)
     );
-    assert_eq!(count(&desk, &Call::SubscribeAnew), 1);
-    assert_eq!(desk.image.framework(), None);
-    desk.backend(BackendEvent::Subscribed(Some(FrameworkId("f-2".into()))));
-    assert_eq!(desk.image.framework(), Some(&FrameworkId("f-2".into())));
-    assert_eq!(desk.offer(1.0).len(), 1);
+    assert_eq!(count(&harness, &Call::SubscribeAnew), 1);
+    assert_eq!(harness.image.framework(), None);
+    harness.backend(BackendEvent::Subscribed(Some(FrameworkId("f-2".into()))));
+    assert_eq!(harness.image.framework(), Some(&FrameworkId("f-2".into())));
+    assert_eq!(harness.offer(1.0).len(), 1);
 }
 
 #[test]
 fn the_scheduler_exits_if_another_one_has_its_framework() {
-    let mut desk = mesos();
-    desk.submit("alice", job_id(1), spec());
+    let mut harness = mesos();
+    harness.submit("alice", job_id(1), spec());
     let taken = Event::Backend(BackendEvent::FrameworkTaken);
-    let effects = desk.core.step(taken, desk.now);
+    let effects = harness.core.step(taken, harness.now);
     assert!(
         matches!(effects[..], [Effect::Leave(_)]),
         "it must do nothing else: {effects:?}"
@@ -214,12 +215,12 @@ fn the_scheduler_exits_if_another_one_has_its_framework() {
 
 #[test]
 fn nothing_starts_on_a_full_disk_or_while_draining() {
-    let mut desk = Desk::new();
-    desk.submit("alice", job_id(1), spec());
-    desk.event(Event::DiskSpaceChanged(DiskSpace::ReserveOnly));
-    assert!(desk.offer(1.0).is_empty());
-    desk.event(Event::DiskSpaceChanged(DiskSpace::Ample));
-    assert_eq!(count(&desk, &Call::Revive), 1);
-    desk.event(Event::Drain);
-    assert!(desk.offer(1.0).is_empty());
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    harness.event(Event::DiskSpaceChanged(DiskSpace::ReserveOnly));
+    assert!(harness.offer(1.0).is_empty());
+    harness.event(Event::DiskSpaceChanged(DiskSpace::Ample));
+    assert_eq!(count(&harness, &Call::Revive), 1);
+    harness.event(Event::Drain);
+    assert!(harness.offer(1.0).is_empty());
 }

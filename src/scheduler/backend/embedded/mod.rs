@@ -31,7 +31,7 @@ use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::or;
 
 use self::resources::{Holding, Resources};
-pub use self::sandboxes::Keep;
+pub use self::sandboxes::SandboxLimits;
 use self::sandboxes::Sandboxes;
 use self::spec::Recipe;
 use crate::backend::Backend;
@@ -64,7 +64,7 @@ pub struct Settings {
     /// The absolute path given by `--executor`.
     pub executor_file: Option<PathBuf>,
     /// How long sandboxes are kept.
-    pub keep: Keep,
+    pub keep: SandboxLimits,
 }
 
 /// The embedded backend.

@@ -19,7 +19,7 @@ const WAITING: usize = 64;
 
 /// Limits for the sandboxes of ended instances. Those of running instances are always kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub struct SandboxLimits {
     /// The maximum age since the last change.
     pub age: Duration,
     /// The maximum size of all together; `None` for no limit.
@@ -41,7 +41,7 @@ enum Request {
 }
 
 /// A sandbox that may be removed.
-struct Old {
+struct Candidate {
     path: PathBuf,
     changed: SystemTime,
 }
@@ -50,7 +50,7 @@ struct Old {
 
 impl Sandboxes {
     /// Creates the folder and starts the thread.
-    pub fn start(folder: PathBuf, keep: Keep) -> Result<Self, String> {
+    pub fn start(folder: PathBuf, keep: SandboxLimits) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(&folder).map_err(failed)?;
         let (requests, receiver) = sync_channel(WAITING);
@@ -73,7 +73,7 @@ impl Sandboxes {
     }
 }
 
-fn work(folder: &Path, keep: Keep, requests: &Receiver<Request>) {
+fn work(folder: &Path, keep: SandboxLimits, requests: &Receiver<Request>) {
     let mut looked: Option<Instant> = None;
     while let Ok(request) = requests.recv() {
         match request {
@@ -100,7 +100,7 @@ fn remove(path: &Path) {
 }
 
 /// Removes the sandboxes that are too old, then the oldest ones until the rest is small enough.
-fn tidy(folder: &Path, keep: Keep) {
+fn tidy(folder: &Path, keep: SandboxLimits) {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -110,7 +110,7 @@ fn tidy(folder: &Path, keep: Keep) {
         if let Ok(changed) = log.and_then(|it| it.modified())
             && !is_in_use(&path)
         {
-            all.push(Old { path, changed });
+            all.push(Candidate { path, changed });
         }
     }
     all.sort_by_key(|old| std::cmp::Reverse(old.changed));

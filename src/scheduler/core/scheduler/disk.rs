@@ -267,13 +267,13 @@ impl Scheduler {
         if self.framework.newest != self.framework.stored {
             step.framework = Some(self.framework.newest.clone());
         }
-        self.demanding.has_news = true;
+        self.offer_demand.has_new_work = true;
         self.link_after_loss(step);
     }
 
     pub(super) fn disk_space_changed(&mut self, disk_space: DiskSpace) {
         self.disk_space = disk_space;
-        self.demanding.has_news = true;
+        self.offer_demand.has_new_work = true;
     }
 
     // --- loads ---

@@ -95,8 +95,8 @@ impl Scheduler {
                 step.framework = Some(self.framework.newest.clone());
             }
         }
-        self.demanding.forget();
-        self.seen.clear();
+        self.offer_demand.forget();
+        self.free_resources.clear();
         self.ask_after_all(step);
         self.kill_again(step);
     }
@@ -106,11 +106,11 @@ impl Scheduler {
             LinkState::Up { .. } | LinkState::Down => self.link.change(LinkState::Down),
             LinkState::Removed => (),
         }
-        self.seen.clear();
+        self.free_resources.clear();
     }
 
     pub(super) fn agent_lost(&mut self, step: &mut Step, agent: &Agent) {
-        self.seen.remove(agent);
+        self.free_resources.remove(agent);
         let there = |id: &InstanceId| self.place_of(*id).as_ref() == Some(agent);
         let ids: Vec<_> = self
             .table

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use commits::{Commits, Held, Written};
 use disk::{Deferred, Disk};
 use link::Link;
-use offers::{Demanding, Seen};
+use offers::{FreeResources, OfferDemand};
 pub use table::{Archived, Found};
 use table::{Limits, Table};
 
@@ -69,8 +69,8 @@ pub struct Scheduler {
     deferred: Vec<Deferred>,
     framework: Framework,
     link: Link,
-    demanding: Demanding,
-    seen: Seen,
+    offer_demand: OfferDemand,
+    free_resources: FreeResources,
     is_draining: bool,
     figures: view::Figures,
 }
@@ -185,8 +185,8 @@ impl Scheduler {
                 stored: start.framework,
             },
             link: Link::new(),
-            demanding: Demanding::default(),
-            seen: Seen::default(),
+            offer_demand: OfferDemand::default(),
+            free_resources: FreeResources::default(),
             is_draining: false,
             figures,
         }

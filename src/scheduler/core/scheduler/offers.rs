@@ -18,10 +18,10 @@ use crate::core::words::{Demand, InstanceId, Steady};
 
 /// Whether offers are needed, and what the backend knows about that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Demanding {
+pub(super) struct OfferDemand {
     announced: Announced,
     /// A job waits that was not considered for earlier offers.
-    pub has_news: bool,
+    pub has_new_work: bool,
     announced_at: Option<Steady>,
     wake_at: Option<Steady>,
 }
@@ -40,11 +40,11 @@ enum Announced {
 
 /// The resources that were left on each agent after its last offer. They explain why a job waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Seen(BTreeMap<Agent, SeenAgent>);
+pub(super) struct FreeResources(BTreeMap<Agent, AgentResources>);
 
 /// The resources that were left on an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SeenAgent {
+pub(super) struct AgentResources {
     pub place: Arc<Place>,
     pub attributes: Vec<(Box<str>, Box<str>)>,
     pub resources: Demand,
@@ -68,9 +68,9 @@ const STARVING_AFTER: Duration = Duration::from_secs(10 * 60);
 const ANNOUNCE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Maximum number of agents whose free resources are remembered.
-const MOST_SEEN: usize = 10_000;
+const MOST_AGENTS: usize = 10_000;
 
-impl Demanding {
+impl OfferDemand {
     /// After a new subscription, the backend does not know what was sent before.
     pub fn forget(&mut self) {
         self.announced = Announced::Nothing;
@@ -89,7 +89,7 @@ impl Demanding {
     }
 }
 
-impl Seen {
+impl FreeResources {
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -98,15 +98,15 @@ impl Seen {
         self.0.remove(agent);
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &SeenAgent> {
+    pub fn iter(&self) -> impl Iterator<Item = &AgentResources> {
         self.0.values()
     }
 
     fn record(&mut self, offer: &Offer, resources: Demand) {
-        if self.0.len() >= MOST_SEEN && !self.0.contains_key(&offer.place.agent) {
+        if self.0.len() >= MOST_AGENTS && !self.0.contains_key(&offer.place.agent) {
             self.0.pop_first();
         }
-        let seen = SeenAgent {
+        let seen = AgentResources {
             place: Arc::clone(&offer.place),
             attributes: offer.attributes.clone(),
             resources,
@@ -118,7 +118,7 @@ impl Seen {
 impl Scheduler {
     pub(super) fn offered(&mut self, step: &mut Step, offers: Vec<Offer>) {
         if let (Announced::Revived, Some(wake_at)) =
-            (self.demanding.announced, &mut self.demanding.wake_at)
+            (self.offer_demand.announced, &mut self.offer_demand.wake_at)
         {
             *wake_at = step.now.steady.plus(ANNOUNCE_AGAIN);
         }
@@ -127,7 +127,7 @@ impl Scheduler {
                 self.use_offer(step, offer);
             } else {
                 let resources = with_ports(&offer);
-                self.seen.record(&offer, resources);
+                self.free_resources.record(&offer, resources);
                 decline(step, offer, REFUSE_SHORT);
             }
         }
@@ -157,7 +157,7 @@ impl Scheduler {
             resources = resources.minus(&task.job.spec.demand);
             tasks.push(task);
         }
-        self.seen.record(&offer, resources);
+        self.free_resources.record(&offer, resources);
         if tasks.is_empty() {
             let long = self.table.queue.len() == 0;
             return decline(step, offer, if long { REFUSE_LONG } else { REFUSE_SHORT });
@@ -234,48 +234,48 @@ impl Scheduler {
     pub(super) fn demand(&mut self, step: &mut Step) {
         let now = step.now.steady;
         if self.table.queue.len() == 0 {
-            self.demanding.has_news = false;
-            self.demanding.wake_at = None;
-            if self.link.is_up() && self.demanding.announced != Announced::Suppressed {
-                self.demanding.announce(Announced::Suppressed, now);
+            self.offer_demand.has_new_work = false;
+            self.offer_demand.wake_at = None;
+            if self.link.is_up() && self.offer_demand.announced != Announced::Suppressed {
+                self.offer_demand.announce(Announced::Suppressed, now);
                 step.perform(Effect::Call(Call::Suppress));
             }
             return;
         }
         if !self.can_launch() {
-            self.demanding.wake_at = None;
+            self.offer_demand.wake_at = None;
             return;
         }
-        let demanding = &mut self.demanding;
+        let offer_demand = &mut self.offer_demand;
         let is_lossy = self.settings.reconcile_every.is_some();
-        let is_known = demanding.announced == Announced::Revived && !demanding.has_news;
-        if is_known && demanding.wake_at.is_none_or(|at| now < at) {
+        let is_known = offer_demand.announced == Announced::Revived && !offer_demand.has_new_work;
+        if is_known && offer_demand.wake_at.is_none_or(|at| now < at) {
             return;
         }
         let every = self.settings.revive_every;
-        let earliest = match (demanding.announced, demanding.announced_at) {
+        let earliest = match (offer_demand.announced, offer_demand.announced_at) {
             (Announced::Revived, Some(at)) => at.plus(every),
             (Announced::Revived, None) | (Announced::Nothing | Announced::Suppressed, _) => now,
         };
         if now < earliest {
-            demanding.wake_at = Some(earliest);
+            offer_demand.wake_at = Some(earliest);
             return;
         }
-        demanding.announce(Announced::Revived, now);
-        demanding.has_news = false;
-        demanding.wake_at = is_lossy.then(|| now.plus(ANNOUNCE_AGAIN));
+        offer_demand.announce(Announced::Revived, now);
+        offer_demand.has_new_work = false;
+        offer_demand.wake_at = is_lossy.then(|| now.plus(ANNOUNCE_AGAIN));
         step.perform(Effect::Call(Call::Revive));
     }
 
     /// Repeats SUPPRESS if an unwanted offer arrives, because it seems to be lost.
     fn suppress_again(&mut self, step: &mut Step) {
         let now = step.now.steady;
-        let announced_at = self.demanding.announced_at;
-        if self.demanding.announced == Announced::Suppressed
+        let announced_at = self.offer_demand.announced_at;
+        if self.offer_demand.announced == Announced::Suppressed
             && self.table.queue.len() == 0
             && announced_at.is_none_or(|at| now.since(at) >= ANNOUNCE_AGAIN)
         {
-            self.demanding.announce(Announced::Suppressed, now);
+            self.offer_demand.announce(Announced::Suppressed, now);
             step.perform(Effect::Call(Call::Suppress));
         }
     }

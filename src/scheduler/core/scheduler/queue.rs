@@ -15,7 +15,7 @@ use crate::core::words::{Demand, UserName};
 /// Jobs that can start as soon as there are resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Queue {
-    lanes: BTreeMap<UserName, Lane>,
+    users: BTreeMap<UserName, UserQueue>,
     /// The user whose job was started last.
     served: Option<UserName>,
     length: usize,
@@ -23,7 +23,7 @@ pub(super) struct Queue {
 
 /// The waiting jobs of one user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Lane {
+struct UserQueue {
     shapes: BTreeMap<Arc<Shape>, BTreeSet<Rank>>,
     /// The first job of each shape.
     heads: BTreeMap<Rank, Arc<Shape>>,
@@ -70,36 +70,36 @@ impl Queue {
     /// Adds a job.
     pub fn insert(&mut self, job: &Job) {
         let rank = Rank::of(job);
-        let lane = self.lanes.entry(job.user.clone()).or_default();
+        let queue = self.users.entry(job.user.clone()).or_default();
         let shape = Shape::of(job);
-        let shape = match lane.shapes.get_key_value(&shape) {
+        let shape = match queue.shapes.get_key_value(&shape) {
             Some((known, _)) => Arc::clone(known),
             None => Arc::new(shape),
         };
-        let ranks = lane.shapes.entry(Arc::clone(&shape)).or_default();
+        let ranks = queue.shapes.entry(Arc::clone(&shape)).or_default();
         let head = ranks.first().copied();
         if ranks.insert(rank) {
             self.length += 1;
         }
         if head.is_none_or(|head| rank < head) {
             if let Some(head) = head {
-                lane.heads.remove(&head);
+                queue.heads.remove(&head);
             }
-            lane.heads.insert(rank, shape);
+            queue.heads.insert(rank, shape);
         }
     }
 
     /// Removes a job, if it is there.
     pub fn remove(&mut self, job: &Job) {
         let rank = Rank::of(job);
-        let Some(lane) = self.lanes.get_mut(&job.user) else {
+        let Some(queue) = self.users.get_mut(&job.user) else {
             return;
         };
-        let Some((shape, ranks)) = lane
+        let Some((shape, ranks)) = queue
             .shapes
             .get_key_value(&Shape::of(job))
             .map(|(shape, _)| Arc::clone(shape))
-            .and_then(|shape| lane.shapes.get_mut(&shape).map(|ranks| (shape, ranks)))
+            .and_then(|shape| queue.shapes.get_mut(&shape).map(|ranks| (shape, ranks)))
         else {
             return;
         };
@@ -109,15 +109,15 @@ impl Queue {
         self.length -= 1;
         let next = ranks.first().copied();
         if next.is_none() {
-            lane.shapes.remove(&shape);
+            queue.shapes.remove(&shape);
         }
-        if lane.heads.remove(&rank).is_some()
+        if queue.heads.remove(&rank).is_some()
             && let Some(next) = next
         {
-            lane.heads.insert(next, shape);
+            queue.heads.insert(next, shape);
         }
-        if lane.shapes.is_empty() {
-            self.lanes.remove(&job.user);
+        if queue.shapes.is_empty() {
+            self.users.remove(&job.user);
         }
     }
 
@@ -129,11 +129,11 @@ impl Queue {
         exhausted: &mut BTreeSet<UserName>,
         mut acceptable: impl FnMut(JobKey, &Shape) -> Fit,
     ) -> Choice {
-        for (user, lane) in self.in_turn() {
+        for (user, queue) in self.in_turn() {
             if exhausted.contains(user) {
                 continue;
             }
-            for (&Rank(_, key), shape) in lane.heads.iter().take(LOOKAHEAD) {
+            for (&Rank(_, key), shape) in queue.heads.iter().take(LOOKAHEAD) {
                 match acceptable(key, shape) {
                     Fit::Now => return Choice::Job(key),
                     Fit::Reserves => return Choice::Nothing,
@@ -153,23 +153,24 @@ impl Queue {
     /// How many jobs of the same user come before this one.
     pub fn ahead_of(&self, job: &Job) -> usize {
         let rank = Rank::of(job);
-        let Some(lane) = self.lanes.get(&job.user) else {
+        let Some(queue) = self.users.get(&job.user) else {
             return 0;
         };
-        lane.shapes
+        queue
+            .shapes
             .values()
             .map(|ranks| ranks.range(..rank).count())
             .sum()
     }
 
-    fn in_turn(&self) -> impl Iterator<Item = (&UserName, &Lane)> {
+    fn in_turn(&self) -> impl Iterator<Item = (&UserName, &UserQueue)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let (after, until) = match &self.served {
             Some(user) => (
-                Some(self.lanes.range::<UserName, _>((Excluded(user), Unbounded))),
-                Some(self.lanes.range::<UserName, _>(..=user)),
+                Some(self.users.range::<UserName, _>((Excluded(user), Unbounded))),
+                Some(self.users.range::<UserName, _>(..=user)),
             ),
-            None => (Some(self.lanes.range::<UserName, _>(..)), None),
+            None => (Some(self.users.range::<UserName, _>(..)), None),
         };
         after
             .into_iter()

@@ -89,7 +89,7 @@ impl Scheduler {
             names.push(id);
         }
         self.figures.submitted += names.len() as u64;
-        self.demanding.has_news = true;
+        self.offer_demand.has_new_work = true;
         Ok(Reply::Submitted {
             jobs: names,
             groups: ids,
@@ -255,7 +255,7 @@ impl Scheduler {
         for job in changes {
             self.put(step, job);
         }
-        self.demanding.has_news = true;
+        self.offer_demand.has_new_work = true;
         Ok(Reply::Retried(total))
     }
 

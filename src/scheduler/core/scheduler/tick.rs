@@ -43,7 +43,7 @@ impl Scheduler {
                 let all = [
                     self.table.lives.next(),
                     self.link.ask_all_at(),
-                    self.demanding.wake_at(),
+                    self.offer_demand.wake_at(),
                     oldest,
                     group,
                 ];

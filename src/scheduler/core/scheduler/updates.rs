@@ -140,7 +140,7 @@ impl Scheduler {
             completed @ JobStatus::Completed { .. } => completed,
             JobStatus::Waiting | JobStatus::Running => self.after(&job, outcome, step.now),
         };
-        self.demanding.has_news |= job.status == JobStatus::Waiting;
+        self.offer_demand.has_new_work |= job.status == JobStatus::Waiting;
         self.figures.ended(outcome);
         step.log(LogLine::Ended(id, job.id, outcome));
         self.put(step, job);

@@ -364,7 +364,7 @@ impl<'a> View<'a> {
     fn no_place(&self, job: &Job) -> Option<WhyWaiting> {
         let (mut cpus, mut mem, mut ports, mut constraints, mut hosts) = (0, 0, 0, 0, 0);
         let wanted = &job.spec.demand;
-        for seen in self.0.seen.iter() {
+        for seen in self.0.free_resources.iter() {
             hosts += 1;
             let fits = holds(&job.spec.constraints, &seen.place, &seen.attributes);
             if fits && wanted.fits(&seen.resources) {

@@ -18,7 +18,7 @@ use cook_scheduler::store::Image;
 use crate::jobs::{at, demand, submit};
 
 /// A scheduler with a recording backend and an ideal disk.
-pub struct Desk {
+pub struct Harness {
     pub core: Scheduler,
     pub image: Image,
     pub now: Moment,
@@ -31,7 +31,7 @@ pub struct Desk {
     token: u64,
 }
 
-impl Desk {
+impl Harness {
     /// With the settings for the embedded agent.
     pub fn new() -> Self {
         Self::with(Settings::embedded([1; 16]))
@@ -41,7 +41,7 @@ impl Desk {
     pub fn with(settings: Settings) -> Self {
         let image = Image::default();
         let core = Scheduler::new(settings.clone(), image.start());
-        let mut desk = Self {
+        let mut harness = Self {
             core,
             image,
             now: at(0),
@@ -53,8 +53,8 @@ impl Desk {
             requests: 0,
             token: 0,
         };
-        desk.subscribe();
-        desk
+        harness.subscribe();
+        harness
     }
 
     /// Starts a new scheduler on the same store.
