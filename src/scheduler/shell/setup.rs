@@ -333,6 +333,33 @@ mod tests {
     }
 
     #[test]
+    fn on_mesos_jobs_run_as_root_only_if_it_is_configured() {
+        let setup_of = |user: &str, file: &str| {
+            let machine = Machine {
+                user: user.to_owned(),
+                ..machine()
+            };
+            let (configuration, _) = config::read(file.as_bytes(), &|_| None).expect("valid");
+            Setup::new(
+                Options::default(),
+                configuration,
+                &machine,
+                Wall(0),
+                [1; 16],
+            )
+        };
+        let error = setup_of("root", r#"{:mesos {:master "a"}}"#).expect_err("refused");
+        assert!(error.contains(":run-as-user"), "{error}");
+        let file = r#"{:mesos {:master "a" :run-as-user "root"}}"#;
+        let setup = setup_of("root", file).expect("good");
+        assert_eq!(setup.api.runs_as, RunsAs::Configured);
+        let setup = setup_of("bob", r#"{:mesos {:master "a"}}"#).expect("good");
+        assert_eq!(setup.api.runs_as, RunsAs::Owner);
+        let setup = setup_of("root", "{}").expect("on this machine, jobs run as its own user");
+        assert_eq!(setup.api.runs_as, RunsAs::Configured);
+    }
+
+    #[test]
     fn an_address_other_than_loopback_needs_logins() {
         let options = || Options {
             listen: Some(([0, 0, 0, 0], 12321).into()),

@@ -162,3 +162,19 @@ fn a_file_belongs_to_a_known_instance() {
     let id = JobId(crate::core::words::Uuid::parse(JOB).expect("a uuid"));
     assert!(world.scheduler.view().job(id).is_some());
 }
+
+#[test]
+fn jobs_of_root_are_refused_where_jobs_run_as_their_owner() {
+    let mut world = World::with_logins();
+    if let Access::Logins(logins) = &mut world.api.access {
+        logins[1].user = user("root");
+    }
+    world.be("cm9vdDp4"); // root:x
+    assert_eq!(world.post(r#"{"command": "x"}"#).0, 201);
+    world.api.runs_as = RunsAs::Owner;
+    let (status, text) = world.post(r#"{"command": "x"}"#);
+    assert_eq!(status, 403);
+    assert!(text.contains(":run-as-user"), "{text}");
+    world.be("Ym9iOng="); // bob:x
+    assert_eq!(world.post(r#"{"command": "x"}"#).0, 201);
+}

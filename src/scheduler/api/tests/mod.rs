@@ -200,6 +200,11 @@ impl World {
 
     /// Offers resources for one job, which starts. Returns its instance.
     fn start(&mut self) -> InstanceId {
+        self.start_at(None)
+    }
+
+    /// The same on an agent that serves its files at this address.
+    fn start_at(&mut self, files_at: Option<&str>) -> InstanceId {
         self.offers += 1;
         let one = PortRange::new(31_000, 31_010).expect("ports");
         let offer = Offer {
@@ -207,7 +212,7 @@ impl World {
             place: Arc::new(Place {
                 agent: Agent("agent".into()),
                 hostname: "host".into(),
-                files_at: None,
+                files_at: files_at.map(Into::into),
             }),
             resources: Demand {
                 cpus: Amount::from_f64(1.0),

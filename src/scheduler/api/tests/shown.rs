@@ -411,3 +411,62 @@ fn fixed_answers_have_the_format_that_clients_expect() {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
 }
+
+#[test]
+fn on_mesos_replies_name_the_framework_and_files_are_at_the_agent() {
+    let mut world = World::new();
+    world.api.sandboxes = None;
+    let framework = crate::core::backend::FrameworkId("F".into());
+    world.feed(Event::Backend(BackendEvent::Subscribed(Some(framework))));
+    world.post(&format!(r#"{{"command": "x", "uuid": "{JOB}"}}"#));
+    let instance = world.start_at(Some("host1:5051"));
+    let job = world.job(JOB);
+    assert_eq!(job["framework_id"], "F");
+    let shown = &job["instances"][0];
+    assert_eq!(shown["compute-cluster"]["mesos"]["framework-id"], "F");
+    assert_eq!(shown.get("output_url"), None, "it may never start");
+
+    // The message with the folder got lost: the agent serves the sandbox under another name as well.
+    world.update(instance, TaskState::Running, None, None);
+    let shown = world.job(JOB)["instances"][0].clone();
+    assert_eq!(
+        shown["output_url"],
+        format!(
+            "http://host1:5051/files/read.json?path=%2Fframeworks%2FF%2Fexecutors%2F{instance}%2Fruns%2Flatest"
+        )
+    );
+    assert_eq!(shown.get("sandbox_directory"), None);
+
+    let sandbox = crate::core::backend::InstanceMessage::Sandbox("/var/s".into());
+    world.feed(Event::Backend(BackendEvent::Messaged(instance, sandbox)));
+    let shown = world.job(JOB)["instances"][0].clone();
+    assert_eq!(shown["sandbox_directory"], "/var/s");
+    assert_eq!(
+        shown["output_url"],
+        "http://host1:5051/files/read.json?path=%2Fvar%2Fs"
+    );
+    let (status, answer) = world.get("/files/read?path=/var/s/stdout");
+    assert_eq!(status, 404);
+    assert!(
+        answer["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("output_url"))
+    );
+}
+
+#[test]
+fn metrics_have_the_figures_of_the_backend() {
+    let mut world = World::new();
+    world.api.backend_figures = BackendFigures::by(|| {
+        vec![
+            Row::Counter("cook_mesos_launches_total", "Tasks launched.", 7),
+            Row::Gauge("cook_mesos_calls_waiting", "Calls.", 2),
+        ]
+    });
+    let metrics = world.ask("GET", "/metrics", "");
+    let text = String::from_utf8(metrics.body).expect("text");
+    let wanted = "# HELP cook_mesos_launches_total Tasks launched.\n# TYPE cook_mesos_launches_total counter\n\
+        cook_mesos_launches_total 7\n# HELP cook_mesos_calls_waiting Calls.\n# TYPE cook_mesos_calls_waiting gauge\n\
+        cook_mesos_calls_waiting 2\n";
+    assert!(text.ends_with(wanted), "{text}");
+}
