@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A Mesos master and agents on loopback, each with its own free port, all their files in one folder.
+"""A Mesos master and agents on loopback. Each has its own free port; all their files are in one folder.
 
-    with Lab("some/folder") as lab: ...       a master and an agent that have found each other
-    ./lab.py FOLDER [--agent-flag=value ...]  the same by hand, until Ctrl-C; then see framework.py
+    with Lab("some/folder") as lab: ...       a master and an agent that is registered with it
+    ./lab.py FOLDER [--agent-flag=value ...]  the same from the command line, until Ctrl-C; for use with framework.py
 
 Several labs can run side by side. setup.sh must have been run before. The daemons end with the process that started
-them, whatever becomes of it: the agent then ends its executors and unregisters."""
+them, even if it is killed: the agent then ends its executors and unregisters."""
 import json
 import os
 import random
@@ -19,14 +19,14 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAUNCHER_DIR = os.path.join(HERE, "build", "libexec", "mesos")
-# The variable by which every process that a test run has started can be found in /proc (see `marked`).
+# The environment variable by which `marked` finds every process of a test run in /proc.
 COOKIE = "COOK_TEST_COOKIE"
 
 
 def eventually(condition, what, timeout=20.0):
-    """Ask `condition` until it gives something true, and return that; AssertionError after `timeout` seconds.
+    """Calls `condition` until it returns something true, and returns that; AssertionError after `timeout` seconds.
 
-    `what` ends the sentence "waited in vain for ..."; a function is called for it only then."""
+    `what` completes the error text "waited in vain for ..."; it may be a function, which is then called for the text."""
     deadline = time.monotonic() + timeout
     while True:
         found = condition()
@@ -38,8 +38,8 @@ def eventually(condition, what, timeout=20.0):
 
 
 def marked(cookie):
-    """The processes whose environment, as it was at their exec, has a COOK_TEST_COOKIE that starts with `cookie`:
-    a dict pid -> command line. Those that have ended (zombies) have neither environment nor command line."""
+    """The processes that were started with a COOK_TEST_COOKIE that begins with `cookie`: a dict pid -> command line.
+    Zombies are not among them, since they have neither environment nor command line."""
     found, needle = {}, f"\0{COOKIE}={cookie}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -49,15 +49,15 @@ def marked(cookie):
             with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
                 command = cmdline.read().replace(b"\0", b" ").decode(errors="replace").strip()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # it has just ended, or is another user's
+            continue  # it has just ended, or belongs to another user
         if command:
             found[int(pid)] = command
     return found
 
 
 def free_port():
-    """A port nobody listens on, from below the range the kernel gives to outgoing connections: there, a client that
-    calls while the agent is down could be given the agent's own port."""
+    """A port where nobody listens, below the kernel's range for outgoing connections. From that range, a client that
+    connects while the agent is down could get the agent's port as its own."""
     for port in random.sample(range(20000, 31000), 1000):
         with socket.socket() as probe:
             try:
@@ -69,7 +69,7 @@ def free_port():
 
 
 def answer(url):
-    """The body of a GET, or None while there is no good answer."""
+    """The body of a GET, or None if it fails."""
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
             return response.read()
@@ -78,7 +78,7 @@ def answer(url):
 
 
 class Daemon:
-    """One of the launcher's programs: to start, kill, and start again."""
+    """A master or an agent, which can be started, killed and started again."""
 
     def __init__(self, lab, program, name, signal_at_our_death):
         self.lab, self.program, self.name, self.signal_at_our_death = lab, program, name, signal_at_our_death
@@ -88,8 +88,8 @@ class Daemon:
         self.flags = {"ip": "127.0.0.1", "hostname": "127.0.0.1", "port": self.port}
 
     def launch(self):
-        """Start the process and nothing else. It gets a signal when this thread ends. Nothing of our environment
-        reaches it but PATH and the cookie."""
+        """Starts the process, without waiting for it to be ready. It gets a signal when this thread ends. Of our
+        environment it gets only PATH and the cookie."""
         with open(self.lab.path(self.name + ".log"), "ab") as log:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", self.signal_at_our_death, os.path.join(LAUNCHER_DIR, self.program)]
@@ -98,7 +98,7 @@ class Daemon:
                 env={"PATH": os.environ["PATH"], COOKIE: self.lab.cookie})
 
     def answers(self, path):
-        """Wait until it answers."""
+        """Waits until it answers."""
         url = f"http://{self.address}{path}"
 
         def check():
@@ -119,7 +119,7 @@ class Daemon:
         self.process = None
 
     def kill(self):
-        """kill -9. What an agent has started lives on, and a new agent takes it over."""
+        """kill -9. The executors of an agent continue, and a new agent recovers them."""
         self.end(signal.SIGKILL)
 
 
@@ -131,7 +131,7 @@ class Master(Daemon):
             "allocation_interval": "50ms", **flags})
 
     def start(self):
-        """Start it, also once more after `kill`: it knows its agents from its registry."""
+        """Starts it; also again after `kill`: it then knows its agents from its registry."""
         self.launch()
         self.answers("/master/health")
 
@@ -157,12 +157,12 @@ class Agent(Daemon):
         super().launch()
 
     def start(self):
-        """Start it, also once more after `kill`; returns when the master has (re-)registered it."""
+        """Starts it; also again after `kill`. Returns when the master has (re-)registered it."""
         self.launch()
         self.registered()
 
     def registered(self):
-        """Wait until it answers and the master has (re-)registered it."""
+        """Waits until it answers and the master has (re-)registered it."""
         self.answers("/slave(1)/health")
 
         def is_there():
@@ -172,7 +172,7 @@ class Agent(Daemon):
         eventually(is_there, f"{self.name} to register; its log is in {self.lab.folder}", 30)
 
     def stop(self):
-        """It ends its executors first, and unregisters."""
+        """Ends it by a signal at which it ends its executors and unregisters."""
         self.end(signal.SIGUSR1)
 
     def state(self):
@@ -183,8 +183,8 @@ class Agent(Daemon):
 
 
 class Lab:
-    """A master and an agent, and more agents by `add_agent`. `agent_flags` and `master_flags` are dicts of flags
-    without their dashes."""
+    """A master and an agent; `add_agent` adds more agents. `agent_flags` and `master_flags` are dicts of flags without
+    their dashes. With `command_executor`, the agent runs that file as its own mesos-executor."""
 
     def __init__(self, folder, agent_flags=None, cookie="lab", command_executor=None, master_flags=None):
         self.folder = os.path.abspath(folder)
@@ -200,7 +200,7 @@ class Lab:
         return os.path.join(self.folder, *names)
 
     def launcher_dir(self, command_executor):
-        """The folder of Mesos' own helpers; with `command_executor`, one where that file is `mesos-executor`."""
+        """The folder of Mesos' own helper programs; with `command_executor`, a copy where that file is mesos-executor."""
         if command_executor is None:
             return LAUNCHER_DIR
         folder = self.path("libexec")
@@ -220,7 +220,7 @@ class Lab:
         return self
 
     def add_agent(self, flags=None):
-        """One more agent, which is started."""
+        """Starts one more agent."""
         agent = Agent(self, f"agent-{len(self.agents) + 1}", flags or {})
         self.agents.append(agent)
         agent.start()
@@ -241,8 +241,8 @@ class Lab:
         self.agent.kill()
 
     def completed_executors(self):
-        """The ids of the executors that have ended and whose updates have all been acknowledged by their frameworks:
-        nothing more will come from them."""
+        """The ids of the executors that have ended and whose updates have all been acknowledged by their frameworks.
+        Nothing more will arrive from them."""
         state = self.agent.state()
         frameworks = state.get("frameworks", []) + state.get("completed_frameworks", [])
         return [executor["id"] for framework in frameworks for executor in framework["completed_executors"]]
@@ -250,7 +250,7 @@ class Lab:
     # -- stopping ----------------------------------------------------------------------------------------------
 
     def stop(self):
-        """End all daemons, the agents first."""
+        """Ends all daemons, the agents first."""
         for agent in self.agents:
             agent.stop()
         self.master.stop()

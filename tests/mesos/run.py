@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Run the tests under scenarios/ against an executor, on a real Mesos master and agent.
+"""Runs the tests under scenarios/ with an executor and a scheduler, on a real Mesos master and agent.
 
     run.py --executor FILE [--scheduler FILE] [WORD...]    all tests, or those whose names contain one of the words
 
-One line for each test; what is known of a failed one below it; `N passed, N failed` at the end; exit status 0 if none
-has failed. All files are in a folder of this run below tests/mesos/run (or below $MESOS_TEST_RUN), which is kept only
-when a test has failed (or with --keep). Afterwards no process of the run lives: that is the last test."""
+Each test prints one line; the details of a failed test follow its line. The last line is `N passed, N failed`, and the
+exit status is 0 if none has failed. All files of the run are in a folder below tests/mesos/run (or below
+$MESOS_TEST_RUN), which is kept only if a test has failed (or with --keep). The last test checks that no process of the
+run is left."""
 import argparse
 import contextlib
 import dataclasses
@@ -23,19 +24,19 @@ from lab import HERE, Lab, eventually, marked
 
 MODULES = ("results", "drop_in", "hooks", "kills", "hostile", "agents", "task_user", "neighbours",
            "frameworks", "checks")
-# These need a scheduler, and get what their SETTING says instead of a Cook.
+# These need --scheduler. Their tests get an object made by the module's SETTING instead of a Cook.
 SCHEDULER_MODULES = ("scheduler",)
 
 
 @dataclasses.dataclass
 class Programs:
-    """What is tested."""
+    """The files under test."""
     executor: str
     scheduler: str | None
 
 
 def tests(modules):
-    """(sentence, function) of each test, in the order in which they are written."""
+    """(sentence, function) of each test, in the order of the modules."""
     for name in modules:
         module = importlib.import_module("scenarios." + name)
         for function in vars(module).values():
@@ -44,7 +45,7 @@ def tests(modules):
 
 
 def describe(task):
-    """What helps to see why a test has failed."""
+    """Details about a task of a failed test."""
     yield f"task {task.id} in {task.path('')}"
     for update in task.updates:
         yield f"  {shown(update)}"
@@ -62,7 +63,7 @@ class Runner:
         self.passed = self.failed = 0
 
     def check(self, sentence, test, details=lambda: ()):
-        """Run one test and print its line."""
+        """Runs one test and prints its line."""
         started = time.monotonic()
         try:
             test()
@@ -98,14 +99,14 @@ class Runner:
         self.check(sentence, test, details)
 
     def setting(self, function, lab, folder, cookie, launched):
-        """What a test gets: what its module says, by default a Cook."""
+        """The argument of a test: made by its module's SETTING, or a Cook."""
         make = getattr(sys.modules[function.__module__], "SETTING", None)
         if make is None:
             return Cook(lab, self.programs.executor, folder, cookie, launched)
         return make(lab, self.programs, folder, cookie)
 
     def clear(self, cookie):
-        """After a failure: end what a test has left, by pid."""
+        """Ends the processes that a failed test has left."""
         try:
             eventually(lambda: not marked(cookie), "its processes to end", 10)
         except AssertionError:
@@ -122,7 +123,7 @@ class Runner:
 
 @contextlib.contextmanager
 def session(programs, keep):
-    """A Runner and a Lab, in a folder that is kept if something has failed; ends the program with the status."""
+    """A Runner and a Lab, in a folder that is kept if something has failed. Then exits with the status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     base = os.environ.get("MESOS_TEST_RUN") or os.path.join(HERE, "run")
     folder = os.path.join(os.path.abspath(base), f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
@@ -149,12 +150,12 @@ def main():
     arguments = parser.parse_args()
     programs = Programs(executable(arguments.executor), arguments.scheduler and executable(arguments.scheduler))
     if not programs.scheduler:
-        print("SKIPPED: the tests of the scheduler, as there is no --scheduler", file=sys.stderr)
+        print("SKIPPED: the tests of the scheduler, because there is no --scheduler", file=sys.stderr)
     modules = MODULES + (SCHEDULER_MODULES if programs.scheduler else ())
     chosen = [(sentence, function) for sentence, function in tests(modules)
               if not arguments.words or any(word in sentence for word in arguments.words)]
     if not chosen:
-        sys.exit("no test has such a name")
+        sys.exit("no test name contains any of these words")
 
     with session(programs, arguments.keep) as (runner, lab):
         for number, (sentence, function) in enumerate(chosen, 1):

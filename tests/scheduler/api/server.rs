@@ -1,4 +1,4 @@
-//! A scheduler of its own for each test, on any port, with its data in a folder that goes with the test.
+//! A separate scheduler for each test, on a free port, with its data in a folder that is removed after the test.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Whatever is waited for comes within this, on a busy machine too.
+/// Tests fail if they wait longer. It is enough for a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A folder that goes with its test.
+/// A folder that is removed when this is dropped.
 pub struct Folder(pub PathBuf);
 
-/// A running scheduler. What it runs is ended with it.
+/// A running scheduler. When this is dropped, the scheduler and its jobs are ended.
 pub struct Server {
     child: Child,
     pub folder: Folder,
@@ -28,13 +28,12 @@ pub struct Server {
 /// Where jobs run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RunsOn {
-    /// Here, by the executor that was built.
+    /// On this machine, in the executor that was built.
     Here,
-    /// On agents that are not the scheduler's own, by what the arguments say.
+    /// On the agents of the Mesos master that the arguments name.
     Mesos,
 }
 
-/// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -72,14 +71,14 @@ impl Drop for Folder {
     }
 }
 
-/// The program, with the executor to use.
+/// The scheduler's command line up to `--executor`.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cook-scheduler"));
     command.args(["--executor", &executor()]);
     command
 }
 
-/// `COOK_TEST_EXECUTOR`, or the one beside the scheduler.
+/// The file in `COOK_TEST_EXECUTOR`, or else the executor that was built into the scheduler's folder.
 pub fn executor() -> String {
     std::env::var("COOK_TEST_EXECUTOR").unwrap_or_else(|_| {
         let scheduler = Path::new(env!("CARGO_BIN_EXE_cook-scheduler"));
@@ -101,7 +100,7 @@ impl Server {
         Self::launch(folder, arguments, RunsOn::Here)
     }
 
-    /// As a framework: the arguments name the masters, and an executor if there is one.
+    /// Starts a scheduler with the Mesos backend. The arguments name the masters, and perhaps an executor.
     #[allow(dead_code, reason = "one of two test programs uses it")]
     pub fn framework(folder: Folder, arguments: &[&str]) -> Self {
         Self::launch(folder, arguments, RunsOn::Mesos)
@@ -127,7 +126,6 @@ impl Server {
         self.child.id()
     }
 
-    /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
     }
@@ -148,7 +146,7 @@ impl Server {
         wait_for("its end", || self.child.try_wait().expect("a child"))
     }
 
-    /// Starts it again on the same data; perhaps on another port.
+    /// Kills it and starts it again on the same data, perhaps on another port.
     pub fn restart(&mut self) {
         self.kill();
         (self.child, self.address) = launch(&self.folder, &self.arguments, self.runs_on);
@@ -164,7 +162,7 @@ impl Server {
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(DEADLINE)).expect("set");
         stream.write_all(request.as_bytes()).expect("sent");
-        // It may have refused the body already.
+        // This may fail if the scheduler has refused the request already.
         let _ = stream.write_all(body);
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes);
@@ -183,7 +181,7 @@ impl Server {
         self.ask("GET", target, "", b"")
     }
 
-    /// Submits a body; the uuids that the answer names.
+    /// Submits a body and returns the UUIDs in the answer.
     pub fn submit(&self, body: &str) -> Vec<String> {
         let answer = self.ask("POST", "/rawscheduler", "", body.as_bytes());
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -199,14 +197,14 @@ impl Server {
         self.submit(body).remove(0)
     }
 
-    /// A job, as the document reads it.
+    /// The job as `GET /rawscheduler` returns it.
     pub fn job(&self, uuid: &str) -> Value {
         let answer = self.get(&format!("/rawscheduler?job={uuid}"));
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()[0].clone()
     }
 
-    /// Waits until a job is so.
+    /// Waits until a job fulfils the condition, which `what` describes in the failure's text.
     pub fn until(&self, uuid: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let found = poll(|| {
@@ -227,7 +225,7 @@ impl Server {
         })
     }
 
-    /// What a job has written to its stdout, without the lines of the executor.
+    /// The stdout of a job's last instance, without the executor's own lines.
     pub fn stdout(&self, job: &Value) -> String {
         let instances = job["instances"].as_array().expect("instances");
         let last = instances.last().expect("one");
@@ -256,7 +254,7 @@ impl Drop for Server {
         if self.runs_on == RunsOn::Mesos {
             return;
         }
-        // What still runs would outlive the test.
+        // Without this, running jobs would outlive the test.
         let drained = program()
             .args(["--drain", "--data"])
             .arg(self.data())
@@ -272,7 +270,7 @@ impl Drop for Server {
     }
 }
 
-/// The processes whose current folder is below this one, by their ids.
+/// The ids of the processes whose working directory is below this folder.
 fn processes(folder: &Path) -> Vec<String> {
     let all = fs::read_dir("/proc").expect("mounted").flatten();
     let is_below = |process: &fs::DirEntry| {
@@ -335,7 +333,7 @@ fn launch(folder: &Folder, arguments: &[String], runs_on: RunsOn) -> (Child, Soc
     (child, address.parse().expect("an address"))
 }
 
-/// Asks again and again, until the deadline.
+/// Calls a function until it returns something or `DEADLINE` has passed.
 pub fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(2);
