@@ -107,8 +107,8 @@ impl Fixture {
     }
 
     fn records(&self) -> usize {
-        let folder = fs::read_dir(self.folder.path().join("containers"));
-        folder.map_or(0, Iterator::count)
+        let found = Records::open(&self.folder.path().join("containers"));
+        found.expect("the folder can be read").1.len()
     }
 
     fn cookie(&self, id: &str) -> String {
@@ -352,8 +352,9 @@ fn a_process_with_the_reused_id_of_an_executor_is_left_alone() {
     let process = cook_agent::process::Process::find(Pid::from_child(&innocent.0)).unwrap();
     // As after a restart of the machine: another boot id, and the id of one executor belongs to another
     // process. And as after a wrap-around of process ids in the same boot.
-    let records = Records::open(&fixture.folder.path().join("containers")).unwrap();
-    for (mut record, _) in records.read().unwrap() {
+    let (records, found) = Records::open(&fixture.folder.path().join("containers")).unwrap();
+    for mut found in found {
+        let record = &mut found.record;
         let started = match record.executor_id.as_str() {
             "a" => {
                 record.boot = "another".to_owned();
@@ -362,8 +363,9 @@ fn a_process_with_the_reused_id_of_an_executor_is_left_alone() {
             _ => process.started - 1,
         };
         let pid = process.pid.as_raw_nonzero().get();
-        record.process = Some(RecordedProcess { pid, started });
-        records.write(&record).unwrap();
+        records.write(found.container, record).unwrap();
+        let process = RecordedProcess { pid, started };
+        records.set_process(found.container, process).unwrap();
     }
     let mut host = fixture.start();
     assert_eq!(host.lose("a"), "Terminated");

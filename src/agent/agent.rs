@@ -34,9 +34,9 @@ use crate::launch::{Launcher, Watched};
 use crate::limits::raise_open_files;
 use crate::notice::{Notice, What};
 use crate::process::{Process, boot_id};
-use crate::record::{Record, Records};
+use crate::record::{Found, Records};
 use crate::server::{Calls, MAX_UNSENT, response, stream_type};
-use crate::spec::{ContainerId, Spec, Uri};
+use crate::spec::{Spec, Uri};
 use crate::sweep;
 
 /// Maximum number of executor connections at the same time: two for each executor, and twice as many while
@@ -108,8 +108,7 @@ impl Agent {
         // agent.
         let _ = fs::remove_file(&socket);
         let listener = Listener::unix(&socket)?;
-        let records = Records::open(&folder.join("containers"))?;
-        let found = records.read()?;
+        let (records, found) = Records::open(&folder.join("containers"))?;
         let (notices, receiver) = unbounded();
         let (deadline_tx, deadline_rx) = bounded(1);
         let inner = Rc::new(Inner {
@@ -132,8 +131,8 @@ impl Agent {
             deadline_tx,
             executor: executor.clone(),
         });
-        for (record, delivery) in found {
-            inner.recover(record, delivery);
+        for found in found {
+            inner.recover(found);
         }
         let limits = Limits {
             body: MAX_CALL,
@@ -454,15 +453,15 @@ impl Inner {
     }
 
     /// Takes over an executor of an earlier process.
-    fn recover(self: &Rc<Self>, record: Record, delivery: crate::record::Delivery) {
-        let Some(container) = ContainerId::parse(&record.container) else {
-            return warn!(
-                "the record {:?} does not name a container; skipped",
-                record.container
-            );
-        };
+    fn recover(self: &Rc<Self>, found: Found) {
+        let Found {
+            container,
+            record,
+            process,
+            delivery,
+        } = found;
         let is_this_boot = record.boot == self.launcher.boot;
-        let process = match record.process {
+        let process = match process {
             _ if !is_this_boot => None,
             Some(process) => Process::recorded(process),
             None => sweep::find_root(container),

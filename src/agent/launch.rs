@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use async_io::Async;
+use rustix::fs::OFlags;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::cgroup::Cgroups;
@@ -60,30 +62,37 @@ impl Launcher {
     pub async fn launch(&self, spec: &Spec) -> Result<Watched, String> {
         let sandbox = &spec.sandbox;
         let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        let mut record = self.record(spec);
         if spec.recovery_timeout.is_some() {
             // Before the record describes anything that exists.
-            let written = self.records.write(&record);
+            let written = self.records.write(spec.container, &self.record(spec));
             written.map_err(|error| failed("cannot write a record", &error))?;
         }
         fs::create_dir_all(sandbox)
             .map_err(|error| failed(&format!("sandbox {}", sandbox.display()), &error))?;
-        for name in ["stdout", "stderr"] {
-            let emptied = File::create(sandbox.join(name));
-            emptied.map_err(|error| failed(&format!("{name} in the sandbox"), &error))?;
-        }
+        let open = |emptied: Emptied| {
+            let output = |name: &str| {
+                let opened = open_output(sandbox, name, emptied);
+                opened.map_err(|error| failed(&format!("{name} in the sandbox"), &error))
+            };
+            Ok::<_, String>((output("stdout")?, output("stderr")?))
+        };
+        let mut outputs = open(Emptied::Yes)?;
         for uri in &spec.files {
             let fetched = self.tools.fetch(uri, &self.folder, sandbox, spec.container);
             fetched
                 .await
                 .map_err(|error| failed(&format!("cannot fetch {}", uri.value), &error))?;
         }
+        if !spec.files.is_empty() {
+            // A fetched file may have one of these names, and the programs that fetch write to stderr.
+            outputs = open(Emptied::No)?;
+        }
         let watched = self
-            .spawn(spec)
+            .spawn(spec, outputs)
             .map_err(|error| failed("cannot start the executor", &error))?;
         if spec.recovery_timeout.is_some() {
-            record.process = Some(watched.process.to_record());
-            if let Err(error) = self.records.write(&record) {
+            let process = watched.process.to_record();
+            if let Err(error) = self.records.set_process(spec.container, process) {
                 // The next process of the agent will find it by the container's id instead.
                 tracing::warn!("cannot add the executor's process to its record: {error}");
             }
@@ -98,14 +107,13 @@ impl Launcher {
             boot: self.boot.clone(),
             sandbox: spec.sandbox.as_os_str().as_bytes().to_vec(),
             task: Some(spec.task.clone()),
-            process: None,
             grace: u64::try_from(spec.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
             executor_data: spec.executor_data.clone(),
             tag: spec.tag.clone(),
         }
     }
 
-    fn spawn(&self, spec: &Spec) -> io::Result<Watched> {
+    fn spawn(&self, spec: &Spec, (stdout, stderr): (File, File)) -> io::Result<Watched> {
         let join = match &self.cgroups {
             Some(cgroups) => Some(cgroups.create(spec.container, spec.memory, spec.cpu)?),
             None => None,
@@ -116,7 +124,6 @@ impl Launcher {
         };
         let arguments =
             helper::arguments(join.as_deref(), self.open_files, &spec.sandbox, &program);
-        let output = |name: &str| open_output(&spec.sandbox, name);
         let variables =
             environment::variables(spec, &self.framework_id, &self.agent_id, &self.socket);
         // This program, even if its file was replaced.
@@ -125,19 +132,30 @@ impl Launcher {
             .env_clear()
             .envs(variables)
             .stdin(Stdio::null())
-            .stdout(output("stdout")?)
-            .stderr(output("stderr")?)
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn()?;
         Watched::of_child(Pid::from_child(&child))
     }
 }
 
-/// Append: programs of the fetcher may have written to the file.
-fn open_output(sandbox: &Path, name: &str) -> io::Result<File> {
-    File::options()
-        .append(true)
-        .create(true)
-        .open(sandbox.join(name))
+/// Whether to remove the output of an earlier executor in the same sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Emptied {
+    Yes,
+    No,
+}
+
+fn open_output(sandbox: &Path, name: &str, emptied: Emptied) -> io::Result<File> {
+    let flags = match emptied {
+        Emptied::Yes => OFlags::TRUNC,
+        Emptied::No => OFlags::empty(),
+    };
+    let mut options = File::options();
+    // The standard library does not allow `truncate` together with `append`.
+    let options = options.append(true).create(true);
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    options.custom_flags(flags).open(sandbox.join(name))
 }
 
 // === impl Watched ===
