@@ -153,6 +153,43 @@ fn messages_are_recorded_at_most_once_a_second() {
 }
 
 #[test]
+fn an_exit_code_is_recorded_with_the_end_or_within_a_quarter_second() {
+    let mut harness = Harness::new();
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    let batches = harness.image.last().0;
+    harness.message(id, InstanceMessage::ExitCode(3));
+    harness.update(id, TaskState::Failed);
+    assert_eq!(harness.image.last().0, batches + 1, "one batch for both");
+    let code = |harness: &Harness| harness.job(job_id(1)).instances[0].report.exit_code;
+    assert_eq!(code(&harness), Some(3));
+
+    harness.submit("alice", job_id(2), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    let code = |harness: &Harness| harness.job(job_id(2)).instances[0].report.exit_code;
+    harness.message(id, InstanceMessage::ExitCode(4));
+    assert_eq!(code(&harness), None);
+    harness.pass(SECOND / 4);
+    assert_eq!(code(&harness), Some(4), "after commands are still running");
+    // A progress message is recorded at once, together with the exit code.
+    harness.submit("alice", job_id(3), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    let report = |harness: &Harness| harness.job(job_id(3)).instances[0].report.clone();
+    harness.message(id, InstanceMessage::ExitCode(5));
+    let progress = InstanceMessage::Progress {
+        sequence: 1,
+        percent: Some(90),
+        message: None,
+    };
+    harness.message(id, progress);
+    assert_eq!(report(&harness).progress, Some(90));
+    assert_eq!(report(&harness).exit_code, Some(5));
+}
+
+#[test]
 fn an_idle_scheduler_has_no_deadline() {
     let mut harness = Harness::new();
     assert_eq!(harness.core.next_deadline(), None);

@@ -36,6 +36,10 @@ const DRAFT_EVERY: Duration = Duration::from_secs(1);
 /// connected.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long an exit code waits to be recorded. Without after commands, the end of the task follows within milliseconds
+/// and repeats the exit code, so that one batch is enough.
+const END_FOLLOWS: Duration = Duration::from_millis(200);
+
 impl Scheduler {
     pub(super) fn updated(&mut self, step: &mut Step, update: Update) {
         if self.disk != Disk::Works {
@@ -234,6 +238,7 @@ impl Scheduler {
         self.table.lives.edit(id, |live| {
             let mut report = Report::default();
             let mut sandbox = None;
+            let mut earliest = now;
             match message {
                 InstanceMessage::Stuck(text) => {
                     live.stuck = Some(text);
@@ -251,18 +256,22 @@ impl Scheduler {
                     report.progress = percent;
                     report.message = message;
                 }
-                InstanceMessage::ExitCode(code) => report.exit_code = Some(code),
+                InstanceMessage::ExitCode(code) => {
+                    report.exit_code = Some(code);
+                    earliest = now.plus(END_FOLLOWS);
+                }
                 InstanceMessage::Sandbox(path) => sandbox = Some(path),
             }
             let at = live
                 .drafted_at
-                .map_or(now, |last| last.plus(DRAFT_EVERY))
-                .max(now);
+                .map_or(earliest, |last| last.plus(DRAFT_EVERY))
+                .max(earliest);
             let draft = live.draft.get_or_insert_with(|| Draft {
                 at,
                 report: Report::default(),
                 sandbox: None,
             });
+            draft.at = draft.at.min(at);
             draft.report.merge(report);
             draft.sandbox = sandbox.or(draft.sandbox.take());
         });
