@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use cook_http::owner::{Owners, Unknown};
+use cook_http::owner::{Owners, Unknown, Users};
 use cook_http::socket::Socket;
 use rustix::net::{getpeername, getsockname, sockopt::socket_peercred};
 use tracing::{info, warn};
@@ -23,8 +23,10 @@ use crate::world::log::UNTRUSTED;
 /// Which user the agent is.
 #[derive(Default)]
 pub struct Recognition {
-    /// Looks up users; `None` if that is not possible.
+    /// Looks up the users of TCP connections; `None` if that is not possible.
     owners: OnceCell<Option<Owners>>,
+    /// The users that can be told apart, for the domain socket; `None` if they cannot be read.
+    users: OnceCell<Option<Users>>,
     /// The agent's user, once it was seen.
     agent: Cell<Option<u32>>,
 }
@@ -65,8 +67,8 @@ impl Recognition {
                 .owners()
                 .map(|owners| owners.of_server(server, ours, fd)),
             // A domain socket: the kernel has recorded who listens there.
-            _ => match (self.owners(), socket_peercred(fd)) {
-                (Some(owners), Ok(peer)) if owners.users().is_one(peer.uid.as_raw()) => {
+            _ => match (self.users(), socket_peercred(fd)) {
+                (Some(users), Ok(peer)) if users.is_one(peer.uid.as_raw()) => {
                     Some(Ok(Some(peer.uid.as_raw())))
                 }
                 _ => None,
@@ -109,11 +111,16 @@ impl Recognition {
     }
 
     fn owners(&self) -> Option<&Owners> {
-        let open = || {
-            Owners::open()
-                .inspect_err(|error| warn!("cannot check the user of the agent: {error}"))
-                .ok()
-        };
-        self.owners.get_or_init(open).as_ref()
+        self.owners.get_or_init(|| known(Owners::open())).as_ref()
     }
+
+    fn users(&self) -> Option<&Users> {
+        self.users.get_or_init(|| known(Users::read())).as_ref()
+    }
+}
+
+fn known<T>(found: io::Result<T>) -> Option<T> {
+    found
+        .inspect_err(|error| warn!("cannot check the user of the agent: {error}"))
+        .ok()
 }

@@ -22,6 +22,12 @@ pub struct Cgroup {
 /// The folder's name below our own cgroup; our pid is appended.
 const NAME: &str = "cook-executor-commands";
 
+/// A write to this file kills all processes of the cgroup. Only version 2 has it.
+const KILL: &str = "cgroup.kill";
+
+/// The usual mount point of version 2.
+const USUAL_MOUNT: &str = "/sys/fs/cgroup";
+
 // === impl Cgroup ===
 
 impl Cgroup {
@@ -29,9 +35,6 @@ impl Cgroup {
     /// us. In any other one, a child cgroup could disturb its owner.
     pub fn create() -> Option<Self> {
         let own = own_folder()?;
-        if !own.join("cgroup.kill").exists() {
-            return None;
-        }
         let ours = [Some(getpid()), getppid()];
         let members = fs::read_to_string(own.join("cgroup.procs")).ok()?;
         let is_ours = |line: &str| {
@@ -64,7 +67,7 @@ impl Cgroup {
     ///
     /// The kernel does not allow it.
     pub fn kill(&self) -> io::Result<()> {
-        fs::write(self.folder.join("cgroup.kill"), "1")
+        fs::write(self.folder.join(KILL), "1")
     }
 }
 
@@ -75,14 +78,21 @@ impl Drop for Cgroup {
     }
 }
 
-/// The folder of our own cgroup v2 (cgroups(7)).
+/// The folder of our own cgroup v2 (cgroups(7)), if it has `cgroup.kill`. The root cgroup has none.
 fn own_folder() -> Option<PathBuf> {
     let membership = proc::read_text("/proc/self/cgroup").ok()?;
     let path = membership
         .lines()
-        .find_map(|line| line.strip_prefix("0::/"))?;
+        .find_map(|line| line.strip_prefix("0::/"))
+        .filter(|path| !path.is_empty())?;
+    let usual = Path::new(USUAL_MOUNT).join(path);
+    if usual.join(KILL).exists() {
+        return Some(usual);
+    }
+    // Only then, because the list of mounts is long on a host with many containers.
     let mounts = proc::read_text("/proc/self/mountinfo").ok()?;
-    Some(mount_point(&mounts)?.join(path))
+    let own = mount_point(&mounts)?.join(path);
+    own.join(KILL).exists().then_some(own)
 }
 
 /// Where cgroup v2 is mounted: the fifth field of the line with the type `cgroup2`, which is the first
