@@ -173,12 +173,21 @@ impl Response {
     /// Encodes the response to a request with this method. A body that is not in memory is left out.
     pub fn encode(self, method: Method) -> Vec<u8> {
         let (mut response, body) = self.split();
-        if let Body::Whole(bytes) = body
-            && !bytes.is_empty()
-        {
-            response.set_body(bytes);
+        let body = match body {
+            Body::Whole(bytes) => bytes,
+            Body::Read(..) | Body::Live(_) => Vec::new(),
+        };
+        if !body.is_empty() {
+            let length = Some(body.len());
+            response.set_body(http_types::Body::from_reader(smol::io::empty(), length));
         }
-        read_whole(server::Encoder::new(response, method))
+        // The encoder writes the head alone, as for HEAD. It would copy a large body in small pieces.
+        let mut bytes = read_whole(server::Encoder::new(response, Method::Head));
+        if method != Method::Head {
+            bytes.reserve_exact(body.len());
+            bytes.extend_from_slice(&body);
+        }
+        bytes
     }
 
     /// A reader of the encoded response, for a body that is not in memory.
