@@ -175,6 +175,7 @@ impl Api {
         caller: &Caller,
         view: View<'_>,
     ) -> Result<Response, Response> {
+        let is_partial = query.flag("partial")?;
         let jobs = lookup::jobs(uuids(query, "job")?, view);
         if jobs.is_empty() {
             let text = "must supply at least one job query param";
@@ -187,7 +188,7 @@ impl Api {
         )?;
         if let Some(names) = missing(&jobs, " ") {
             let is_nothing = jobs.iter().all(|(_, found)| found.is_none());
-            if is_nothing || !query.flag("partial")? {
+            if is_nothing || !is_partial {
                 let text = format!("UUID {names} didn't correspond to a job");
                 return Err(Response::error(404, &text));
             }

@@ -65,6 +65,7 @@ impl Api {
         view: View<'_>,
         authority: &str,
     ) -> Result<Plan, Response> {
+        let is_partial = query.flag("partial")?;
         let jobs = lookup::jobs(uuids(query, "job")?, view);
         let instances = lookup::instances(uuids(query, "instance")?, view);
         if jobs.is_empty() && instances.is_empty() {
@@ -73,7 +74,7 @@ impl Api {
         }
         let found: Vec<Found> = values(&jobs).chain(values(&instances)).cloned().collect();
         permitted(caller, "view / access", &found)?;
-        if found.is_empty() || !query.flag("partial")? {
+        if found.is_empty() || !is_partial {
             let unknown = |names: Option<String>, what| {
                 let names = names?;
                 Some(format!("UUID {names} didn't correspond to {what}"))
@@ -251,18 +252,18 @@ impl Api {
         caller: &Caller,
         view: View<'_>,
     ) -> Result<Response, Response> {
+        let (is_partial, is_detailed) = (query.flag("partial")?, query.flag("detailed")?);
         let groups = self.find_groups(query, caller, view)?;
         let unknown: Vec<_> = groups
             .iter()
             .filter(|(_, group)| group.is_none())
             .map(|(id, _)| id.to_string())
             .collect();
-        if !unknown.is_empty() && !query.flag("partial")? {
+        if !unknown.is_empty() && !is_partial {
             let names = unknown.join(" ");
             let text = format!("The following UUIDs didn't correspond to a group: {names}");
             return Err(Response::error(404, &text));
         }
-        let is_detailed = query.flag("detailed")?;
         let shown: Vec<_> = groups
             .iter()
             .filter_map(|(_, group)| group.as_ref())
@@ -357,10 +358,12 @@ fn known<I: ToString>(
     caller: &Caller,
     what: &str,
 ) -> Result<Vec<Found>, Response> {
+    // Even if all jobs exist, a wrong value is an error.
+    let is_partial = query.flag("partial")?;
     permitted(caller, "view / access", values(&lookups))?;
     let found: Vec<_> = values(&lookups).cloned().collect();
     match missing(&lookups, "\n") {
-        Some(names) if found.is_empty() || !query.flag("partial")? => {
+        Some(names) if found.is_empty() || !is_partial => {
             let text = format!("The following UUIDs don't correspond to {what}:\n{names}");
             Err(Response::error(404, &text))
         }

@@ -14,6 +14,9 @@ use std::path::{Component, Path};
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
 use rustix::io::Errno;
 
+/// How often a path is resolved while files are renamed. A job that renames all the time must not keep the thread busy.
+const ATTEMPTS: usize = 64;
+
 /// Something below a sandbox.
 #[derive(Debug)]
 pub enum Opened {
@@ -38,8 +41,13 @@ pub fn below(sandbox: &Path, path: &Path) -> io::Result<Opened> {
         other => other,
     };
     let found = found.map_err(|errno| match errno {
-        // A link that leads out, a loop of links, or a file where a folder should be.
-        Errno::XDEV | Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG => hidden(),
+        // A link that leads out, a loop of links, a file where a folder should be, or an impossible name.
+        Errno::XDEV
+        | Errno::LOOP
+        | Errno::NOTDIR
+        | Errno::NAMETOOLONG
+        | Errno::INVAL
+        | Errno::AGAIN => hidden(),
         other => other.into(),
     })?;
     let kind = rustix::fs::FileType::from_raw_mode(fstat(&found)?.st_mode);
@@ -81,13 +89,14 @@ fn relative(path: &Path) -> io::Result<std::path::PathBuf> {
 fn resolve(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    loop {
+    for _ in 1..ATTEMPTS {
         match openat2(root, path, flags, Mode::empty(), resolve) {
             // Something was renamed meanwhile.
             Err(Errno::AGAIN) => {}
             other => return other,
         }
     }
+    openat2(root, path, flags, Mode::empty(), resolve)
 }
 
 /// Resolves a path component by component, without following links.
@@ -193,6 +202,7 @@ mod tests {
             "root/etc/passwd",
             "stdout/x",
             "nothing",
+            "stdout\0",
             &"x".repeat(5000),
         ] {
             assert_eq!(read(&sandbox, path), None, "{path}");

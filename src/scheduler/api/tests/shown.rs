@@ -233,6 +233,15 @@ fn unknown_uuids_are_named_in_the_error() {
     ] {
         assert_eq!(world.get(target).0, 400, "{target}");
     }
+    // A malformed flag is refused, even if the answer does not depend on it.
+    for target in [
+        "/rawscheduler?job=",
+        "/jobs?uuid=",
+        "/unscheduled_jobs?job=",
+    ] {
+        let target = format!("{target}{JOB}&partial=maybe");
+        assert_eq!(world.get(&target).0, 400, "{target}");
+    }
     let (status, job) = world.get(&format!("/jobs/{JOB}"));
     assert_eq!((status, &job["uuid"]), (200, &JOB.into()));
     let (status, shown) = world.get(&format!("/instances/{instance}"));
