@@ -43,7 +43,8 @@ run: build ## Run a job file without Mesos: make run JOB=path/to/job.json
 
 .PHONY: scheduler
 scheduler: target-$(TARGET) ## Build the scheduler: one static file
-	$(CARGO) build --locked --profile scheduler --target $(TARGET) --package cook-scheduler
+	$(CARGO) rustc --locked --profile scheduler --target $(TARGET) --package cook-scheduler --bin cook-scheduler -- \
+		-Clink-arg=--Map=target/$(TARGET).scheduler.map
 	install -D target/$(TARGET)/scheduler/cook-scheduler $(SCHEDULER)
 	@ls -l $(SCHEDULER)
 
@@ -64,6 +65,10 @@ test-clients: build scheduler ## Run Cook's released clients against the schedul
 .PHONY: chaos-scheduler
 chaos-scheduler: build scheduler ## Kill the scheduler and executors 60 times while 300 jobs run (CHAOS="--jobs 300 ...")
 	tests/scheduler/chaos.py --scheduler $(SCHEDULER) $(CHAOS)
+
+.PHONY: test-clock
+test-clock: build scheduler ## Set the scheduler's wall clock, and not the host's, forward and back while jobs run (needs cc)
+	tests/scheduler/clock/clock.py --scheduler $(SCHEDULER)
 
 .PHONY: test-mesos
 test-mesos: build scheduler ## Run the tests under a real Mesos 1.11.0, which this sets up (Debian, as root)
@@ -107,7 +112,11 @@ msrv: ## Check that each package builds with its rust-version (rustup installs t
 
 .PHONY: size
 size: target-$(TARGET) ## Print the executor's size by crate and function, and check its budget
-	packaging/size.sh $(TARGET)
+	packaging/size.sh $(TARGET) executor
+
+.PHONY: size-scheduler
+size-scheduler: scheduler ## The same for the scheduler
+	packaging/size.sh $(TARGET) scheduler
 
 .PHONY: footprint
 footprint: build ## Measure the executor's memory, wake-ups and system calls, and check its budgets (needs strace)

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use cook_scheduler::shell::options::{CommandLine, OptionError, Options, USAGE};
 use cook_scheduler::shell::serve::{Ending, StartError, Task, run};
 use cook_scheduler::shell::{log, prepare, version};
+// Nothing is called: it is there to be linked.
+use no_backtrace as _;
 
 /// Exit code for unusable arguments or configuration.
 const UNUSABLE: u8 = 2;
