@@ -50,7 +50,7 @@ pub fn job_id(number: u64) -> JobId {
 }
 
 /// The id of an instance that this scheduler never started.
-pub fn stranger(number: u64) -> InstanceId {
+pub fn unknown_instance(number: u64) -> InstanceId {
     InstanceId(uuid(2, number))
 }
 

@@ -123,7 +123,7 @@ pub enum Peer {
     /// The scheduler's own user, or root.
     Own,
     /// Another user, or an unknown one; the text says so.
-    Stranger(String),
+    Other(String),
 }
 
 /// The authenticated user of a request.
@@ -204,7 +204,7 @@ impl Api {
                     user: user.clone(),
                     rights: Rights::All,
                 }),
-                Peer::Stranger(why) => Err(Response::error(403, why)),
+                Peer::Other(why) => Err(Response::error(403, why)),
             },
             Access::Logins(logins) => {
                 let user = request

@@ -21,7 +21,7 @@ use crate::api::{self, Access, Api, Peer, Plan, browser};
 
 /// Maximum number of connections by other users, who may only read `/info` and `/debug`. The remaining
 /// connections are kept for permitted users.
-const MAX_STRANGERS: usize = 16;
+const MAX_OTHERS: usize = 16;
 
 /// Limits for clients. They are generous because one request of Cook's client lists 100 jobs in its
 /// target, a submission may have 10,000 jobs, and the network may be slow.
@@ -50,7 +50,7 @@ pub struct Served {
     /// The thread that reads files.
     files: Worker,
     /// Counts the connections of other users.
-    strangers: Rc<()>,
+    others: Rc<()>,
 }
 
 impl Served {
@@ -70,7 +70,7 @@ impl Served {
             api,
             owners,
             files,
-            strangers: Rc::new(()),
+            others: Rc::new(()),
         })
     }
 
@@ -118,13 +118,13 @@ impl Served {
 }
 
 /// The client of a connection.
-pub struct Guest {
+pub struct Client {
     peer: Peer,
     /// Counts as one of the connections of other users.
     _place: Option<Rc<()>>,
 }
 
-impl Guest {
+impl Client {
     fn new(peer: Peer) -> Admission<Self> {
         let _place = None;
         Admission::Serve(Self { peer, _place })
@@ -132,47 +132,47 @@ impl Guest {
 }
 
 impl Handler for Served {
-    type Caller = Guest;
+    type Caller = Client;
 
-    fn admit(&self, peer: &socket::Peer, socket: BorrowedFd<'_>) -> Admission<Guest> {
+    fn admit(&self, peer: &socket::Peer, socket: BorrowedFd<'_>) -> Admission<Client> {
         let Some(owners) = &self.owners else {
-            return Guest::new(Peer::Stranger(String::new()));
+            return Client::new(Peer::Other(String::new()));
         };
-        let stranger = |why: String| match Rc::strong_count(&self.strangers) <= MAX_STRANGERS {
-            true => Admission::Serve(Guest {
-                peer: Peer::Stranger(why),
-                _place: Some(Rc::clone(&self.strangers)),
+        let other = |why: String| match Rc::strong_count(&self.others) <= MAX_OTHERS {
+            true => Admission::Serve(Client {
+                peer: Peer::Other(why),
+                _place: Some(Rc::clone(&self.others)),
             }),
             false => Admission::Refuse(response(Answer::error(403, &why))),
         };
         let own = geteuid().as_raw();
         let socket::Peer::Tcp { client, server } = peer else {
-            return stranger("this is not a TCP connection".to_owned());
+            return other("this is not a TCP connection".to_owned());
         };
         match owners.of_client(*client, *server, socket) {
-            Ok(user) if user == own || user == 0 => Guest::new(Peer::Own),
-            Ok(user) => stranger(format!(
+            Ok(user) if user == own || user == 0 => Client::new(Peer::Own),
+            Ok(user) => other(format!(
                 "the connection belongs to uid {user}, not to the scheduler's user (uid {own}) or root; \
                  others need :http-basic logins in the configuration"
             )),
             Err(Unknown::Gone) => Admission::Close,
-            Err(error) => stranger(format!(
+            Err(error) => other(format!(
                 "the owner of the connection cannot be determined ({error})"
             )),
         }
     }
 
-    fn screen(&self, guest: &Guest, head: &Head) -> Result<(), Response> {
+    fn screen(&self, client: &Client, head: &Head) -> Result<(), Response> {
         let method = method(head);
         let target = target(head);
-        let request = request(head, &guest.peer, &method, &target, &[]);
+        let request = request(head, &client.peer, &method, &target, &[]);
         self.api.screen(&request).map_err(response)
     }
 
-    async fn answer(&self, guest: &Guest, asked: Request) -> Response {
+    async fn answer(&self, client: &Client, asked: Request) -> Response {
         let method = method(&asked.head);
         let target = target(&asked.head);
-        let request = request(&asked.head, &guest.peer, &method, &target, &asked.body);
+        let request = request(&asked.head, &client.peer, &method, &target, &asked.body);
         let plan = self.driver.read(|view| self.api.plan(&request, view));
         self.respond(plan).await
     }

@@ -107,7 +107,7 @@ fn what_a_master_makes_up_has_no_uuid_and_is_not_acknowledged() {
 fn a_task_that_nobody_knows_is_ended_on_sight() {
     let stage = Stage::new();
     for state in [TaskState::Staging, TaskState::Starting, TaskState::Running] {
-        let id = format!("stranger-{state:?}");
+        let id = format!("unknown-{state:?}");
         stage.master.update(events::status(&id, AGENT, state));
         let kill = stage.master.called_after(0, CallType::Kill, |call| {
             call.kill
@@ -248,11 +248,11 @@ fn the_newest_progress_wins() {
         .server
         .until(&uuid, "at 60", |job| job["progress"] == 60);
     assert_eq!(job["message"], "at 60");
-    // Of strangers, and what is no message of Cook's, nothing is taken.
+    // Messages of unknown executors, and messages in another format than Cook's, are ignored.
     for (executor, data) in [
         (
-            "stranger",
-            r#"{"task-id": "stranger", "progress-sequence": 99, "progress-percent": 1}"#,
+            "unknown",
+            r#"{"task-id": "unknown", "progress-sequence": 99, "progress-percent": 1}"#,
         ),
         (id.as_str(), "no JSON"),
         (id.as_str(), r#"{"progress-sequence": "x"}"#),

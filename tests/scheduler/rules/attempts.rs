@@ -7,7 +7,7 @@ use cook_scheduler::core::job::{JobStatus, Outcome, Reason, Report, Retries, Ver
 use cook_scheduler::core::request::{ApiRequest, KillOrder, Reply};
 
 use crate::harness::Harness;
-use crate::jobs::{job_id, spec, stranger};
+use crate::jobs::{job_id, spec, unknown_instance};
 
 /// Lets instances of a job with one attempt fail for a reason until the job is completed. Returns their
 /// number.
@@ -197,9 +197,9 @@ fn a_task_that_is_not_there_is_never_the_jobs_fault() {
 #[test]
 fn unknown_tasks_are_killed() {
     let mut harness = Harness::new();
-    harness.update(stranger(1), TaskState::Running);
-    assert_eq!(harness.kills(), [stranger(1)]);
-    harness.update(stranger(1), TaskState::Failed);
+    harness.update(unknown_instance(1), TaskState::Running);
+    assert_eq!(harness.kills(), [unknown_instance(1)]);
+    harness.update(unknown_instance(1), TaskState::Failed);
     assert_eq!(
         harness.kills(),
         [],

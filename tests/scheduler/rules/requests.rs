@@ -11,7 +11,7 @@ use cook_scheduler::core::settings::Settings;
 use cook_scheduler::core::words::{GroupId, JobId};
 
 use crate::harness::Harness;
-use crate::jobs::{job_id, spec, stranger, submit, user, uuid};
+use crate::jobs::{job_id, spec, submit, unknown_instance, user, uuid};
 
 fn retry(jobs: &[JobId], which: RetryWhich, change: RetryChange) -> ApiRequest {
     ApiRequest::Retry(RetryOrder {
@@ -146,13 +146,13 @@ fn a_kill_with_an_unknown_id_kills_nothing() {
     };
     let refused = Reply::Refused(Refusal::UnknownJobs(vec![job_id(2)]));
     assert_eq!(harness.ask(ApiRequest::Kill(order)), refused);
-    let instances = vec![stranger(1)];
+    let instances = vec![unknown_instance(1)];
     let order = KillOrder {
         jobs: vec![job_id(1)],
         instances,
         ..KillOrder::default()
     };
-    let refused = Reply::Refused(Refusal::UnknownInstances(vec![stranger(1)]));
+    let refused = Reply::Refused(Refusal::UnknownInstances(vec![unknown_instance(1)]));
     assert_eq!(harness.ask(ApiRequest::Kill(order)), refused);
     assert_eq!(harness.job(job_id(1)).status, JobStatus::Waiting);
 }

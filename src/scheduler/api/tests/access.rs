@@ -6,7 +6,7 @@ use super::*;
 fn other_users_may_only_read_debug_and_info() {
     let mut world = World::new();
     world.post(&format!(r#"{{"command": "x", "uuid": "{JOB}"}}"#));
-    world.peer = Peer::Stranger("you are uid 5".to_owned());
+    world.peer = Peer::Other("you are uid 5".to_owned());
     for (method, target) in [
         ("GET", "/jobs"),
         ("POST", "/rawscheduler"),

@@ -98,7 +98,7 @@ impl World {
         };
         let mut world = Self::new();
         world.api.access = Access::Logins(["bob", "eve", "admin"].map(login).into());
-        world.peer = Peer::Stranger(String::new());
+        world.peer = Peer::Other(String::new());
         world
     }
 
