@@ -1,4 +1,4 @@
-"""A cook-scheduler as a framework on a lab: `Served` is what the functions of scenarios/scheduler.py get."""
+"""A cook-scheduler as a framework on a lab: the fixture of the tests in scenarios/scheduler.py."""
 import contextlib
 import json
 import os
@@ -10,40 +10,40 @@ from lab import COOKIE, HERE, Lab, answer, eventually
 sys.path.insert(0, os.path.join(HERE, "..", "scheduler"))
 from cook_scheduler import CookScheduler  # noqa: E402: it is in the other folder
 
-# Jobs of the tests run as this user; a task that says so runs as another one.
+# The user of the jobs, unless a test configures another one.
 USER = "root"
 
 
 def operate(lab, path, body, kind="application/x-www-form-urlencoded"):
-    """A call of the master's operator."""
+    """An operator's call to the master."""
     request = urllib.request.Request(f"http://{lab.master_address}{path}", body.encode(), {"Content-Type": kind})
     with urllib.request.urlopen(request, timeout=20) as reply:
         return reply.read()
 
 
 def edn(text):
-    """Text as EDN has it."""
+    """Text as an EDN string."""
     return json.dumps(text)
 
 
 class Served(CookScheduler):
-    """A scheduler that is started on a lab's master, and its jobs."""
+    """A scheduler that uses the master of a lab."""
 
-    def __init__(self, lab, programs, folder, cookie, mesos="", more="", masters=None):
-        """`mesos` are more keys under `:mesos` of its configuration, `more` those at its top; `masters` is the list
-        for --master (default: the lab's own)."""
+    def __init__(self, lab, programs, folder, cookie, mesos="", executor="", more="", masters=None):
+        """`mesos`, `executor`: more keys of these sections of the configuration; `more`: more keys at its top; `masters`: the value of
+        --master (default: the lab's master)."""
         self.lab, self.programs, self.cookie = lab, programs, cookie
-        # Of the framework: the frameworks of other tests may be there, too.
+        # The name of the framework tells it from those of other tests.
         self.name = folder
         self.configuration = os.path.join(folder, "config.edn")
-        self.config_keys = (mesos, more)
+        self.config_keys = (mesos, executor, more)
         self._configure()
         masters = masters or lab.master_address
         super().__init__(programs.scheduler, folder, ["--config", self.configuration, "--master", masters],
                          {**os.environ, COOKIE: cookie})
 
     def _configure(self):
-        mesos, more = self.config_keys
+        mesos, executor, more = self.config_keys
         if ":run-as-user" not in mesos:
             mesos += f" :run-as-user {edn(USER)}"
         mesos += f" :framework-name {edn(self.name)}"
@@ -51,7 +51,8 @@ class Served(CookScheduler):
             file.write(f"""{{:mesos {{{mesos}}}
  :executor {{:command "./cook-executor"
             :uri {{:value {edn(self.programs.executor)} :executable true :cache true}}
-            :environment {{{edn(COOKIE)} {edn(self.cookie)}}}}}
+            :environment {{{edn(COOKIE)} {edn(self.cookie)}}}
+            {executor}}}
  {more}}}
 """)
 
@@ -60,7 +61,7 @@ class Served(CookScheduler):
         return self
 
     def __exit__(self, *_):
-        """Ends what runs, in order, and then the framework: the next test begins with nothing."""
+        """Ends the jobs, then the framework, so that nothing is left for the next test."""
         if self.is_alive():
             self.kill()
         self.drain()
@@ -69,7 +70,7 @@ class Served(CookScheduler):
 
     @contextlib.contextmanager
     def on_own_lab(self, agent_flags=None, master_flags=None, agents=1, **options):
-        """Another one on a lab of its own: for a test that kills the daemons, or sets their flags."""
+        """Another scheduler, on a lab of its own, for a test that kills daemons or sets their flags."""
         folder = os.path.join(self.folder, "own")
         with Lab(os.path.join(folder, "lab"), agent_flags, self.cookie, master_flags=master_flags) as lab:
             for number in range(2, agents + 1):
@@ -78,14 +79,14 @@ class Served(CookScheduler):
                 yield other
 
     def restart(self):
-        """kill -9, and again."""
+        """Kills it with SIGKILL, and starts it again."""
         self.kill()
         self.start()
 
     # -- jobs --------------------------------------------------------------------------------------------------
 
     def until(self, name, is_so, what, timeout=30):
-        """Waits until a job is so; returns it."""
+        """Waits until `is_so(job)`; returns the job."""
         seen = [None]
 
         def look():
@@ -94,30 +95,25 @@ class Served(CookScheduler):
         return eventually(look, lambda: f"{what} of {name}: {json.dumps(seen[0])}", timeout)
 
     def completed(self, name, timeout=30):
-        """A job that is killed is completed before its instance has ended; this waits for both."""
+        """Waits until the job is completed and its instances have ended: a killed job is completed first."""
         def has_ended(job):
             return job["status"] == "completed" and all("end_time" in instance for instance in job["instances"])
         return self.until(name, has_ended, "the end", timeout)
 
     def running(self, name):
-        """Waits until its command runs; returns the newest instance."""
+        """Waits until the command runs; returns the newest instance."""
         def runs(job):
             return job["instances"] and job["instances"][-1]["status"] == "running"
         return self.until(name, runs, "a running instance")["instances"][-1]
 
     def waiting(self, name):
-        """A job as it waits, which it must go on doing: see `reasons`."""
+        """The job, which must be waiting."""
         job = self.job(name)
         assert job["status"] == "waiting", job
         return job
 
-    def reasons(self, name):
-        """Why a job waits."""
-        [found] = json.loads(self.ask(f"/unscheduled_jobs?job={name}"))
-        return json.dumps(found["reasons"])
-
     def file(self, job, name):
-        """A file of the newest instance's sandbox, read through the agent that `output_url` names."""
+        """The content of a file in the newest instance's sandbox, from the agent in `output_url`."""
         instance = job["instances"][-1]
         address = instance["output_url"].split("/")[2]
         content = answer(f"http://{address}/files/download?path={instance['sandbox_directory']}/{name}")
@@ -125,12 +121,12 @@ class Served(CookScheduler):
         return content.decode()
 
     def sandbox(self, name):
-        """The folder of the newest instance, once it is known."""
+        """Waits for the sandbox of the newest instance; returns its path."""
         return self.until(name, lambda job: job["instances"] and "sandbox_directory" in job["instances"][-1],
                           "a sandbox")["instances"][-1]["sandbox_directory"]
 
     def wait_file(self, name, file):
-        """Waits until the newest instance has made this file."""
+        """Waits until this file is in the sandbox of the newest instance."""
         path = os.path.join(self.sandbox(name), file)
         eventually(lambda: os.path.exists(path), f"the file {path}")
 
@@ -139,7 +135,7 @@ class Served(CookScheduler):
             pass
 
     def script(self, name, text):
-        """An executable file that a job can fetch: its uri."""
+        """Writes an executable file; returns its uri for a job."""
         path = os.path.join(self.folder, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -149,17 +145,17 @@ class Served(CookScheduler):
     # -- the master's view -------------------------------------------------------------------------------------
 
     def frameworks(self):
-        """This scheduler's frameworks that the master knows, connected or not."""
+        """The frameworks of this scheduler that the master knows, connected or not."""
         known = json.loads(answer(f"http://{self.lab.master_address}/master/frameworks") or "{}").get("frameworks", [])
         return [framework for framework in known if framework["name"] == self.name]
 
     def describe(self):
-        """What helps to see why a test has failed."""
+        """Lines about a failed test."""
         yield f"the scheduler's files are in {self.folder}"
         yield from ("  " + line for line in self.log().splitlines()[-40:])
 
     def tasks(self):
-        """The states of the tasks that have not ended, in the master's eyes."""
+        """The states of the unfinished tasks that the master knows."""
         state = json.loads(answer(f"http://{self.lab.master_address}/master/tasks?limit=10000") or '{"tasks": []}')
         ends = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR", "TASK_LOST", "TASK_DROPPED", "TASK_GONE"}
         return [task["state"] for task in state["tasks"] if task["state"] not in ends]

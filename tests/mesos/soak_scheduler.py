@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
-"""Kills a scheduler, its master and its agents with -9 at random moments while jobs are submitted and run, starts them
-again, and counts what went wrong: see ../scheduler/ledger.py, which reads what the jobs themselves have written down.
+"""Kills a scheduler, its master and its agents with SIGKILL at random moments while jobs are submitted and run, starts them
+again, and counts the mistakes: see ../scheduler/ledger.py.
 
     soak_scheduler.py --scheduler FILE --executor FILE [--jobs 1000] [--kills 100] [--agents 3] [--seed S]
 
-The seed determines the jobs, what is killed, and for how long it is away; the moment of a job at which that happens
-depends on the machine as well. Agents that are away for more than three seconds are unreachable to the master, and their
-tasks with them. The last line is
+The seed determines the jobs, what is killed, and for how long it stays down; at which moment of a job that happens also
+depends on the machine. Agents that are down for more than three seconds count as unreachable. The last line is
 
     soak: J jobs, K kills (...), lost L, doubled D, overlapped O, wrong exit code W, given up G, processes left P (seed S)
 
-Exit status 1 if one of the numbers but G is not 0. A job is given up if its only attempt was lost with its agent in a way
-that Cook counts as an attempt; it says so. All files are in a folder below tests/mesos/run (or $MESOS_TEST_RUN), which is
+Exit status 1 if one of L, D, O, W and P is not 0. A job is given up if its only attempt was lost with its agent in a way
+that Cook counts as an attempt. All files are in a folder below tests/mesos/run (or $MESOS_TEST_RUN), which is
 kept if something has failed (or with --keep)."""
 import argparse
 import os
@@ -29,15 +28,15 @@ from served import Served
 sys.path.insert(0, os.path.join(HERE, "..", "scheduler"))
 from ledger import Ledger  # noqa: E402: it is in the other folder
 
-# From the last kill to the end of the last job: an unacknowledged update comes again after up to a minute, a subscription
-# after up to 15 seconds.
+# From the last kill to the end of the last job. An unacknowledged update is repeated after up to a minute; a subscription
+# follows after up to 15 seconds.
 DEADLINE = 240
 MASTER_FLAGS = {"agent_ping_timeout": "1secs", "max_agent_ping_timeouts": "3"}
 AGENT_FLAGS = {"registration_backoff_factor": "100ms"}
-# Eight jobs at once on each agent: with more, executors start so slowly on a small machine that agents give most of them
-# up when they come back.
+# Eight jobs at once on each agent. With more of them, executors start so slowly on a small machine that an agent gives up
+# most of them when it restarts.
 DEMAND = {"cpus": 1, "mem": 64}
-# Out of 10.
+# With these frequencies.
 VICTIMS = ["scheduler"] * 4 + ["agent"] * 4 + ["master"] * 2
 
 
@@ -50,7 +49,7 @@ class Soak:
         self.ledger = Ledger(ledger, self.chance, pause=0.1, most_beats=20)
         self.kills = {"scheduler": 0, "agent": 0, "master": 0}
         self.pending = []
-        self.due = []       # (when, daemon): what is to be started again
+        self.due = []       # (when, daemon): daemons to start again
 
     def run(self):
         for number in range(self.options.kills):
@@ -68,27 +67,25 @@ class Soak:
         self.pending = [batch for batch in self.pending if batch and not self.served.submit(batch)]
 
     def kill(self, victim):
-        """Kills one that lives, if there is one, and says when it starts again: soon, later, or when others are away
-        as well."""
-        if victim == "scheduler":
-            self.served.kill()
-            self.kills[victim] += 1
-            time.sleep(self.chance.choice([0, self.chance.uniform(0, 1)]))
-            return self.served.start()
-        daemons = self.lab.agents if victim == "agent" else [self.lab.master]
+        """Kills one of them, and decides when it starts again: soon, or so late that others may be down as well. If all of
+        them are down, the scheduler is killed instead."""
+        daemons = {"scheduler": [], "agent": self.lab.agents, "master": [self.lab.master]}[victim]
         alive = [daemon for daemon in daemons if daemon not in [due for _, due in self.due]]
         away = self.chance.choice([self.chance.uniform(0, 1), self.chance.uniform(0, 5)])
-        if not alive:
-            return None
-        daemon = self.chance.choice(alive)
-        daemon.kill()
-        self.kills[victim] += 1
-        self.due.append((time.monotonic() + away, daemon))
-        return None
+        if alive:
+            daemon = self.chance.choice(alive)
+            daemon.kill()
+            self.kills[victim] += 1
+            self.due.append((time.monotonic() + away, daemon))
+        else:
+            self.served.kill()
+            self.kills["scheduler"] += 1
+            time.sleep(self.chance.choice([0, self.chance.uniform(0, 1)]))
+            self.served.start()
 
     def wait(self, seconds):
-        """Lets time pass, and starts what is due. One that could not start (a child that the last one was forking may
-        have its port for a moment longer) is started once more, as init would do it."""
+        """Waits, and starts the daemons that are due. A daemon that could not start is started again: a child that the killed
+        one was forking may hold its port for a moment."""
         end = time.monotonic() + seconds
         while True:
             now = time.monotonic()

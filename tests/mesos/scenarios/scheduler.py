@@ -1,4 +1,4 @@
-"""cook-scheduler as a framework: the document's examples, Cook's released clients, and the death of everything."""
+"""cook-scheduler as a framework: examples of jobs, Cook's released clients, and the failure of every part."""
 import base64
 import json
 import os
@@ -7,16 +7,16 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from lab import HERE, eventually, marked
+from lab import HERE, answer, eventually, marked
 from served import Served, operate
 
-# What these tests get; see run.py.
+# The fixture of these tests; see run.py.
 SETTING = Served
 
-# A job that runs until its file `end` is there.
+# A command that runs until there is a file `end`.
 UNTIL_TOLD = "until [ -e end ]; do sleep 0.05; done; exit 3"
 
-# The master notices within three seconds that an agent is gone; by default it takes 75.
+# The master notices within 3 seconds, instead of 75, that an agent does not respond.
 QUICK = {"agent_ping_timeout": "1secs", "max_agent_ping_timeouts": "3"}
 QUICK_AGENT = {"registration_backoff_factor": "100ms"}
 
@@ -31,7 +31,7 @@ def a_job_succeeds_and_its_files_are_read_from_its_agent(served):
     assert instance["compute-cluster"]["mesos"]["framework-id"] == framework["id"], instance
 
 
-def the_lock_of_the_document_prevents_the_command(served):
+def a_lock_with_a_guard_prevents_the_command(served):
     lock = os.path.join(served.folder, "lock")
     uris = [served.script("acquire-zk-lock.sh", f"#!/bin/sh\nmkdir {lock} || exit 7\n"),
             served.script("release-zk-lock.sh", f"#!/bin/sh\nrmdir {lock}\n")]
@@ -48,14 +48,14 @@ def the_lock_of_the_document_prevents_the_command(served):
     os.rmdir(lock)
 
 
-def the_monitor_of_the_document_runs_beside_the_command(served):
+def an_async_monitor_runs_beside_the_command(served):
     job = {"command": "until [ -s seen ]; do sleep 0.02; done; echo ran",
            "before_commands": [{"value": "while :; do echo x >>seen; sleep 0.1; done", "async": True}]}
     done = served.completed(served.submit_one(job))
     assert done["exit_code"] == 0 and done["before_exit_codes"] == [-15], done
 
 
-def the_environment_of_the_document_is_set_for_later_commands(served):
+def a_before_command_sets_the_environment_of_later_commands(served):
     script = """#!/bin/bash
 curl -XPATCH \\
 \t-d '{"env": {"MY_ENV_VAR": "/hello/world", "MY_OLD_VAR": null}}' \\
@@ -67,7 +67,7 @@ curl -XPATCH \\
     assert "/hello/world:unset\n" in served.file(done, "stdout")
 
 
-def progress_and_message_of_the_document_are_shown(served):
+def progress_and_message_are_shown(served):
     patch = """curl -XPATCH -d '{"progress": %d, "message": "a custom failure message"}' $EXECUTOR_ENDPOINT"""
     name = served.submit_one({"command": f"{patch % 40}; {UNTIL_TOLD}", "after_commands": [{"value": patch % 100}]})
     running = served.until(name, lambda job: job.get("progress") == 40, "progress")
@@ -77,7 +77,7 @@ def progress_and_message_of_the_document_are_shown(served):
     assert (done["progress"], done["message"], done["exit_code"]) == (100, "a custom failure message", 3), done
 
 
-def the_mail_of_the_document_is_sent_by_a_job_of_hooks_only(served):
+def a_job_with_hooks_only_sends_its_mail(served):
     mail = served.script("mail", "#!/bin/sh\necho \"$@\" >sent\n")
     job = {"uris": [mail], "after_commands": [{"value": "./mail -s 'your job failed, sorry' bob@hello.com"}]}
     done = served.completed(served.submit_one(job))
@@ -85,18 +85,26 @@ def the_mail_of_the_document_is_sent_by_a_job_of_hooks_only(served):
     assert served.file(done, "sent") == "-s your job failed, sorry bob@hello.com\n"
 
 
-def a_job_gets_its_ports_variables_and_operators_hooks(served):
-    more = ':executor-is-below {}'  # an unknown key at the top is a warning
-    with Served(served.lab, served.programs, _folder(served, "hooks"), served.cookie, more=more) as other:
-        job = {"command": 'echo "$PORT0 $PORT1 $MY_VAR $COOK_INSTANCE_NUM $COOK_JOB_UUID $(id -un)"', "ports": 2,
-               "env": {"MY_VAR": "mine"}, "labels": {"a/b": "c"}, "name": "meal", "max_runtime": 60000}
-        name = other.submit_one(job)
-        done = other.completed(name)
-        first, second = done["instances"][0]["ports"]
-        assert f"{first} {second} mine 0 {name} root\n" in other.file(done, "stdout"), other.file(done, "stdout")
-        tasks = json.loads(urllib.request.urlopen(f"http://{other.lab.master_address}/master/tasks?limit=1000").read())["tasks"]
-        [task] = [task for task in tasks if task["id"] == done["instances"][0]["task_id"]]
-        assert task["name"].startswith("meal_root_") and task["labels"] == [{"key": "a/b", "value": "c"}], task
+def a_job_gets_its_ports_variables_labels_and_name(served):
+    job = {"command": 'echo "$PORT0 $PORT1 $MY_VAR $COOK_INSTANCE_NUM $COOK_JOB_UUID $(id -un)"', "ports": 2,
+           "env": {"MY_VAR": "mine"}, "labels": {"a/b": "c"}, "name": "meal", "max_runtime": 60000}
+    name = served.submit_one(job)
+    done = served.completed(name)
+    first, second = done["instances"][0]["ports"]
+    assert f"{first} {second} mine 0 {name} root\n" in served.file(done, "stdout"), served.file(done, "stdout")
+    tasks = json.loads(answer(f"http://{served.lab.master_address}/master/tasks?limit=1000"))["tasks"]
+    [task] = [task for task in tasks if task["id"] == done["instances"][0]["task_id"]]
+    assert task["name"].startswith("meal_root_") and task["labels"] == [{"key": "a/b", "value": "c"}], task
+
+
+def the_operators_hooks_run_around_the_jobs(served):
+    hooks = {"before": '[{:value "echo first >order"}]', "after": '[{:value "echo last >>order; exit 4"}]'}
+    with Served(served.lab, served.programs, _folder(served, "hooks"), served.cookie, executor=(
+            f":before-commands {hooks['before']} :after-commands {hooks['after']}")) as other:
+        done = other.completed(other.submit_one({"command": "echo job >>order", "after_commands": [{"value": "echo own >>order"}]}))
+        assert other.file(done, "order") == "first\njob\nown\nlast\n"
+        assert (done["default_before_exit_codes"], done["default_after_exit_codes"]) == ([0], [4]), done
+        assert (done["before_exit_codes"], done["after_exit_codes"]) == ([], [0]), done
 
 
 def a_job_over_its_runtime_is_ended_with_the_reason(served):
@@ -173,7 +181,7 @@ def jobs_outlive_the_scheduler(served):
     ends = [os.path.join(served.sandbox(name), "end") for name in names]
     [framework] = served.frameworks()
     served.kill()
-    # One ends while nobody is there to hear it.
+    # One job ends while the scheduler is down.
     _touch(ends[0])
     served.start()
     done = served.completed(names[0])
@@ -194,7 +202,7 @@ def jobs_outlive_the_master(served):
         other.running(name)
         other.sandbox(name)
         other.lab.master.kill()
-        # The API works, and what is submitted now waits.
+        # The API works; a new job waits.
         late = other.submit_one({"command": "exit 4"})
         other.waiting(late)
         other.touch(name, "end")
@@ -216,7 +224,7 @@ def jobs_outlive_an_agent_that_is_started_again(served):
         assert (done["exit_code"], len(done["instances"])) == (3, 1), done
 
 
-def a_job_whose_agent_is_gone_for_good_starts_again_elsewhere_for_free(served):
+def a_job_whose_agent_is_gone_restarts_elsewhere_without_costing_an_attempt(served):
     with served.on_own_lab(QUICK_AGENT, QUICK, agents=2) as other:
         first, second = other.lab.agents
         name = other.submit_one({"command": "test $COOK_INSTANCE_NUM = 1 || sleep 1000",
@@ -225,21 +233,21 @@ def a_job_whose_agent_is_gone_for_good_starts_again_elsewhere_for_free(served):
         gone = second.id()
         second.kill()
         for pid in _processes(other):
-            os.kill(pid, signal.SIGKILL)   # its machine is gone, too
+            os.kill(pid, signal.SIGKILL)   # as when its machine is gone
         other.until(name, lambda job: len(job["instances"]) == 1 and "TASK_UNREACHABLE" in other.tasks(), "its loss")
-        assert other.job(name)["instances"][0]["status"] == "running", "it is waited for"
+        assert other.job(name)["instances"][0]["status"] == "running", "it is not given up yet"
         call = {"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": gone}}}
         operate(other.lab, "/master/api/v1", json.dumps(call), "application/json")
         job = other.until(name, lambda job: job["instances"][0]["status"] == "failed", "its end")
         assert job["instances"][0]["reason_mea_culpa"] and job["retries_remaining"] == 1, job
-        assert "number" in other.reasons(name) or job["status"] == "waiting"
+        other.waiting(name)
         other.lab.add_agent({**QUICK_AGENT, "attributes": "number:2"})
         done = other.completed(name)
         assert done["state"] == "success" and len(done["instances"]) == 2, done
         assert first.id() not in [it["agent_id"] for it in done["instances"]], done
 
 
-def the_first_master_of_the_list_may_be_away(served):
+def the_first_master_of_the_list_may_be_down(served):
     masters = f"127.0.0.1:1,{served.lab.master_address}"
     with Served(served.lab, served.programs, _folder(served, "two"), served.cookie, masters=masters) as other:
         assert other.completed(other.submit_one({"command": "true"}))["state"] == "success"
@@ -263,14 +271,14 @@ def a_framework_authenticates(served):
         assert "pepper" not in other.log() and "salt" not in refused.log()
 
 
-def a_role_has_its_own_and_what_is_nobodys(served):
+def a_role_uses_its_reservations_and_unreserved_resources(served):
     flags = {"resources": "cpus(cook):1;cpus(*):1;mem(cook):256;mem(*):1024;disk:1024;ports(*):[31000-31010]"}
     with served.on_own_lab(agent_flags=flags, mesos=':role "cook"') as other:
         name = other.submit_one({"command": "echo $PORT0", "cpus": 2, "mem": 1200, "ports": 1})
         assert other.completed(name)["state"] == "success"
 
 
-def a_removed_framework_begins_anew(served):
+def a_removed_framework_subscribes_anew(served):
     with served.on_own_lab() as other:
         name = other.submit_one({"command": "test $COOK_INSTANCE_NUM = 1 || sleep 1000"})
         other.running(name)

@@ -1,4 +1,4 @@
-//! Replies that end after each of their bytes. The backend alone, without the program around it: there are hundreds.
+//! Responses cut off after each of their bytes. Hundreds of backends run in this process, without the program.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use smol::channel::Receiver;
 
 use crate::server::DEADLINE;
 
-/// So many masters at once; each waits for the backend's pauses, not for the machine.
+/// The number of masters that run at the same time. Most of the time is spent in the pauses of the backends.
 const TOGETHER: usize = 40;
 
-/// More bytes than the reply to SUBSCRIBE has, its first event included.
+/// More bytes than the response to SUBSCRIBE has, including its first event.
 const STREAM: usize = 280;
 
-/// The bytes of the reply to any other call.
+/// The number of bytes of the response to any other call.
 const REPLY: usize = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n".len();
 
 fn start(
@@ -59,7 +59,7 @@ async fn subscribed(told: &Receiver<BackendEvent>) -> FrameworkId {
     }
 }
 
-/// Runs a check for each length below this one, many at once.
+/// Runs a check for each length below `end`, many at the same time.
 fn for_each_length<F: Future<Output = ()> + 'static>(
     end: usize,
     check: impl Fn(Rc<Master>, Rc<LocalExecutor<'static>>, usize) -> F + 'static,
@@ -92,12 +92,12 @@ fn for_each_length<F: Future<Output = ()> + 'static>(
 }
 
 #[test]
-fn the_reply_to_subscribe_may_end_after_each_byte() {
+fn the_response_to_subscribe_may_end_after_each_byte() {
     for_each_length(STREAM, |master, executor, length| async move {
         master.trouble(CallType::Subscribe, Trouble::Cut(length));
         let (_mesos, told) = start(&master, &executor);
         let first = subscribed(&told).await;
-        // Where the whole event was read before the end came, it was a subscription, and there is another one.
+        // If the whole event was read before the end, this was a subscription, and another one follows.
         if Some(&*first.0) != master.framework().as_deref() || !master.is_subscribed() {
             assert_eq!(subscribed(&told).await, first);
         }
@@ -106,7 +106,7 @@ fn the_reply_to_subscribe_may_end_after_each_byte() {
 }
 
 #[test]
-fn the_reply_to_a_call_may_end_after_each_byte() {
+fn the_response_to_a_call_may_end_after_each_byte() {
     for_each_length(REPLY, |master, executor, length| async move {
         let (mesos, told) = start(&master, &executor);
         let first = subscribed(&told).await;

@@ -1,4 +1,4 @@
-//! Several of these at once.
+//! Several faults at the same time.
 
 use cook_mesos::scheduler::{CallType, TaskState};
 use cook_test_master::script::{Leader, Trouble};
@@ -8,7 +8,7 @@ use crate::stage::{AGENT, Stage};
 const JOB: &str = r#"{"command": "true", "max_retries": 3}"#;
 
 #[test]
-fn calls_that_get_lost_are_made_again_by_the_next_subscription() {
+fn lost_acknowledgements_are_sent_again() {
     let stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     stage.master.acknowledged(&task);
@@ -20,7 +20,7 @@ fn calls_that_get_lost_are_made_again_by_the_next_subscription() {
     ] {
         stage.master.trouble(CallType::Acknowledge, trouble);
         stage.master.report(&task, TaskState::Running);
-        // Whatever it makes of that: agents repeat.
+        // Agents repeat their updates.
         let mut rounds = 0;
         while !stage.master.is_acknowledged(&task.task_id.value) {
             let mark = stage.master.mark();
@@ -37,7 +37,7 @@ fn calls_that_get_lost_are_made_again_by_the_next_subscription() {
 }
 
 #[test]
-fn a_call_that_is_held_holds_neither_the_api_nor_the_events() {
+fn a_held_call_blocks_neither_the_api_nor_events() {
     let stage = Stage::new();
     let (first, one) = stage.run(JOB);
     let (second, two) = stage.run(JOB);
@@ -68,11 +68,11 @@ fn a_call_that_is_held_holds_neither_the_api_nor_the_events() {
 }
 
 #[test]
-fn scheduler_and_master_die_together_in_the_middle_of_everything() {
+fn a_scheduler_and_a_master_killed_together_lose_nothing() {
     let mut stage = Stage::new();
     let (running, one) = stage.run(JOB);
     let (killed, two) = stage.run(JOB);
-    // One runs, one is being ended, one is on its way.
+    // One task runs, one is being killed, one is being launched.
     stage.master.trouble(CallType::Accept, Trouble::Hold);
     stage.master.trouble(CallType::Kill, Trouble::Hold);
     let launching = stage.server.submit_one(JOB);
@@ -93,7 +93,7 @@ fn scheduler_and_master_die_together_in_the_middle_of_everything() {
         .master
         .called_after(mark, CallType::Subscribe, |_| true);
     stage.master.set_leader(Leader::Us);
-    // The ended one is asked to end again; the one on its way is not known to anybody.
+    // The KILL is repeated. The launch never arrived.
     stage.master.called_after(mark, CallType::Kill, |call| {
         call.kill
             .as_ref()

@@ -1,4 +1,4 @@
-//! What goes into an ACCEPT, and what becomes of the rest.
+//! ACCEPT, DECLINE, REVIVE and SUPPRESS.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::server::wait_for;
 use crate::stage::{AGENT, HOST, Stage, USUAL};
 
-/// (name, reserved for, amount) of each, in order of the name and the role; ports as numbers.
+/// Name, role of the reservation and amount of each resource, sorted. Ports are listed one by one.
 fn shown(resources: &[Resource]) -> Vec<(String, String, Vec<f64>)> {
     let mut all: Vec<_> = resources
         .iter()
@@ -33,7 +33,7 @@ fn text(bytes: Option<&[u8]>) -> Value {
 }
 
 #[test]
-fn a_task_is_what_cooks_scheduler_makes_of_a_job() {
+fn a_task_has_everything_that_cooks_scheduler_puts_into_it() {
     let stage = Stage::with(
         Heartbeats::Usual,
         ":run-as-user \"alice\" :role \"cook\"",
@@ -210,7 +210,7 @@ fn the_operators_hooks_and_environment_go_with_the_executor() {
 }
 
 #[test]
-fn one_offer_takes_several_tasks_and_gives_the_rest_back() {
+fn one_offer_is_used_for_several_tasks() {
     let stage = Stage::new();
     let jobs: Vec<_> = (0..6)
         .map(|_| json!({"command": "true", "cpus": 1, "mem": 100}))
@@ -239,7 +239,7 @@ fn one_offer_takes_several_tasks_and_gives_the_rest_back() {
 }
 
 #[test]
-fn several_agents_are_used_by_a_call_each() {
+fn the_offers_of_two_agents_are_accepted_by_two_calls() {
     let stage = Stage::new();
     stage
         .master
@@ -280,7 +280,7 @@ fn several_agents_are_used_by_a_call_each() {
     assert_eq!(hosts, [HOST, "host2.example"]);
 }
 
-/// For how long an offer was declined.
+/// Makes an offer that is declined. Returns for how many seconds.
 fn declined(stage: &Stage) -> f64 {
     let mark = stage.master.mark();
     let offer = stage.master.offer(&[AGENT]).remove(0);
@@ -293,7 +293,7 @@ fn declined(stage: &Stage) -> f64 {
 }
 
 #[test]
-fn an_offer_is_never_held() {
+fn every_offer_is_answered_at_once() {
     let stage = Stage::new();
     let long = declined(&stage);
     assert!(
@@ -311,12 +311,12 @@ fn an_offer_is_never_held() {
 }
 
 #[test]
-fn new_work_revives_and_none_suppresses() {
+fn new_jobs_revive_and_an_empty_queue_suppresses() {
     let stage = Stage::new();
     let mark = stage.master.mark();
     let (uuid, task) = stage.launch(r#"{"command": "true"}"#);
     stage.master.called_after(mark, CallType::Revive, |_| true);
-    // Nothing waits any more.
+    // No job waits any more.
     stage
         .master
         .called_after(mark, CallType::Suppress, |_| true);
@@ -328,7 +328,7 @@ fn new_work_revives_and_none_suppresses() {
 }
 
 #[test]
-fn what_can_be_taken_away_or_belongs_to_others_is_not_used() {
+fn revocable_resources_are_not_used() {
     let stage = Stage::new();
     let revocable = |mut resource: Resource| {
         resource.revocable = Some(cook_mesos::scheduler::Nothing {});
@@ -346,7 +346,7 @@ fn what_can_be_taken_away_or_belongs_to_others_is_not_used() {
 }
 
 #[test]
-fn constraints_are_on_attributes_and_the_host() {
+fn constraints_compare_with_attributes_and_the_host_name() {
     let stage = Stage::new();
     stage.master.add_agent(
         "big",
@@ -372,9 +372,9 @@ fn constraints_are_on_attributes_and_the_host() {
 }
 
 #[test]
-fn a_void_offer_costs_the_job_nothing() {
+fn a_rescinded_offer_costs_no_attempt() {
     let stage = Stage::new();
-    // Taken back while the job was on its way: the ACCEPT comes too late.
+    // Rescinded while the launch was being stored: the ACCEPT comes too late.
     stage
         .master
         .trouble(CallType::Accept, cook_test_master::script::Trouble::Hold);
@@ -390,7 +390,7 @@ fn a_void_offer_costs_the_job_nothing() {
     assert_eq!(job["instances"][0]["reason_mea_culpa"], true);
     let second = stage.offer_once();
     assert_ne!(second.task_id, first.task_id, "a task id is used once");
-    // One that is taken back in time is not used.
+    // An offer that is rescinded in time is not used.
     let mark = stage.master.mark();
     let offer = stage.master.offer(&[AGENT]).remove(0);
     stage.master.rescind(&offer);
@@ -414,7 +414,7 @@ fn an_invalid_task_ends_its_job_with_the_reason() {
 }
 
 #[test]
-fn a_container_is_refused_with_a_text() {
+fn jobs_with_a_container_are_refused() {
     let stage = Stage::new();
     let body = r#"{"command": "true", "container": {"type": "DOCKER", "docker": {"image": "x"}}}"#;
     let answer = stage
@@ -429,7 +429,7 @@ fn a_container_is_refused_with_a_text() {
 }
 
 #[test]
-fn the_figures_tell_of_launches_updates_questions_and_declined_offers() {
+fn metrics_count_launches_updates_reconciliations_and_declined_offers() {
     let stage = Stage::with(Heartbeats::Usual, USUAL, "");
     let (uuid, task) = stage.run(r#"{"command": "true"}"#);
     stage.master.report(&task, TaskState::Finished);

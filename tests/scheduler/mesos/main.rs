@@ -1,6 +1,6 @@
-//! `cook-scheduler --master` against a scripted master: the built program, its HTTP API on one side, the master's
-//! calls and events on the other. Agents exist in the master's mind only; what a real one does is tested under
-//! `tests/mesos`.
+//! `cook-scheduler --master` with a scripted master: tests of the built program through its HTTP API and the calls
+//! that the master receives. There are no agents; the tests send their updates. `tests/mesos` tests the scheduler
+//! with a real Mesos.
 
 #![allow(clippy::disallowed_methods, reason = "tests may wait")]
 

@@ -1,4 +1,4 @@
-//! A scripted master with one agent, and a scheduler that is a framework on it.
+//! A scripted master with one agent, and a scheduler that uses it.
 
 use cook_mesos::scheduler::{CallType, TaskInfo, TaskState};
 use cook_test_master::cluster::Agent;
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::server::{Folder, Server, wait_for};
 
-/// The agent that is there from the start, and its host.
+/// The agent that every master has, and its host.
 pub const AGENT: &str = "agent-1";
 pub const HOST: &str = "host1.example";
 
-/// How to be a framework, if a test has no wish of its own: `:mesos` without `:master`.
+/// The usual keys under `:mesos`.
 pub const USUAL: &str = ":run-as-user \"nobody\"";
 
-/// Both, and the checks at the end: nothing against the protocol, no offer kept.
+/// A master and a scheduler. When dropped, it checks that the scheduler has kept to the protocol.
 pub struct Stage {
     pub server: Server,
     pub master: Master,
@@ -36,7 +36,7 @@ pub fn configuration(folder: &Folder, mesos: &str, more: &str) -> String {
     file.to_string_lossy().into_owned()
 }
 
-/// A scheduler at these masters.
+/// A scheduler with these masters.
 pub fn framework(masters: &str) -> Server {
     let folder = Folder::new();
     let config = configuration(&folder, USUAL, "");
@@ -59,20 +59,20 @@ impl Stage {
         Self { server, master }
     }
 
-    /// Submits a job and offers the agent: its uuid, and its task.
+    /// Submits a job and makes an offer. Returns the job's uuid and its task.
     pub fn launch(&self, body: &str) -> (String, TaskInfo) {
         let uuid = self.server.submit_one(body);
         (uuid, self.offer_once())
     }
 
-    /// Offers the agent; the one task that is launched on it.
+    /// Makes an offer. Returns the task that is launched on it.
     pub fn offer_once(&self) -> TaskInfo {
         let before = self.master.inspect(|journal| journal.tasks().len());
         self.master.offer(&[AGENT]);
         self.master.launched(before + 1).remove(before)
     }
 
-    /// The same, and its command runs.
+    /// As [`Self::launch`]; the task is reported as running.
     pub fn run(&self, body: &str) -> (String, TaskInfo) {
         let (uuid, task) = self.launch(body);
         self.master.report(&task, TaskState::Running);
@@ -90,7 +90,7 @@ impl Stage {
         })
     }
 
-    /// Kills the scheduler with -9 and starts it again; returns once it has subscribed.
+    /// Kills the scheduler with SIGKILL, starts it again, and waits until it subscribes.
     pub fn restart(&mut self) {
         self.server.kill();
         let mark = self.master.mark();
@@ -99,7 +99,7 @@ impl Stage {
             .called_after(mark, CallType::Subscribe, |_| true);
     }
 
-    /// Waits until it has subscribed so many times, and the master has heard what it wants: all of it.
+    /// Waits for a subscription after this entry of the journal, and for the SUPPRESS or REVIVE that follows.
     pub fn resubscribed(&self, mark: usize) {
         self.master
             .called_after(mark, CallType::Subscribe, |_| true);
@@ -125,7 +125,7 @@ impl Drop for Stage {
     }
 }
 
-/// What holds at the end of every test.
+/// Checks what holds at the end of every test: no violation of the protocol, and no offer without an answer.
 pub fn check(master: &Master) {
     let violations: Vec<_> = master.inspect(|journal| {
         let violations = journal.violations();

@@ -1,4 +1,4 @@
-//! Who leads, who we are there, and whether anybody is there at all.
+//! Masters, subscriptions, and the life of the event stream.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn frameworks_id(subscribe: &Called) -> Option<String> {
     id.map(|id| id.value.clone())
 }
 
-/// The calls other than SUBSCRIBE, from this entry on.
+/// The number of calls other than SUBSCRIBE, from this entry of the journal on.
 fn other_calls(master: &Master, from: usize) -> usize {
     let kinds = [
         CallType::Teardown,
@@ -38,7 +38,7 @@ fn other_calls(master: &Master, from: usize) -> usize {
 }
 
 #[test]
-fn it_says_who_it_is() {
+fn subscribe_has_the_frameworks_name_user_timeout_and_capabilities() {
     let stage = Stage::with(
         Heartbeats::Usual,
         ":run-as-user \"nobody\" :framework-name \"Kitchen\" :failover-timeout 1000000",
@@ -70,7 +70,7 @@ fn it_says_who_it_is() {
 }
 
 #[test]
-fn tasks_outlive_the_scheduler_for_a_week_at_least() {
+fn the_failover_timeout_is_a_week_by_default() {
     let stage = Stage::new();
     let subscribe = stage.master.subscribed(1).call.subscribe;
     let timeout = subscribe
@@ -84,7 +84,7 @@ fn tasks_outlive_the_scheduler_for_a_week_at_least() {
 }
 
 #[test]
-fn a_redirect_is_followed_however_it_is_written() {
+fn redirects_are_followed_with_every_form_of_location() {
     for form in [
         "//ADDRESS/api/v1/scheduler",
         "http://ADDRESS/api/v1/scheduler",
@@ -105,7 +105,7 @@ fn a_redirect_is_followed_however_it_is_written() {
 }
 
 #[test]
-fn masters_that_send_each_other_around_are_asked_with_pauses() {
+fn masters_that_redirect_to_each_other_are_asked_with_pauses() {
     let (first, second) = (master(Heartbeats::Usual), master(Heartbeats::Usual));
     let to = |other: &Master| Leader::At(format!("//{}/api/v1/scheduler", other.address()));
     first.set_leader(to(&second));
@@ -117,21 +117,21 @@ fn masters_that_send_each_other_around_are_asked_with_pauses() {
     first.called(CallType::Suppress);
     let times = first.inspect(|journal| journal.times(CallType::Subscribe));
     let (start, end) = (times[0], times[times.len() - 1]);
-    // Fewer than ten in a second.
+    // Fewer than ten per second.
     let most = 10 * (1 + (end - start).as_secs() as usize);
     assert!(times.len() < most, "{times:?}");
 }
 
 #[test]
-fn a_master_that_has_lost_its_leadership_sends_calls_away() {
+fn a_redirected_call_leads_to_a_subscription_with_the_new_leader() {
     let stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
-    // The agent has found it already, with what runs there.
+    // The agent and its task have registered with the new leader already.
     let new = master(Heartbeats::Usual);
     new.with_cluster(|cluster| cluster.launch(&task));
     let location = format!("//{}/api/v1/scheduler", new.address());
     stage.master.set_leader(Leader::At(location));
-    // The call that finds it out is not made elsewhere: it belongs to the old subscription.
+    // The redirected call belongs to the old subscription, so it is not repeated.
     stage.server.submit_one(JOB);
     let subscribe = new.subscribed(1);
     assert_eq!(frameworks_id(&subscribe), stage.master.framework());
@@ -156,11 +156,11 @@ fn the_leader_is_found_among_several_masters() {
 }
 
 #[test]
-fn no_leader_yet_is_no_reason_to_give_up() {
+fn a_503_is_retried_and_the_api_works_meanwhile() {
     let master = master(Heartbeats::Usual);
     master.set_leader(Leader::Nobody);
     let server = framework(&master.address().to_string());
-    // The API works all the while.
+    // The API works meanwhile.
     let uuid = server.submit_one(JOB);
     assert_eq!(server.job(&uuid)["status"], "waiting");
     master.subscribed(3);
@@ -169,7 +169,7 @@ fn no_leader_yet_is_no_reason_to_give_up() {
 }
 
 #[test]
-fn a_refusal_is_reported_and_tried_again() {
+fn refusals_are_logged_and_retried() {
     let master = master(Heartbeats::Usual);
     master.trouble(
         CallType::Subscribe,
@@ -187,7 +187,7 @@ fn a_refusal_is_reported_and_tried_again() {
 }
 
 #[test]
-fn a_login_goes_with_every_call_and_into_no_log() {
+fn credentials_are_sent_with_every_call_and_never_logged() {
     let master = master(Heartbeats::Usual);
     master.demand_login("cook", "pepper");
     let folder = Folder::new();
@@ -224,7 +224,7 @@ fn a_login_goes_with_every_call_and_into_no_log() {
 }
 
 #[test]
-fn every_call_carries_the_stream_of_its_subscription_and_they_keep_their_order() {
+fn all_calls_of_a_subscription_have_its_stream_id_and_use_one_connection() {
     let stage = Stage::new();
     let (_, task) = stage.run(JOB);
     let mark = stage.master.mark();
@@ -262,7 +262,7 @@ fn every_call_carries_the_stream_of_its_subscription_and_they_keep_their_order()
 }
 
 #[test]
-fn a_refused_stream_id_or_subscription_is_answered_by_a_new_one() {
+fn a_call_refused_for_its_stream_leads_to_a_new_subscription() {
     for (status, text) in [
         (
             400,
@@ -285,7 +285,7 @@ fn a_refused_stream_id_or_subscription_is_answered_by_a_new_one() {
 }
 
 #[test]
-fn the_frameworks_id_is_stored_before_the_first_task_is_launched() {
+fn the_framework_id_is_stored_before_the_first_accept() {
     let mut stage = Stage::new();
     stage.master.trouble(CallType::Accept, Trouble::Hold);
     let uuid = stage.server.submit_one(JOB);
@@ -297,7 +297,7 @@ fn the_frameworks_id_is_stored_before_the_first_task_is_launched() {
     assert_eq!(frameworks_id(&second), id);
     let named = second.call.subscribe.expect("its own part");
     assert_eq!(named.framework_info.id.map(|id| id.value), id);
-    // The task is in the store, and asked for: the master has never heard of it.
+    // The task is in the store, so it is reconciled. The master does not know it.
     let asked = stage.master.called(CallType::Reconcile).call.reconcile;
     assert_eq!(asked.expect("its own part").tasks[0].task_id, task.task_id);
     let job = stage.server.until(&uuid, "free again", |job| {
@@ -309,7 +309,7 @@ fn the_frameworks_id_is_stored_before_the_first_task_is_launched() {
 }
 
 #[test]
-fn leaving_takes_nothing_down() {
+fn sigterm_sends_no_call_and_the_next_start_has_the_same_id() {
     let mut stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     let id = stage.master.framework();
@@ -324,7 +324,7 @@ fn leaving_takes_nothing_down() {
 }
 
 #[test]
-fn a_removed_framework_writes_its_tasks_off_and_begins_anew() {
+fn a_removed_framework_gives_up_its_tasks_and_subscribes_anew() {
     let mut stage = Stage::new();
     let (uuid, first) = stage.run(JOB);
     let old = stage.master.framework();
@@ -354,7 +354,7 @@ fn a_removed_framework_writes_its_tasks_off_and_begins_anew() {
 }
 
 #[test]
-fn one_that_another_scheduler_has_taken_over_from_stops_and_touches_nothing() {
+fn a_framework_that_failed_over_exits_and_changes_nothing() {
     let mut stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     let mark = stage.master.mark();
@@ -373,7 +373,7 @@ fn one_that_another_scheduler_has_taken_over_from_stops_and_touches_nothing() {
         0
     );
     assert_eq!(other_calls(&stage.master, mark), 0);
-    // Nothing was written off: whoever starts it again finds the job as it was.
+    // The job is unchanged at the next start.
     stage.server.restart();
     assert_eq!(stage.server.job(&uuid)["instances"][0]["status"], "running");
     stage.master.report(&task, TaskState::Finished);
@@ -381,10 +381,10 @@ fn one_that_another_scheduler_has_taken_over_from_stops_and_touches_nothing() {
 }
 
 #[test]
-fn a_silent_master_is_left() {
+fn five_missing_heartbeats_end_a_subscription() {
     let stage = Stage::with(Heartbeats::Never(0.1), crate::stage::USUAL, "");
     let id = stage.master.framework();
-    // The connection is open all the while.
+    // The connection stays open.
     let third = stage.master.subscribed(3);
     assert_eq!(frameworks_id(&third), id);
     let times = stage
@@ -413,7 +413,7 @@ fn heartbeats_keep_a_subscription() {
 }
 
 #[test]
-fn a_machine_that_stops_is_noticed_and_found_again() {
+fn a_frozen_master_is_noticed_and_subscribed_with_again() {
     let stage = Stage::with(Heartbeats::Every(0.1), crate::stage::USUAL, "");
     let (uuid, task) = stage.run(JOB);
     stage.master.freeze();
@@ -433,14 +433,14 @@ fn a_machine_that_stops_is_noticed_and_found_again() {
 }
 
 #[test]
-fn a_response_that_is_held_does_not_hold_the_scheduler() {
+fn a_held_response_to_subscribe_does_not_block_the_api() {
     let master = master(Heartbeats::Usual);
     master.trouble(CallType::Subscribe, Trouble::Hold);
     let server = framework(&master.address().to_string());
     master.subscribed(1);
     let uuid = server.submit_one(JOB);
     assert_eq!(server.job(&uuid)["status"], "waiting");
-    // A master that is busy with a failover takes its time: it is not asked twice for that.
+    // A master that is busy with a failover may take half a minute. There is no second attempt.
     master.release();
     master.called(CallType::Revive);
     let count = master.inspect(|journal| journal.calls(CallType::Subscribe, 0).count());
@@ -449,7 +449,7 @@ fn a_response_that_is_held_does_not_hold_the_scheduler() {
 }
 
 #[test]
-fn an_event_in_pieces_is_an_event() {
+fn events_may_arrive_byte_by_byte() {
     let stage = Stage::new();
     stage.master.split(Splitting::Bytes);
     let (uuid, task) = stage.run(JOB);
@@ -464,7 +464,7 @@ fn an_event_in_pieces_is_an_event() {
 }
 
 #[test]
-fn what_is_no_event_ends_the_stream_and_nothing_else() {
+fn an_invalid_record_length_ends_the_subscription_only() {
     let garbage: [&[u8]; 5] = [
         b"99999999999999999999\n",
         b"67108865\nx",
@@ -472,20 +472,20 @@ fn what_is_no_event_ends_the_stream_and_nothing_else() {
         b"hello\n",
         b"HTTP/1.1 200 OK\r\n\r\n",
     ];
-    let stage = Stage::new();
-    let (uuid, task) = stage.run(JOB);
     for bytes in garbage {
+        let stage = Stage::new();
+        let (uuid, task) = stage.run(JOB);
         let mark = stage.master.mark();
         stage.master.send_raw_bytes(bytes);
         stage.resubscribed(mark);
+        stage.master.report(&task, TaskState::Finished);
+        stage.until_status(&uuid, "success");
+        let rss = memory(&stage.server);
+        assert!(rss < 64 << 20, "{rss} bytes in use");
     }
-    stage.master.report(&task, TaskState::Finished);
-    stage.until_status(&uuid, "success");
-    let rss = memory(&stage.server);
-    assert!(rss < 64 << 20, "it takes {rss} bytes");
 }
 
-/// Its resident memory in bytes.
+/// The resident memory of the scheduler in bytes.
 fn memory(server: &Server) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
@@ -498,7 +498,7 @@ fn memory(server: &Server) -> u64 {
 }
 
 #[test]
-fn a_reply_that_is_no_stream_is_none() {
+fn invalid_responses_to_subscribe_are_retried() {
     let master = master(Heartbeats::Usual);
     for trouble in [
         Trouble::Bytes(b"99999999999999999999\n".to_vec()),
@@ -520,7 +520,7 @@ fn a_reply_that_is_no_stream_is_none() {
 }
 
 #[test]
-fn events_that_nobody_understands_are_skipped() {
+fn unknown_and_unreadable_events_are_skipped() {
     let stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     for kind in [
@@ -546,7 +546,7 @@ fn events_that_nobody_understands_are_skipped() {
 }
 
 #[test]
-fn a_new_subscription_is_told_what_is_wanted() {
+fn every_subscription_repeats_suppress_or_revive() {
     let stage = Stage::new();
     let mark = stage.master.mark();
     stage.master.reset_stream();

@@ -1,4 +1,4 @@
-//! What is told of tasks: stored, then acknowledged, every repeat too.
+//! Updates and messages: stored first, then acknowledged.
 
 use cook_mesos::scheduler::{CallType, TaskState, TaskStatus};
 use cook_test_master::events;
@@ -9,7 +9,7 @@ use crate::stage::{AGENT, HOST, Stage};
 
 const JOB: &str = r#"{"command": "true", "before_commands": [{"value": "b"}], "after_commands": [{"value": "a"}]}"#;
 
-/// How often a call of this kind has named the task.
+/// The number of KILL or ACKNOWLEDGE calls for a task.
 fn count(stage: &Stage, kind: CallType, task: &str) -> usize {
     stage.master.inspect(|journal| {
         let names = |called: &&cook_test_master::journal::Called| {
@@ -22,7 +22,7 @@ fn count(stage: &Stage, kind: CallType, task: &str) -> usize {
 }
 
 #[test]
-fn an_end_is_stored_before_it_is_acknowledged() {
+fn a_terminal_update_is_stored_before_it_is_acknowledged() {
     let mut stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     stage.master.acknowledged(&task);
@@ -37,7 +37,7 @@ fn an_end_is_stored_before_it_is_acknowledged() {
         .master
         .called_after(mark, CallType::Acknowledge, |_| true);
     stage.server.kill();
-    // Nobody can tell it again.
+    // Without a master, the update cannot come again.
     stage.master.set_leader(Leader::Nobody);
     stage.server.restart();
     let job = stage.server.job(&uuid);
@@ -46,14 +46,14 @@ fn an_end_is_stored_before_it_is_acknowledged() {
         (&job["exit_code"], &job["before_exit_codes"]),
         (&json!(7), &json!([0]))
     );
-    // The acknowledgement never arrived: it comes again, changes nothing, and is acknowledged.
+    // The acknowledgement was lost. The update comes again, changes nothing, and is acknowledged.
     stage.master.set_leader(Leader::Us);
     stage.master.acknowledged(&task);
     assert_eq!(stage.server.job(&uuid)["instances"], job["instances"]);
 }
 
 #[test]
-fn every_repeat_is_acknowledged() {
+fn repeated_updates_are_acknowledged_again() {
     let stage = Stage::new();
     let (_, task) = stage.run(JOB);
     let id = &task.task_id.value;
@@ -79,7 +79,7 @@ fn every_repeat_is_acknowledged() {
 }
 
 #[test]
-fn what_waits_behind_an_update_comes_when_that_is_acknowledged() {
+fn updates_of_a_task_are_acknowledged_one_after_the_other() {
     let stage = Stage::new();
     let (uuid, task) = stage.launch(JOB);
     for state in [TaskState::Starting, TaskState::Running, TaskState::Finished] {
@@ -91,7 +91,7 @@ fn what_waits_behind_an_update_comes_when_that_is_acknowledged() {
 }
 
 #[test]
-fn what_a_master_makes_up_has_no_uuid_and_is_not_acknowledged() {
+fn updates_without_a_uuid_are_not_acknowledged() {
     let stage = Stage::new();
     let (uuid, task) = stage.launch(JOB);
     let reason = cook_mesos::scheduler::Reason::Reconciliation;
@@ -104,7 +104,7 @@ fn what_a_master_makes_up_has_no_uuid_and_is_not_acknowledged() {
 }
 
 #[test]
-fn a_task_that_nobody_knows_is_ended_on_sight() {
+fn unknown_tasks_are_killed() {
     let stage = Stage::new();
     for state in [TaskState::Staging, TaskState::Starting, TaskState::Running] {
         let id = format!("unknown-{state:?}");
@@ -130,7 +130,7 @@ fn a_task_that_nobody_knows_is_ended_on_sight() {
 }
 
 #[test]
-fn the_end_of_a_task_that_nobody_knows_is_acknowledged_and_not_killed() {
+fn terminal_updates_of_unknown_tasks_are_acknowledged() {
     let stage = Stage::new();
     let uuid_like = "0123abcd-0000-0000-0000-000000000001";
     for (number, state) in [
@@ -169,7 +169,7 @@ fn the_end_of_a_task_that_nobody_knows_is_acknowledged_and_not_killed() {
 }
 
 #[test]
-fn the_last_status_knows_best() {
+fn the_data_of_the_last_status_overrides_messages() {
     let stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     let id = &task.task_id.value;
@@ -195,7 +195,7 @@ fn the_last_status_knows_best() {
         (&job["progress"], &job["message"]),
         (&json!(90), &json!("burnt"))
     );
-    // What comes after the end comes too late.
+    // Messages after the end are ignored.
     stage.master.message(
         &task,
         &format!(r#"{{"task-id": "{id}", "progress-sequence": 9, "progress-percent": 10}}"#),
@@ -213,7 +213,7 @@ fn the_last_status_knows_best() {
 }
 
 #[test]
-fn the_text_of_a_status_is_no_message_of_the_job() {
+fn the_message_of_a_status_is_not_the_jobs_message() {
     let stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     let status = events::status(&task.task_id.value, AGENT, TaskState::Failed);
@@ -272,7 +272,7 @@ fn the_newest_progress_wins() {
 }
 
 #[test]
-fn files_are_at_the_agent() {
+fn output_url_names_the_agent() {
     let stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     let id = &task.task_id.value;
@@ -297,7 +297,7 @@ fn files_are_at_the_agent() {
         )),
         "{url}"
     );
-    // The framework's real id, for whoever looks for it in the agent's state.
+    // Clients look for this id in the state of the agent.
     let cluster = &instance["compute-cluster"];
     assert_eq!(
         cluster["mesos"]["framework-id"].as_str(),
@@ -307,11 +307,11 @@ fn files_are_at_the_agent() {
 }
 
 #[test]
-fn figures_that_make_no_sense_do_no_harm() {
+fn unknown_states_and_reasons_and_bad_data_are_tolerated() {
     let stage = Stage::new();
     let (uuid, task) = stage.run(JOB);
     let status = events::status(&task.task_id.value, AGENT, TaskState::Running);
-    // A state, a reason and a source of a later Mesos.
+    // A state, a reason and a source that Mesos may add later.
     for state in [77, -1] {
         stage.master.update(TaskStatus {
             state,
