@@ -77,6 +77,7 @@ impl Stage {
         let (uuid, task) = self.launch(body);
         self.master.report(&task, TaskState::Running);
         self.until_status(&uuid, "running");
+        self.master.acknowledged(&task);
         (uuid, task)
     }
 
