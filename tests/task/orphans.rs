@@ -156,6 +156,33 @@ fn a_command_that_has_left_its_process_group_is_ended_too() {
     assert_eq!(run.order(), ["left", "after"]);
 }
 
+/// A process whose main thread has ended while another one runs: the kernel shows it as a zombie, and it is none.
+const HEADLESS: &str = "import ctypes, os, platform, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+open('order', 'a').write('headless\\n')
+exit = {'x86_64': 60, 'aarch64': 93}[platform.machine()]
+ctypes.CDLL(None).syscall(exit, 0)";
+
+#[test]
+fn a_process_whose_main_thread_has_ended_is_ended_too() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no python3");
+        return;
+    }
+    let headless = format!("python3 -c \"{HEADLESS}\"");
+    let is_there = wait_for_word("headless");
+    for leave in [
+        format!("{headless} & {is_there}; exit 3"),
+        format!("setsid {headless} & {is_there}; exit 3"),
+        // One that does not hear SIGTERM.
+        format!("(trap '' TERM; exec setsid {headless}) & {is_there}; exit 3"),
+    ] {
+        let run = observed(json!({"command": leave}));
+        let ended = run.finish_alone();
+        assert_eq!(ended.exit_code(), Some(3), "{}", run.transcript());
+    }
+}
+
 /// A cgroup v2 for one executor; `None` if this user cannot create one.
 struct OwnCgroup(std::path::PathBuf);
 

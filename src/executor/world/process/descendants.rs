@@ -25,7 +25,7 @@ pub struct Descendant {
     pub parent: Pid,
     /// Its process group.
     pub group: Pid,
-    /// It has ended, but was not reaped yet.
+    /// It has ended, with all of its threads, but was not reaped yet.
     pub is_zombie: bool,
     /// It is runnable.
     pub is_running: bool,
@@ -251,15 +251,17 @@ fn read_stat(pid: Pid) -> Option<Descendant> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    // From field 5 to field 9 (flags), and then to field 22 (starttime).
+    // From field 5 to field 9 (flags), to field 20 (num_threads), and then to field 22 (starttime).
     let flags: u64 = fields.nth(3)?.parse().ok()?;
-    let started = fields.nth(12)?.parse().ok()?;
+    let threads: u64 = fields.nth(10)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
     Some(Descendant {
         pid,
         parent: Pid::from_raw(parent).unwrap_or(pid),
         // 0 means a group outside of our pid namespace.
         group: Pid::from_raw(group).unwrap_or(pid),
-        is_zombie: matches!(state, "Z" | "X"),
+        // A main thread that has ended looks like a zombie while other threads run; it cannot be reaped then.
+        is_zombie: matches!(state, "Z" | "X") && threads <= 1,
         is_running: state == "R",
         is_forked: flags & PF_FORKNOEXEC != 0,
         started,
