@@ -1,5 +1,8 @@
 //! HTTP and TCP probes: without curl, only on loopback, and without waiting for more than necessary.
 
+use std::net::TcpListener;
+use std::process::Command;
+
 use cook_mesos::messages::{HealthCheck, HttpCheckInfo, PROTOCOL_IPV6, TcpCheckInfo};
 
 use crate::common::{
@@ -158,6 +161,41 @@ fn ipv6_is_used_if_requested_by_http_and_tcp() {
         message.contains(&format!("connection refused (127.0.0.1:{port})")),
         "{message}"
     );
+}
+
+/// The options must be those of any curl that people have.
+#[test]
+fn https_is_asked_by_the_real_curl() {
+    for program in ["curl", "openssl"] {
+        if Command::new(program).arg("version").output().is_err() {
+            eprintln!("SKIPPED: there is no {program}");
+            return;
+        }
+    }
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("bound").port().into();
+    drop(free);
+    let mut check = http_health(port);
+    if let Some(http) = &mut check.http {
+        http.scheme = Some(b"https".to_vec());
+        http.path = Some(b"/".to_vec());
+    }
+    let run = Setup::new()
+        // Where the user's own settings and a proxy are, neither is used.
+        .variable("HOME", "home")
+        .variable("https_proxy", "http://127.0.0.1:1")
+        .prelude("mkdir home; echo 'fail = wrong' > home/.curlrc; exec \"$0\"")
+        .start();
+    let service = format!(
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout key -out cert 2> /dev/null \
+         && exec openssl s_server -quiet -www -accept 127.0.0.1:{port} -key key -cert cert"
+    );
+    run.agent
+        .launch(crate::common::task(&run, &service, None, Some(check)));
+    let well = wait_for(&run, "healthy", |told| told.healthy == Some(true));
+    let wanted = format!("HTTP health check succeeded: status 200 (https://127.0.0.1:{port}/)");
+    assert_eq!(well.message, wanted);
+    end(&run);
 }
 
 #[test]

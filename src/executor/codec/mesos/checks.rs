@@ -258,7 +258,8 @@ impl Members<'_> {
 /// Like the Mesos command executor, this does not verify the server's certificate. Unlike there, proxies
 /// and the user's curl configuration are not used.
 fn https(curl: Vec<u8>, address: HttpAddress) -> Probe {
-    const OPTIONS: [&str; 10] = [
+    // An option and its value are two arguments: curl before 8.16 knows no `--option=value`.
+    const OPTIONS: [&str; 11] = [
         "--disable",
         "--silent",
         "--show-error",
@@ -268,7 +269,8 @@ fn https(curl: Vec<u8>, address: HttpAddress) -> Probe {
         "*",
         "--output",
         "/dev/null",
-        "--write-out=%{http_code}",
+        "--write-out",
+        "%{http_code}",
     ];
     let url = format!("https://{}{}", address.at, address.path);
     let texts = ["curl"].into_iter().chain(OPTIONS).chain([url.as_str()]);
