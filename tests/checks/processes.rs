@@ -176,6 +176,19 @@ fn remaining_processes_of_a_check_end_with_it_and_not_with_the_task() {
 }
 
 #[test]
+fn what_could_not_be_recognised_when_its_check_ended_is_ended_by_the_next_one() {
+    // While a process executes a program, the kernel shows no environment of it. This one hides its own for longer.
+    let daemon = "sleep 0.2; echo missed >> order; exec env EXECUTOR_PHASE=check sleep 661";
+    let value = format!(
+        "[ -e made ] || {{ touch made; env -u EXECUTOR_PHASE setsid sh -c '{daemon}' & sleep 0.1; }}"
+    );
+    let run = run_with_check(command_check(&value));
+    run.wait_for_word("missed");
+    wait_until_gone(&run, "sleep 661");
+    end(&run);
+}
+
+#[test]
 fn a_check_that_keeps_starting_daemons_leaves_none_when_it_times_out() {
     let value = "while :; do (setsid sleep 651 &); done";
     let check = HealthCheck {

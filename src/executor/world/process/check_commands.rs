@@ -34,8 +34,8 @@ pub(super) struct CheckCommands {
     /// Each run replaces the output of the previous run.
     sandbox: PathBuf,
     running: Rc<RefCell<Vec<CheckCommand>>>,
-    /// Set when the first one is started: its processes may still exist.
-    were_any: Cell<bool>,
+    /// When the first one was started, by [`descendants::clock`]: since then there may be processes of theirs.
+    since: Cell<Option<u64>>,
 }
 
 /// An entry is removed at the moment when the process is reaped, as for the task's commands.
@@ -43,8 +43,6 @@ pub(super) struct CheckCommands {
 struct CheckCommand {
     id: ProbeId,
     group: RawPid,
-    /// When it was started, by [`descendants::clock`].
-    since: u64,
     /// Its result is not wanted any more.
     is_abandoned: bool,
 }
@@ -59,7 +57,7 @@ impl CheckCommands {
         Self {
             sandbox,
             running: Rc::default(),
-            were_any: Cell::new(false),
+            since: Cell::new(None),
         }
     }
 
@@ -75,7 +73,7 @@ impl CheckCommands {
     /// Whether a check has started this process.
     pub(super) fn started(&self, process: &Descendant) -> bool {
         let is_marked = |kind| is_marked(process.pid, kind);
-        self.were_any.get() && [Kind::Check, Kind::Health].into_iter().any(is_marked)
+        self.since.get().is_some() && [Kind::Check, Kind::Health].into_iter().any(is_marked)
     }
 
     /// A file for the output of a check's command.
@@ -136,7 +134,7 @@ impl Processes {
         drop(running);
         // It is not reaped yet, so its pid is not reused.
         signal_group(command.group, StopSignal::Kill);
-        self.end_what_is_left_of(&command);
+        self.left_overs().end(&command);
     }
 
     /// `printed` is the file to which the command prints the status of a server. Without it, the result is
@@ -165,26 +163,26 @@ impl Processes {
         let Some(group) = pid else {
             return Some(TaskEvent::Probed(id, Finding::Ended(Outcome::Unknown)));
         };
-        self.check_commands.were_any.set(true);
+        let first = self.check_commands.since.get().unwrap_or(since);
+        self.check_commands.since.set(Some(first));
         self.check_commands.running.borrow_mut().push(CheckCommand {
             id,
             group,
-            since,
             is_abandoned: false,
         });
         let (running, inbox) = (Rc::clone(&self.check_commands.running), self.inbox.clone());
-        let left = LeftOvers {
-            commands: Rc::clone(&self.alive),
-        };
+        let left = self.left_overs();
         let wait = async move {
             let end = child.status().await;
             let position = running.borrow().iter().position(|one| one.id == id);
             let command = position.map(|position| running.borrow_mut().swap_remove(position));
             let outcome = end.map_or(Outcome::Unknown, spawn::outcome);
-            let is_wanted = command.is_some_and(|command| {
-                left.end(&command);
-                !command.is_abandoned
-            });
+            // What one that was given up has left is seen to, and the next one of its kind may be running.
+            let wanted = command.filter(|command| !command.is_abandoned);
+            if let Some(command) = &wanted {
+                left.end(command);
+            }
+            let is_wanted = wanted.is_some();
             let event = match (is_wanted, printed) {
                 (true, None) => TaskEvent::Probed(id, Finding::Ended(outcome)),
                 (true, Some(printed)) => TaskEvent::Probed(id, status(printed, &outcome)),
@@ -198,11 +196,11 @@ impl Processes {
         None
     }
 
-    fn end_what_is_left_of(&self, command: &CheckCommand) {
-        let left = LeftOvers {
+    fn left_overs(&self) -> LeftOvers {
+        LeftOvers {
             commands: Rc::clone(&self.alive),
-        };
-        left.end(command);
+            since: self.check_commands.since.get().unwrap_or_default(),
+        }
     }
 }
 
@@ -210,6 +208,9 @@ impl Processes {
 struct LeftOvers {
     /// The task's commands, whose descendants belong to the task.
     commands: super::Alive,
+    /// When the first command of a check was started. A process cannot be recognised while it executes a program: one
+    /// that was missed by chance is found at the end of the next command.
+    since: u64,
 }
 
 impl LeftOvers {
@@ -219,7 +220,7 @@ impl LeftOvers {
         let commands: Vec<RawPid> = commands.iter().map(|(_, pid)| *pid).collect();
         let mut signalled = Vec::new();
         for _ in 0..MAX_PASSES {
-            let Ok(mut found) = descendants::find_since(command.since, &commands) else {
+            let Ok(mut found) = descendants::find_since(self.since, &commands) else {
                 // They are found when the task ends.
                 return;
             };
