@@ -44,7 +44,7 @@ use smol::io::AsyncWriteExt;
 use super::body::{ChunkError, Chunked, Piece};
 use super::error::HeadError;
 use super::fields::Fields;
-use super::head::{Framing, ResponseHead, Scanner};
+use super::head::{self, Framing, MAX_HEAD, ResponseHead, Scanner};
 use super::message::{Method, encode_request};
 use super::socket::{Socket, read_some};
 
@@ -231,6 +231,41 @@ impl Connection {
     pub async fn receive_with_fields(&mut self) -> Result<(ResponseHead, Fields), Error> {
         let (head, bytes) = self.receive_whole().await?;
         Ok((head, Fields::new(bytes)))
+    }
+
+    /// Reads the status of the response, after any interim responses, and nothing else: for callers that only want to
+    /// know whether a server works. Line ends and fields, which matter only to callers that read on, are not checked.
+    ///
+    /// # Errors
+    ///
+    /// The status line is malformed, or the connection ended.
+    pub async fn status(&mut self) -> Result<u16, Error> {
+        let mut line = 0;
+        let mut is_interim = false;
+        loop {
+            let rest = &self.buffer[line..];
+            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+                if self.buffer.len() >= MAX_HEAD {
+                    return Err(Error::Head(HeadError::TooLong(MAX_HEAD)));
+                }
+                if self.fill().await? == 0 {
+                    return Err(Error::Closed);
+                }
+                continue;
+            };
+            let text = rest[..length].trim_ascii_end();
+            line += length + 1;
+            // Empty lines may also precede a head (RFC 9112, 2.2).
+            if text.is_empty() {
+                is_interim = false;
+            } else if !is_interim {
+                let (_, status) = head::status_line(text)?;
+                if status >= 200 {
+                    return Ok(status);
+                }
+                is_interim = true;
+            }
+        }
     }
 
     /// Reads the body that follows `head` in pieces.

@@ -155,14 +155,7 @@ impl ResponseHead {
     /// What is wrong with the head.
     pub fn parse(head: &[u8]) -> Result<Self, HeadError> {
         let mut lines = lines(head);
-        let mut words = first_line(&mut lines)?.splitn(3, |byte| *byte == b' ');
-        let version = Version::parse(words.next().unwrap_or_default())?;
-        let status = match words.next() {
-            Some(&[a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']) => [a, b, c]
-                .iter()
-                .fold(0, |status, digit| status * 10 + u16::from(digit - b'0')),
-            _ => return Err(HeadError::FirstLine),
-        };
+        let (version, status) = status_line(first_line(&mut lines)?)?;
         let fields = Framed::read(lines)?;
         let framing = fields.framing(version)?;
         Ok(Self {
@@ -174,6 +167,19 @@ impl ResponseHead {
             },
             close: fields.close || version == Version::Http10,
         })
+    }
+}
+
+/// The version and the status of a response's first line; its reason is not checked.
+pub(crate) fn status_line(line: &[u8]) -> Result<(Version, u16), HeadError> {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let version = Version::parse(words.next().unwrap_or_default())?;
+    match words.next() {
+        Some(&[a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']) => {
+            let add = |status, digit: &u8| status * 10 + u16::from(digit - b'0');
+            Ok((version, [a, b, c].iter().fold(0, add)))
+        }
+        _ => Err(HeadError::FirstLine),
     }
 }
 

@@ -129,8 +129,8 @@ async fn ask(at: Address, path: Option<&str>) -> Result<Finding, String> {
         .with_field("connection", "close");
     // A server may respond before it has read everything. Its response says more than the broken pipe.
     let sent = connection.send(&request).await;
-    match (connection.receive().await, sent) {
-        (Ok(head), _) => Ok(Finding::Answered(head.status)),
+    match (connection.status().await, sent) {
+        (Ok(status), _) => Ok(Finding::Answered(status)),
         (Err(_), Err(error)) | (Err(error), Ok(())) => Err(reason(&error)),
     }
 }
@@ -203,11 +203,28 @@ mod tests {
                 b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\nnot whole",
                 200,
             ),
+            // Of servers that are three lines of shell.
+            (b"HTTP/1.1 200 OK\n\nhello", 200),
+            (b"\r\nHTTP/1.0 503\n", 503),
+            (b"HTTP/1.1 102 wait\nA: b\n\nHTTP/1.1 204\r\nno field\r\n", 204),
+            (
+                b"HTTP/1.1 200 OK\r\nfolded: a\r\n b\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+                200,
+            ),
         ] {
             assert_eq!(finding(says), Ok(Finding::Answered(status)));
         }
-        assert!(finding(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
-        assert!(finding(b"").is_err());
+        for says in [
+            &b"SSH-2.0-OpenSSH\r\n\r\n"[..],
+            b"",
+            b"HTTP/1.1 200 OK",
+            b"HTTP/1.1 20 OK\r\n\r\n",
+            b"HTTP/2 200\r\n\r\n",
+            b"<html>200</html>\n",
+            b"HTTP/1.1 100 go on\r\n\r\n",
+        ] {
+            assert!(finding(says).is_err(), "{}", says.escape_ascii());
+        }
     }
 
     #[test]
