@@ -29,6 +29,7 @@
 //! preserves `errno`. It does not allocate, take a lock or panic.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -38,6 +39,9 @@ const MAX_SIGNAL: i32 = 64;
 /// The signals that have arrived and were not taken; signal n is bit n - 1.
 static COME: AtomicU64 = AtomicU64::new(0);
 
+/// The signal that was caught last; 0 if there is none.
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
+
 /// The descriptor of the socket to wake; -1 if there is none.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
@@ -45,14 +49,20 @@ static WAKE: AtomicI32 = AtomicI32::new(-1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Set(u64);
 
+/// The signals that C libraries use for their threads and do not let anybody catch: 32 and 33 in glibc, also 34 in
+/// musl, which is SIGRTMIN for programs that use glibc. They cancel threads and change the user of all threads.
+const KEPT: RangeInclusive<i32> = 32..=34;
+
 /// From now on, this signal is recorded and has no other effect. In programs that this process executes, it
 /// has its default action (execve(2)). A system call that it interrupts is restarted if the kernel supports
 /// that.
 ///
+/// For the signals that the C library uses itself (32 to 34), the kernel is called directly; another signal must have
+/// been caught before. A program that cancels threads must not catch them.
+///
 /// # Errors
 ///
-/// There is no such signal, or it cannot be caught: SIGKILL, SIGSTOP, and those that the C library uses
-/// itself.
+/// There is no such signal, or it cannot be caught: SIGKILL, SIGSTOP.
 pub fn catch(signal: i32) -> io::Result<()> {
     if !(1..=MAX_SIGNAL).contains(&signal) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -64,6 +74,47 @@ pub fn catch(signal: i32) -> io::Result<()> {
     // SAFETY: `action` lives as long as the call. `note` has the signature for handlers without SA_SIGINFO,
     // and is async-signal-safe (see the documentation of the crate).
     match unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) } {
+        0 => {
+            CAUGHT.store(signal, Ordering::SeqCst);
+            Ok(())
+        }
+        _ if KEPT.contains(&signal) => catch_as(CAUGHT.load(Ordering::SeqCst), signal),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Gives `signal` the action of `model` without the C library.
+fn catch_as(model: i32, signal: i32) -> io::Result<()> {
+    /// An action as the kernel has it: handler, flags, restorer, mask.
+    type Action = [u64; 4];
+    /// The size of the mask in bytes.
+    const MASK: usize = 8;
+    let mut action = Action::default();
+    let nothing = std::ptr::null_mut::<Action>();
+    // SAFETY: the kernel writes one `Action` (`struct sigaction` of 64-bit Linux).
+    let read = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            model,
+            nothing,
+            &raw mut action,
+            MASK,
+        )
+    };
+    if read != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has returned this action, whose handler is `note`.
+    let written = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            &raw const action,
+            nothing,
+            MASK,
+        )
+    };
+    match written {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
@@ -146,7 +197,7 @@ mod tests {
                 .read_exact(&mut vec![0; count])
                 .expect("one byte for each signal")
         };
-        for signal in [10, 12, 64] {
+        for signal in [10, 12, 64, 32, 33, 34] {
             catch(signal).expect("it can be caught");
         }
         send(12);
@@ -157,10 +208,11 @@ mod tests {
             [12],
             "signals that arrived before the call are returned"
         );
-        send(64);
-        send(10);
-        hear(2);
-        assert_eq!(take().collect::<Vec<_>>(), [10, 64]);
+        for signal in [64, 10, 34, 33, 32] {
+            send(signal);
+        }
+        hear(5);
+        assert_eq!(take().collect::<Vec<_>>(), [10, 32, 33, 34, 64]);
         assert_eq!(take().next(), None);
     }
 
