@@ -11,6 +11,8 @@ fn each_value_of_a_bar_drawn_with_escape_sequences_is_found() {
         r"\033[1000D\033[K",
         r"\0338",
         r"\033[H",
+        // As many as the line has characters.
+        r"\b\b\b\b\b\b\b\b\b\b\b\b\b\b\b\b\b",
     ] {
         let steps = [10, 20, 30].map(|percent| format!("{draw}progress: {percent}, bar"));
         let command = format!("printf '{}'", steps.concat());

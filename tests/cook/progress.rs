@@ -472,6 +472,8 @@ fn messages_may_have_any_characters_and_invalid_bytes_are_replaced() {
         (r"caf\351 au lait", "caf\u{fffd} au lait"),
         (r"\377\376", "\u{fffd}\u{fffd}"),
         (r"a\000b", "a\0b"),
+        // CSI, OSC and DCS in one character (C1): terminals obey them as they do ESC and a letter.
+        (r"a\302\23331mb\302\235c\302\220d", "a 31mb c d"),
     ] {
         let last = last_of(Setup::new(), &format!("printf 'progress: 10, {line}\\n'"));
         assert_eq!(last, Some((10, message.into())), "{line}");

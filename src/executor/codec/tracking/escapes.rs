@@ -2,8 +2,9 @@
 //! others). A sequence that moves to the start of the line or to another line, or that erases the line,
 //! becomes `\r`, which ends a line.
 //!
-//! So a progress bar that is drawn with `ESC[2K ESC[1G` is read like one that is drawn with `\r`, and
-//! messages contain no colours. A sequence may be split anywhere, and takes constant memory.
+//! So a progress bar that is drawn with `ESC[2K ESC[1G`, or with as many backspaces as the line has
+//! characters, is read like one that is drawn with `\r`, and messages contain no colours. A sequence may be
+//! split anywhere, and takes constant memory.
 
 use std::borrow::Cow;
 
@@ -49,6 +50,8 @@ enum Effect {
     None,
     /// The following text does not continue the preceding text.
     End,
+    /// The cursor moves to the left by one character.
+    Back,
     /// The cursor moves to the right.
     Gap,
 }
@@ -58,6 +61,7 @@ const MAX_COLUMN: usize = 500;
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
+const BACKSPACE: u8 = 0x08;
 /// These cancel a sequence.
 const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
@@ -65,9 +69,9 @@ const SUB: u8 = 0x1a;
 // === impl Escapes ===
 
 impl Escapes {
-    /// The text without sequences. If there are none, which is usual, it is not copied.
+    /// The text without sequences and backspaces. If there are none, which is usual, it is not copied.
     pub fn strip<'a>(&mut self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        if self.state == State::Text && memchr::memchr(ESC, text).is_none() {
+        if self.state == State::Text && memchr::memchr2(ESC, BACKSPACE, text).is_none() {
             self.count(text);
             return Cow::Borrowed(text);
         }
@@ -75,7 +79,7 @@ impl Escapes {
         let mut rest = text;
         while !rest.is_empty() {
             if self.state == State::Text {
-                let length = memchr::memchr(ESC, rest).unwrap_or(rest.len());
+                let length = memchr::memchr2(ESC, BACKSPACE, rest).unwrap_or(rest.len());
                 let (run, behind) = rest.split_at(length);
                 plain.extend_from_slice(run);
                 self.count(run);
@@ -92,6 +96,7 @@ impl Escapes {
                     plain.push(b'\r');
                     self.column = 0;
                 }
+                Effect::Back => self.column -= 1,
                 Effect::Gap => {
                     plain.push(b' ');
                     self.column = (self.column + 1).min(MAX_COLUMN);
@@ -128,6 +133,8 @@ impl Escapes {
         const NONE: Effect = Effect::None;
         match (self.state, byte) {
             (State::Text, ESC) => (State::Escape, NONE, true),
+            (State::Text, BACKSPACE) if self.column > 1 => (State::Text, Effect::Back, true),
+            (State::Text, BACKSPACE) => (State::Text, Effect::End, true),
             // A line end is never part of a sequence, not even of a string, so an unterminated string ends
             // with its line.
             (State::Text, _) | (_, b'\n' | b'\r') => (State::Text, NONE, false),
@@ -261,6 +268,7 @@ mod tests {
             "\x1b[1000D",
             "\x1b[99999999999999999999999D",
             "\x1b[d",
+            "\x08\x08\x08",
         ] {
             let text = format!("abc{sequence}x");
             assert_eq!(strip(&[text.as_bytes()]), "abc\rx", "{sequence:?}");
@@ -306,6 +314,7 @@ mod tests {
             "\x1b[X",
             "\x1b[3P",
             "\x1b[@",
+            "\x08\x08",
         ] {
             let text = format!("abc{sequence}x");
             assert_eq!(strip(&[text.as_bytes()]), "abcx", "{sequence:?}");
@@ -318,6 +327,13 @@ mod tests {
             let text = format!("abc{sequence}x");
             assert_eq!(strip(&[text.as_bytes()]), "abc x", "{sequence:?}");
         }
+    }
+
+    #[test]
+    fn backspaces_are_counted_by_characters() {
+        assert_eq!(strip(&["ä%\x08\x08b".as_bytes()]), "ä%\rb");
+        assert_eq!(strip(&[b"abcd\x08\x08", b"\x08\x08e"]), "abcd\re");
+        assert_eq!(strip(&[b"ab\ncd\x08\x08e\x08"]), "ab\ncd\re\r");
     }
 
     #[test]

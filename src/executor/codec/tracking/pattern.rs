@@ -143,10 +143,11 @@ pub fn percent(text: &str) -> Option<Percent> {
     Percent::new(parts as f64 / scale as f64)
 }
 
-/// Removes escape sequences from a message.
+/// Removes escape sequences from a message, and the characters that begin one by themselves (C1, such as U+009B):
+/// messages are shown on terminals.
 fn plain(message: &str) -> String {
     let text = Escapes::default().strip(message.as_bytes()).into_owned();
-    let text = String::from_utf8_lossy(&text).replace('\r', " ");
+    let text = String::from_utf8_lossy(&text).replace(['\r', '\u{9b}', '\u{9d}', '\u{90}'], " ");
     text.trim().to_owned()
 }
 
