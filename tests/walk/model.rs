@@ -103,6 +103,8 @@ pub struct Model {
     up: Option<Generation>,
     /// The agent refuses this executor, which then tries less often than with an agent that is away.
     agent_refuses: bool,
+    /// When there was a subscription last.
+    seen_at: Moment,
     call: Option<(Serial, Item)>,
     /// An abandoned call with an update, which may still arrive.
     stray: Option<Update>,
@@ -200,9 +202,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A command that cannot be started.
 pub const BROKEN: &str = "broken";
 
-/// Maximum wait until an attempt to subscribe to an agent that is back; for one that refused, a second.
+/// Maximum wait until an attempt to subscribe to an agent that is back; for one that refused, or was away for
+/// longer than a minute, a second.
 const RETRY: Duration = Duration::from_millis(250);
-const REFUSED_RETRY: Duration = Duration::from_secs(1);
+const LATE_RETRY: Duration = Duration::from_secs(1);
+const SHORT_OUTAGE: Duration = Duration::from_secs(60);
 
 /// How long a connected agent may take for the terminal acknowledgement.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -228,6 +232,7 @@ impl Model {
             subscribing: None,
             up: None,
             agent_refuses: false,
+            seen_at: Moment::default(),
             call: None,
             stray: None,
             alive: Vec::new(),
@@ -262,6 +267,11 @@ impl Model {
         model
     }
 
+    /// Ends the subscription.
+    fn lose(&mut self) -> Option<Generation> {
+        self.up.take().inspect(|_| self.seen_at = self.now)
+    }
+
     /// The core's next deadline.
     pub fn next_deadline(&self) -> Option<Moment> {
         self.core.next_deadline()
@@ -284,7 +294,7 @@ impl Model {
             }
             Step::StreamEnds(end) => {
                 self.mischief.losses -= 1;
-                let generation = self.subscribing.take().or(self.up.take());
+                let generation = self.subscribing.take().or_else(|| self.lose());
                 self.give_call_up();
                 self.agent_refuses = *end == StreamEnd::Refused;
                 let generation = generation.expect("a step of this state");
@@ -328,7 +338,7 @@ impl Model {
                     self.mischief.lost_calls -= 1;
                 }
                 if *answer == CallAnswer::NotSubscribed {
-                    self.up = None;
+                    self.lose();
                 }
                 let (serial, item) = self.call.take().expect("a step of this state");
                 if *answer == CallAnswer::Accepted {

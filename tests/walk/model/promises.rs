@@ -5,7 +5,7 @@ use cook_executor::core::outbox::{Reason, TaskState, Update, UpdateData};
 use cook_executor::core::plan::{CommandId, Part};
 use cook_executor::words::units::Percent;
 
-use super::{ACKNOWLEDGEMENT_TIMEOUT, DRAINING, Job, Model, REFUSED_RETRY, RETRY, TASK};
+use super::{ACKNOWLEDGEMENT_TIMEOUT, DRAINING, Job, LATE_RETRY, Model, RETRY, SHORT_OUTAGE, TASK};
 
 impl Model {
     /// The task is being stopped; from here on it ends as killed.
@@ -209,10 +209,10 @@ impl Model {
         self.check_timeouts(job);
         if self.exit.is_none() && self.subscribing.is_none() && self.up.is_none() {
             let retry = self.core.next_deadline().map(|next| next.since(self.now));
-            let limit = if self.agent_refuses {
-                REFUSED_RETRY
-            } else {
-                RETRY
+            let is_short = self.now.since(self.seen_at) < SHORT_OUTAGE;
+            let limit = match is_short && !self.agent_refuses {
+                true => RETRY,
+                false => LATE_RETRY,
             };
             assert!(retry <= Some(limit), "the next try is {retry:?} away");
         }

@@ -70,7 +70,7 @@ impl Model {
                 ..
             } => {
                 self.subscribing = Some(generation);
-                self.up = None;
+                self.lose();
                 self.call = None;
                 // The agent has received the updates in a subscription. Of updates about checks there may
                 // be any number that it has received, and two of each kind that it has not: an older one

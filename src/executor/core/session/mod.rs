@@ -135,8 +135,15 @@ const REGISTRATION_TIME: Duration = Duration::from_secs(3);
 /// executor should be subscribed within 250 ms after the agent responds again.
 const MAX_RETRY: Duration = Duration::from_millis(200);
 
-/// Each further failure adds this much to the wait, up to [`MAX_RETRY`].
+/// Each further failure adds this much to the wait, up to [`MAX_RETRY`] or [`MAX_LATE_RETRY`].
 const RETRY_STEP: Duration = Duration::from_millis(40);
+
+/// An agent that is away for longer does not come back soon, because a restart takes seconds.
+const SHORT_OUTAGE: Duration = Duration::from_secs(60);
+
+/// Maximum wait after a [`SHORT_OUTAGE`], until the agent responds in any way. A task may wait for its agent for
+/// days. This is half of the 2 seconds for which a recovering agent waits for the executor.
+const MAX_LATE_RETRY: Duration = Duration::from_secs(1);
 
 /// The wait after an agent has refused our credentials. Only an operator can change that.
 const REFUSED_RETRY: Duration = Duration::from_secs(1);
@@ -260,8 +267,13 @@ impl Session {
             // at once, it must not be asked a thousand times a second.
             StreamEnd::Disconnected if has_stood => Duration::ZERO,
             StreamEnd::Refused => REFUSED_RETRY,
+            StreamEnd::Disconnected if now.since(before.since) >= SHORT_OUTAGE => {
+                let limit = MAX_LATE_RETRY.min(self.policy.backoff_max.get() / 2);
+                self.backoff(before.failures, limit)
+            }
             StreamEnd::Disconnected | StreamEnd::NotReady | StreamEnd::Unknown => {
-                self.backoff(before.failures)
+                let limit = MAX_RETRY.min(self.policy.backoff_max.get() / 4);
+                self.backoff(before.failures, limit)
             }
         };
         let outage = Outage {
@@ -443,11 +455,10 @@ impl Session {
         Some(unknown.map_or(absent, |unknown| unknown.min(absent)))
     }
 
-    /// The wait grows with each failure. Up to a quarter of it is random.
-    fn backoff(&self, failures: u32) -> Duration {
+    /// The wait grows with each failure, up to `limit`. Up to a quarter of it is random.
+    fn backoff(&self, failures: u32, limit: Duration) -> Duration {
         /// An odd factor that distributes small numbers over 32 bits (Knuth's multiplicative hash).
         const SCATTER: u32 = 2_654_435_761;
-        let limit = MAX_RETRY.min(self.policy.backoff_max.get() / 4);
         let wait = (RETRY_STEP * failures.saturating_add(1).min(100)).min(limit);
         let mixed = self
             .policy

@@ -57,6 +57,56 @@ fn a_broken_stream_is_subscribed_again_at_once_and_then_within_200_milliseconds(
     }
 }
 
+/// The waits of an agent that stays away like this for the time after the outage began.
+fn waits(session: &mut Session, end: StreamEnd, from: u64, until: u64) -> Vec<u64> {
+    let mut waits = Vec::new();
+    let mut now = from;
+    while now < until {
+        let generation = subscribe(session, now);
+        session.ended(generation, end, at(now));
+        let next = session.next_deadline().expect("another try");
+        waits.push(next.since(at(now)).as_millis() as u64);
+        now += waits[waits.len() - 1] + 1;
+    }
+    waits
+}
+
+#[test]
+fn an_agent_that_is_away_for_more_than_a_minute_is_tried_once_a_second() {
+    let mut session = session(true);
+    let generation = subscribe(&mut session, 0);
+    session.subscribed(generation, false, at(1));
+    session.ended(generation, StreamEnd::Disconnected, at(1000));
+    let soon = waits(&mut session, StreamEnd::Disconnected, 1000, 60_000);
+    assert!(soon.iter().all(|wait| *wait <= 200), "{soon:?}");
+    let late = waits(&mut session, StreamEnd::Disconnected, 61_300, 600_000);
+    assert!(
+        late.iter().all(|wait| (750..=1000).contains(wait)),
+        "{late:?}"
+    );
+    // One that answers is starting, and will soon wait for us for 2 seconds only.
+    let starting = waits(&mut session, StreamEnd::NotReady, 601_100, 620_000);
+    assert!(starting.iter().all(|wait| *wait <= 200), "{starting:?}");
+    // After a new subscription everything is as at first.
+    let generation = subscribe(&mut session, 621_000);
+    session.subscribed(generation, false, at(621_000));
+    session.ended(generation, StreamEnd::Disconnected, at(700_000));
+    let soon = waits(&mut session, StreamEnd::Disconnected, 700_000, 759_000);
+    assert!(soon.iter().all(|wait| *wait <= 200), "{soon:?}");
+}
+
+#[test]
+fn an_agent_with_a_short_patience_is_tried_more_often() {
+    let mut session = Session::new(Policy {
+        backoff_max: Span::saturating(Duration::from_millis(600)),
+        ..session(true).policy
+    });
+    let soon = waits(&mut session, StreamEnd::Disconnected, 0, 60_000);
+    assert!(soon.iter().all(|wait| *wait <= 150), "{soon:?}");
+    let late = waits(&mut session, StreamEnd::Disconnected, 61_000, 100_000);
+    assert!(late.iter().all(|wait| *wait <= 300), "{late:?}");
+}
+
 #[test]
 fn the_end_of_an_older_stream_is_ignored() {
     let mut session = session(true);
