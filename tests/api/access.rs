@@ -198,6 +198,51 @@ fn a_web_page_of_another_origin_is_refused_and_our_own_is_not() {
     nothing_was_stolen(&target);
 }
 
+/// A browser sends no `Origin` with a GET to the page's own origin.
+#[test]
+fn a_web_page_without_an_origin_is_refused_too() {
+    let target = Target::new();
+    let port = target.port;
+    let path = &target.path;
+    let status = |fields: &str| {
+        let mut talk = target.connect();
+        talk.say(&format!("GET {path} HTTP/1.1\r\n{fields}\r\n"));
+        talk.hear_head().status
+    };
+    // Names whose owners can make them resolve to this address.
+    for host in [
+        "evil.example",
+        "EVIL.EXAMPLE.:1",
+        "127.0.0.1.evil.example",
+        "a.1x",
+    ] {
+        assert_eq!(status(&format!("Host: {host}\r\n")), 403, "{host}");
+        assert_eq!(status(&format!("Host: {host}:{port}\r\n")), 403, "{host}");
+    }
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "my-machine",
+        "10.0.0.1",
+    ] {
+        assert_eq!(status(&format!("Host: {host}\r\n")), 200, "{host}");
+        assert_eq!(status(&format!("Host: {host}:{port}\r\n")), 200, "{host}");
+    }
+    for (site, wanted) in [
+        ("cross-site", 403),
+        ("same-site", 403),
+        ("", 403),
+        ("same-origin", 200),
+        ("none", 200),
+    ] {
+        let fields = format!("Host: 127.0.0.1:{port}\r\nSec-Fetch-Site: {site}\r\n");
+        assert_eq!(status(&fields), wanted, "{site:?}");
+    }
+    target.let_go();
+}
+
 /// Runs shell lines as a task's command, which must succeed.
 #[track_caller]
 fn run_lines(lines: &[&str]) -> Run {

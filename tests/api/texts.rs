@@ -138,6 +138,16 @@ fn every_refusal_of_a_request_says_what_is_wrong_with_it() {
             "a web page of another origin may not use this task's API",
         ),
         (
+            format!("GET {path} HTTP/1.1\r\n{host}Sec-Fetch-Site: cross-site\r\n\r\n"),
+            403,
+            "a web page of another origin may not use this task's API",
+        ),
+        (
+            format!("GET {path} HTTP/1.1\r\nHost: example.com\r\n\r\n"),
+            403,
+            "the Host is a name of another machine: use the address in $EXECUTOR_ENDPOINT",
+        ),
+        (
             format!("PATCH {path} HTTP/1.1\r\n{host}Content-Length: 300000\r\n\r\n"),
             413,
             "the body has more than 262144 bytes",

@@ -98,14 +98,16 @@ impl Handler for TaskApi {
 
     fn screen(&self, (): &(), head: &Head) -> Result<(), Response> {
         let is_ours = |origin: &[u8]| origin == self.origin.as_bytes();
-        match head.fields.all("origin").all(is_ours) {
-            true => Ok(()),
-            false => {
-                let text = "a web page of another origin may not use this task's API";
-                let refusal = Refusal::new(StatusCode::Forbidden, text);
-                Err(note(head.method, response::refusal(&refusal)))
-            }
-        }
+        let is_same = |site: &[u8]| matches!(site, b"same-origin" | b"none");
+        let is_ours = head.fields.all("origin").all(is_ours)
+            && head.fields.all("sec-fetch-site").all(is_same);
+        let text = match head.fields.all("host").any(is_of_dns) {
+            false if is_ours => return Ok(()),
+            false => "a web page of another origin may not use this task's API",
+            true => "the Host is a name of another machine: use the address in $EXECUTOR_ENDPOINT",
+        };
+        let refusal = Refusal::new(StatusCode::Forbidden, text);
+        Err(note(head.method, response::refusal(&refusal)))
     }
 
     async fn answer(&self, (): &(), request: Request) -> Response {
@@ -141,6 +143,15 @@ impl TaskApi {
         let refusal = Refusal::new(StatusCode::ServiceUnavailable, text);
         response::refusal(&refusal).ending_connection()
     }
+}
+
+/// Whether a `Host` is a name that belongs to somebody, and no address: its owner can make it point here (DNS
+/// rebinding), and a browser then takes our answers for those of the owner's page.
+fn is_of_dns(host: &[u8]) -> bool {
+    let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let last_dot = name.iter().rposition(|byte| *byte == b'.');
+    last_dot.is_some_and(|dot| !name[dot + 1..].iter().all(u8::is_ascii_digit))
 }
 
 fn forbidden() -> Response {
