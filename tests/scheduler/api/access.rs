@@ -1,12 +1,12 @@
 //! Access to the API: other users and web pages are refused.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
 use serde_json::json;
 
-use crate::server::{Folder, Server};
+use crate::server::{Folder, Server, wait_for};
 
 #[test]
 fn a_page_of_another_origin_can_neither_submit_nor_read() {
@@ -174,4 +174,88 @@ fn with_logins_a_password_is_needed_and_jobs_belong_to_users() {
     assert_eq!(server.ask("DELETE", &target, eve, b"").status, 403);
     assert!(server.log().contains("do not isolate"), "{}", server.log());
     assert!(!server.log().contains("secret"));
+}
+
+#[test]
+fn the_environment_of_a_job_and_passwords_are_shown_to_no_other_user() {
+    let folder = Folder::new();
+    let file = folder.file(
+        "config.edn",
+        r#"{:authorization {:http-basic {:validation :config-file :valid-logins #{["bob" "word-of-bob"] ["eve" "other"]}}}}"#,
+    );
+    let file = file.to_string_lossy().into_owned();
+    let server = Server::with(folder, &["--config", &file, "--listen=127.0.0.1:0"][..2]);
+    let bob = "Authorization: Basic Ym9iOndvcmQtb2YtYm9i\r\n";
+    let eve = "Authorization: Basic ZXZlOm90aGVy\r\n";
+    let uuid = "26719da8-394f-44f9-9e6d-8a17500f5109";
+    let body = json!({"jobs": [{
+        "uuid": uuid, "command": "exit 3", "max_retries": 1, "env": {"TOKEN": "hidden-value"}
+    }]});
+    let submitted = server.ask("POST", "/jobs", bob, body.to_string().as_bytes());
+    assert_eq!(submitted.status, 201, "{}", submitted.text());
+    let own = |target: &str| server.ask("GET", target, bob, b"");
+    wait_for("the end of the job", || {
+        (own(&format!("/jobs/{uuid}")).json()["status"] == "completed").then_some(())
+    });
+    let job = own(&format!("/rawscheduler?job={uuid}"));
+    assert!(job.text().contains("hidden-value"), "{}", job.text());
+    let instance = job.json()[0]["instances"][0]["task_id"].clone();
+    let instance = instance.as_str().expect("an instance").to_owned();
+    for target in [
+        format!("/rawscheduler?job={uuid}"),
+        format!("/rawscheduler?instance={instance}"),
+        format!("/jobs?uuid={uuid}"),
+        format!("/jobs/{uuid}"),
+        "/jobs?user=bob&state=completed".to_owned(),
+        format!("/instances?uuid={instance}"),
+        format!("/instances/{instance}"),
+        "/list?user=bob&state=waiting%2Brunning%2Bcompleted".to_owned(),
+        format!("/unscheduled_jobs?job={uuid}"),
+        format!("/retry?job={uuid}"),
+        format!("/files/browse?path=/{instance}"),
+        "/usage?user=bob".to_owned(),
+        "/settings".to_owned(),
+        "/metrics".to_owned(),
+        "/info".to_owned(),
+        "/debug".to_owned(),
+    ] {
+        for fields in [eve, ""] {
+            let shown = server.ask("GET", &target, fields, b"");
+            let shown = shown.head.clone() + &shown.text();
+            for hidden in ["hidden-value", "word-of-bob", "Ym9i"] {
+                assert!(!shown.contains(hidden), "{target}: {shown}");
+            }
+        }
+        // Passwords are not shown to anybody.
+        assert!(!own(&target).text().contains("word-of-bob"), "{target}");
+    }
+    for hidden in ["hidden-value", "word-of-bob", "Ym9i"] {
+        assert!(!server.log().contains(hidden), "{}", server.log());
+    }
+}
+
+#[test]
+fn of_more_than_256_busy_connections_the_last_ones_are_refused() {
+    let server = Server::start();
+    let host = server.address;
+    let head = format!(
+        "POST /jobs HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    );
+    let busy: Vec<TcpStream> = (0..256)
+        .map(|_| {
+            let mut stream = TcpStream::connect(host).expect("it listens");
+            stream.write_all(head.as_bytes()).expect("sent");
+            let mut interim = [0; 25];
+            stream
+                .read_exact(&mut interim)
+                .expect("it waits for a body");
+            stream
+        })
+        .collect();
+    let refused = server.get("/pools");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    drop(busy);
+    wait_for("a free connection", || {
+        (server.get("/pools").status == 200).then_some(())
+    });
 }
