@@ -163,12 +163,12 @@ fn ipv6_is_used_if_requested_by_http_and_tcp() {
     );
 }
 
-/// The options must be those of any curl that people have.
+/// Proves that a real curl accepts our options.
 #[test]
-fn https_is_asked_by_the_real_curl() {
+fn https_works_with_the_installed_curl() {
     for program in ["curl", "openssl"] {
         if Command::new(program).arg("version").output().is_err() {
-            eprintln!("SKIPPED: there is no {program}");
+            eprintln!("SKIPPED: {program} is not installed");
             return;
         }
     }
@@ -181,7 +181,7 @@ fn https_is_asked_by_the_real_curl() {
         http.path = Some(b"/".to_vec());
     }
     let run = Setup::new()
-        // Where the user's own settings and a proxy are, neither is used.
+        // Neither the user's curl configuration nor the proxy may be used.
         .variable("HOME", "home")
         .variable("https_proxy", "http://127.0.0.1:1")
         .prelude("mkdir home; echo 'fail = wrong' > home/.curlrc; exec \"$0\"")

@@ -176,8 +176,8 @@ fn remaining_processes_of_a_check_end_with_it_and_not_with_the_task() {
 }
 
 #[test]
-fn what_could_not_be_recognised_when_its_check_ended_is_ended_by_the_next_one() {
-    // While a process executes a program, the kernel shows no environment of it. This one hides its own for longer.
+fn a_process_that_was_not_recognised_when_its_check_ended_is_ended_after_the_next_check() {
+    // During `execve`, the kernel shows an empty environment. This process removes the variable for longer than that.
     let daemon = "sleep 0.2; echo missed >> order; exec env EXECUTOR_PHASE=check sleep 661";
     let value = format!(
         "[ -e made ] || {{ touch made; env -u EXECUTOR_PHASE setsid sh -c '{daemon}' & sleep 0.1; }}"

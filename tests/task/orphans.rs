@@ -156,7 +156,7 @@ fn a_command_that_has_left_its_process_group_is_ended_too() {
     assert_eq!(run.order(), ["left", "after"]);
 }
 
-/// A process whose main thread has ended while another one runs: the kernel shows it as a zombie, and it is none.
+/// A process whose main thread has ended while another one runs. The kernel shows it as a zombie although it is running.
 const HEADLESS: &str = "import ctypes, os, platform, threading, time
 threading.Thread(target=time.sleep, args=(600,)).start()
 open('order', 'a').write('headless\\n')
@@ -166,7 +166,7 @@ ctypes.CDLL(None).syscall(exit, 0)";
 #[test]
 fn a_process_whose_main_thread_has_ended_is_ended_too() {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no python3");
+        eprintln!("SKIPPED: python3 is not installed");
         return;
     }
     let headless = format!("python3 -c \"{HEADLESS}\"");
@@ -174,7 +174,7 @@ fn a_process_whose_main_thread_has_ended_is_ended_too() {
     for leave in [
         format!("{headless} & {is_there}; exit 3"),
         format!("setsid {headless} & {is_there}; exit 3"),
-        // One that does not hear SIGTERM.
+        // One that ignores SIGTERM.
         format!("(trap '' TERM; exec setsid {headless}) & {is_there}; exit 3"),
     ] {
         let run = observed(json!({"command": leave}));

@@ -103,7 +103,7 @@ pub struct Model {
     up: Option<Generation>,
     /// The agent refuses this executor, which then tries less often than with an agent that is away.
     agent_refuses: bool,
-    /// When there was a subscription last.
+    /// When the last subscription ended.
     seen_at: Moment,
     call: Option<(Serial, Item)>,
     /// An abandoned call with an update, which may still arrive.
@@ -202,9 +202,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A command that cannot be started.
 pub const BROKEN: &str = "broken";
 
-/// Maximum wait until an attempt to subscribe to an agent that is back; for one that refused, or was away for
-/// longer than a minute, a second.
+/// Maximum wait until an attempt to subscribe to an agent that is back.
 const RETRY: Duration = Duration::from_millis(250);
+/// The same for an agent that has refused, or that was away for more than a [`SHORT_OUTAGE`].
 const LATE_RETRY: Duration = Duration::from_secs(1);
 const SHORT_OUTAGE: Duration = Duration::from_secs(60);
 

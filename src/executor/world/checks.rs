@@ -203,7 +203,7 @@ mod tests {
                 b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\nnot whole",
                 200,
             ),
-            // Of servers that are three lines of shell.
+            // As sent by servers that are short shell scripts.
             (b"HTTP/1.1 200 OK\n\nhello", 200),
             (b"\r\nHTTP/1.0 503\n", 503),
             (b"HTTP/1.1 102 wait\nA: b\n\nHTTP/1.1 204\r\nno field\r\n", 204),

@@ -145,8 +145,8 @@ impl TaskApi {
     }
 }
 
-/// Whether a `Host` is a name that belongs to somebody, and no address: its owner can make it point here (DNS
-/// rebinding), and a browser then takes our answers for those of the owner's page.
+/// Whether a `Host` is a DNS name and not an address. Its owner could make it point to this host (DNS rebinding); a
+/// browser would then treat our responses as those of the owner's page.
 fn is_of_dns(host: &[u8]) -> bool {
     let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
     let name = name.strip_suffix(b".").unwrap_or(name);

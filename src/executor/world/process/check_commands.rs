@@ -34,7 +34,7 @@ pub(super) struct CheckCommands {
     /// Each run replaces the output of the previous run.
     sandbox: PathBuf,
     running: Rc<RefCell<Vec<CheckCommand>>>,
-    /// When the first one was started, by [`descendants::clock`]: since then there may be processes of theirs.
+    /// When the first one was started, by [`descendants::clock`]. No process of a check is older.
     since: Cell<Option<u64>>,
 }
 
@@ -177,7 +177,7 @@ impl Processes {
             let position = running.borrow().iter().position(|one| one.id == id);
             let command = position.map(|position| running.borrow_mut().swap_remove(position));
             let outcome = end.map_or(Outcome::Unknown, spawn::outcome);
-            // What one that was given up has left is seen to, and the next one of its kind may be running.
+            // The processes of an abandoned command have been ended already. The check's next command may be running.
             let wanted = command.filter(|command| !command.is_abandoned);
             if let Some(command) = &wanted {
                 left.end(command);
@@ -208,8 +208,8 @@ impl Processes {
 struct LeftOvers {
     /// The task's commands, whose descendants belong to the task.
     commands: super::Alive,
-    /// When the first command of a check was started. A process cannot be recognised while it executes a program: one
-    /// that was missed by chance is found at the end of the next command.
+    /// When the first command of a check was started, not the last one: a process cannot be recognised during its
+    /// `execve`. One that was missed for this reason is found when the next command ends.
     since: u64,
 }
 

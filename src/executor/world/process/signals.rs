@@ -54,7 +54,7 @@ const HARMLESS: [Signal; 13] = [
     Signal::POWER,
 ];
 
-/// The real-time signals. No thread is cancelled here, for which C libraries use the first three.
+/// The real-time signals. C libraries use the first three to cancel threads, which this program never does.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 32..=64;
 
 /// Proof that signals are caught.

@@ -57,7 +57,7 @@ fn a_broken_stream_is_subscribed_again_at_once_and_then_within_200_milliseconds(
     }
 }
 
-/// The waits of an agent that stays away like this for the time after the outage began.
+/// The waits between the attempts from `from` until `until`, when each attempt ends with `end`.
 fn waits(session: &mut Session, end: StreamEnd, from: u64, until: u64) -> Vec<u64> {
     let mut waits = Vec::new();
     let mut now = from;
@@ -84,10 +84,10 @@ fn an_agent_that_is_away_for_more_than_a_minute_is_tried_once_a_second() {
         late.iter().all(|wait| (750..=1000).contains(wait)),
         "{late:?}"
     );
-    // One that answers is starting, and will soon wait for us for 2 seconds only.
+    // An agent that answers is starting. It will soon wait for executors, but only for 2 seconds.
     let starting = waits(&mut session, StreamEnd::NotReady, 601_100, 620_000);
     assert!(starting.iter().all(|wait| *wait <= 200), "{starting:?}");
-    // After a new subscription everything is as at first.
+    // After a new subscription the short waits apply again.
     let generation = subscribe(&mut session, 621_000);
     session.subscribed(generation, false, at(621_000));
     session.ended(generation, StreamEnd::Disconnected, at(700_000));
@@ -96,7 +96,7 @@ fn an_agent_that_is_away_for_more_than_a_minute_is_tried_once_a_second() {
 }
 
 #[test]
-fn an_agent_with_a_short_patience_is_tried_more_often() {
+fn with_a_short_backoff_max_the_agent_is_tried_more_often() {
     let mut session = Session::new(Policy {
         backoff_max: Span::saturating(Duration::from_millis(600)),
         ..session(true).policy
