@@ -4,8 +4,6 @@
 //! small checked types, `job` the records of jobs and instances, `request` the changes that clients ask
 //! for, and `backend` the interface to the backends.
 
-#[doc(hidden)]
-pub use backend as face;
 pub mod backend;
 pub mod effect;
 pub mod event;
