@@ -1,5 +1,5 @@
-//! Floods of connections, and their cost: how long the task's own requests and the agent's orders take
-//! meanwhile, and how much processor time the executor uses.
+//! Opens a flood of connections, and measures what it costs: how long the executor takes for a request of the
+//! task and for a KILL or SHUTDOWN of the agent during the flood, and how much processor time it uses.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Floods of connections of every shape, by another user and by the task's own user. Their cost is printed
-//! and limited.
+//! Floods of connections that are reset, closed, half used or left open, by another user and by the task's
+//! own user. The test prints what each flood costs, and fails if the cost exceeds a limit.
 
 use std::time::Duration;
 

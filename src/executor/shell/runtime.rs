@@ -286,7 +286,7 @@ impl Runtime {
         }
     }
 
-    /// Performs one effect, and returns the events that are known immediately.
+    /// Performs one effect, and returns the events that are known immediately. Other events follow later.
     fn perform(&mut self, effect: Effect) -> Vec<Event> {
         match effect {
             Effect::Subscribe {

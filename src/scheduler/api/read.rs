@@ -280,8 +280,8 @@ impl Api {
         Ok(Response::json(200, &shown))
     }
 
-    /// Makes the response of a reading. `jobs` are those of [`Reading::found`], without any that were
-    /// removed meanwhile.
+    /// Makes the response to a request that reads. `jobs` are the loaded jobs of [`Reading::found`]; one that
+    /// was removed from the store in the meantime is not among them.
     pub fn complete(&self, reading: &Reading, jobs: &[Arc<Job>], view: View<'_>) -> Response {
         let context = self.context(&reading.authority, view);
         let groups = groups_of(jobs, view);

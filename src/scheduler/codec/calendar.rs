@@ -17,7 +17,8 @@ pub fn shown(time: Wall) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
 }
 
-/// Reads milliseconds since 1970, or a date with or without a time, a fraction, and an offset from UTC.
+/// Reads milliseconds since 1970, or a date. After the date there may be a time; after the time there may be
+/// a fraction of a second, and an offset from UTC. Without an offset, the time is UTC.
 pub fn read(text: &str) -> Option<Wall> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Wall);

@@ -204,8 +204,12 @@ async fn left(driver: &Driver) -> Result<Ending, StartError> {
     }
 }
 
-/// SIGTERM exits at once, and jobs keep running. SIGINT does the same, unless the program runs in a
-/// terminal and jobs are running: then a second Ctrl-C ends the jobs.
+/// Waits for a signal, and returns how to exit. In all cases but the last, running jobs continue.
+///
+/// * SIGTERM: exits at once.
+/// * SIGINT without a terminal, or while no job is running: exits at once.
+/// * Ctrl-C in a terminal while jobs are running: exits after [`SECOND_CTRL_C`].
+/// * A second Ctrl-C within this time: ends the jobs, and then exits.
 async fn signalled(driver: &Driver, signals: &mut Signals) -> Result<Ending, StartError> {
     let first = signals.next().await;
     let running = driver.read(|view| view.live());

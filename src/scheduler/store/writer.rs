@@ -25,7 +25,7 @@ enum Order {
     Reopen,
 }
 
-/// Maximum number of batches in one transaction, so that the first one does not wait long.
+/// Maximum number of batches in one transaction. A transaction with more would delay the first batch in it.
 const TOGETHER: usize = 4096;
 
 /// How often to check whether the disk has space again.

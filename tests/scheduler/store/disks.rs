@@ -10,7 +10,7 @@ fn a_start_finds_all_batches_however_they_were_grouped() {
     let batches = batches(1, 400);
     let path = folder("groupings").join("store.redb");
     let mut done = 0;
-    // One batch per commit, then more and more, opening the store anew each time.
+    // The first commit has one batch, and each further commit has more. The store is reopened before each.
     for count in [1, 2, 7, 50, 340] {
         let (mut store, _, _) = Redb::open(&path, None).expect("it opens");
         let some = &batches[done..done + count];

@@ -15,7 +15,8 @@ use rustix::net::{self, AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketT
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// If the peer reads nothing for this time, it counts as gone. The agent must never hang because of it.
+/// How long a write may wait for the peer to read. After this time the peer counts as gone, so that no peer can
+/// block the agent for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a connection has reached the agent.

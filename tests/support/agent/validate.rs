@@ -53,12 +53,12 @@ pub fn head(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// Checks that the response to SUBSCRIBE may be protobuf. A real agent prefers JSON, so without this
-/// header, or with `*/*`, the executor could not read the stream.
+/// Checks that the `Accept` header of a SUBSCRIBE is protobuf. Without this header, or with `*/*`, a real agent
+/// would send the events as JSON, which the executor cannot read.
 ///
 /// # Errors
 ///
-/// The agent's response.
+/// The agent's response, with status 406.
 pub fn accept(request: &Request) -> Result<(), Refusal> {
     match request.header("accept") {
         Some(PROTOBUF) => Ok(()),

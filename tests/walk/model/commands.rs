@@ -162,7 +162,8 @@ impl Model {
         }
     }
 
-    /// At the end of a task that was stopped, the log has named all after commands that were not started.
+    /// When a task that was stopped has ended, each of its after commands was either started or named in the
+    /// log as not started.
     pub(super) fn check_not_run(&self, job: &Job) {
         if !self.is_stopped() || self.was_killed_early || self.commands.guard_failed {
             return;

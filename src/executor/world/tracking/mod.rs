@@ -205,7 +205,8 @@ impl Tracking {
         }
     }
 
-    /// The latest progress up to a place in a file, or up to its end; and whether the end was reached.
+    /// Reads on in the file with this index, up to the offset `place` or to the end of the file. Returns the last
+    /// progress found, and whether the end of the file was reached.
     async fn read_until(
         &mut self,
         at: usize,

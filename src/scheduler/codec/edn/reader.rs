@@ -119,7 +119,8 @@ impl Reader<'_> {
         let mut nodes = Vec::new();
         loop {
             match self.item()? {
-                // Documentation abbreviates examples with "...", and people copy from it.
+                // Examples in documentation abbreviate with "...", and people copy them. It is skipped, and
+                // its place is kept for a warning.
                 Item::Node(node) if node.value == Value::Symbol("...".to_owned()) => {
                     self.ellipses.push(node.place);
                 }

@@ -76,7 +76,7 @@ fn retries(field: Field) -> Result<Retries, Fault> {
     retries.ok_or_else(|| too_many_retries(number))
 }
 
-/// Converts the query parameters to the object that the body could have been.
+/// Converts the query parameters to the JSON object that a client would send as the body of the same request.
 fn from_query(query: &Query) -> Result<Json, Fault> {
     let rule = |error: crate::codec::query::QueryError| Fault::Rule(error.0);
     let mut members = Vec::new();

@@ -258,7 +258,8 @@ impl Scheduler {
         for held in lost.into_iter().rev().flat_map(|pending| pending.held) {
             self.take_back(step, held, unavailable);
         }
-        // No batch is being written any more, so the instances that are still held had a void offer.
+        // An instance is held while the batch that records it is being written. No batch is being written any
+        // more, and no launch was sent for these: their offers became void in the meantime. So they fail.
         let is_held = |(id, live): (_, &super::live::Live)| (live.sent == Sent::Held).then_some(id);
         let unsent: Vec<_> = self.table.lives.iter().filter_map(is_held).collect();
         for id in unsent {

@@ -1,9 +1,9 @@
-//! The order in which waiting jobs start: users in turn; within a user by priority, then by submission;
-//! the first job that fits the offer.
+//! Chooses the next waiting job for an offer. Users take turns. The jobs of one user are ordered by priority, and
+//! those of one priority by the time of submission; the first job in this order that fits the offer starts.
 //!
-//! Jobs with the same needs and constraints have the same *shape*. Only a user's first job of each
-//! shape can be the first that fits, so a choice looks at shapes, not at jobs: ten thousand waiting
-//! jobs usually have a handful of shapes.
+//! Jobs with the same needs and constraints have the same *shape*. If the first job of a shape does not fit
+//! an offer, no other job of this shape does. So only one job per shape is compared with the offer: ten
+//! thousand waiting jobs usually have a handful of shapes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -379,7 +379,8 @@ fn meaning(update: &Update, known: InstanceState) -> Meaning {
     }
 }
 
-/// The reason for a task that is not there. That is never the job's fault, whether it ran or never started.
+/// The reason for an instance whose task no longer exists on any agent, or never started. It is always one
+/// that is not the job's fault: the reported one if it is such a reason, or else a general one.
 fn gone(reason: Option<Reason>, known: InstanceState) -> Reason {
     match (reason, known) {
         (

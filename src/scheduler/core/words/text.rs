@@ -104,7 +104,8 @@ text!(NotEmpty);
 text!(Message);
 
 impl Command {
-    /// The text must not be blank, contain a NUL, or be too long for the kernel.
+    /// The text must not be blank, contain a NUL, or be longer than the kernel permits for one argument of a
+    /// program.
     ///
     /// # Errors
     /// The text breaks one of these rules.

@@ -195,7 +195,8 @@ fn a_probe_that_times_out_is_abandoned_and_the_next_one_starts_after_the_interva
     let wanted = [CheckOutput::Abandon(id), report(Kind::Health, message)];
     assert_eq!(fixture.act(1500), wanted);
     assert_eq!(fixture.due(), Some(2500));
-    // The result of an abandoned probe is ignored, and does not start a second cycle.
+    // A probe that was given up at its timeout may still report a result. It is ignored: it changes no health
+    // and schedules no further probe.
     assert_eq!(
         fixture
             .checks
