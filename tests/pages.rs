@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cook_executor::codec::tracking::pattern::Pattern;
 use cook_executor::core::variables::{self, Class};
 
 /// The headings in `environment.md`, with the class of the variables below each.
@@ -101,6 +102,23 @@ fn the_environment_page_has_the_variables_of_the_code() {
     assert_eq!(written, coded);
     let names = coded.values().map(BTreeSet::len).sum::<usize>();
     assert_eq!(names, variables::TABLE.len(), "a class has no heading");
+}
+
+/// Lines of the executor's own pattern and of Cook's default pattern.
+#[test]
+fn the_pattern_for_operators_reads_the_lines_for_job_authors() {
+    let page = read(&root().join("packaging/docs/operators.md"));
+    let (_, rest) = page
+        .split_once(":default-progress-regex-string \"")
+        .expect("the example has it");
+    let (quoted, _) = rest.split_once('"').expect("a string");
+    let configured = Pattern::new(&quoted.replace(r"\\", r"\")).expect("a pattern");
+    let page = read(&root().join("packaging/docs/job-authors.md"));
+    for line in ["progress: 50, halfway", "progress: 50 halfway"] {
+        assert!(page.contains(line), "{line:?} is not in job-authors.md");
+        let reading = configured.read(line.as_bytes()).expect("it matches");
+        assert_eq!(reading.message.as_deref(), Some("halfway"));
+    }
 }
 
 #[test]
