@@ -173,6 +173,27 @@ fn an_unreachable_task_is_not_restarted() {
 }
 
 #[test]
+fn a_task_that_its_agent_has_lost_while_it_was_unreachable_is_restarted() {
+    let stage = Stage::new();
+    let (uuid, task) = stage.run(JOB);
+    stage.master.set_standing(AGENT, Standing::Unreachable);
+    stage.master.with_cluster(|cluster| cluster.tasks.clear());
+    let reason = Reason::AgentRemoved;
+    stage.master.say(&task, TaskState::Unreachable, reason);
+    let mark = stage.master.mark();
+    reconciled(&stage, mark, &task);
+    // The agent registers again without the task. Nothing is sent about that.
+    stage.master.set_standing(AGENT, Standing::Registered);
+    let job = stage
+        .server
+        .until(&uuid, "waiting", |job| job["status"] == "waiting");
+    assert_eq!(job["retries_remaining"], 3, "{job:#}");
+    let second = stage.offer_once();
+    stage.master.report(&second, TaskState::Finished);
+    stage.until_status(&uuid, "success");
+}
+
+#[test]
 fn an_unreachable_task_is_given_up_after_the_timeout_and_killed_if_it_comes_back() {
     let mesos = format!("{USUAL} :unreachable-timeout 1");
     let stage = Stage::with(Heartbeats::Usual, &mesos, "");

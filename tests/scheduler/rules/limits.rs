@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cook_scheduler::core::backend::{Call, InstanceMessage, TaskState};
-use cook_scheduler::core::job::{Reason, Runtime};
+use cook_scheduler::core::job::{JobStatus, Reason, Runtime};
 use cook_scheduler::core::settings::Settings;
 use cook_scheduler::core::words::Message;
 
@@ -79,6 +79,29 @@ fn an_unreachable_instance_is_given_up_after_ten_minutes() {
         Some(Reason::AgentUnreachable)
     );
     assert_eq!(harness.offer(1.0).len(), 1, "not the job's fault");
+}
+
+#[test]
+fn an_unreachable_instance_is_reconciled_until_its_agent_is_back() {
+    let mut harness = Harness::with(Settings::mesos([1; 16]));
+    harness.submit("alice", job_id(1), spec());
+    let id = harness.start();
+    harness.update(id, TaskState::Running);
+    harness.answer(id, TaskState::Unreachable);
+    harness.calls.clear();
+    for _ in 0..3 {
+        harness.pass(30 * SECOND);
+        assert!(harness.reconciled().contains(&id));
+        harness.answer(id, TaskState::Unreachable);
+        harness.calls.clear();
+    }
+    // The agent is back, without the task.
+    harness.answer(id, TaskState::Gone);
+    let job = harness.job(job_id(1));
+    assert_eq!(job.instances[0].failure(), Some(Reason::AgentRemoved));
+    assert_eq!(job.status, JobStatus::Waiting);
+    harness.pass(300 * SECOND);
+    assert_eq!(harness.reconciled(), []);
 }
 
 #[test]

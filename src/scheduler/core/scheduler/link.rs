@@ -34,7 +34,7 @@ enum LinkState {
 }
 
 /// The first delay before a reconciliation is repeated, as Mesos' documentation recommends.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The longest delay between two reconciliations of one instance.
 pub(super) const ASK_MOST: Duration = Duration::from_secs(120);

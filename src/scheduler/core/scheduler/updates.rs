@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::disk::{Deferred, Disk, Wanted};
-use super::live::{Draft, Unexplained};
+use super::link::ASK_AGAIN;
+use super::live::{Draft, Repeat, Unexplained};
 use super::{Scheduler, Step};
 use crate::core::backend::{Call, InstanceMessage, TaskState, Update};
 use crate::core::effect::LogLine;
@@ -71,8 +72,13 @@ impl Scheduler {
         };
         let id = old.id;
         let now = step.now;
+        let meaning = meaning(update, old.state);
         let draft = self.table.lives.edit(id, |live| {
-            live.ask = None;
+            live.ask = match meaning {
+                // Nobody says so if the agent comes back without the task.
+                Meaning::Unreachable => live.ask.or(Some(Repeat::starting(now.steady, ASK_AGAIN))),
+                Meaning::Accepted | Meaning::Runs | Meaning::Ended(_) => None,
+            };
             live.stuck = None;
             live.unexplained = None;
             live.draft.take()
@@ -84,7 +90,7 @@ impl Scheduler {
         if let Some(report) = &update.report {
             instance.report.merge(report.clone());
         }
-        match meaning(update, instance.state) {
+        match meaning {
             Meaning::Accepted => instance.unreachable_since = None,
             Meaning::Runs => {
                 instance.unreachable_since = None;
