@@ -1,10 +1,10 @@
-//! Replaces libunwind in the release executor. There a panic aborts and the unwind tables are removed
+//! Replaces libunwind in the release executor and scheduler. There a panic aborts and the unwind tables are removed
 //! (`../discard.ld`), so a backtrace would have no frames. With these functions the optimiser can see
 //! that, and removes all code that reads DWARF and demangles names, which is a fifth of the file. The
 //! message of a panic and its location are still printed. In debug and test builds, where panics unwind,
 //! this crate is empty.
 //!
-//! It is a separate crate because the executor forbids unsafe code, and `no_mangle` counts as unsafe.
+//! It is a separate crate because the programs forbid unsafe code, and `no_mangle` counts as unsafe.
 // SAFETY, for each function: it has the signature that the Itanium C++ ABI defines for this name. libunwind
 // is linked only for names that are still undefined, so no other function has this name.
 #![cfg(all(panic = "abort", target_env = "musl"))]

@@ -38,7 +38,7 @@ class Queue:
     most_waiting = None     # the maximum number of waiting jobs, if it is low
 
     def __init__(self, options):
-        self.folder = tempfile.mkdtemp(prefix="cook-bench-")
+        self.folder = tempfile.mkdtemp(prefix="cook-bench-", dir=options.folder)
         self.daemons = []
         self.environment = dict(os.environ)
         try:

@@ -33,7 +33,9 @@ Each queue has {slots} slots. cook-scheduler is used over one HTTP connection an
 to a peer, its own client is started. {jobs:,} `true` jobs are one request to cook-scheduler, one array of one script in Slurm,
 and one client per job for the others. The same is true for the {waiting:,} waiting jobs; a number in brackets is how many of
 them a queue could hold. task-spooler stores nothing on disk, and Slurm stores jobs seconds later. The size of the daemons'
-files is without shared libraries; cook-scheduler is static. Figures are medians of {runs} submissions and of {lists} lists."""
+files is without shared libraries; cook-scheduler is static. Figures are medians of {runs} submissions and of {lists} lists.
+ext4 without a journal is slow to create files where many were deleted in the last minutes, as below /tmp during development; a
+new folder below / is in another place of the disk (--folder)."""
 
 
 def main():
@@ -46,6 +48,7 @@ def main():
     parser.add_argument("--waiting", type=int, default=10_000, help="waiting jobs (10000; pueue needs minutes for these)")
     parser.add_argument("--idle", type=float, default=60, help="seconds for counting wake-ups (60)")
     parser.add_argument("--runs", type=int, default=20, help="submissions of one job (20)")
+    parser.add_argument("--folder", default="/tmp", help="where the queues store their data (/tmp)")
     parser.add_argument("--quick", action="store_true", help="100 jobs, 200 waiting jobs, 5 idle seconds, 5 submissions")
     options = parser.parse_args()
     if options.quick:
