@@ -45,6 +45,6 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn unusable(text: &str) -> ExitCode {
-    eprintln!("cook-scheduler: {text}");
+    log::complain(text);
     ExitCode::from(UNUSABLE)
 }

@@ -13,23 +13,37 @@ use crate::codec::calendar;
 /// Maximum length of a line; longer lines are cut.
 const MAX_LINE: usize = 2048;
 
-/// Writes a line, with the time unless the systemd journal adds it. Control characters are escaped,
-/// because lines may contain text from clients.
+/// Writes a line, with the time unless the systemd journal adds it.
 pub fn line(text: impl std::fmt::Display) {
-    let text = text.to_string();
     let mut shown = match std::env::var_os("JOURNAL_STREAM") {
         Some(_) => String::new(),
         None => format!("{} ", calendar::shown(wall())),
     };
+    shown += &printable(&text.to_string());
+    write(shown);
+}
+
+/// Explains why the program cannot start.
+pub fn complain(text: &str) {
+    write(format!("cook-scheduler: {}", printable(text)));
+}
+
+/// Cuts a text to the maximum length, and escapes control characters: it may contain text from clients or files.
+fn printable(text: &str) -> String {
+    let mut shown = String::new();
     for letter in text[..text.floor_char_boundary(MAX_LINE)].chars() {
         match letter.is_control() {
             true => shown.extend(letter.escape_default()),
             false => shown.push(letter),
         }
     }
-    shown.push('\n');
+    shown
+}
+
+fn write(mut line: String) {
+    line.push('\n');
     // An error is ignored: if stderr is closed, nobody reads it.
-    let _ = std::io::stderr().write_all(shown.as_bytes());
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// The module whose INFO lines are logged too, because they report subscriptions.

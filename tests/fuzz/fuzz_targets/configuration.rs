@@ -1,4 +1,4 @@
-//! The scheduler's configuration in EDN, up to the settings of all parts. A mistake is explained in one line.
+//! The scheduler's configuration in EDN, up to the settings of all parts. Every mistake has an explanation of bounded length.
 #![no_main]
 
 use std::path::PathBuf;
@@ -36,9 +36,8 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// A line for the operator's terminal.
+/// An explanation for the operator. The log escapes its control characters.
 fn check(line: &str, input: &[u8]) {
     assert!(!line.is_empty());
     assert!(line.len() < 1024 + 12 * input.len(), "{} bytes", line.len());
-    assert!(!line.contains(|c: char| c.is_control()), "not one line of text: {line:?}");
 }

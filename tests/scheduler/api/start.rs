@@ -81,6 +81,26 @@ fn unusable_configurations_are_explained() {
 }
 
 #[test]
+fn errors_contain_no_control_characters_of_the_configuration() {
+    for configuration in ["{:executor {:\u{1b}[31mx 1}}", "{:port 1\0}", "{\u{7f}"] {
+        let text = refused(&["--listen", "127.0.0.1:0"], Some(configuration));
+        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_does_not_change_the_exit_code() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_cook-scheduler"))
+        .arg("--no-such-option")
+        .stderr(writer)
+        .status()
+        .expect("run");
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
 fn a_missing_executor_is_reported() {
     let folder = Folder::new();
     let output = Command::new(env!("CARGO_BIN_EXE_cook-scheduler"))
