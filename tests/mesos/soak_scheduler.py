@@ -9,8 +9,8 @@ depends on the machine. Agents that are down for more than three seconds count a
 
     soak: J jobs, K kills (...), lost L, doubled D, overlapped O, wrong exit code W, given up G, processes left P (seed S)
 
-Exit status 1 if one of L, D, O, W and P is not 0. A job is given up if its only attempt was lost with its agent in a way
-that Cook counts as an attempt. All files are in a folder below tests/mesos/run (or $MESOS_TEST_RUN), which is
+Exit status 1 if one of L, D, O, W and P is not 0. A job is given up if more of its instances were lost than cost no
+attempt. All files are in a folder below tests/mesos/run (or $MESOS_TEST_RUN), which is
 kept if something has failed (or with --keep)."""
 import argparse
 import os

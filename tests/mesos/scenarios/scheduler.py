@@ -224,6 +224,20 @@ def jobs_outlive_an_agent_that_is_started_again(served):
         assert (done["exit_code"], len(done["instances"])) == (3, 1), done
 
 
+def an_executor_that_does_not_connect_again_in_time_costs_no_attempt(served):
+    with served.on_own_lab(QUICK_AGENT) as other:
+        name = other.submit_one({"command": "test $COOK_INSTANCE_NUM = 1 || sleep 1000"})
+        other.running(name)
+        for pid, command in marked(other.cookie).items():
+            if command.endswith("./cook-executor"):
+                os.kill(pid, signal.SIGSTOP)
+        other.lab.agent.kill()
+        other.lab.agent.start()
+        done = other.completed(name)
+        assert done["state"] == "success" and len(done["instances"]) == 2, done
+        assert done["instances"][0]["reason_mea_culpa"], done
+
+
 def a_job_whose_agent_is_gone_restarts_elsewhere_without_costing_an_attempt(served):
     with served.on_own_lab(QUICK_AGENT, QUICK, agents=2) as other:
         first, second = other.lab.agents

@@ -12,5 +12,6 @@ mod launch;
 #[allow(dead_code, reason = "this program uses another part of it")]
 mod server;
 mod stage;
+mod stream;
 mod subscription;
 mod updates;
