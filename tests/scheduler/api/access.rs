@@ -148,7 +148,7 @@ fn with_logins_a_password_is_needed_and_jobs_belong_to_users() {
         r#"{:authorization {:http-basic {:validation :config-file :valid-logins #{["bob" "secret"] ["eve" "other"]}}}}"#,
     );
     let file = file.to_string_lossy().into_owned();
-    let server = Server::with(folder, &["--config", &file, "--listen=127.0.0.1:0"][..2]);
+    let server = Server::with(folder, &["--config", &file]);
     let bob = "Authorization: Basic Ym9iOnNlY3JldA==\r\n";
     let eve = "Authorization: Basic ZXZlOm90aGVy\r\n";
     let nobody = server.get("/pools");
@@ -184,7 +184,7 @@ fn the_environment_of_a_job_and_passwords_are_shown_to_no_other_user() {
         r#"{:authorization {:http-basic {:validation :config-file :valid-logins #{["bob" "word-of-bob"] ["eve" "other"]}}}}"#,
     );
     let file = file.to_string_lossy().into_owned();
-    let server = Server::with(folder, &["--config", &file, "--listen=127.0.0.1:0"][..2]);
+    let server = Server::with(folder, &["--config", &file]);
     let bob = "Authorization: Basic Ym9iOndvcmQtb2YtYm9i\r\n";
     let eve = "Authorization: Basic ZXZlOm90aGVy\r\n";
     let uuid = "26719da8-394f-44f9-9e6d-8a17500f5109";
@@ -232,6 +232,28 @@ fn the_environment_of_a_job_and_passwords_are_shown_to_no_other_user() {
     for hidden in ["hidden-value", "word-of-bob", "Ym9i"] {
         assert!(!server.log().contains(hidden), "{}", server.log());
     }
+}
+
+#[test]
+fn commands_get_five_variables_of_the_scheduler_and_no_other() {
+    // The scheduler has the environment of this test.
+    if std::env::var_os("CARGO_MANIFEST_DIR").is_none() {
+        eprintln!("SKIPPED: this test needs a variable that cargo sets");
+        return;
+    }
+    let server = Server::start();
+    let job = server.completed(&server.submit_one(r#"{"command": "env"}"#));
+    let shown = server.stdout(&job);
+    for name in ["PATH", "HOME", "USER", "LANG", "TZ"] {
+        if let Ok(value) = std::env::var(name) {
+            let line = format!("{name}={value}");
+            assert!(
+                shown.lines().any(|it| it == line),
+                "{line} is not in {shown}"
+            );
+        }
+    }
+    assert!(!shown.contains("CARGO_"), "{shown}");
 }
 
 #[test]
