@@ -20,8 +20,10 @@
 //!    to `A` and not to the listener, and `A` answers a SYN with a challenge ACK. So no second handshake
 //!    can succeed while `A` exists.
 //! 3. `A` never leaves CLOSED, and a CLOSED socket has no peer: getpeername(2) fails.
-//! 4. So if `S` were not `C`, its handshake would have ended after `A` was CLOSED and before the look-up.
-//!    Then `A` would have no peer after the look-up.
+//! 4. Assume that `S` is not `C`. The handshake of `S` was not before that of `C`: `S` still has the pair of
+//!    addresses at the look-up, and while it had them, `C` could not get them. So it was after that of `C`,
+//!    and by 2 after `A` was CLOSED. It was before the look-up. So, by 3, `A` has no peer after the look-up,
+//!    which contradicts the condition.
 //!
 //! Every order of events. `reset` means that the client resets its connection, and `again` that another
 //! client connects from the same port:
