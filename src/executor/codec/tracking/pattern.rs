@@ -67,11 +67,12 @@ impl Pattern {
         })
     }
 
-    /// The default pattern: `progress: 25, on it`.
+    /// The default pattern. It matches lines such as `progress: 25, on it`.
     ///
-    /// A shell that traces its commands (`set -x`) prints requests to the task API such as `{progress: 20,
-    /// message: "twenty"}`, which look like progress. So a match inside a brace that was opened in the same
-    /// line is ignored. This exception applies only to the default pattern.
+    /// A shell with `set -x` prints its commands before it runs them. So the output can contain the text of a
+    /// request to the task API, such as `curl -d '{progress: 20, message: "twenty"}' ...`, which the pattern
+    /// matches too. Therefore this pattern ignores matches inside a brace that was opened in the same line.
+    /// Patterns that are set by a job or an operator match everywhere.
     pub fn usual() -> Self {
         Self {
             minds_braces: true,
