@@ -280,6 +280,15 @@ fn the_offers_of_two_agents_are_accepted_by_two_calls() {
     assert_eq!(hosts, [HOST, "host2.example"]);
 }
 
+#[test]
+fn what_a_launch_leaves_of_an_offer_is_not_refused() {
+    let stage = Stage::new();
+    stage.launch(r#"{"command": "true"}"#);
+    let accept = stage.master.called(CallType::Accept).call.accept;
+    let filters = accept.expect("its own part").filters;
+    assert_eq!(filters.and_then(|it| it.refuse_seconds), Some(0.0));
+}
+
 /// Makes an offer that is declined. Returns for how many seconds.
 fn declined(stage: &Stage) -> f64 {
     let mark = stage.master.mark();

@@ -14,7 +14,8 @@ use crate::core::words::InstanceId;
 /// The maximum time that a master accepts.
 const MAX_REFUSE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// ACCEPT with one LAUNCH. The unused rest is refused for Mesos' default of 5 s.
+/// ACCEPT with one LAUNCH. The unused rest is not refused, by default for 5 s: a REVIVE for a job that was submitted
+/// while the launch was being stored has been sent before, and does not end a later refusal.
 pub fn accept(offer: Id, tasks: Vec<TaskInfo>) -> Box<pb::Call> {
     Box::new(pb::Call {
         accept: Some(Accept {
@@ -23,7 +24,9 @@ pub fn accept(offer: Id, tasks: Vec<TaskInfo>) -> Box<pb::Call> {
                 kind: Some(OperationType::Launch as i32),
                 launch: Some(LaunchTasks { task_infos: tasks }),
             }],
-            filters: None,
+            filters: Some(Filters {
+                refuse_seconds: Some(0.0),
+            }),
         }),
         ..of_kind(CallType::Accept)
     })
