@@ -544,6 +544,32 @@ mod tests {
     }
 
     #[test]
+    fn the_fields_of_a_response_can_be_read() {
+        let (mut connection, mut server) = connection();
+        let interim = b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\n";
+        let response = b"HTTP/1.1 307 Else\r\nLocation: //c:1\r\nContent-Length: 2\r\n\r\nhi";
+        server.write_all(interim).expect("room");
+        server.write_all(response).expect("room");
+        let (head, fields) = block_on(connection.receive_with_fields()).expect("a response");
+        assert_eq!((head.status, fields.one("location")), (307, Some("//c:1")));
+        assert_eq!(fields.one("a"), None, "a field of the interim response");
+        let answer = block_on(connection.finish(&head, 100)).expect("a body");
+        assert_eq!(answer.text(), "hi");
+    }
+
+    #[test]
+    fn a_connection_is_idle_until_the_server_writes_or_closes_it() {
+        let (open, mut server) = connection();
+        assert!(open.is_idle());
+        server.write_all(b"HTTP/1.1 408 Late\r\n").expect("room");
+        assert!(!open.is_idle());
+
+        let (closed, server) = connection();
+        drop(server);
+        assert!(!closed.is_idle());
+    }
+
+    #[test]
     fn a_connection_is_reused_unless_the_response_ends_it() {
         let (mut connection, mut server) = connection();
         let request =
