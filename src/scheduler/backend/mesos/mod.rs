@@ -176,18 +176,7 @@ impl Inner {
 
     fn perform(&self, output: Output) {
         match output {
-            Output::Subscribe {
-                attempt,
-                master,
-                call,
-            } => self.link.borrow_mut().subscribe(attempt, master, &call),
-            Output::Close => self.link.borrow_mut().close(),
-            Output::Call {
-                attempt,
-                master,
-                stream,
-                call,
-            } => self.link.borrow_mut().call(attempt, &master, stream, &call),
+            Output::Link(action) => self.link.borrow_mut().perform(action),
             // The receiver is gone only when the program ends.
             Output::Event(event) => drop(self.events.try_send(event)),
             Output::Log(LogLine::Info(text)) => tracing::info!("{text}"),

@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 use cook_mesos::scheduler as pb;
 
-use super::address::Address;
 use super::figures::Figures;
 use super::session::{
-    self, Attempt, CallError, Event, LogLine, MasterEvent, Request, Session, StreamId,
+    self, Attempt, CallError, Event, LinkAction, LogLine, MasterEvent, Request, Session,
     SubscribeReply,
 };
 use super::wire::launch::Recipe;
@@ -54,28 +53,8 @@ pub enum Input {
 /// Everything that the framework wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Send SUBSCRIBE on a new connection. No other connection is open.
-    Subscribe {
-        /// The attempt's number.
-        attempt: Attempt,
-        /// The master.
-        master: Address,
-        /// The call.
-        call: Box<pb::Call>,
-    },
-    /// Close all connections and drop the calls that were not sent.
-    Close,
-    /// Send a call after all earlier calls of the attempt.
-    Call {
-        /// The attempt's number.
-        attempt: Attempt,
-        /// The master.
-        master: Address,
-        /// The header of the request.
-        stream: StreamId,
-        /// The call.
-        call: Box<pb::Call>,
-    },
+    /// Connect, send or close.
+    Link(LinkAction),
     /// An event for the core.
     Event(BackendEvent),
     /// A line for the log.
@@ -132,29 +111,11 @@ impl Framework {
     fn follow(&mut self, effect: session::Effect, now: Instant, outputs: &mut Vec<Output>) {
         use session::Effect;
         outputs.push(match effect {
-            Effect::Subscribe {
-                attempt,
-                master,
-                call,
-            } => Output::Subscribe {
-                attempt,
-                master,
-                call,
-            },
-            Effect::Close => Output::Close,
-            Effect::Call {
-                attempt,
-                master,
-                stream,
-                call,
-            } => {
-                self.figures.count(&call);
-                Output::Call {
-                    attempt,
-                    master,
-                    stream,
-                    call,
+            Effect::Link(action) => {
+                if let LinkAction::Call { call, .. } = &action {
+                    self.figures.count(call);
                 }
+                Output::Link(action)
             }
             Effect::Log(line) => Output::Log(line),
             Effect::Notice(notice) => return self.notice(notice, now, outputs),

@@ -9,7 +9,8 @@ use cook_mesos::scheduler::{
 use prost::Message as _;
 
 use super::*;
-use crate::backend::mesos::address::Masters;
+use crate::backend::mesos::address::{Address, Masters};
+use crate::backend::mesos::session::StreamId;
 use crate::backend::mesos::wire::read;
 use crate::codec::config::ExecutorSettings;
 use crate::codec::job::{Endpoint, read as read_jobs};
@@ -172,7 +173,7 @@ impl World {
 fn calls(outputs: &[Output]) -> Vec<&pb::Call> {
     fn call(output: &Output) -> Option<&pb::Call> {
         match output {
-            Output::Call { call, .. } => Some(call),
+            Output::Link(LinkAction::Call { call, .. }) => Some(call),
             _ => None,
         }
     }
@@ -511,7 +512,7 @@ fn a_removed_framework_is_told_to_the_core_and_starts_anew() {
     assert_eq!(world.request(Call::SubscribeAnew), []);
     world.now = world.framework.deadline().expect("a deadline");
     let outputs = world.step(Input::Tick);
-    let [Output::Subscribe { call, .. }] = &outputs[..] else {
+    let [Output::Link(LinkAction::Subscribe { call, .. })] = &outputs[..] else {
         panic!("{outputs:?}");
     };
     assert_eq!(call.framework_id, None);

@@ -96,9 +96,9 @@ pub enum Request {
     Call(Box<pb::Call>),
 }
 
-/// Everything that the session wants done.
+/// What to do with the connections.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub enum LinkAction {
     /// Send SUBSCRIBE on a new connection. No other connection is open.
     Subscribe {
         /// The attempt's number.
@@ -108,8 +108,6 @@ pub enum Effect {
         /// The call.
         call: Box<pb::Call>,
     },
-    /// Close all connections and drop the calls that were not sent.
-    Close,
     /// Send a call after all earlier calls of the attempt.
     Call {
         /// The attempt's number.
@@ -121,6 +119,15 @@ pub enum Effect {
         /// The call.
         call: Box<pb::Call>,
     },
+    /// Close all connections and drop the calls that were not sent.
+    Close,
+}
+
+/// Everything that the session wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Connect, send or close.
+    Link(LinkAction),
     /// The subscription works: calls are possible.
     Subscribed(FrameworkId),
     /// The subscription has ended: calls are not possible.

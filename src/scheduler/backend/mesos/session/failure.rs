@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Address, Effect, LogLine, Session, State, Subscription};
+use super::{Address, Effect, LinkAction, LogLine, Session, State, Subscription};
 
 /// The ERROR event for a framework that was away for longer than its failover timeout, or was torn down.
 const REMOVED: &str = "Framework has been removed";
@@ -29,10 +29,10 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> State {
         if said.contains(FAILED_OVER) {
-            effects.extend([Effect::Close, Effect::FailedOver]);
+            effects.extend([Effect::Link(LinkAction::Close), Effect::FailedOver]);
             State::FailedOver
         } else if said.contains(REMOVED) {
-            effects.extend([Effect::Close, Effect::Removed]);
+            effects.extend([Effect::Link(LinkAction::Close), Effect::Removed]);
             State::Removed
         } else {
             let text = format!("the master {master} has refused this framework: {said}");
@@ -89,7 +89,7 @@ impl Session {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) -> State {
-        effects.push(Effect::Close);
+        effects.push(Effect::Link(LinkAction::Close));
         self.redirects = 0;
         self.warn(text, now, effects);
         State::Waiting {

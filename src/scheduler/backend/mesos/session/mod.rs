@@ -41,7 +41,8 @@ use cook_mesos::scheduler::{self as pb, CallType, FrameworkInfo};
 use super::address::{Address, Masters};
 use backoff::Backoff;
 pub use event::{
-    Attempt, CallError, Effect, Event, LogLine, MasterEvent, Request, StreamId, SubscribeReply,
+    Attempt, CallError, Effect, Event, LinkAction, LogLine, MasterEvent, Request, StreamId,
+    SubscribeReply,
 };
 
 /// A master that has sent nothing for this many heartbeat intervals is gone.
@@ -337,11 +338,11 @@ impl Session {
 
     fn call(&self, mut call: Box<pb::Call>, on: &Subscription, effects: &mut Vec<Effect>) {
         call.framework_id.clone_from(&self.framework.id);
-        effects.push(Effect::Call {
+        effects.push(Effect::Link(LinkAction::Call {
             attempt: on.link.attempt,
             master: on.link.master.clone(),
             stream: on.stream.clone(),
             call,
-        });
+        }));
     }
 }

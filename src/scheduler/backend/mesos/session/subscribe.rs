@@ -6,8 +6,8 @@ use cook_mesos::messages::Id;
 use cook_mesos::scheduler::{self as pb, CallType, Subscribe};
 
 use super::{
-    Address, Attempt, Effect, Link, LogLine, MISSED_HEARTBEATS, Session, State, StreamId,
-    SubscribeReply, Subscription,
+    Address, Attempt, Effect, Link, LinkAction, LogLine, MISSED_HEARTBEATS, Session, State,
+    StreamId, SubscribeReply, Subscription,
 };
 use crate::core::backend::FrameworkId;
 
@@ -35,7 +35,7 @@ impl Session {
     ) -> State {
         self.last_attempt = Attempt(self.last_attempt.0 + 1);
         let attempt = self.last_attempt;
-        effects.push(Effect::Subscribe {
+        effects.push(Effect::Link(LinkAction::Subscribe {
             attempt,
             master: master.clone(),
             call: Box::new(pb::Call {
@@ -51,7 +51,7 @@ impl Session {
                 }),
                 ..pb::Call::default()
             }),
-        });
+        }));
         State::Subscribing {
             link: Link { attempt, master },
             until: now + SUBSCRIBE_TIME,
@@ -74,7 +74,7 @@ impl Session {
             },
             SubscribeReply::NotLeading(Some(leader)) if self.redirects < MAX_REDIRECTS => {
                 self.redirects += 1;
-                effects.push(Effect::Close);
+                effects.push(Effect::Link(LinkAction::Close));
                 self.subscribe(leader, now, effects)
             }
             SubscribeReply::NotLeading(Some(leader)) => {

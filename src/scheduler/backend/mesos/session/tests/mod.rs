@@ -113,7 +113,9 @@ impl World {
 /// The master of a Subscribe effect, and its call.
 fn subscribes(effects: &[Effect]) -> (String, pb::Call) {
     let found = effects.iter().find_map(|effect| match effect {
-        Effect::Subscribe { master, call, .. } => Some((master.to_string(), (**call).clone())),
+        Effect::Link(LinkAction::Subscribe { master, call, .. }) => {
+            Some((master.to_string(), (**call).clone()))
+        }
         _ => None,
     });
     found.unwrap_or_else(|| panic!("no SUBSCRIBE in {effects:?}"))
@@ -162,12 +164,12 @@ fn calls_carry_stream_and_framework_and_are_dropped_without_a_subscription() {
     assert_eq!(world.step(request()), []);
     assert_eq!(quiet(world.receive(subscribed_event("F"))).len(), 1);
 
-    let Effect::Call {
+    let Effect::Link(LinkAction::Call {
         attempt,
         master,
         stream: carried,
         call,
-    } = world.step(request()).remove(0)
+    }) = world.step(request()).remove(0)
     else {
         panic!("no call");
     };
@@ -186,7 +188,7 @@ fn calls_carry_stream_and_framework_and_are_dropped_without_a_subscription() {
         (Request::Suppress, CallType::Suppress),
     ] {
         let effects = world.step(Event::Requested(request));
-        let is_it = |effect: &Effect| matches!(effect, Effect::Call { call, .. } if call.kind == Some(kind as i32));
+        let is_it = |effect: &Effect| matches!(effect, Effect::Link(LinkAction::Call { call, .. }) if call.kind == Some(kind as i32));
         assert!(
             effects.iter().all(is_it) && effects.len() == 1,
             "{effects:?}"
@@ -202,10 +204,10 @@ fn a_redirect_is_followed_at_once_but_not_in_circles() {
     loop {
         let leader = address(["c:1", "d:1"][seen % 2]);
         let effects = world.reply(SubscribeReply::NotLeading(Some(leader.clone())));
-        assert_eq!(effects[0], Effect::Close);
+        assert_eq!(effects[0], Effect::Link(LinkAction::Close));
         if !effects
             .iter()
-            .any(|effect| matches!(effect, Effect::Subscribe { .. }))
+            .any(|effect| matches!(effect, Effect::Link(LinkAction::Subscribe { .. })))
         {
             assert!(
                 log(&effects).contains("redirect to each other"),
@@ -241,7 +243,7 @@ fn every_reply_but_200_and_a_redirect_leads_to_the_next_master_after_a_pause() {
         let mut world = World::new(&["a:1", "b:1"], None);
         world.tick();
         let effects = world.reply(reply.clone());
-        assert_eq!(effects[0], Effect::Close);
+        assert_eq!(effects[0], Effect::Link(LinkAction::Close));
         assert!(log(&effects).contains(words), "{reply:?}: {effects:?}");
         assert_eq!(world.step(Event::Tick), [], "no pause after {reply:?}");
         let before = world.now;
@@ -261,7 +263,7 @@ fn an_attempt_without_an_answer_ends() {
     );
     assert_eq!(subscribes(&world.tick()).0, "b:1");
     world.reply(SubscribeReply::Accepted(stream()));
-    assert_eq!(world.tick()[0], Effect::Close);
+    assert_eq!(world.tick()[0], Effect::Link(LinkAction::Close));
 }
 
 #[test]
@@ -273,7 +275,7 @@ fn a_connection_that_fails_is_an_attempt_that_fails() {
     world.tick();
     world.reply(SubscribeReply::Accepted(stream()));
     let effects = quiet(world.step(Event::Ended(world.attempt(), "cut".to_owned())));
-    assert_eq!(effects, [Effect::Close]);
+    assert_eq!(effects, [Effect::Link(LinkAction::Close)]);
 }
 
 #[test]
@@ -294,7 +296,10 @@ fn five_missed_heartbeats_end_the_subscription_and_any_event_counts_as_one() {
         log(&effects).contains("has sent nothing for 5 s"),
         "{effects:?}"
     );
-    assert_eq!(quiet(effects), [Effect::Disconnected, Effect::Close]);
+    assert_eq!(
+        quiet(effects),
+        [Effect::Disconnected, Effect::Link(LinkAction::Close)]
+    );
     assert_eq!(subscribes(&world.tick()).0, "b:1");
 }
 
@@ -321,7 +326,10 @@ fn an_interval_that_makes_no_sense_is_replaced() {
 fn a_lost_subscription_is_tried_again_with_the_same_master_and_the_id() {
     let mut world = World::subscribed(&["a:1", "b:1"]);
     let effects = quiet(world.step(Event::Ended(world.attempt(), "cut".to_owned())));
-    assert_eq!(effects, [Effect::Disconnected, Effect::Close]);
+    assert_eq!(
+        effects,
+        [Effect::Disconnected, Effect::Link(LinkAction::Close)]
+    );
     let (master, call) = subscribes(&world.tick());
     assert_eq!(master, "a:1");
     assert_eq!(
@@ -348,7 +356,7 @@ fn a_call_that_is_not_accepted_ends_the_subscription() {
         let effects = world.step(Event::CallFailed(world.attempt(), error.clone()));
         assert_eq!(
             quiet(effects),
-            [Effect::Disconnected, Effect::Close],
+            [Effect::Disconnected, Effect::Link(LinkAction::Close)],
             "{error:?}"
         );
         assert_eq!(world.step(Event::Tick), []);
@@ -363,7 +371,11 @@ fn a_removed_framework_waits_for_the_core_and_begins_without_an_id() {
     let effects = world.receive(removed());
     assert_eq!(
         effects,
-        [Effect::Disconnected, Effect::Close, Effect::Removed]
+        [
+            Effect::Disconnected,
+            Effect::Link(LinkAction::Close),
+            Effect::Removed
+        ]
     );
     assert_eq!(world.session.deadline(), None);
     assert_eq!(world.step(Event::Tick), []);
@@ -387,7 +399,10 @@ fn a_removed_framework_waits_for_the_core_and_begins_without_an_id() {
     let mut world = World::new(&["a:1"], Some("OLD"));
     world.tick();
     world.reply(SubscribeReply::Accepted(stream()));
-    assert_eq!(world.receive(removed()), [Effect::Close, Effect::Removed]);
+    assert_eq!(
+        world.receive(removed()),
+        [Effect::Link(LinkAction::Close), Effect::Removed]
+    );
 }
 
 #[test]
@@ -396,7 +411,11 @@ fn a_framework_that_failed_over_does_nothing_any_more() {
     let effects = world.receive(MasterEvent::Error("Framework failed over".to_owned()));
     assert_eq!(
         effects,
-        [Effect::Disconnected, Effect::Close, Effect::FailedOver]
+        [
+            Effect::Disconnected,
+            Effect::Link(LinkAction::Close),
+            Effect::FailedOver
+        ]
     );
     for event in [
         Event::Tick,
@@ -433,7 +452,10 @@ fn any_other_error_is_logged_and_tried_again_at_leisure() {
     let mut world = World::subscribed(&["a:1"]);
     let effects = world.receive(MasterEvent::Error("Role 'x' is not allowed".to_owned()));
     assert!(log(&effects).contains("refused this framework: Role 'x' is not allowed"));
-    assert_eq!(quiet(effects), [Effect::Disconnected, Effect::Close]);
+    assert_eq!(
+        quiet(effects),
+        [Effect::Disconnected, Effect::Link(LinkAction::Close)]
+    );
     let wait = world.session.deadline().expect("a deadline") - world.now;
     assert!(wait >= LONGEST / 2 && wait <= LONGEST);
 }

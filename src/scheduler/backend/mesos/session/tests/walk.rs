@@ -15,13 +15,13 @@ impl Watcher {
         for effect in effects {
             assert!(!self.is_over, "{effect:?} after the failover");
             match effect {
-                Effect::Subscribe { attempt, .. } => {
+                Effect::Link(LinkAction::Subscribe { attempt, .. }) => {
                     assert_eq!(self.open, None, "two connections");
                     assert!(!self.is_subscribed);
                     self.open = Some(*attempt);
                 }
-                Effect::Close => self.open = None,
-                Effect::Call { attempt, call, .. } => {
+                Effect::Link(LinkAction::Close) => self.open = None,
+                Effect::Link(LinkAction::Call { attempt, call, .. }) => {
                     assert!(self.is_subscribed && self.open == Some(*attempt));
                     assert!(call.framework_id.is_some());
                 }
