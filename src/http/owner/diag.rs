@@ -15,8 +15,8 @@ use rustix::net::{
 #[derive(Debug)]
 pub(super) struct Diag {
     socket: OwnedFd,
-    /// Number of the last request. It tells an old answer that nobody read from the answer to the next
-    /// request.
+    /// Number of the last request. The kernel repeats it in its answer, so that the late answer to an
+    /// earlier request is not taken for the answer to this one.
     sequence: Cell<u32>,
 }
 

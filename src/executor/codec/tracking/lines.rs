@@ -15,7 +15,7 @@ use crate::core::progress::Reading;
 pub struct Lines {
     /// The length up to which every match is found, in bytes.
     limit: usize,
-    /// The unfinished line, or its end if it is long: less than twice the limit.
+    /// The unfinished line. If it is long, only its last part is kept, less than twice the limit.
     open: Vec<u8>,
     /// The braces that are open before `open`.
     braces: Braces,

@@ -469,7 +469,7 @@ impl Lifecycle {
         }
     }
 
-    /// When processes that outlive the last command are killed, if their ending begins now.
+    /// When processes that outlive the last command get SIGKILL, if they get SIGTERM now.
     fn rest_is_killed_at(&self, now: Moment) -> Moment {
         match self.phase {
             Phase::After {

@@ -214,7 +214,7 @@ struct LeftOvers {
 }
 
 impl LeftOvers {
-    /// Sends SIGKILL to all of them at once: the check has had its time.
+    /// Sends SIGKILL to all of them at once, without SIGTERM, because their check is over.
     fn end(&self, command: &CheckCommand) {
         let commands = self.commands.borrow();
         let commands: Vec<RawPid> = commands.iter().map(|(_, pid)| *pid).collect();

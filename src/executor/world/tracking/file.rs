@@ -144,7 +144,7 @@ impl Followed {
             stat_size(stat) < open.offset || is_same_again || open.is_rewritten()
         };
         if is_same == Some(true) && found.as_ref().is_some_and(is_anew) {
-            // It was truncated to be written anew, so all of it is the task's.
+            // The task has truncated and rewritten it, so nothing in it is from before the task.
             self.before = None;
             open.begin = 0;
             open.go_to(0);

@@ -1,5 +1,6 @@
 //! What the core knows about unfinished instances in addition to their records: their deadlines, and
-//! what they have reported since the last record. It is not stored; after a restart it is built anew.
+//! what they have reported since the last record. It is not stored: a restart creates it from the records,
+//! and later reports complete it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -117,9 +117,9 @@ impl IdSource {
         Self { seed, issued: 0 }
     }
 
-    /// The next UUID, in the shape of version 4. One half is derived from the seed and tells sources
-    /// apart; the other half is a hash of seed and counter, so that the UUIDs are well distributed as
-    /// keys.
+    /// The next UUID, in the format of version 4. One half is derived from the seed, and so differs from
+    /// that of all other sources. The other half is a hash of seed and counter, so that the UUIDs are well
+    /// distributed as keys.
     pub fn issue(&mut self) -> Uuid {
         let mut hasher = DefaultHasher::new();
         hasher.write(&self.seed);
