@@ -63,12 +63,13 @@ impl std::error::Error for JobError {
 // === impl Job ===
 
 impl Job {
-    /// Splits a job file into its parts.
+    /// Splits a job file into its parts. A byte order mark is skipped, as wherever a job is read.
     ///
     /// # Errors
     ///
     /// It is not a JSON object, or its `env` or `uris` are malformed.
     pub fn parse(text: &str) -> Result<Self, JobError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let Value::Object(mut job) = serde_json::from_str(text).map_err(JobError::Syntax)? else {
             return Err(JobError::Shape("the job".into(), "a JSON object"));
         };
@@ -89,13 +90,18 @@ fn parse_environment(value: Option<Value>) -> Result<Vec<(String, String)>, JobE
         Some(Value::Object(variables)) => variables,
         Some(_) => return Err(JobError::Shape("env".into(), WANTED)),
     };
+    // The kernel cannot pass on a variable with a NUL byte. The error here is clearer than a failed start of the
+    // executor.
     let variables = variables.into_iter().map(|(name, value)| match value {
-        // The kernel cannot pass on such a variable. The error here is clearer than a failed start of the
-        // executor.
-        Value::String(value) if !name.is_empty() && !name.contains(['=', '\0']) => {
-            Ok((name, value))
-        }
-        _ => Err(JobError::Shape(format!("env.{name}"), "a string")),
+        _ if name.is_empty() || name.contains(['=', '\0']) => Err(JobError::Shape(
+            format!("the name {name:?} in env"),
+            "without = and NUL, and not empty",
+        )),
+        Value::String(value) if !value.contains('\0') => Ok((name, value)),
+        _ => Err(JobError::Shape(
+            format!("env.{name}"),
+            "a string without NUL",
+        )),
     });
     variables.collect()
 }
@@ -150,6 +156,7 @@ mod tests {
             }]
         );
         assert!(Job::parse(DEMO).is_ok());
+        assert!(Job::parse(&format!("\u{feff}{DEMO}")).is_ok());
     }
 
     #[test]
@@ -159,6 +166,15 @@ mod tests {
             ("[]", "the job must be a JSON object"),
             (r#"{"env": []}"#, "env must be an object"),
             (r#"{"env": {"A": 1}}"#, "env.A must be a string"),
+            (
+                r#"{"env": {"A": "\u0000"}}"#,
+                "env.A must be a string without NUL",
+            ),
+            (
+                r#"{"env": {"A=B": "1"}}"#,
+                "the name \"A=B\" in env must be",
+            ),
+            (r#"{"env": {"": "1"}}"#, "the name \"\" in env must be"),
             (
                 r#"{"uris": [{"value": "a"}, {}]}"#,
                 "uris[1].value must be a string",
