@@ -246,12 +246,25 @@ pub struct TaskInfo {
     pub command: Option<CommandInfo>,
     #[prost(message, optional, tag = "8")]
     pub health_check: Option<HealthCheck>,
+    #[prost(message, optional, tag = "9")]
+    pub container: Option<ContainerInfo>,
     #[prost(message, optional, tag = "12")]
     pub kill_policy: Option<KillPolicy>,
     #[prost(message, optional, tag = "13")]
     pub check: Option<CheckInfo>,
     #[prost(message, optional, tag = "14")]
     pub max_completion_time: Option<DurationInfo>,
+}
+
+/// Only the fields that ask for an image.
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerInfo {
+    /// `DockerInfo`, which always has an image. Not decoded.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub docker: Option<Vec<u8>>,
+    /// `MesosInfo`, which has no other field than an image. Not decoded.
+    #[prost(bytes = "vec", optional, tag = "5")]
+    pub mesos: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,7 +2,9 @@
 //! would be right, and nothing is started. Every such message is here, complete.
 
 use crate::support::{Run, Setup, TASK, wait_for_word};
-use cook_mesos::messages::{CommandInfo, Environment, TaskInfo, TaskState, Variable};
+use cook_mesos::messages::{
+    CommandInfo, ContainerInfo, Environment, TaskInfo, TaskState, Variable,
+};
 use serde_json::{Value, json};
 
 /// `REASON_TASK_INVALID`.
@@ -24,6 +26,72 @@ fn task(run: &Run, data: Option<&[u8]>) -> TaskInfo {
     TaskInfo {
         data: data.map(<[u8]>::to_vec),
         ..run.task(TASK, &json!({}))
+    }
+}
+
+#[test]
+fn a_task_that_would_have_to_run_elsewhere_or_as_another_user_is_refused() {
+    let image = Some(b"an image".to_vec());
+    let containers = [
+        ContainerInfo {
+            docker: image.clone(),
+            mesos: None,
+        },
+        ContainerInfo {
+            docker: None,
+            mesos: image,
+        },
+    ];
+    for container in containers {
+        let run = Setup::new().start();
+        run.agent.launch(TaskInfo {
+            container: Some(container),
+            ..run.task(TASK, &json!({"command": "echo x >> order"}))
+        });
+        check(
+            &run,
+            "the task asks for a container image, which cook-executor does not support: give the image to the \
+             executor, or run the task with one of Mesos' own executors",
+        );
+    }
+    // A container without an image is the executor's own.
+    let run = Setup::new().start();
+    run.agent.launch(TaskInfo {
+        container: Some(ContainerInfo {
+            docker: None,
+            mesos: Some(Vec::new()),
+        }),
+        ..run.task(TASK, &json!({"command": "exit 3"}))
+    });
+    assert_eq!(run.finish().exit_code(), Some(3));
+    let as_user = |user: &str| {
+        let run = Setup::new().start();
+        let command = CommandInfo {
+            user: Some(user.into()),
+            value: Some(b"echo x >> order".to_vec()),
+            ..CommandInfo::default()
+        };
+        run.agent.launch(TaskInfo {
+            command: Some(command),
+            ..task(&run, None)
+        });
+        run
+    };
+    let (own, other) = match rustix::process::geteuid().is_root() {
+        true => ("root", "daemon"),
+        false => ("not in any file", "root"),
+    };
+    check(
+        &as_user(other),
+        &format!(
+            "the task asks for the user {other:?}, but the executor runs as another user: set this user for the \
+             executor, and let the agent switch users"
+        ),
+    );
+    // An unknown user may be one that only a directory service knows, and the agent has switched to.
+    for name in [own, "not in any file"] {
+        let run = as_user(name);
+        assert_eq!(run.finish().state, TaskState::Finished, "{name}");
     }
 }
 

@@ -38,6 +38,7 @@ use crate::world::process::{Processes, descendants, signals, spawn};
 use crate::world::program::OwnFile;
 use crate::world::stdio;
 use crate::world::tracking::Tracker;
+use crate::world::users;
 use cook_http::alarm::Alarm;
 
 /// Maximum number of other tasks' steps per turn of the loop: a client that never stops sending must not
@@ -122,7 +123,13 @@ async fn start(
         core: Executor::new(settings),
         started,
         caller: config.caller,
-        translator: Translator::new(config.hooks, config.arguments, endpoint, find_curl),
+        translator: Translator::new(
+            config.hooks,
+            config.arguments,
+            endpoint,
+            find_curl,
+            users::is_own,
+        ),
         agent: Agent::new(config.target, Rc::clone(&spawner), inbox.clone()),
         tracker: Tracker::new(config.tracking, Rc::clone(&spawner), inbox.clone()),
         prober: Prober::new(Rc::clone(&spawner), inbox.clone()),

@@ -15,3 +15,4 @@ mod recognition;
 pub mod regular;
 pub mod stdio;
 pub mod tracking;
+pub mod users;

@@ -16,8 +16,10 @@ use std::sync::LazyLock;
 fuzz_target!(|input: &[u8]| {
     let endpoint = "http://127.0.0.1:1/task/".to_owned();
     let find_curl = || Some(b"/usr/bin/curl".to_vec());
+    let is_user = |name: &[u8]| (!name.is_empty()).then_some(name.len() == 1);
     let arguments = Arguments::Command(Vec::new());
-    let mut translator = Translator::new(HookVariables::default(), arguments, Some(endpoint), find_curl);
+    let hooks = HookVariables::default();
+    let mut translator = Translator::new(hooks, arguments, Some(endpoint), find_curl, is_user);
     let mut log = |_, line: String| assert!(line.len() < 64 + 12 * input.len(), "a long line");
     // The decoder keeps the content of SUBSCRIBED for later events.
     let mut events = Vec::new();

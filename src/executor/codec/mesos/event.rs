@@ -10,6 +10,7 @@ use crate::codec::api::request::percent_encode_task_id;
 use crate::codec::mesos::arguments::Arguments;
 use crate::codec::mesos::checks::{FindCurl, read_checks};
 use crate::codec::mesos::job::{HookVariables, Sources, read_plan};
+use crate::codec::mesos::place::{IsUser, check_place};
 use crate::core::effect::Audience;
 use crate::core::environment::{Name, Value};
 use crate::core::event::{Event, Identity, LaunchedTask, Work};
@@ -30,6 +31,7 @@ pub struct Translator {
     /// The address of the task API up to the slash before the task's id; `None` if there is none.
     endpoint: Option<String>,
     find_curl: FindCurl,
+    is_user: IsUser,
     executor_data: Option<Vec<u8>>,
     was_subscribed: bool,
 }
@@ -97,12 +99,14 @@ impl Translator {
         arguments: Arguments,
         endpoint: Option<String>,
         find_curl: FindCurl,
+        is_user: IsUser,
     ) -> Self {
         Self {
             hooks,
             arguments,
             endpoint,
             find_curl,
+            is_user,
             executor_data: None,
             was_subscribed: false,
         }
@@ -296,6 +300,7 @@ impl Translator {
             data,
             command,
             health_check,
+            container,
             kill_policy,
             check,
             max_completion_time,
@@ -341,6 +346,7 @@ impl Translator {
             };
             let plan = read_plan(sources, &mut |line| log(Severity::Info, line))?;
             let remark = &mut |line| log(Severity::Warning, line);
+            check_place(command.as_ref(), container.as_ref(), self.is_user, remark)?;
             let (check, health) = (check.as_ref(), health_check.as_ref());
             let checks = read_checks(check, health, self.find_curl, remark)?;
             let role = resources

@@ -6,3 +6,4 @@ pub mod checks;
 pub mod cook;
 pub mod event;
 pub mod job;
+pub mod place;
