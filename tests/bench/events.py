@@ -85,7 +85,7 @@ class Events:
 
     # -- queries -----------------------------------------------------------------------------------------------
 
-    def wait(self, condition, what, timeout=5):
+    def wait(self, condition, what, timeout=60):
         """Waits until the condition returns something other than None, and returns it."""
         deadline = time.monotonic() + timeout
         with self.changed:
@@ -108,6 +108,6 @@ class Events:
             return None
         return self.wait(found, f"a command of {pid}")
 
-    def end(self, pid, timeout=5):
+    def end(self, pid, timeout=60):
         """The time at which the last thread of a process ended."""
         return self.wait(lambda: self.processes[pid].end, f"the end of {pid}", timeout)
