@@ -211,14 +211,14 @@ fn a_command_that_cannot_be_killed_does_not_delay_the_end_of_a_killed_task() {
     if !is_root("a_command_that_cannot_be_killed_does_not_delay_the_end_of_a_killed_task") {
         return;
     }
-    let command = "echo main >> order; exec bin/helper --reuid 0 --regid 0 --clear-groups sleep 5";
+    let command = "echo main >> order; exec bin/helper --reuid 0 --regid 0 --clear-groups sleep 15";
     let run = Setup::new()
         .prelude(format!("{BECOME_ROOT}touch order; {AS_TASK_USER}"))
         .launch(json!({"command": command, "after_commands": [hook(say("after"))]}));
     run.wait_for_word("main");
     run.wait_while("the helper is root", |run| {
         let processes = run.processes();
-        !processes.iter().any(|process| process.contains("sleep 5"))
+        !processes.iter().any(|process| process.contains("sleep 15"))
     });
     run.agent.kill(TASK, Some(Duration::from_millis(300)));
     let ended = run.finish();
