@@ -48,8 +48,34 @@ fn the_readmes_jobs_are_accepted_and_end_as_it_prints() {
         job["exit_code"], job["before_exit_codes"], job["after_exit_codes"]
     );
     assert_eq!(found, printed);
-    // The files are missing here, so the guard fails.
-    let job = server.completed(&server.submit_one(between(readme, "```json\n", "```")));
+    let folder = Folder::new();
+    let archive = folder.0.join("my-service.tar.gz");
+    let names = [
+        "my-service",
+        "acquire-lock.sh",
+        "monitor.sh",
+        "release-lock.sh",
+    ];
+    for name in names {
+        folder.script(name, "#!/bin/sh\n");
+    }
+    let pack = |names: &[&str]| {
+        let mut tar = Command::new("tar");
+        tar.arg("-czf").arg(&archive).arg("-C").arg(&folder.0);
+        assert!(tar.args(names).status().expect("tar").success());
+    };
+    let job = between(readme, "```json\n", "```");
+    let job = job.replace(
+        "http://your.server/my-service.tar.gz",
+        &archive.to_string_lossy(),
+    );
+    pack(&names);
+    let complete = server.completed(&server.submit_one(&job));
+    assert_eq!(complete["state"], "success", "{complete:#}");
+    assert_eq!(complete["after_exit_codes"], json!([0]), "{complete:#}");
+    // The scripts are missing in this archive, so the guard fails.
+    pack(&names[..1]);
+    let job = server.completed(&server.submit_one(&job));
     assert_eq!(job["state"], "failed", "{job:#}");
     assert_eq!(job["before_exit_codes"], json!([127]), "{job:#}");
 }
