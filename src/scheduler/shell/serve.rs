@@ -75,16 +75,14 @@ pub fn run(mut setup: Setup, task: Task) -> Result<Ending, StartError> {
     for remark in &setup.remarks {
         log::line(remark);
     }
-    let folder = Folder::open(&setup.data).map_err(|error| StartError(error.to_string()))?;
-    let mut folder = folder;
+    let mut folder = Folder::open(&setup.data).map_err(|error| StartError(error.to_string()))?;
     let (store, start, anchor) =
         store::open(&mut folder).map_err(|error| StartError(error.to_string()))?;
     let clock = clock::resume(anchor)?;
     let executor = Rc::new(LocalExecutor::new());
     check_places(&setup.runs_on, &start)?;
-    let framework = start.framework.clone();
     let (backend, events, remarks) =
-        backend(&mut setup, framework.as_ref(), &executor).map_err(StartError)?;
+        backend(&mut setup, start.framework.as_ref(), &executor).map_err(StartError)?;
     for remark in remarks {
         log::line(remark);
     }

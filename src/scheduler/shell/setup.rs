@@ -92,14 +92,19 @@ impl Setup {
         };
         let data = machine.absolute(data);
         let executor_file = options.executor.map(|file| machine.absolute(file));
-        let runs_on = runs_on(
-            options.masters,
-            executor_file,
-            &data,
-            &configuration,
-            machine,
-            (listen, id_seed),
-        )?;
+        let runs_on = match masters(&options.masters, &configuration)? {
+            Some(masters) => {
+                // Any 64 of the random bits will do.
+                let seed = u128::from_be_bytes(id_seed) as u64;
+                let port = listen.port();
+                let mesos = on_mesos(masters, executor_file, &configuration, machine, port, seed);
+                RunsOn::Mesos(Box::new(mesos))
+            }
+            None => {
+                let here = on_this_machine(executor_file, &data, &configuration, machine);
+                RunsOn::Here(Box::new(here))
+            }
+        };
         let runs_as = match &runs_on {
             RunsOn::Mesos(there) if there.run_as_user.is_none() => RunsAs::Owner,
             RunsOn::Mesos(_) | RunsOn::Here(_) => RunsAs::Configured,
@@ -204,54 +209,67 @@ fn access(authorization: &Authorization, machine: &Machine, remarks: &mut Vec<St
     }
 }
 
-fn runs_on(
-    masters: Vec<String>,
-    executor_file: Option<PathBuf>,
-    data: &Path,
+/// The masters of the command line, or else of the configuration. `None` if there are none.
+fn masters(
+    of_options: &[String],
     configuration: &Configuration,
-    machine: &Machine,
-    (listen, seed): (SocketAddr, [u8; 16]),
-) -> Result<RunsOn, String> {
-    let configured = configuration.mesos.clone().unwrap_or_default();
-    let masters = match masters.is_empty() {
-        true => configured.masters,
-        false => masters,
+) -> Result<Option<mesos::Masters>, String> {
+    let configured = configuration.mesos.as_ref();
+    let masters = match of_options {
+        [] => configured.map_or(&[][..], |mesos| &mesos.masters),
+        given => given,
     };
     let addresses = masters.iter().map(|master| {
         mesos::Address::parse(master)
             .ok_or_else(|| format!("{master} is not the host:port of a Mesos master"))
     });
-    if let Some(masters) = mesos::Masters::new(addresses.collect::<Result<_, _>>()?) {
-        let own_user = configured.run_as_user.clone();
-        let web_page = configuration
-            .hostname
-            .as_ref()
-            .map(|name| format!("http://{name}:{}", listen.port()));
-        let [_, _, _, _, _, _, _, _, seed @ ..] = seed;
-        return Ok(RunsOn::Mesos(Box::new(mesos::Settings {
-            masters,
-            login: match (&configured.principal, configured.secret) {
-                (Some(principal), Some(secret)) => Some(mesos::Login::new(principal, &secret.0)),
-                (Some(_), None) | (None, _) => None,
-            },
-            principal: configured.principal,
-            name: configured
-                .framework_name
-                .unwrap_or_else(|| FRAMEWORK_NAME.to_owned()),
-            role: configured.role.unwrap_or_else(|| DEFAULT_ROLE.to_owned()),
-            failover_timeout: configured.failover_timeout.unwrap_or(FAILOVER_TIMEOUT),
-            run_as_user: configured.run_as_user,
-            user: own_user.unwrap_or_else(|| framework_user(machine)),
-            hostname: machine.hostname.clone(),
-            web_page,
-            executor: configuration.executor.clone(),
-            executor_file,
-            max_runtime: configuration.limits.max_runtime,
-            seed: u64::from_be_bytes(seed),
-        })));
+    Ok(mesos::Masters::new(addresses.collect::<Result<_, _>>()?))
+}
+
+fn on_mesos(
+    masters: mesos::Masters,
+    executor_file: Option<PathBuf>,
+    configuration: &Configuration,
+    machine: &Machine,
+    port: u16,
+    seed: u64,
+) -> mesos::Settings {
+    let configured = configuration.mesos.clone().unwrap_or_default();
+    let hostname = configuration.hostname.as_ref();
+    mesos::Settings {
+        masters,
+        login: match (&configured.principal, configured.secret) {
+            (Some(principal), Some(secret)) => Some(mesos::Login::new(principal, &secret.0)),
+            (Some(_), None) | (None, _) => None,
+        },
+        principal: configured.principal,
+        name: configured
+            .framework_name
+            .unwrap_or_else(|| FRAMEWORK_NAME.to_owned()),
+        role: configured.role.unwrap_or_else(|| DEFAULT_ROLE.to_owned()),
+        failover_timeout: configured.failover_timeout.unwrap_or(FAILOVER_TIMEOUT),
+        user: configured
+            .run_as_user
+            .clone()
+            .unwrap_or_else(|| framework_user(machine)),
+        run_as_user: configured.run_as_user,
+        hostname: machine.hostname.clone(),
+        web_page: hostname.map(|name| format!("http://{name}:{port}")),
+        executor: configuration.executor.clone(),
+        executor_file,
+        max_runtime: configuration.limits.max_runtime,
+        seed,
     }
+}
+
+fn on_this_machine(
+    executor_file: Option<PathBuf>,
+    data: &Path,
+    configuration: &Configuration,
+    machine: &Machine,
+) -> embedded::Settings {
     let here = &configuration.embedded;
-    Ok(RunsOn::Here(Box::new(embedded::Settings {
+    embedded::Settings {
         data: data.to_owned(),
         resources: Demand {
             cpus: here.cpus.unwrap_or(machine.cpus),
@@ -266,7 +284,7 @@ fn runs_on(
             age: configuration.retention.sandbox_age,
             bytes: configuration.retention.sandbox_bytes,
         },
-    })))
+    }
 }
 
 /// The framework's own user. It does not matter, because each task names its user, but a master may refuse
