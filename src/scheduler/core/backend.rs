@@ -204,6 +204,25 @@ pub enum TaskState {
     Unknown,
 }
 
+impl TaskState {
+    /// Whether the task exists on its agent now.
+    pub fn is_alive(self) -> bool {
+        match self {
+            Self::Staging | Self::Starting | Self::Running | Self::Killing => true,
+            Self::Finished
+            | Self::Failed
+            | Self::Killed
+            | Self::Error
+            | Self::Lost
+            | Self::Dropped
+            | Self::Unreachable
+            | Self::Gone
+            | Self::GoneByOperator
+            | Self::Unknown => false,
+        }
+    }
+}
+
 /// What an instance reports while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum InstanceMessage {

@@ -223,17 +223,13 @@ impl Scheduler {
 
     /// Kills a task that should not run.
     fn kill_on_sight(&mut self, step: &mut Step, update: &Update) {
-        match meaning(update, InstanceState::Running) {
-            Meaning::Accepted | Meaning::Runs => {
-                step.log(LogLine::KillOnSight(update.instance, update.state));
-                step.call(Call::Kill {
-                    instance: update.instance,
-                    agent: update.agent.clone(),
-                });
-            }
-            // Killing a task that does not exist would be answered with another such update, without
-            // end.
-            Meaning::Unreachable | Meaning::Ended(_) => (),
+        // Killing a task that does not exist would be answered with another such update, without end.
+        if update.state.is_alive() {
+            step.log(LogLine::KillOnSight(update.instance, update.state));
+            step.call(Call::Kill {
+                instance: update.instance,
+                agent: update.agent.clone(),
+            });
         }
     }
 

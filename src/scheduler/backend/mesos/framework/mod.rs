@@ -181,7 +181,7 @@ impl Framework {
             uuid,
         } = update;
         // The kill of a task that has ended would be answered by another update.
-        if state.is_some_and(is_alive) {
+        if state.is_some_and(TaskState::is_alive) {
             let kill = call::kill(task.clone(), agent.clone());
             self.request(Request::Call(kill), now, outputs);
         }
@@ -258,22 +258,6 @@ impl Framework {
             false => call::accept(offer.id, infos),
         };
         self.request(Request::Call(call), now, outputs);
-    }
-}
-
-fn is_alive(state: TaskState) -> bool {
-    match state {
-        TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing => true,
-        TaskState::Finished
-        | TaskState::Failed
-        | TaskState::Killed
-        | TaskState::Error
-        | TaskState::Lost
-        | TaskState::Dropped
-        | TaskState::Unreachable
-        | TaskState::Gone
-        | TaskState::GoneByOperator
-        | TaskState::Unknown => false,
     }
 }
 
