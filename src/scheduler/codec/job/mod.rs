@@ -5,6 +5,8 @@
 //! ([`Batch::check_limits`]). None of them stores anything.
 
 mod echo;
+#[cfg(test)]
+pub mod fixture;
 mod hooks;
 mod limits;
 mod object;

@@ -1,13 +1,10 @@
 //! A job's reply can be submitted again and describes the same job.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::codec::job::{Endpoint, read};
-use crate::core::job::{JobKey, JobSpec};
-use crate::core::words::{Moment, UserName, Uuid};
+use crate::codec::job::fixture;
+use crate::core::job::JobSpec;
 
 /// The keys of a reply that describe the submitted job.
 const SUBMITTED: [&str; 22] = [
@@ -36,23 +33,13 @@ const SUBMITTED: [&str; 22] = [
 ];
 
 fn spec(body: &Value) -> JobSpec {
-    let text = body.to_string();
-    match read(Endpoint::Jobs, text.as_bytes()) {
-        Ok(batch) => batch.jobs.into_iter().next().expect("one").spec,
-        Err(fault) => panic!("{text}: {fault}"),
-    }
+    fixture::spec(&body.to_string())
 }
 
 fn shown(spec: JobSpec) -> Value {
     let job = Job {
-        key: JobKey(1),
-        id: JobId(Uuid::from_bytes([1; 16])),
-        user: UserName::new("bob").expect("a name"),
-        submitted: Moment::default(),
-        max_retries: spec.max_retries,
-        spec: Arc::new(spec),
         status: JobStatus::Waiting,
-        instances: Vec::new(),
+        ..fixture::job("bob", spec)
     };
     let context = Context {
         authority: "localhost",

@@ -116,27 +116,14 @@ fn encode(commands: &Commands<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::job::{Endpoint, read};
-    use crate::core::job::{JobKey, JobStatus};
-    use crate::core::words::{JobId, Moment, UserName, Uuid};
+    use crate::codec::job::fixture;
+    use crate::core::words::Uuid;
     use std::sync::Arc;
 
     fn task(body: &str) -> Task {
-        let batch = read(Endpoint::Jobs, body.as_bytes()).expect("a job");
-        let spec = batch.jobs.into_iter().next().expect("one").spec;
-        let job = Job {
-            key: JobKey(1),
-            id: JobId(Uuid::from_bytes([1; 16])),
-            user: UserName::new("bob").expect("a name"),
-            submitted: Moment::default(),
-            max_retries: spec.max_retries,
-            spec: Arc::new(spec),
-            status: JobStatus::Running,
-            instances: Vec::new(),
-        };
         Task {
             instance: InstanceId(Uuid::from_bytes([2; 16])),
-            job: Arc::new(job),
+            job: Arc::new(fixture::job("bob", fixture::spec(body))),
             number: 0,
             ports: [31_000, 31_001].into(),
         }

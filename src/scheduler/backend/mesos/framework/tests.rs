@@ -13,10 +13,10 @@ use crate::backend::mesos::address::{Address, Masters};
 use crate::backend::mesos::session::StreamId;
 use crate::backend::mesos::wire::read;
 use crate::codec::config::ExecutorSettings;
-use crate::codec::job::{Endpoint, read as read_jobs};
+use crate::codec::job::fixture;
 use crate::core::backend::{FrameworkId, Token};
-use crate::core::job::{Agent, Job, JobKey, JobStatus};
-use crate::core::words::{InstanceId, JobId, Moment, UserName, Uuid};
+use crate::core::job::Agent;
+use crate::core::words::{InstanceId, Uuid};
 
 struct World {
     framework: Framework,
@@ -38,20 +38,9 @@ fn agent() -> Agent {
 }
 
 fn task(number: u8, body: &str) -> Task {
-    let batch = read_jobs(Endpoint::Jobs, body.as_bytes()).expect("a job");
-    let spec = batch.jobs.into_iter().next().expect("one").spec;
     Task {
         instance: instance(number),
-        job: Arc::new(Job {
-            key: JobKey(1),
-            id: JobId(Uuid::from_bytes([1; 16])),
-            user: UserName::new("bob").expect("a name"),
-            submitted: Moment::default(),
-            max_retries: spec.max_retries,
-            spec: Arc::new(spec),
-            status: JobStatus::Running,
-            instances: Vec::new(),
-        }),
+        job: Arc::new(fixture::job("bob", fixture::spec(body))),
         number: 0,
         ports: [].into(),
     }

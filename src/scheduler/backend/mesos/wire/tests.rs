@@ -13,10 +13,10 @@ use super::launch::Recipe;
 use super::offer::{OpenOffer, open};
 use super::*;
 use crate::codec::config::{self, ExecutorSettings};
-use crate::codec::job::{Endpoint, read as read_jobs};
+use crate::codec::job::fixture;
 use crate::core::backend::{FrameworkId, InstanceMessage, Task, TaskState};
-use crate::core::job::{Job, JobKey, JobStatus, Reason, Report};
-use crate::core::words::{InstanceId, JobId, Message, Moment, UserName, Uuid};
+use crate::core::job::{Reason, Report};
+use crate::core::words::{InstanceId, Message, Uuid};
 
 fn id(value: &str) -> Id {
     Id {
@@ -29,20 +29,9 @@ fn instance() -> InstanceId {
 }
 
 fn task(user: &str, body: &str) -> Task {
-    let batch = read_jobs(Endpoint::Jobs, body.as_bytes()).expect("a job");
-    let spec = batch.jobs.into_iter().next().expect("one").spec;
     Task {
         instance: instance(),
-        job: Arc::new(Job {
-            key: JobKey(1),
-            id: JobId(Uuid::from_bytes([1; 16])),
-            user: UserName::new(user).expect("a name"),
-            submitted: Moment::default(),
-            max_retries: spec.max_retries,
-            spec: Arc::new(spec),
-            status: JobStatus::Running,
-            instances: Vec::new(),
-        }),
+        job: Arc::new(fixture::job(user, fixture::spec(body))),
         number: 0,
         ports: [].into(),
     }
