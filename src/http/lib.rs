@@ -8,7 +8,7 @@
 //! | [`client`] | [`client::Connection`]: exchanges over one connection, and responses that are streams |
 //! | [`message`], [`live`] | [`message::Request`] and [`message::Response`], including responses without an end |
 //! | [`owner`] | [`owner::Owners`]: which user owns the other end of a connection on this host |
-//! | [`socket`], [`alarm`] | connecting and reading; one timer for all waits of a task |
+//! | [`socket`], [`alarm`], [`task`] | connecting and reading; one timer for all waits of a task; starting tasks |
 //! | [`head`], [`body`] | where messages end: pure parsers with limits |
 //!
 //! Requests are read by this crate's own parsers; responses are written by async-h1 (see [`message`] for
@@ -76,3 +76,4 @@ pub mod owner;
 pub mod server;
 pub mod socket;
 mod target;
+pub mod task;

@@ -40,6 +40,7 @@ use crate::world::stdio;
 use crate::world::tracking::Tracker;
 use crate::world::users;
 use cook_http::alarm::Alarm;
+use cook_http::task;
 
 /// Maximum number of other tasks' steps per turn of the loop: a client that never stops sending must not
 /// delay a kill.
@@ -66,7 +67,6 @@ struct Runtime {
 
 /// Runs one executor until it exits. The log must be open.
 pub fn run(config: Config, signals: signals::Caught, started: Instant) -> ExitStatus {
-    // Long futures are boxed: each type of future costs half a kilobyte of code for its tasks.
     let spawner = Rc::new(LocalExecutor::new());
     // Before the first spawn: otherwise async-process starts a thread for this.
     spawner.spawn(async_process::driver()).detach();
@@ -105,7 +105,7 @@ async fn start(
             info!("serving the task API at {endpoint}");
             let (spawner, task) = (Rc::clone(&spawner), Rc::clone(&served_task));
             let serve = api.serve(Rc::clone(&spawner), task, api_inbox.clone());
-            spawner.spawn(serve.boxed_local()).detach();
+            task::spawn(&spawner, serve).detach();
             Some(endpoint)
         }
         Err(unavailable) => {
@@ -289,7 +289,7 @@ impl Runtime {
     fn report_memory(&mut self) {
         if let Some(interval) = self.memory_interval.take() {
             let reports = memory::report_every(interval);
-            self.spawner.spawn(reports.boxed_local()).detach();
+            task::spawn(&self.spawner, reports).detach();
         }
     }
 

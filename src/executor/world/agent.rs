@@ -9,7 +9,6 @@ use std::io;
 use std::rc::Rc;
 
 use smol::channel::Sender;
-use smol::future::FutureExt;
 use smol::{LocalExecutor, Task};
 use tracing::{debug, info, warn};
 
@@ -22,6 +21,7 @@ use crate::world::recognition::Recognition;
 use cook_http::client::{self as http, Connection, Error, Outgoing};
 use cook_http::head::{Framing, ResponseHead};
 use cook_http::message::Method;
+use cook_http::task::spawn;
 use cook_mesos::recordio;
 
 /// The agent uses protobuf only if both media types are exactly this.
@@ -99,7 +99,7 @@ impl Agent {
                 .send(Incoming::Event(Event::StreamEnded(generation, end)))
                 .await;
         };
-        self.subscription = Some(self.executor.spawn(stream.boxed_local()));
+        self.subscription = Some(spawn(&self.executor, stream));
     }
 
     /// Makes a call. Its result comes with the same serial.
@@ -116,7 +116,7 @@ impl Agent {
                 .send(Incoming::Event(Event::CallAnswered(serial, answer)))
                 .await;
         };
-        self.call = Some(self.executor.spawn(exchange.boxed_local()));
+        self.call = Some(spawn(&self.executor, exchange));
     }
 
     /// Abandons the last call and closes its connection.

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use cook_http::client::{Connection, Outgoing};
 use cook_http::message::Method;
 use cook_http::socket::connect_tcp;
+use cook_http::task::spawn;
 use smol::channel::Sender;
-use smol::future::FutureExt;
 use smol::{LocalExecutor, Task};
 
 use crate::core::checks::{Address, Family, Finding, HttpAddress, Probe, ProbeId};
@@ -90,7 +90,7 @@ impl Prober {
                 .send(Incoming::Event(Event::Task(TaskEvent::Probed(id, finding))))
                 .await;
         };
-        let task = self.executor.spawn(probe.boxed_local());
+        let task = spawn(&self.executor, probe);
         self.connections.push((id, task));
     }
 }

@@ -58,7 +58,7 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use rustix::net::sockopt;
 use smol::LocalExecutor;
-use smol::future::{FutureExt, yield_now};
+use smol::future::yield_now;
 
 use self::connection::{Connection, Context, drain};
 pub use self::listener::Listener;
@@ -68,6 +68,7 @@ use self::slots::Slots;
 use crate::head::{MAX_HEAD, MAX_TARGET};
 use crate::message::{Head, Method, Request, Response, StatusCode};
 use crate::socket::{Peer, Socket};
+use crate::task::spawn;
 
 /// Decides which connections are served, and answers requests.
 pub trait Handler: 'static {
@@ -280,7 +281,7 @@ impl<H: Handler> Server<H> {
         let number = slot.number();
         let connection = Connection::new(socket, (peer, caller), slot, self.context.clone());
         self.slots
-            .hold(number, self.executor.spawn(connection.run().boxed_local()));
+            .hold(number, spawn(&self.executor, connection.run()));
     }
 
     /// Responds to a connection that is not served, without reading its request. It takes no slot, and gets
@@ -306,7 +307,7 @@ impl<H: Handler> Server<H> {
             drain(&socket, moment).await;
             drop(held);
         };
-        self.executor.spawn(lingering.boxed_local()).detach();
+        spawn(&self.executor, lingering).detach();
     }
 }
 

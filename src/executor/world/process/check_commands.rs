@@ -9,10 +9,10 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use cook_http::task;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::Pid as RawPid;
-use smol::future::FutureExt;
 use tracing::debug;
 
 use super::{MAX_PASSES, Processes, descendants, proc, signal_group, signal_stray, spawn};
@@ -192,7 +192,7 @@ impl Processes {
             // The receiver lives as long as the runtime.
             let _ = inbox.send(Incoming::Event(Event::Task(event))).await;
         };
-        self.executor.spawn(wait.boxed_local()).detach();
+        task::spawn(&self.executor, wait).detach();
         None
     }
 

@@ -15,11 +15,11 @@ use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use cook_http::task;
 use rustix::io::Errno;
 use rustix::process::{Pid as RawPid, Signal, getpgid, kill_process, kill_process_group};
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use smol::future::FutureExt;
 use tracing::{debug, warn};
 
 use crate::core::effect::Start;
@@ -126,7 +126,7 @@ impl Processes {
                 ))))
                 .await;
         };
-        self.executor.spawn(wait.boxed_local()).detach();
+        task::spawn(&self.executor, wait).detach();
         TaskEvent::CommandStarted(id, Pid(pid))
     }
 

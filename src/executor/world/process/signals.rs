@@ -14,12 +14,12 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use async_io::Async;
+use cook_http::task;
 use nix::sys::signal::SigSet;
 use rustix::process::Signal;
 use signal_hook::low_level::pipe;
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use smol::future::FutureExt;
 use smol::io::AsyncReadExt;
 use tracing::{info, warn};
 
@@ -121,7 +121,7 @@ impl Caught {
         match listen() {
             Ok(woken) => {
                 let announce = announce(woken, Rc::clone(&is_announced), inbox);
-                executor.spawn(announce.boxed_local()).detach();
+                task::spawn(executor, announce).detach();
             }
             Err(error) => warn!("failed to listen for signals: {error}"),
         }

@@ -13,9 +13,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
+use cook_http::task;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future::{FutureExt, or, yield_now};
+use smol::future::{or, yield_now};
 use tracing::debug;
 
 use crate::codec::tracking::pattern::Pattern;
@@ -111,8 +112,7 @@ impl Tracker {
             watch: Watch::open(),
             inbox: self.inbox.clone(),
         };
-        let run = tracking.run(finished).boxed_local();
-        self.executor.spawn(run).detach();
+        task::spawn(&self.executor, tracking.run(finished)).detach();
     }
 
     /// Requests the last look. [`TaskEvent::TrackingEnded`] follows, or is returned if nothing was
