@@ -90,8 +90,11 @@ fn sources() -> Vec<Source> {
     let relative = paths
         .iter()
         .map(|path| path.strip_prefix(&root).expect("below the root"));
-    let own = relative
-        .filter(|path| *path != Path::new("lib.rs") && !path.iter().any(|part| part == "tests"));
+    let is_test = |path: &Path| {
+        path.iter()
+            .any(|part| part == "tests" || part == "tests.rs")
+    };
+    let own = relative.filter(|path| *path != Path::new("lib.rs") && !is_test(path));
     own.map(|path| Source {
         module: module(path),
         code: code(&root.join(path)),
@@ -122,7 +125,11 @@ fn module(path: &Path) -> Vec<String> {
 
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("readable");
-    let own = text.split("#[cfg(test)]").next().unwrap_or_default();
+    // Unit tests in the same file are its last part.
+    let own = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     let lines = own
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
