@@ -60,9 +60,11 @@ impl Sandboxes {
         // `/proc` shows paths without symbolic links.
         let place = fs::canonicalize(&folder).map_err(failed)?;
         let (requests, receiver) = sync_channel(WAITING);
+        // Not on the thread, which may run only after the clock has been set.
+        let clock = CautiousClock::start();
         let builder = thread::Builder::new().name("sandboxes".to_owned());
         builder
-            .spawn(move || work(&place, keep, &receiver))
+            .spawn(move || work(&place, keep, &clock, &receiver))
             .map_err(failed)?;
         Ok(Self {
             requests,
@@ -93,6 +95,13 @@ struct CautiousClock {
 }
 
 impl CautiousClock {
+    fn start() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            steady: Instant::now(),
+        }
+    }
+
     /// The wall clock, but never later than it was at the start plus the time since then: if it is set forward, no sandbox
     /// is removed too early. Some are kept longer.
     fn now(&self) -> SystemTime {
@@ -101,11 +110,7 @@ impl CautiousClock {
     }
 }
 
-fn work(folder: &Path, keep: SandboxLimits, requests: &Receiver<Request>) {
-    let clock = CautiousClock {
-        wall: SystemTime::now(),
-        steady: Instant::now(),
-    };
+fn work(folder: &Path, keep: SandboxLimits, clock: &CautiousClock, requests: &Receiver<Request>) {
     while let Ok(request) = requests.recv() {
         match request {
             Request::Remove(instances) => {
