@@ -49,6 +49,10 @@
 //! assert!(effects.iter().any(replies), "then the client gets a reply");
 //! ```
 
+/// Unit tests share files with other programs' tests, which name this library by its name.
+#[cfg(test)]
+extern crate self as cook_scheduler;
+
 pub mod api;
 pub mod backend;
 pub mod codec;

@@ -35,8 +35,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(submitted.status, 201);
     world.offer();
     assert_eq!(world.get("/info").status, 200);
-    let first = world.launched[0].instance;
-    world.update(first, TaskState::Finished, None);
+    let first = world.memory.launched().next().expect("a task").instance;
+    world.memory.update(first, TaskState::Finished, None, None);
 
     let mut rest = input;
     // Several requests may follow each other.

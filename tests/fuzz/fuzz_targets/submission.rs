@@ -35,7 +35,8 @@ fuzz_target!(|input: &[u8]| {
             continue;
         }
         world.offer();
-        for task in std::mem::take(&mut world.launched) {
+        let launched: Vec<_> = world.memory.launched().cloned().collect();
+        for task in launched {
             let data = task::data(&task.job);
             let sources = Sources {
                 command: None,
@@ -47,10 +48,10 @@ fuzz_target!(|input: &[u8]| {
             if let Err(error) = read_plan(sources, &mut |_| {}) {
                 panic!("the executor refuses it: {error:?}");
             }
-            world.update(task.instance, TaskState::Running, None);
+            world.memory.update(task.instance, TaskState::Running, None, None);
             let id = task.job.id;
             world.get(&format!("/jobs/{id}"));
-            world.update(task.instance, TaskState::Finished, report.clone());
+            world.memory.update(task.instance, TaskState::Finished, None, report.clone());
             let shown = world.get(&format!("/rawscheduler?job={id}"));
             assert_eq!(shown.status, 200);
         }

@@ -105,8 +105,16 @@ fn a_page_of_another_origin_is_refused_before_anything_else() {
             peer: &Peer::Own,
             now: Wall(NOW),
         };
-        let screened = world.api.screen(&request).map_err(|answer| answer.status);
-        let planned = match world.api.plan(&request, world.scheduler.view()) {
+        let screened = world
+            .memory
+            .api
+            .screen(&request)
+            .map_err(|answer| answer.status);
+        let planned = match world
+            .memory
+            .api
+            .plan(&request, world.memory.scheduler.view())
+        {
             Plan::Answer(answer) => Err(answer.status),
             _ => Ok(()),
         };
@@ -160,18 +168,18 @@ fn a_file_belongs_to_a_known_instance() {
         assert_eq!(world.get(target).0, status, "{target}");
     }
     let id = JobId(crate::core::words::Uuid::parse(JOB).expect("a uuid"));
-    assert!(world.scheduler.view().job(id).is_some());
+    assert!(world.memory.scheduler.view().job(id).is_some());
 }
 
 #[test]
 fn jobs_of_root_are_refused_where_jobs_run_as_their_owner() {
     let mut world = World::with_logins();
-    if let Access::Logins(logins) = &mut world.api.access {
+    if let Access::Logins(logins) = &mut world.memory.api.access {
         logins[1].user = user("root");
     }
     world.be("cm9vdDp4"); // root:x
     assert_eq!(world.post(r#"{"command": "x"}"#).0, 201);
-    world.api.runs_as = RunsAs::Owner;
+    world.memory.api.runs_as = RunsAs::Owner;
     let (status, text) = world.post(r#"{"command": "x"}"#);
     assert_eq!(status, 403);
     assert!(text.contains(":run-as-user"), "{text}");

@@ -64,7 +64,7 @@ fn a_kill_is_answered_once_it_is_stored() {
     let first = world.start();
     let killed = world.ask("DELETE", &format!("/rawscheduler?instance={first}"), "");
     assert_eq!(killed.status, 204);
-    assert_eq!(world.killed, [first]);
+    assert_eq!(world.killed(), [first]);
     world.update(first, TaskState::Killed, None, None);
     let job = world.job(JOB);
     assert_eq!(

@@ -97,7 +97,9 @@ fn results_are_shown_on_the_job_and_on_its_instance() {
     let sandbox = crate::core::backend::InstanceMessage::Sandbox(
         format!("/data/sandboxes/{instance}").into(),
     );
-    world.feed(Event::Backend(BackendEvent::Messaged(instance, sandbox)));
+    world
+        .memory
+        .feed(Event::Backend(BackendEvent::Messaged(instance, sandbox)));
     world.update(instance, TaskState::Running, None, None);
     let report = Report {
         exit_code: Some(3),
@@ -424,9 +426,11 @@ fn fixed_answers_have_the_format_that_clients_expect() {
 #[test]
 fn on_mesos_replies_name_the_framework_and_files_are_at_the_agent() {
     let mut world = World::new();
-    world.api.sandboxes = None;
+    world.memory.api.sandboxes = None;
     let framework = crate::core::backend::FrameworkId("F".into());
-    world.feed(Event::Backend(BackendEvent::Subscribed(Some(framework))));
+    world
+        .memory
+        .feed(Event::Backend(BackendEvent::Subscribed(Some(framework))));
     world.post(&format!(r#"{{"command": "x", "uuid": "{JOB}"}}"#));
     let instance = world.start_at(Some("host1:5051"));
     let job = world.job(JOB);
@@ -447,7 +451,9 @@ fn on_mesos_replies_name_the_framework_and_files_are_at_the_agent() {
     assert_eq!(shown.get("sandbox_directory"), None);
 
     let sandbox = crate::core::backend::InstanceMessage::Sandbox("/var/s".into());
-    world.feed(Event::Backend(BackendEvent::Messaged(instance, sandbox)));
+    world
+        .memory
+        .feed(Event::Backend(BackendEvent::Messaged(instance, sandbox)));
     let shown = world.job(JOB)["instances"][0].clone();
     assert_eq!(shown["sandbox_directory"], "/var/s");
     assert_eq!(
@@ -466,7 +472,7 @@ fn on_mesos_replies_name_the_framework_and_files_are_at_the_agent() {
 #[test]
 fn metrics_have_the_figures_of_the_backend() {
     let mut world = World::new();
-    world.api.backend_figures = BackendFigures::by(|| {
+    world.memory.api.backend_figures = BackendFigures::by(|| {
         vec![
             Row::Counter("cook_mesos_launches_total", "Tasks launched.", 7),
             Row::Gauge("cook_mesos_calls_waiting", "Calls.", 2),
