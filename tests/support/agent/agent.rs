@@ -15,7 +15,7 @@ use crate::connection::{Listener, Port, SocketPath};
 use crate::events;
 use crate::journal::{Entry, Journal, What};
 use crate::script::{Splitting, Trouble};
-use crate::server::{Shared, accept_connections};
+use crate::server::{Shared, serve};
 use crate::session::Session;
 use crate::stream::EventStream;
 use cook_mesos::messages::{Event, TaskInfo, TaskState};
@@ -290,7 +290,12 @@ impl Agent {
         for listener in listeners {
             self.lock_listeners().push(listener.clone());
             let shared = self.shared.clone();
-            thread::spawn(move || accept_connections(&shared, &listener));
+            let transport = listener.transport();
+            thread::spawn(move || {
+                shared.accept_connections(&listener, move |shared, connection, _| {
+                    serve(shared, connection, transport);
+                });
+            });
         }
         self.note("agent is listening");
         Ok(())
@@ -381,7 +386,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
+        self.shared.lock().is_closing = true;
         self.go_away();
     }
 }

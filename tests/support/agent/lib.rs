@@ -36,5 +36,6 @@ pub mod launch;
 pub mod script;
 mod server;
 pub mod session;
+pub mod shared;
 pub mod stream;
 pub mod validate;

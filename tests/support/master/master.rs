@@ -20,7 +20,7 @@ use crate::cluster::{Agent, Cluster, Standing};
 use crate::events;
 use crate::journal::{Called, Journal, What};
 use crate::script::{Leader, Script, Splitting, Trouble};
-use crate::server::{Shared, accept_connections, beat};
+use crate::server::{Shared, beat, serve};
 use crate::session::Session;
 
 /// How long [`Master::wait_until`] waits: longer than any wait between two attempts of a scheduler, even on
@@ -56,13 +56,15 @@ impl Master {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("master-{}-{number}", std::process::id());
-        let (interval, beats) = match heartbeats {
-            Heartbeats::Usual => (15.0, true),
-            Heartbeats::Every(seconds) => (seconds, true),
-            Heartbeats::Never(seconds) => (seconds, false),
+        let (interval, is_silent) = match heartbeats {
+            Heartbeats::Usual => (15.0, false),
+            Heartbeats::Every(seconds) => (seconds, false),
+            Heartbeats::Never(seconds) => (seconds, true),
         };
+        let mut session = Session::new(name, interval);
+        session.script.is_silent = is_silent;
         let master = Self {
-            shared: Arc::new(Shared::new(Session::new(name, interval), beats)),
+            shared: Arc::new(Shared::new(session)),
             port: Port::reserve()?,
             listener: Mutex::default(),
         };
@@ -250,18 +252,18 @@ impl Master {
 
     /// Stops or restarts heartbeats.
     pub fn set_beating(&self, beats: bool) {
-        self.shared.lock().beats = beats;
+        self.with_script(|script| script.is_silent = !beats);
     }
 
     /// Stops like a machine that lost power: connections stay open, and there is no response.
     pub fn freeze(&self) {
         self.note("master is frozen");
-        self.shared.lock().is_frozen = true;
+        self.with_script(|script| script.is_frozen = true);
     }
 
     /// Ends [`Master::freeze`].
     pub fn thaw(&self) {
-        self.shared.lock().is_frozen = false;
+        self.with_script(|script| script.is_frozen = false);
         self.note("master is thawed");
     }
 
@@ -288,7 +290,7 @@ impl Master {
         let listener = self.port.listen()?;
         *self.lock_listener() = Some(listener.clone());
         let shared = Arc::clone(&self.shared);
-        thread::spawn(move || accept_connections(&shared, &listener));
+        thread::spawn(move || shared.accept_connections(&listener, serve));
         self.note("master is listening");
         Ok(())
     }

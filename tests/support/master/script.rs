@@ -18,6 +18,10 @@ pub struct Script {
     troubles: Vec<(CallType, VecDeque<Trouble>)>,
     /// The number of releases of held calls.
     pub releases: u64,
+    /// Requests are read and not handled, as on a machine that has stopped.
+    pub is_frozen: bool,
+    /// No heartbeats are sent.
+    pub is_silent: bool,
 }
 
 /// Which master leads, as far as this one knows.

@@ -1,90 +1,29 @@
-//! The master's threads: one for each listening socket, one for each connection, and one for heartbeats.
-//! They pass requests to the session and responses back, and decide nothing.
+//! The master's threads: one for each connection, and one for heartbeats. They pass requests to the session and responses
+//! back, and decide nothing.
 
-use std::collections::BTreeMap;
 use std::io::BufReader;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use cook_mesos::scheduler::EventType;
 use cook_test_agent::agent::PATIENCE;
-use cook_test_agent::connection::{Connection, Listener};
-use cook_test_agent::http::{self, ReadError, Request};
+use cook_test_agent::connection::Connection;
+use cook_test_agent::http::Request;
+use cook_test_agent::shared;
 
 use crate::events;
 use crate::session::{Answer, Session};
 
 /// State that the handle and the threads share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// Notified after every change.
-    pub changed: Condvar,
-}
+pub(crate) type Shared = shared::Shared<Session>;
 
-/// The part of it that changes.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub session: Session,
-    /// The open connections, which are closed with the master.
-    pub connections: BTreeMap<u64, Connection>,
-    opened: u64,
-    /// Requests are read and not handled, as on a machine that has stopped.
-    pub is_frozen: bool,
-    /// Whether heartbeats are sent.
-    pub beats: bool,
-    /// Whether the handle was dropped.
-    pub is_closing: bool,
-}
-
-// === impl Shared ===
-
-impl Shared {
-    pub fn new(session: Session, beats: bool) -> Self {
-        Self {
-            state: Mutex::new(State {
-                session,
-                connections: BTreeMap::new(),
-                opened: 0,
-                is_frozen: false,
-                beats,
-                is_closing: false,
-            }),
-            changed: Condvar::new(),
-        }
+impl shared::Session for Session {
+    fn violation(&mut self, text: String) {
+        Session::violation(self, text);
     }
 
-    /// A panic in one test thread must not hide what the other threads have recorded.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a change, with a limit.
-    pub fn wait<'a>(
-        &self,
-        guard: MutexGuard<'a, State>,
-        patience: Duration,
-    ) -> MutexGuard<'a, State> {
-        let waited = self.changed.wait_timeout(guard, patience);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
-/// Accepts connections until the listener is closed, and starts a thread for each.
-pub(crate) fn accept_connections(shared: &Arc<Shared>, listener: &Listener) {
-    while let Ok(connection) = listener.accept() {
-        let mut state = shared.lock();
-        let number = state.opened;
-        state.opened += 1;
-        state.connections.insert(number, connection.clone());
-        drop(state);
-        let shared = shared.clone();
-        thread::spawn(move || {
-            serve(&shared, &connection, number);
-            shared.lock().connections.remove(&number);
-            shared.changed.notify_all();
-        });
+    fn stream_ended(&mut self, generation: u64) {
+        Session::stream_ended(self, generation);
     }
 }
 
@@ -98,7 +37,11 @@ pub(crate) fn beat(shared: &Shared) {
             .wait_timeout_while(state, interval, |state| !state.is_closing)
             .unwrap_or_else(PoisonError::into_inner);
         state = waited;
-        if timeout.timed_out() && state.beats && !state.is_frozen && state.session.is_subscribed() {
+        if timeout.timed_out()
+            && !state.session.script.is_silent
+            && !state.session.script.is_frozen
+            && state.session.is_subscribed()
+        {
             state.session.send(&events::of_kind(EventType::Heartbeat));
             shared.changed.notify_all();
         }
@@ -106,27 +49,16 @@ pub(crate) fn beat(shared: &Shared) {
 }
 
 /// Serves the requests of one connection until it ends.
-fn serve(shared: &Shared, connection: &Connection, number: u64) {
+pub(crate) fn serve(shared: &Shared, connection: &Connection, number: u64) {
     let mut reader = BufReader::new(connection.clone());
-    loop {
-        let request = match Request::read(&mut reader) {
-            Ok(Some(request)) => request,
-            Ok(None) | Err(ReadError::Broken(_)) => return,
-            Err(ReadError::Malformed(what)) => {
-                shared.lock().session.violation(what.clone());
-                shared.changed.notify_all();
-                // The client may be gone.
-                let _ = connection.send(&http::reply(400, &what));
-                return connection.close();
-            }
-        };
+    while let Some(request) = shared.read_request(connection, &mut reader) {
         let answer = match answer(shared, &request, connection, number) {
             Some(answer) => answer,
             None => return,
         };
         let sent = match answer {
             Answer::Reply(bytes) => connection.send(&bytes),
-            Answer::Stream(generation) => return watch(shared, &mut reader, generation),
+            Answer::Stream(generation) => return shared.watch(&mut reader, generation),
             Answer::Reset | Answer::Hold(_) => return connection.reset(),
             Answer::End(bytes) => {
                 let _ = connection.send(&bytes);
@@ -161,7 +93,7 @@ fn answer(
         if state.is_closing {
             return None;
         }
-        if state.is_frozen || !is_released {
+        if state.session.script.is_frozen || !is_released {
             state = shared.wait(state, PATIENCE);
             has_waited = true;
             continue;
@@ -180,17 +112,4 @@ fn answer(
             answer => return Some(answer),
         }
     }
-}
-
-/// Waits for the end of a connection with an event stream.
-fn watch(shared: &Shared, reader: &mut BufReader<Connection>, generation: u64) {
-    let next = Request::read(reader);
-    let mut state = shared.lock();
-    if !matches!(next, Ok(None) | Err(ReadError::Broken(_))) {
-        // It would wait for the end of the stream.
-        state.session.violation("a call on the stream's connection");
-    }
-    state.session.stream_ended(generation);
-    drop(state);
-    shared.changed.notify_all();
 }
