@@ -39,6 +39,7 @@ use cook_mesos::messages::Id;
 use cook_mesos::scheduler::{self as pb, CallType, FrameworkInfo};
 
 use super::address::{Address, Masters};
+use super::wire::call::of_kind;
 use backoff::Backoff;
 pub use event::{
     Attempt, CallError, Effect, Event, LinkAction, LogLine, MasterEvent, Request, StreamId,
@@ -303,19 +304,15 @@ impl Session {
                 self.lost(text, &subscription, next, now, effects)
             }
             Event::Requested(Request::Revive) => {
-                let call = pb::Call {
-                    kind: Some(CallType::Revive as i32),
-                    ..pb::Call::default()
-                };
-                self.call(Box::new(call), &subscription, effects);
+                self.call(Box::new(of_kind(CallType::Revive)), &subscription, effects);
                 State::Subscribed(subscription)
             }
             Event::Requested(Request::Suppress) => {
-                let call = pb::Call {
-                    kind: Some(CallType::Suppress as i32),
-                    ..pb::Call::default()
-                };
-                self.call(Box::new(call), &subscription, effects);
+                self.call(
+                    Box::new(of_kind(CallType::Suppress)),
+                    &subscription,
+                    effects,
+                );
                 State::Subscribed(subscription)
             }
             Event::Requested(Request::Call(call)) => {

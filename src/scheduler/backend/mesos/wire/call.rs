@@ -108,7 +108,8 @@ pub fn agent_id(agent: &Agent) -> Id {
     }
 }
 
-fn of_kind(kind: CallType) -> pb::Call {
+/// A call without contents, such as REVIVE.
+pub fn of_kind(kind: CallType) -> pb::Call {
     pb::Call {
         kind: Some(kind as i32),
         ..pb::Call::default()
