@@ -115,9 +115,12 @@ class Served(CookScheduler):
     def file(self, job, name):
         """The content of a file in the newest instance's sandbox, from the agent in `output_url`."""
         instance = job["instances"][-1]
-        address = instance["output_url"].split("/")[2]
-        content = answer(f"http://{address}/files/download?path={instance['sandbox_directory']}/{name}")
-        assert content is not None, f"there is no {name} in {instance['output_url']}"
+        url = instance["output_url"]
+        part = answer(f"{url}/{name}&offset=0")
+        assert part is not None, f"there is no {name} in {url}"
+        # Clients take only the host and the port from `output_url`.
+        content = answer(f"http://{url.split('/')[2]}/files/download?path={instance['sandbox_directory']}/{name}")
+        assert content.decode().startswith(json.loads(part)["data"]), (content, part)
         return content.decode()
 
     def sandbox(self, name):

@@ -29,6 +29,9 @@ def a_job_succeeds_and_its_files_are_read_from_its_agent(served):
     assert instance["hostname"] == "127.0.0.1" and instance["agent_id"] == served.lab.agent.id(), instance
     [framework] = served.frameworks()
     assert instance["compute-cluster"]["mesos"]["framework-id"] == framework["id"], instance
+    # The name in `output_url` while the message with the sandbox's folder has not come.
+    name = f"/frameworks/{framework['id']}/executors/{instance['task_id']}/runs/latest/stdout"
+    assert b"hello" in answer(f"http://{served.lab.agent.address}/files/read?path={name}&offset=0"), instance
 
 
 def a_lock_with_a_guard_prevents_the_command(served):

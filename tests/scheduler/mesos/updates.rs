@@ -283,9 +283,7 @@ fn output_url_names_the_agent() {
     );
     let url = instance["output_url"].as_str().expect("a URL");
     assert!(
-        url.starts_with(&format!(
-            "http://{HOST}:5051/files/read.json?path=%2Fvar%2Flib"
-        )),
+        url.starts_with(&format!("http://{HOST}:5051/files/read?path=%2Fvar%2Flib")),
         "{url}"
     );
     // Clients look for this id in the state of the agent.

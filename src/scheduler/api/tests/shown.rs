@@ -142,7 +142,7 @@ fn results_are_shown_on_the_job_and_on_its_instance() {
     let path = format!("%2Fdata%2Fsandboxes%2F{instance}");
     assert_eq!(
         shown["output_url"],
-        format!("http://{HOST}/files/read.json?path={path}")
+        format!("http://{HOST}/files/read?path={path}")
     );
 }
 
@@ -445,7 +445,7 @@ fn on_mesos_replies_name_the_framework_and_files_are_at_the_agent() {
     assert_eq!(
         shown["output_url"],
         format!(
-            "http://host1:5051/files/read.json?path=%2Fframeworks%2FF%2Fexecutors%2F{instance}%2Fruns%2Flatest"
+            "http://host1:5051/files/read?path=%2Fframeworks%2FF%2Fexecutors%2F{instance}%2Fruns%2Flatest"
         )
     );
     assert_eq!(shown.get("sandbox_directory"), None);
@@ -458,7 +458,7 @@ fn on_mesos_replies_name_the_framework_and_files_are_at_the_agent() {
     assert_eq!(shown["sandbox_directory"], "/var/s");
     assert_eq!(
         shown["output_url"],
-        "http://host1:5051/files/read.json?path=%2Fvar%2Fs"
+        "http://host1:5051/files/read?path=%2Fvar%2Fs"
     );
     let (status, answer) = world.get("/files/read?path=/var/s/stdout");
     assert_eq!(status, 404);

@@ -155,7 +155,7 @@ impl<'a> InstanceReply<'a> {
                 .or_else(|| virtual_path(instance, context).map(Cow::Owned))
                 .map(|sandbox| {
                     let path = encoded(&sandbox);
-                    format!("http://{authority}/files/read.json?path={path}")
+                    format!("http://{authority}/files/read?path={path}")
                 }),
             sandbox_directory: sandbox,
         }
