@@ -149,8 +149,9 @@ impl Api {
         let which = match wanted.failed_only {
             Some(true) => RetryWhich::Failed,
             Some(false) => RetryWhich::All,
-            // A single job is retried whatever its result was.
-            None if groups.is_empty() && jobs.len() == 1 => RetryWhich::All,
+            // Who names jobs means each of them, whatever its result was; who names a group rarely means its
+            // successful jobs.
+            None if groups.is_empty() => RetryWhich::All,
             None => RetryWhich::Failed,
         };
         let order = RetryOrder {
@@ -176,9 +177,8 @@ impl Api {
             }
             Reply::Killed => Response::empty(204),
             Reply::Retried(total) => Response::json(201, &total.get()),
-            Reply::NothingToRetry => {
-                Response::text(200, "none of these jobs has failed: nothing to retry")
-            }
+            // As in Cook: in place of the number of attempts.
+            Reply::NothingToRetry => Response::json(200, &0),
             Reply::Refused(refusal) => self.refusal(change, &refusal),
         }
     }

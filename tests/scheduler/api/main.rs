@@ -8,5 +8,6 @@ mod document;
 mod durable;
 mod files;
 mod input;
+mod retry;
 mod server;
 mod start;

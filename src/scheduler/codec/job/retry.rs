@@ -23,44 +23,45 @@ pub struct Retry {
     pub change: RetryChange,
 }
 
-/// Reads a retry request.
+/// The parameters of one source: the query or the body.
+#[derive(Debug, Default)]
+struct Parts {
+    job: Option<Uuid>,
+    jobs: Option<Vec<Uuid>>,
+    groups: Option<Vec<Uuid>>,
+    retries: Option<Retries>,
+    increment: Option<Retries>,
+    failed_only: Option<bool>,
+}
+
+/// Reads a retry request. Each parameter is in the query or in the body, so `?job=` with the number of
+/// attempts in the body is possible, as in Cook.
 ///
 /// # Errors
 ///
 /// What is wrong with the request.
 pub fn read(query: &Query, body: &[u8]) -> Result<Retry, Fault> {
-    let json = match body.trim_ascii().is_empty() {
-        true => from_query(query)?,
-        false => json::parse(body)
-            .map_err(|error| Fault::Rule(format!("the body is not valid JSON: {error}")))?,
+    let query = parts(from_query(query)?)?;
+    let body = match body.trim_ascii().is_empty() {
+        true => Parts::default(),
+        false => parts(
+            json::parse(body)
+                .map_err(|error| Fault::Rule(format!("the body is not valid JSON: {error}")))?,
+        )?,
     };
-    let mut object = Object::open("", json, "{\"job\": \"...\", \"retries\": 3}")?;
-    let uuids = |field: Field| {
-        let items = field.items("uuids")?;
-        items.into_iter().map(uuid).collect::<Result<Vec<_>, _>>()
-    };
-    let mut jobs = object.get("jobs", uuids)?.unwrap_or_default();
-    jobs.extend(object.get("job", uuid)?);
-    let groups = object.get("groups", uuids)?.unwrap_or_default();
-    let retries = object.get("retries", retries)?;
-    let increment = object.get("increment", self::retries)?;
-    let failed_only = object.get("failed_only", Field::flag)?;
-    object.close()?;
+    let jobs = jobs(query.jobs, body.job, body.jobs)?;
+    let groups = either("groups", query.groups, body.groups)?.unwrap_or_default();
+    let retries = either("retries", query.retries, body.retries)?;
+    let increment = either("increment", query.increment, body.increment)?;
+    let failed_only = either("failed_only", query.failed_only, body.failed_only)?;
     if jobs.is_empty() && groups.is_empty() {
-        let text = "Need to specify at least one job or group.";
-        return Err(Fault::Rule(text.to_owned()));
+        return Err(rule("Need to specify at least 1 job or group."));
     }
     let change = match (retries, increment) {
         (Some(total), None) => RetryChange::Total(total),
         (None, Some(more)) => RetryChange::Increment(more),
-        (None, None) => {
-            let text = "Need to specify either retries or increment.";
-            return Err(Fault::Rule(text.to_owned()));
-        }
-        (Some(_), Some(_)) => {
-            let text = "Can't specify both retries and increment.";
-            return Err(Fault::Rule(text.to_owned()));
-        }
+        (None, None) => return Err(rule("Need to specify either retries or increment.")),
+        (Some(_), Some(_)) => return Err(rule("Can't specify both retries and increment.")),
     };
     Ok(Retry {
         jobs,
@@ -68,6 +69,57 @@ pub fn read(query: &Query, body: &[u8]) -> Result<Retry, Fault> {
         failed_only,
         change,
     })
+}
+
+fn parts(json: Json) -> Result<Parts, Fault> {
+    let mut object = Object::open("", json, "{\"job\": \"...\", \"retries\": 3}")?;
+    let uuids = |field: Field| {
+        let items = field.items("uuids")?;
+        items.into_iter().map(uuid).collect::<Result<Vec<_>, _>>()
+    };
+    let parts = Parts {
+        jobs: object.get("jobs", uuids)?,
+        job: object.get("job", uuid)?,
+        groups: object.get("groups", uuids)?,
+        retries: object.get("retries", retries)?,
+        increment: object.get("increment", retries)?,
+        failed_only: object.get("failed_only", Field::flag)?,
+    };
+    object.close()?;
+    Ok(parts)
+}
+
+/// The jobs of the query or of the body. Two sources are refused as in Cook: a client that names the jobs
+/// twice may mean only one of them.
+fn jobs(
+    query: Option<Vec<Uuid>>,
+    job: Option<Uuid>,
+    jobs: Option<Vec<Uuid>>,
+) -> Result<Vec<Uuid>, Fault> {
+    match (query, job, jobs) {
+        (_, Some(_), Some(_)) => Err(rule("Can't specify both \"job\" and \"jobs\".")),
+        (Some(_), Some(_), None) => Err(rule("Can't specify \"job\" in both query and body.")),
+        (Some(_), None, Some(_)) => Err(rule(
+            "Can't specify both \"job\" in query and \"jobs\" in body.",
+        )),
+        (Some(jobs), None, None) | (None, None, Some(jobs)) => Ok(jobs),
+        (None, Some(job), None) => Ok(vec![job]),
+        (None, None, None) => Ok(Vec::new()),
+    }
+}
+
+fn either<T>(name: &str, query: Option<T>, body: Option<T>) -> Result<Option<T>, Fault> {
+    match (query, body) {
+        (Some(_), Some(_)) => {
+            let text = format!("Can't specify \"{name}\" in both query and body.");
+            Err(Fault::Rule(text))
+        }
+        (query, body) => Ok(query.or(body)),
+    }
+}
+
+fn rule(text: &str) -> Fault {
+    Fault::Rule(text.to_owned())
 }
 
 fn retries(field: Field) -> Result<Retries, Fault> {
@@ -80,12 +132,13 @@ fn retries(field: Field) -> Result<Retries, Fault> {
 fn from_query(query: &Query) -> Result<Json, Fault> {
     let rule = |error: crate::codec::query::QueryError| Fault::Rule(error.0);
     let mut members = Vec::new();
-    let texts = |names: [&'static str; 2]| {
+    for names in [["job", "jobs"], ["group", "groups"]] {
         let values = names.into_iter().flat_map(|name| query.all(name));
-        Json::Array(values.map(|text| Json::String(text.to_owned())).collect())
-    };
-    members.push(("jobs".to_owned(), texts(["job", "jobs"])));
-    members.push(("groups".to_owned(), texts(["group", "groups"])));
+        let texts: Vec<_> = values.map(|text| Json::String(text.to_owned())).collect();
+        if !texts.is_empty() {
+            members.push((names[1].to_owned(), Json::Array(texts)));
+        }
+    }
     for name in ["retries", "increment"] {
         if let Some(number) = query.number(name).map_err(rule)? {
             members.push((name.to_owned(), Json::Unsigned(number)));
@@ -128,6 +181,8 @@ mod tests {
         ] {
             assert_eq!(asked("", &body), Ok(wanted.clone()));
         }
+        let mixed = asked(&format!("job={JOB}"), r#"{"retries": 3}"#);
+        assert_eq!(mixed, Ok(wanted));
         let more = asked(
             "",
             &format!(r#"{{"groups": ["{JOB}"], "increment": 2, "failed_only": false}}"#),
@@ -141,9 +196,40 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_has_one_source() {
+        let (query, job) = (format!("job={JOB}"), format!(r#""job": "{JOB}""#));
+        let jobs = format!(r#""jobs": ["{JOB}"]"#);
+        for (query, body, wanted) in [
+            (
+                "",
+                format!("{job}, {jobs}"),
+                r#"Can't specify both "job" and "jobs"."#,
+            ),
+            (
+                &*query,
+                job,
+                r#"Can't specify "job" in both query and body."#,
+            ),
+            (
+                &*query,
+                jobs.clone(),
+                r#"Can't specify both "job" in query and "jobs" in body."#,
+            ),
+            (
+                "retries=3",
+                jobs,
+                r#"Can't specify "retries" in both query and body."#,
+            ),
+        ] {
+            let text = asked(query, &format!(r#"{{{body}, "retries": 3}}"#)).expect_err("refused");
+            assert!(text.contains(wanted), "{query} {body}: {text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_explained() {
         for (query, body, wanted) in [
-            ("", "{}", "Need to specify at least one job or group."),
+            ("", "{}", "Need to specify at least 1 job or group."),
             ("job=x&retries=3", "", "jobs[0] must be a uuid"),
             (
                 &*format!("job={JOB}"),
