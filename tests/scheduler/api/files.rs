@@ -40,7 +40,12 @@ fn a_file_can_be_read_in_parts_and_downloaded() {
         json!({"data": "w", "offset": 6}),
         "a character is not split"
     );
-    assert_eq!(read("&offset=99"), json!({"data": "", "offset": 99}));
+    for beyond in [99, i64::MAX as u64 - 1, i64::MAX as u64, 1 << 63, u64::MAX] {
+        assert_eq!(
+            read(&format!("&offset={beyond}")),
+            json!({"data": "", "offset": beyond})
+        );
+    }
     let job_url = format!("/files/read.json?path={path}");
     assert_eq!(
         server.get(&format!("{job_url}/text&offset=0")).json()["data"],

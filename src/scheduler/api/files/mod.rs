@@ -23,6 +23,9 @@ use open::Opened;
 /// The maximum that `/files/read` returns at once; the same as an agent's.
 const MAX_READ: u64 = 64 << 10;
 
+/// The maximum size of a file in Linux, whose offsets are signed.
+const MAX_FILE: u64 = i64::MAX as u64;
+
 /// A request for a file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRequest {
@@ -198,6 +201,10 @@ fn attempt(request: &FileRequest) -> io::Result<FileAnswer> {
 
 /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end of the file.
 fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    // The kernel refuses such a read as invalid; it is behind the end of every file.
+    if offset.saturating_add(buffer.len() as u64) > MAX_FILE {
+        return Ok(0);
+    }
     let mut filled = 0;
     while filled < buffer.len() {
         let at = offset.saturating_add(filled as u64);
