@@ -75,7 +75,12 @@ pub fn run(mut setup: Setup, task: Task) -> Result<Ending, StartError> {
     for remark in &setup.remarks {
         log::line(remark);
     }
-    let mut folder = Folder::open(&setup.data).map_err(|error| StartError(error.to_string()))?;
+    let folder = match task {
+        Task::Serve => Folder::open(&setup.data),
+        // In a new folder it would end no jobs and report success, although only the path may be wrong.
+        Task::Drain => Folder::open_existing(&setup.data),
+    };
+    let mut folder = folder.map_err(|error| StartError(error.to_string()))?;
     let (store, start, anchor) =
         store::open(&mut folder).map_err(|error| StartError(error.to_string()))?;
     let clock = clock::resume(anchor)?;

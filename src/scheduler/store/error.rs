@@ -31,6 +31,27 @@ pub enum OpenError {
         /// The error.
         error: io::Error,
     },
+    /// The data folder has no store, and none may be created.
+    NoStore {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data folder belongs to another user.
+    OtherOwner {
+        /// The folder.
+        path: PathBuf,
+        /// The user that owns it.
+        owner: u32,
+        /// The user of this process.
+        own: u32,
+    },
+    /// Users other than its owner can write to the data folder.
+    WritableByOthers {
+        /// The folder.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// Another scheduler uses the data folder.
     InUse {
         /// The folder.
@@ -86,6 +107,21 @@ impl fmt::Display for OpenError {
                 action,
                 error,
             } => write!(f, "cannot {action} {}: {error}", path.display()),
+            Self::NoStore { path } => write!(
+                f,
+                "there is no store in {path:?}: set --data to the data folder of the scheduler whose jobs are to be ended"
+            ),
+            Self::OtherOwner { path, owner, own } => write!(
+                f,
+                "the data folder {path:?} belongs to the user with the id {owner}, who could replace its files, and this \
+                 program's user is {own}: run it as {owner}, choose another folder, or give it this one with \
+                 chown -R {own} {path:?}"
+            ),
+            Self::WritableByOthers { path, mode } => write!(
+                f,
+                "users other than its owner can write to the data folder {path:?} (mode {mode:04o}), and so replace its \
+                 files: use chmod go-w {path:?}, or choose another folder"
+            ),
             Self::InUse { path, pid } => {
                 write!(f, "another cook-scheduler ")?;
                 if let Some(pid) = pid {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +19,12 @@ pub struct Folder {
     _lock: File,
     disk_space: DiskSpace,
 }
+
+/// The file name of the store.
+const STORE: &str = "store.redb";
+
+/// The permissions of the folder that its group and other users must not have.
+const WRITE_OF_OTHERS: u32 = 0o022;
 
 /// The size of the reserve, enough for about ten thousand ends and kills.
 pub const RESERVE: u64 = 16 * 1024 * 1024;
@@ -39,21 +45,32 @@ impl Folder {
     /// Creates the folder, if necessary, with access for its owner only, and locks it.
     ///
     /// # Errors
-    /// It cannot be created, or another process has locked it.
+    /// It cannot be created, another user can change it, or another process has locked it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |error| OpenError::Io {
-                path,
-                action,
-                error,
-            }
-        };
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
             .map_err(failed("make the folder", path))?;
+        Self::lock(path)
+    }
+
+    /// Locks a folder that has a store, and creates none.
+    ///
+    /// # Errors
+    /// It has no store, another user can change it, or another process has locked it.
+    pub fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        let store = path.join(STORE);
+        match store.try_exists().map_err(failed("open", &store))? {
+            true => Self::lock(path),
+            false => Err(OpenError::NoStore {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    fn lock(path: &Path) -> Result<Self, OpenError> {
+        check_access(path)?;
         let file = path.join("lock");
         let mut options = OpenOptions::new();
         options
@@ -105,7 +122,7 @@ impl Folder {
 
     /// The path of the store.
     pub fn store(&self) -> PathBuf {
-        self.path.join("store.redb")
+        self.path.join(STORE)
     }
 
     /// Whether the reserve exists.
@@ -171,6 +188,36 @@ impl Folder {
             let _ = fs::remove_file(&path);
         }
         made
+    }
+}
+
+/// Whoever can rename files in the folder can replace the store or the sandboxes, and so run commands as this
+/// program's user.
+fn check_access(path: &Path) -> Result<(), OpenError> {
+    let folder = fs::metadata(path).map_err(failed("read the permissions of", path))?;
+    let own = rustix::process::geteuid().as_raw();
+    if folder.uid() != own {
+        return Err(OpenError::OtherOwner {
+            path: path.to_owned(),
+            owner: folder.uid(),
+            own,
+        });
+    }
+    match folder.mode() & WRITE_OF_OTHERS {
+        0 => Ok(()),
+        _ => Err(OpenError::WritableByOthers {
+            path: path.to_owned(),
+            mode: folder.mode() & 0o7777,
+        }),
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |error| OpenError::Io {
+        path: path.clone(),
+        action,
+        error,
     }
 }
 

@@ -193,7 +193,10 @@ impl<S: Store, R: FnMut(Event, Option<String>)> Thread<S, R> {
                     super::OpenError::Io { .. }
                     | super::OpenError::InUse { .. }
                     | super::OpenError::Newer { .. }
-                    | super::OpenError::Damaged { .. } => StoreFault::Failed,
+                    | super::OpenError::Damaged { .. }
+                    | super::OpenError::NoStore { .. }
+                    | super::OpenError::OtherOwner { .. }
+                    | super::OpenError::WritableByOthers { .. } => StoreFault::Failed,
                 };
                 self.release_reserve(fault);
                 (self.report)(Event::StoreFailed(fault), Some(error.to_string()));

@@ -1,5 +1,9 @@
 //! Failed starts: exit status 2, and a text that says what is wrong and what would be right.
 
+use std::fs::Permissions;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::server::{Folder, program};
@@ -132,4 +136,72 @@ fn help_and_version() {
         assert_eq!(output.status.code(), Some(0));
         assert!(String::from_utf8_lossy(&output.stdout).contains(wanted));
     }
+}
+
+#[test]
+fn a_drain_of_a_folder_without_a_store_is_refused_and_creates_nothing() {
+    let folder = Folder::new();
+    let empty = folder.0.join("empty");
+    std::fs::create_dir(&empty).expect("made");
+    for data in [folder.0.join("typo"), empty] {
+        let output = program()
+            .args(["--drain", "--data"])
+            .arg(&data)
+            .output()
+            .expect("run");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let wanted = format!("there is no store in {data:?}");
+        assert!(text.contains(&wanted), "{text}");
+        assert!(text.contains("--data"), "{text}");
+        let created = std::fs::read_dir(&data).map_or(0, Iterator::count);
+        assert_eq!(created, 0, "{data:?}");
+    }
+    assert!(!folder.0.join("typo").exists());
+}
+
+#[test]
+fn a_data_folder_that_others_can_change_is_refused() {
+    for mode in [0o770, 0o707, 0o777, 0o1777] {
+        let folder = Folder::new();
+        let data = folder.0.join("data");
+        std::fs::create_dir(&data).expect("made");
+        std::fs::set_permissions(&data, Permissions::from_mode(mode)).expect("set");
+        let text = start(&data);
+        let wanted = format!("chmod go-w {data:?}");
+        assert!(text.contains(&wanted), "{mode:o}: {text}");
+        assert_eq!(std::fs::read_dir(&data).expect("there").count(), 0);
+    }
+}
+
+#[test]
+fn a_data_folder_of_another_user_is_refused() {
+    let folder = Folder::new();
+    let data = folder.0.join("data");
+    std::fs::create_dir(&data).expect("made");
+    if std::os::unix::fs::chown(&data, Some(65534), None).is_err() {
+        eprintln!("SKIPPED: only root can give a folder to another user");
+        return;
+    }
+    let text = start(&data);
+    assert!(
+        text.contains("belongs to the user with the id 65534"),
+        "{text}"
+    );
+    assert!(text.contains("chown"), "{text}");
+}
+
+/// Starts it on an existing folder, and returns why it has refused to.
+fn start(data: &Path) -> String {
+    // Its address is taken, so that it cannot serve if it accepts the folder.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let output = program()
+        .args(["--listen", &address, "--data"])
+        .arg(data)
+        .output()
+        .expect("run");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    text
 }

@@ -161,7 +161,7 @@ impl<'p> SmallDisk<'p> {
     /// `None` if mounting is not permitted.
     pub fn mount(path: &'p Path) -> Option<Self> {
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=40m,mode=700", "tmpfs"])
             .arg(path)
             .status();
         mount

@@ -1,6 +1,7 @@
 //! Batches as the core makes them during many random events; the same for the same seed.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +73,10 @@ pub fn folder(name: &str) -> PathBuf {
         .join("store")
         .join(name);
     let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    // A scheduler refuses a folder that its group can write, as new ones are with umask 002.
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(&folder);
+    made.expect("a folder can be made");
     folder
 }
 
