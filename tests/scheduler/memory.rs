@@ -164,6 +164,7 @@ impl Memory {
             ports: Ports::new(vec![ports]),
             attributes: Vec::new(),
             capacity: None,
+            most_tasks: None,
         };
         self.feed(Event::Backend(BackendEvent::Offered(vec![offer])));
     }

@@ -135,6 +135,8 @@ pub struct Offer {
     pub attributes: Vec<(Box<str>, Box<str>)>,
     /// The agent's total resources, if known.
     pub capacity: Option<Demand>,
+    /// Maximum number of tasks that may be launched with it, if the backend has one.
+    pub most_tasks: Option<usize>,
 }
 
 /// An instance to start.

@@ -209,3 +209,25 @@ fn a_lock_held_by_a_child_of_a_killed_scheduler_is_waited_for() {
     release.join().expect("released");
     assert_eq!(server.get("/debug").status, 200);
 }
+
+#[test]
+fn many_jobs_with_few_open_files_run_one_after_the_other_and_the_api_answers() {
+    let folder = Folder::new();
+    let file = folder.file("config.edn", "{:embedded {:cpus 2 :memory-gb 2}}");
+    let file = file.to_string_lossy().into_owned();
+    let server = Server::with_open_files(64, folder, &["--config", &file]);
+    let job = json!({"command": "sleep 0.2", "cpus": 0.01, "mem": 1});
+    let uuids = server.submit(&json!({"jobs": vec![job; 60]}).to_string());
+    assert_eq!(server.get("/debug").status, 200);
+    for uuid in uuids {
+        let job = server.completed(&uuid);
+        assert_eq!(job["state"], "success", "{job:#}");
+        let instances = job["instances"].as_array().map(Vec::len);
+        assert_eq!(instances, Some(1), "{job:#}");
+    }
+    assert!(
+        server.log().contains("limit of open files"),
+        "{}",
+        server.log()
+    );
+}

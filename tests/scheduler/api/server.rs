@@ -30,6 +30,8 @@ pub struct Server {
 enum RunsOn {
     /// On this machine, in the executor that was built.
     Here,
+    /// The same, with this limit of open files for the scheduler.
+    HereWithOpenFiles(u32),
     /// On the agents of the Mesos master that the arguments name.
     Mesos,
 }
@@ -98,6 +100,12 @@ impl Server {
 
     pub fn with(folder: Folder, arguments: &[&str]) -> Self {
         Self::launch(folder, arguments, RunsOn::Here)
+    }
+
+    /// Starts a scheduler with this soft and hard limit of open files.
+    #[allow(dead_code, reason = "one of two test programs uses it")]
+    pub fn with_open_files(limit: u32, folder: Folder, arguments: &[&str]) -> Self {
+        Self::launch(folder, arguments, RunsOn::HereWithOpenFiles(limit))
     }
 
     /// Starts a scheduler with the Mesos backend. The arguments name the masters, and perhaps an executor.
@@ -308,6 +316,14 @@ fn launch(folder: &Folder, arguments: &[String], runs_on: RunsOn) -> (Child, Soc
         .open(folder.0.join("log"));
     let mut command = match runs_on {
         RunsOn::Here => program(),
+        RunsOn::HereWithOpenFiles(limit) => {
+            let program = program();
+            let mut command = Command::new("sh");
+            let line = format!("ulimit -n {limit} && exec \"$@\"");
+            command.args(["-c", &line, "sh"]);
+            command.arg(program.get_program()).args(program.get_args());
+            command
+        }
         RunsOn::Mesos => Command::new(env!("CARGO_BIN_EXE_cook-scheduler")),
     };
     let mut child = command

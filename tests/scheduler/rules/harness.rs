@@ -154,6 +154,7 @@ impl Harness {
             ports: Ports::new(vec![ports]),
             attributes: vec![("rack".into(), "r1".into())],
             capacity: None,
+            most_tasks: None,
         }
     }
 

@@ -228,6 +228,7 @@ impl Script {
             ports: Ports::default(),
             attributes: Vec::new(),
             capacity: None,
+            most_tasks: None,
         };
         self.event(Event::Backend(BackendEvent::Offered(vec![offer])));
     }

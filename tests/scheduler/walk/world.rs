@@ -259,6 +259,7 @@ impl World {
             ports: Ports::default(),
             attributes: Vec::new(),
             capacity: Some(self.master.capacity),
+            most_tasks: None,
         };
         self.event(Event::Backend(BackendEvent::Offered(vec![offer])));
     }

@@ -14,7 +14,7 @@ mod resources;
 mod sandboxes;
 mod spec;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,11 +26,12 @@ use cook_agent::core::{Identity, Known, Standing};
 use cook_agent::notice::{Notice, What};
 use cook_agent::spec::ContainerId;
 use cook_http::alarm::Alarm;
+use rustix::process::{Resource, getrlimit};
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::or;
 
-use self::resources::{Holding, Resources};
+use self::resources::{Free, Holding, Resources, most_alive};
 pub use self::sandboxes::SandboxLimits;
 use self::sandboxes::Sandboxes;
 use self::spec::Recipe;
@@ -80,6 +81,8 @@ struct Inner {
     recipe: Recipe,
     place: Arc<Place>,
     resources: RefCell<Resources>,
+    /// Whether the log says that the limit of open files was reached.
+    has_warned: Cell<bool>,
     sandboxes: Sandboxes,
     events: Sender<BackendEvent>,
     /// Wakes the task that makes offers.
@@ -130,7 +133,9 @@ impl Embedded {
         })?;
         let recipe = Recipe::new(&settings, program);
         recipe.check_own(&agent)?;
-        let mut resources = Resources::new(settings.resources);
+        // The agent has raised the soft limit.
+        let most_alive = most_alive(getrlimit(Resource::Nofile).current);
+        let mut resources = Resources::new(settings.resources, most_alive);
         for known in agent.executors() {
             if let (Some(id), Some(holding)) = (id(&known), Holding::decode(&known.tag)) {
                 resources.hold(id, holding);
@@ -149,6 +154,7 @@ impl Embedded {
                 files_at: None,
             }),
             resources: RefCell::new(resources),
+            has_warned: Cell::new(false),
             sandboxes: Sandboxes::start(settings.data.join("sandboxes"), settings.keep)?,
             events,
             changed,
@@ -299,7 +305,7 @@ impl Inner {
             }
         }
         if notice.what == What::Forgotten {
-            self.resources.borrow_mut().release(instance);
+            self.resources.borrow_mut().forget(instance);
             self.check_offers();
         }
     }
@@ -311,16 +317,30 @@ impl Inner {
 
     /// Offers the free resources, unless it is too early.
     fn offer(&self) {
-        let Some((number, free, ports)) = self.resources.borrow_mut().offer(Instant::now()) else {
+        let free = self.resources.borrow_mut().offer(Instant::now());
+        if self.resources.borrow().is_at_most_alive() && !self.has_warned.replace(true) {
+            tracing::warn!(
+                "more jobs do not run at once with this limit of open files: raise the hard limit (LimitNOFILE= or \
+                 ulimit -Hn)"
+            );
+        }
+        let Some(Free {
+            number,
+            resources,
+            ports,
+            most_tasks,
+        }) = free
+        else {
             return;
         };
         self.report(BackendEvent::Offered(vec![Offer {
             id: OfferId(number.to_string().into()),
             place: self.place.clone(),
-            resources: free,
+            resources,
             ports,
             attributes: Vec::new(),
             capacity: Some(self.resources.borrow().capacity()),
+            most_tasks: Some(most_tasks),
         }]));
     }
 }

@@ -1,6 +1,6 @@
 //! The machine's resources, which instance uses them, and when the rest is offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::core::backend::OfferId;
@@ -10,11 +10,24 @@ use crate::core::words::{Amount, Demand, InstanceId, PortRange, Ports};
 const FIRST_PORT: u16 = 31_000;
 const LAST_PORT: u16 = 32_000;
 
+/// Open files of this process per instance: at most the pidfd, the record and up to two connections of its
+/// executor; or, while files are fetched, the record, both outputs, and the pidfd and a pipe of the fetcher.
+const FILES_PER_INSTANCE: u64 = 5;
+
+/// Open files kept for everything else: 256 connections of the API, the listening sockets, the store and
+/// files that are being served. Never more than half of the limit.
+const FILES_RESERVED: u64 = 320;
+
 /// The resources of the machine.
 #[derive(Clone, Debug)]
 pub struct Resources {
     capacity: Demand,
     holdings: BTreeMap<InstanceId, Holding>,
+    /// The instances that may have open files: more than `holdings`, because an executor exits after its
+    /// task's end.
+    alive: BTreeSet<InstanceId>,
+    /// Maximum number of `alive`.
+    most_alive: usize,
     offers: u64,
     state: OfferState,
 }
@@ -26,6 +39,19 @@ pub struct Holding {
     pub demand: Demand,
     /// Ports.
     pub ports: Vec<u16>,
+}
+
+/// What is free now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Free {
+    /// The number of the offer.
+    pub number: u64,
+    /// The free resources.
+    pub resources: Demand,
+    /// The free ports.
+    pub ports: Ports,
+    /// Maximum number of instances that may be started with them.
+    pub most_tasks: usize,
 }
 
 /// Whether an offer may be made.
@@ -45,14 +71,16 @@ enum OfferState {
 // === impl Resources ===
 
 impl Resources {
-    /// All resources are free.
-    pub fn new(capacity: Demand) -> Self {
+    /// All resources are free; at most `most_alive` instances may be alive at once.
+    pub fn new(capacity: Demand, most_alive: usize) -> Self {
         Self {
             capacity: Demand {
                 ports: u32::from(LAST_PORT - FIRST_PORT) + 1,
                 ..capacity
             },
             holdings: BTreeMap::new(),
+            alive: BTreeSet::new(),
+            most_alive,
             offers: 0,
             state: OfferState::Allowed,
         }
@@ -66,6 +94,24 @@ impl Resources {
     /// An instance uses these resources from now on.
     pub fn hold(&mut self, instance: InstanceId, holding: Holding) {
         self.holdings.insert(instance, holding);
+        self.alive.insert(instance);
+    }
+
+    /// Whether the maximum number of instances is alive, so that nothing is offered.
+    pub fn is_at_most_alive(&self) -> bool {
+        self.alive.len() >= self.most_alive
+    }
+
+    /// Nothing is left of an instance, not even its executor.
+    pub fn forget(&mut self, instance: InstanceId) {
+        self.release(instance);
+        let was_full = self.is_at_most_alive();
+        if self.alive.remove(&instance)
+            && was_full
+            && let OfferState::Declined(_) = self.state
+        {
+            self.state = OfferState::Allowed;
+        }
     }
 
     /// An instance has ended, and its resources are free. There is now more to offer than when the last
@@ -112,8 +158,8 @@ impl Resources {
         }
     }
 
-    /// The number and the resources of an offer, if one may be made now.
-    pub fn offer(&mut self, now: Instant) -> Option<(u64, Demand, Ports)> {
+    /// What an offer contains, if one may be made now.
+    pub fn offer(&mut self, now: Instant) -> Option<Free> {
         match self.state {
             OfferState::Allowed => {}
             OfferState::Declined(Some(until)) if until <= now => {}
@@ -128,14 +174,20 @@ impl Resources {
             ports: ports.count(),
             ..self.capacity.minus(&held)
         };
-        if free.cpus == Amount::ZERO || free.mem == Amount::ZERO {
-            // The next instance that ends frees resources.
+        let most_tasks = self.most_alive.saturating_sub(self.alive.len());
+        if free.cpus == Amount::ZERO || free.mem == Amount::ZERO || most_tasks == 0 {
+            // The next instance that ends frees resources, or its open files when it is forgotten.
             self.state = OfferState::Declined(None);
             return None;
         }
         self.offers += 1;
         self.state = OfferState::Open(self.offers);
-        Some((self.offers, free, ports))
+        Some(Free {
+            number: self.offers,
+            resources: free,
+            ports,
+            most_tasks,
+        })
     }
 
     fn is_current(&self, offer: &OfferId) -> bool {
@@ -163,6 +215,17 @@ impl Resources {
         free.extend(PortRange::new(first, LAST_PORT));
         Ports::new(free)
     }
+}
+
+/// How many instances may be alive at once with this limit of open files; `None` means unlimited. If they
+/// used up all open files, nobody could connect any more, not even the executors that they wait for.
+pub fn most_alive(open_files: Option<u64>) -> usize {
+    let Some(limit) = open_files else {
+        return usize::MAX;
+    };
+    let reserved = FILES_RESERVED.min(limit / 2);
+    let most = (limit - reserved) / FILES_PER_INSTANCE;
+    usize::try_from(most).unwrap_or(usize::MAX).max(1)
 }
 
 // === impl Holding ===
@@ -211,8 +274,8 @@ mod tests {
     }
 
     fn offer(resources: &mut Resources) -> Option<(OfferId, Demand)> {
-        let (number, free, _) = resources.offer(Instant::now())?;
-        Some((OfferId(number.to_string().into()), free))
+        let free = resources.offer(Instant::now())?;
+        Some((OfferId(free.number.to_string().into()), free.resources))
     }
 
     fn instance(number: u8) -> InstanceId {
@@ -232,7 +295,7 @@ mod tests {
 
     #[test]
     fn remaining_resources_are_offered_until_none_are_left() {
-        let mut resources = Resources::new(demand(2.0));
+        let mut resources = Resources::new(demand(2.0), usize::MAX);
         let (id, free) = offer(&mut resources).unwrap();
         assert_eq!(free.cpus, Amount::from_f64(2.0));
         assert_eq!(
@@ -253,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_declined_offer_is_repeated_after_a_time_a_change_or_a_revive() {
-        let mut resources = Resources::new(demand(1.0));
+        let mut resources = Resources::new(demand(1.0), usize::MAX);
         let (id, _) = offer(&mut resources).unwrap();
         let until = Instant::now() + Duration::from_secs(600);
         resources.declined(&id, Some(until));
@@ -280,8 +343,36 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_of_open_files_limits_the_instances() {
+        assert_eq!(most_alive(None), usize::MAX);
+        assert_eq!(most_alive(Some(0)), 1, "one at a time always runs");
+        assert_eq!(most_alive(Some(64)), 6);
+        assert_eq!(most_alive(Some(1024)), 140);
+        assert_eq!(most_alive(Some(1 << 20)), 209_651);
+        let most = u64::try_from(most_alive(Some(u64::MAX))).unwrap();
+        assert!(most > 1 << 60);
+    }
+
+    #[test]
+    fn nothing_is_offered_while_too_many_instances_are_alive() {
+        let mut resources = Resources::new(demand(2.0), 2);
+        resources.hold(instance(1), holding(0.1, &[]));
+        let free = resources.offer(Instant::now()).unwrap();
+        assert_eq!(free.most_tasks, 1);
+        resources.used(&OfferId(free.number.to_string().into()));
+        resources.hold(instance(2), holding(0.1, &[]));
+        assert_eq!(offer(&mut resources), None);
+        assert_eq!(resources.declined_until(), None, "nothing to wait for");
+        resources.release(instance(1));
+        assert_eq!(offer(&mut resources), None, "its executor is still there");
+        assert!(resources.is_at_most_alive());
+        resources.forget(instance(1));
+        assert_eq!(resources.offer(Instant::now()).unwrap().most_tasks, 1);
+    }
+
+    #[test]
     fn an_answer_to_an_old_offer_has_no_effect() {
-        let mut resources = Resources::new(demand(1.0));
+        let mut resources = Resources::new(demand(1.0), usize::MAX);
         let (old, _) = offer(&mut resources).unwrap();
         resources.used(&old);
         let (_, _) = offer(&mut resources).unwrap();
@@ -291,15 +382,15 @@ mod tests {
 
     #[test]
     fn used_ports_are_not_offered_and_a_holding_is_decoded_back() {
-        let mut resources = Resources::new(demand(1.0));
+        let mut resources = Resources::new(demand(1.0), usize::MAX);
         let held = holding(0.1, &[31_000, 31_005, 32_000, 80]);
         assert_eq!(Holding::decode(&held.encode()), Some(held.clone()));
         assert_eq!(Holding::decode(b"1"), None);
         assert_eq!(Holding::decode(b"1 2 x"), None);
         resources.hold(instance(1), held);
-        let (_, free, mut ports) = resources.offer(Instant::now()).unwrap();
-        assert_eq!((free.ports, ports.count()), (998, 998));
-        let lowest = ports.take(5).unwrap();
+        let mut free = resources.offer(Instant::now()).unwrap();
+        assert_eq!((free.resources.ports, free.ports.count()), (998, 998));
+        let lowest = free.ports.take(5).unwrap();
         assert_eq!(lowest, [31_001, 31_002, 31_003, 31_004, 31_006]);
     }
 }

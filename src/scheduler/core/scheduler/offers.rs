@@ -146,7 +146,8 @@ impl Scheduler {
         let mut resources = with_ports(&offer);
         let mut tasks = Vec::new();
         let mut exhausted = BTreeSet::new();
-        while tasks.len() < TASKS_TOGETHER {
+        let most = offer.most_tasks.unwrap_or(usize::MAX).min(TASKS_TOGETHER);
+        while tasks.len() < most {
             let choice = self.table.queue.choose(&mut exhausted, |key, shape| {
                 self.fit(key, shape, &offer, &resources, step.now.steady)
             });

@@ -44,6 +44,7 @@ pub fn open(offer: pb::Offer) -> (backend::Offer, OpenOffer) {
         attributes: offer.attributes.iter().flat_map(attribute).collect(),
         // An offer only has the agent's unused resources.
         capacity: None,
+        most_tasks: None,
     };
     let open = OpenOffer {
         id: offer.id,
