@@ -7,6 +7,7 @@ pub mod edn;
 pub mod fault;
 pub mod job;
 pub mod json;
+pub mod pattern;
 pub mod query;
 pub mod reply;
 pub mod suggest;

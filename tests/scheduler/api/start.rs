@@ -71,6 +71,10 @@ fn unusable_configurations_are_explained() {
             ":executor :comand is not a known key (did you mean :command?)",
         ),
         (
+            "{:executor\n {:default-progress-regex-string \"(\"}}",
+            "line 2, column 34: :executor :default-progress-regex-string must be a regular expression",
+        ),
+        (
             "{:executor {:uris [{:value \"/nowhere/tool\"}]}}",
             "/nowhere/tool",
         ),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::section::{Entry, Section, Unknown};
 use crate::codec::edn::{Error, Value};
+use crate::codec::pattern;
 use crate::core::job::{Uri, UriUse, Variable};
 use crate::core::words::{Command, EnvName, Guard, Hook, HookTimeout, NotEmpty, Timing};
 
@@ -77,7 +78,9 @@ pub(super) fn read(entry: Entry, remarks: &mut Vec<String>) -> Result<ExecutorSe
         after: section.get("after-commands", hooks)?.unwrap_or_default(),
         uris,
         environment: section.get("environment", environment)?.unwrap_or_default(),
-        progress_regex: section.get("default-progress-regex-string", Entry::text)?,
+        progress_regex: section.get("default-progress-regex-string", |entry| {
+            entry.checked(|text| pattern::check(&text).map(|()| text))
+        })?,
         progress_sample_interval: section.get("progress-sample-interval-ms", |entry| {
             let number = entry.integer(1, i64::MAX)?;
             Ok(Duration::from_millis(number.unsigned_abs()))

@@ -4,6 +4,7 @@ use super::object::{Field, Object};
 use super::{echo, hooks, uuid};
 use crate::codec::fault::{Code, Fault};
 use crate::codec::json::Json;
+use crate::codec::pattern;
 use crate::codec::query::shortened;
 use crate::core::job::{Constraint, JobSpec, Priority, Retries, Runtime, Uri, UriUse, Variable};
 use crate::core::request::NewJob;
@@ -51,9 +52,7 @@ pub(super) fn read(path: &str, json: Json) -> Result<NewJob, Fault> {
         group: object.get("group", uuid)?.map(GroupId),
         progress_output_file: object
             .get("progress_output_file", |field| field.checked(NotEmpty::new))?,
-        progress_regex: object.get("progress_regex_string", |field| {
-            field.checked(NotEmpty::new)
-        })?,
+        progress_regex: object.get("progress_regex_string", |field| field.checked(regex))?,
         counts_all_failures: object
             .get("disable_mea_culpa_retries", Field::flag)?
             .unwrap_or(false),
@@ -88,6 +87,12 @@ pub(super) fn read(path: &str, json: Json) -> Result<NewJob, Fault> {
         )));
     }
     Ok(NewJob { id, spec })
+}
+
+fn regex(text: String) -> Result<NotEmpty, String> {
+    let text = NotEmpty::new(text).map_err(|error| error.to_string())?;
+    pattern::check(text.as_str()).map_err(|error| error.to_string())?;
+    Ok(text)
 }
 
 /// Refuses keys of Cook that need unsupported features.

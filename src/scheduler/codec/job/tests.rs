@@ -309,6 +309,10 @@ fn mistakes_are_explained_with_their_path() {
             "progress_regex_string must not be blank",
         ),
         (
+            "{\"command\": \"a\", \"progress_regex_string\": \"(\"}",
+            "progress_regex_string must be a regular expression",
+        ),
+        (
             "{\"command\": \"a\", \"application\": {\"name\": \"n\"}}",
             "application.version is missing",
         ),

@@ -130,7 +130,7 @@ impl Random {
             "constraints": [["HOSTNAME", "EQUALS", "h"]],
             "group": "26119da8-394f-44f9-9e6d-8a17500f5109",
             "progress_output_file": self.text(),
-            "progress_regex_string": self.text(),
+            "progress_regex_string": regex_lite::escape(self.text()),
             "disable_mea_culpa_retries": self.below(2) == 0,
             "application": {"name": "n", "version": "1", "workload-class": "c", "workload-id": "i"},
             "executor": "cook",
