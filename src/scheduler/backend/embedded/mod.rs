@@ -24,7 +24,7 @@ use cook_agent::agent::{Agent, Config};
 use cook_agent::cgroup::Cgroups;
 use cook_agent::core::{Identity, Known, Standing};
 use cook_agent::notice::{Notice, What};
-use cook_agent::spec::ContainerId;
+use cook_agent::spec::{ContainerId, Program};
 use cook_http::alarm::Alarm;
 use rustix::process::{Resource, getrlimit};
 use smol::LocalExecutor;
@@ -48,6 +48,9 @@ const FRAMEWORK_ID: &str = "cook-scheduler";
 
 /// `FrameworkInfo.Capability.Type.TASK_KILLING_STATE`: the core handles this state.
 const CAPABILITIES: [i32; 1] = [cook_mesos::messages::TASK_KILLING_STATE];
+
+/// How often an absent executor is looked for.
+const ABSENT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The settings of the backend.
 #[derive(Clone, Debug)]
@@ -79,6 +82,9 @@ pub struct Embedded {
 struct Inner {
     agent: Agent,
     recipe: Recipe,
+    program: Program,
+    /// Whether the executor was absent when it was last looked for.
+    is_absent: Cell<bool>,
     place: Arc<Place>,
     resources: RefCell<Resources>,
     /// Whether the log says that the limit of open files was reached.
@@ -131,7 +137,7 @@ impl Embedded {
             let data = settings.data.display();
             format!("cannot use the data folder {data}: {error}")
         })?;
-        let recipe = Recipe::new(&settings, program);
+        let recipe = Recipe::new(&settings, program.clone());
         recipe.check_own(&agent)?;
         // The agent has raised the soft limit.
         let most_alive = most_alive(getrlimit(Resource::Nofile).current);
@@ -148,6 +154,8 @@ impl Embedded {
         let inner = Rc::new(Inner {
             agent,
             recipe,
+            program,
+            is_absent: Cell::new(false),
             place: Arc::new(Place {
                 agent: job::Agent(AGENT_ID.into()),
                 hostname: hostname.into(),
@@ -315,9 +323,23 @@ impl Inner {
         let _ = self.changed.try_send(());
     }
 
-    /// Offers the free resources, unless it is too early.
+    /// Offers the free resources, unless it is too early or the executor is absent, for example while it
+    /// is being replaced: then every waiting job would fail within milliseconds.
     fn offer(&self) {
-        let free = self.resources.borrow_mut().offer(Instant::now());
+        let now = Instant::now();
+        let is_absent = !program::is_present(&self.program);
+        let was_absent = self.is_absent.replace(is_absent);
+        if is_absent && !was_absent {
+            tracing::error!(
+                "the executor is not an executable file any more; jobs wait for it: {:?}",
+                self.program
+            );
+        }
+        if is_absent {
+            let until = now.checked_add(ABSENT_PAUSE).unwrap_or(now);
+            self.resources.borrow_mut().pause(now, until);
+        }
+        let free = self.resources.borrow_mut().offer(now);
         if self.resources.borrow().is_at_most_alive() && !self.has_warned.replace(true) {
             tracing::warn!(
                 "more jobs do not run at once with this limit of open files: raise the hard limit (LimitNOFILE= or \

@@ -81,6 +81,18 @@ fn resolve(command: &str, fetched: &[&str], folders: &[PathBuf]) -> Result<Progr
     Ok(Program::Direct(words))
 }
 
+/// Whether the executor can be started now. This cannot be known of a program that a job's start fetches or
+/// that a shell finds.
+pub fn is_present(program: &Program) -> bool {
+    match program {
+        Program::Direct(words) => match words.first().map(Path::new) {
+            Some(file) if file.is_absolute() => is_executable(file),
+            Some(_) | None => true,
+        },
+        Program::Shell(_) => true,
+    }
+}
+
 fn is_executable(file: &Path) -> bool {
     let metadata = fs::metadata(file);
     metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
@@ -89,6 +101,16 @@ fn is_executable(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_absent_file_is_noticed_and_a_fetched_one_is_not_expected_yet() {
+        let direct = |word: &str| Program::Direct(vec![word.into()]);
+        assert!(is_present(&direct("/bin/sh")));
+        assert!(!is_present(&direct("/bin/no-such-program")));
+        assert!(!is_present(&direct("/etc/passwd")), "it is not executable");
+        assert!(is_present(&direct("./fetched")));
+        assert!(is_present(&Program::Shell("A=1 exec ./x".into())));
+    }
 
     #[test]
     fn the_first_word_is_looked_up_unless_it_is_a_path() {

@@ -97,6 +97,17 @@ impl Resources {
         self.alive.insert(instance);
     }
 
+    /// No offer until this moment, if one would be made now.
+    pub fn pause(&mut self, now: Instant, until: Instant) {
+        match self.state {
+            OfferState::Allowed => self.state = OfferState::Declined(Some(until)),
+            OfferState::Declined(Some(earlier)) if earlier <= now => {
+                self.state = OfferState::Declined(Some(until));
+            }
+            OfferState::Declined(_) | OfferState::Open(_) | OfferState::Suppressed => {}
+        }
+    }
+
     /// Whether the maximum number of instances is alive, so that nothing is offered.
     pub fn is_at_most_alive(&self) -> bool {
         self.alive.len() >= self.most_alive
@@ -368,6 +379,22 @@ mod tests {
         assert!(resources.is_at_most_alive());
         resources.forget(instance(1));
         assert_eq!(resources.offer(Instant::now()).unwrap().most_tasks, 1);
+    }
+
+    #[test]
+    fn during_a_pause_nothing_is_offered_and_then_again() {
+        let mut resources = Resources::new(demand(1.0), usize::MAX);
+        let now = Instant::now();
+        let (until, later) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
+        resources.pause(now, until);
+        assert_eq!(resources.offer(now), None);
+        assert_eq!(resources.declined_until(), Some(until));
+        resources.pause(until, later);
+        assert_eq!(resources.offer(until), None);
+        assert!(resources.offer(later).is_some());
+        resources.suppress();
+        resources.pause(now, until);
+        assert_eq!(resources.offer(later), None, "none is wanted");
     }
 
     #[test]
