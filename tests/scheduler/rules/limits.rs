@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cook_scheduler::core::backend::{Call, InstanceMessage, TaskState};
+use cook_scheduler::core::backend::{BackendEvent, Call, InstanceMessage, TaskState};
 use cook_scheduler::core::job::{JobStatus, Reason, Runtime};
 use cook_scheduler::core::settings::Settings;
 use cook_scheduler::core::words::Message;
@@ -79,6 +79,35 @@ fn an_unreachable_instance_is_given_up_after_ten_minutes() {
         Some(Reason::AgentUnreachable)
     );
     assert_eq!(harness.offer(1.0).len(), 1, "not the job's fault");
+}
+
+#[test]
+fn an_unreachable_instance_is_not_given_up_before_the_master_could_be_asked() {
+    for is_restarted in [false, true] {
+        let mut harness = Harness::with(Settings::mesos([1; 16]));
+        harness.submit("alice", job_id(1), spec());
+        let id = harness.start();
+        harness.update(id, TaskState::Running);
+        harness.answer(id, TaskState::Unreachable);
+        harness.backend(BackendEvent::Disconnected);
+        harness.pass(HOUR);
+        if is_restarted {
+            harness.restart();
+            harness.pass(SECOND);
+        }
+        assert!(!harness.job(job_id(1)).instances[0].is_ended());
+        harness.calls.clear();
+        harness.subscribe();
+        assert!(harness.reconciled().contains(&id));
+        harness.pass(59 * SECOND);
+        assert!(!harness.job(job_id(1)).instances[0].is_ended());
+        assert_eq!(harness.offer(1.0), [], "the instance may still run");
+        harness.pass(2 * SECOND);
+        assert_eq!(
+            harness.job(job_id(1)).instances[0].failure(),
+            Some(Reason::AgentUnreachable)
+        );
+    }
 }
 
 #[test]

@@ -73,6 +73,20 @@ fn all_tasks_are_reconciled_regularly() {
     let id = harness.start();
     harness.update(id, TaskState::Running);
     harness.calls.clear();
+    harness.backend(BackendEvent::Disconnected);
+    harness.subscribe();
+    assert_eq!(
+        count(&harness, &Call::ReconcileAll),
+        1,
+        "a task may be back that was given up"
+    );
+    harness.pass(Duration::from_secs(61));
+    assert_eq!(
+        count(&harness, &Call::ReconcileAll),
+        2,
+        "agents have registered with a new master"
+    );
+    harness.calls.clear();
     harness.pass(Duration::from_secs(16 * 60));
     assert_eq!(harness.reconciled()[0], id);
     assert_eq!(count(&harness, &Call::ReconcileAll), 1);

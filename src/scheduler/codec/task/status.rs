@@ -134,7 +134,8 @@ pub fn reason(number: i32) -> Reason {
         // unreachable is back.
         9 | 32 => Reason::Reconciliation,
         10 => Reason::AgentDisconnected,
-        11 | 31 => Reason::AgentRemoved,
+        // 34: an operator drains the agent.
+        11 | 31 | 34 => Reason::AgentRemoved,
         12 => Reason::AgentRestarted,
         13 => Reason::AgentUnknown,
         14 | 25 => Reason::TaskInvalid,

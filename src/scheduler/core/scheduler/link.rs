@@ -28,6 +28,8 @@ enum LinkState {
     Up {
         /// When to reconcile all tasks next.
         ask_all_at: Option<Steady>,
+        /// From when on an instance that is still unreachable may be given up.
+        give_up_from: Steady,
     },
     /// The framework's id is no longer valid; this will be recorded when the store works again.
     Removed,
@@ -38,6 +40,11 @@ pub(super) const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The longest delay between two reconciliations of one instance.
 pub(super) const ASK_MOST: Duration = Duration::from_secs(120);
+
+/// How long after a subscription agents may still come back, for example to a new master: an agent tries to register
+/// at least once a minute (`REGISTER_RETRY_INTERVAL_MAX` of Mesos). With a shorter timeout for unreachable instances,
+/// the operator has asked not to wait for that.
+pub(super) const RETURN_WAIT: Duration = Duration::from_secs(60);
 
 /// Maximum number of instances in one reconciliation, so that the request stays far below size limits.
 const ASK_TOGETHER: usize = 1000;
@@ -66,7 +73,15 @@ impl Link {
     /// When to reconcile all tasks next.
     pub fn ask_all_at(&self) -> Option<Steady> {
         match self.state {
-            LinkState::Up { ask_all_at } => ask_all_at,
+            LinkState::Up { ask_all_at, .. } => ask_all_at,
+            LinkState::Down | LinkState::Removed => None,
+        }
+    }
+
+    /// From when on an instance that is unreachable may be given up; `None` without a subscription.
+    pub fn give_up_from(&self) -> Option<Steady> {
+        match self.state {
+            LinkState::Up { give_up_from, .. } => Some(give_up_from),
             LinkState::Down | LinkState::Removed => None,
         }
     }
@@ -83,9 +98,12 @@ impl Scheduler {
     }
 
     pub(super) fn subscribed(&mut self, step: &mut Step, framework: Option<FrameworkId>) {
+        let now = step.now.steady;
         let every = self.settings.reconcile_every;
         self.link.change(LinkState::Up {
-            ask_all_at: every.map(|every| step.now.steady.plus(every)),
+            // Once more when the agents have registered with a new master.
+            ask_all_at: every.map(|every| now.plus(every.min(RETURN_WAIT))),
+            give_up_from: now.plus(RETURN_WAIT.min(self.settings.unreachable_timeout)),
         });
         if let Some(id) = framework
             && self.framework.newest.as_ref() != Some(&id)
@@ -98,7 +116,11 @@ impl Scheduler {
         self.offer_demand.forget();
         self.free_resources.clear();
         self.ask_after_all(step);
+        if every.is_some() {
+            step.perform(Effect::Call(Call::ReconcileAll));
+        }
         self.kill_again(step);
+        self.table.renew_deadlines();
     }
 
     pub(super) fn disconnected(&mut self) {
@@ -158,7 +180,7 @@ impl Scheduler {
     pub(super) fn ask_regularly(&mut self, step: &mut Step) {
         let now = step.now.steady;
         let every = self.settings.reconcile_every;
-        if let LinkState::Up { ask_all_at } = &mut self.link.state
+        if let LinkState::Up { ask_all_at, .. } = &mut self.link.state
             && let Some(every) = every.filter(|_| ask_all_at.is_some_and(|at| at <= now))
         {
             *ask_all_at = Some(now.plus(every));

@@ -461,6 +461,19 @@ impl Table {
         }
     }
 
+    /// Computes the deadlines of all unfinished instances again.
+    pub fn renew_deadlines(&mut self) {
+        let all: Vec<_> = self.lives.iter().map(|(_, live)| live.key).collect();
+        for key in all {
+            let Some(job) = self.job(key).cloned() else {
+                continue;
+            };
+            if let Some(instance) = job.live() {
+                self.deadlines(&job, instance);
+            }
+        }
+    }
+
     fn deadlines(&mut self, job: &Job, instance: &Instance) {
         let limit = [job.spec.max_runtime, self.limits.max_runtime]
             .into_iter()

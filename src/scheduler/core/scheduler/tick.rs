@@ -81,15 +81,21 @@ impl Scheduler {
         let Some(live) = self.table.lives.get(id) else {
             return Look::Nothing;
         };
+        let (unexplained, runtime_at) = (live.unexplained, live.runtime_at);
         if is_due(live.write_off_at) {
-            self.end_live(step, id, Outcome::Failed(Reason::AgentUnreachable));
-            return Look::Nothing;
+            let from = self.link.give_up_from();
+            if is_due(from) {
+                self.end_live(step, id, Outcome::Failed(Reason::AgentUnreachable));
+                return Look::Nothing;
+            }
+            // Its agent may be back; only the master knows. A subscription renews this deadline.
+            self.table.lives.edit(id, |live| live.write_off_at = from);
         }
-        if let Some(unexplained) = live.unexplained.filter(|it| it.at <= now) {
+        if let Some(unexplained) = unexplained.filter(|it| it.at <= now) {
             self.end_live(step, id, unexplained.outcome);
             return Look::Nothing;
         }
-        if is_due(live.runtime_at) {
+        if is_due(runtime_at) {
             self.kill_instance(step, id, Reason::MaxRuntimeExceeded, false);
         }
         self.kill_if_due(step, id);
