@@ -241,6 +241,18 @@ def an_executor_that_does_not_connect_again_in_time_costs_no_attempt(served):
         assert done["instances"][0]["reason_mea_culpa"], done
 
 
+def a_job_on_a_drained_agent_restarts_elsewhere_without_costing_an_attempt(served):
+    with served.on_own_lab(QUICK_AGENT, agents=2) as other:
+        name = other.submit_one({"command": "test $COOK_INSTANCE_NUM = 1 || sleep 1000"})
+        drained = other.running(name)["agent_id"]
+        call = {"type": "DRAIN_AGENT", "drain_agent": {"agent_id": {"value": drained}}}
+        operate(other.lab, "/master/api/v1", json.dumps(call), "application/json")
+        job = other.completed(name)
+        assert job["state"] == "success" and job["retries_remaining"] == 1, job
+        first, second = job["instances"]
+        assert first["reason_code"] == 4000 and second["agent_id"] != drained, job
+
+
 def a_job_whose_agent_is_gone_restarts_elsewhere_without_costing_an_attempt(served):
     with served.on_own_lab(QUICK_AGENT, QUICK, agents=2) as other:
         first, second = other.lab.agents
