@@ -248,7 +248,7 @@ def a_job_on_a_drained_agent_restarts_elsewhere_without_costing_an_attempt(serve
         call = {"type": "DRAIN_AGENT", "drain_agent": {"agent_id": {"value": drained}}}
         operate(other.lab, "/master/api/v1", json.dumps(call), "application/json")
         job = other.completed(name)
-        assert job["state"] == "success" and job["retries_remaining"] == 1, job
+        assert job["state"] == "success" and job["max_retries"] == 1, job
         first, second = job["instances"]
         assert first["reason_code"] == 4000 and second["agent_id"] != drained, job
 
