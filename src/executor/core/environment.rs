@@ -118,14 +118,12 @@ impl std::error::Error for Invalid {}
 impl Environment {
     /// The variables of a process. Invalid ones, which no process can get, are skipped.
     pub fn inherited(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let valid = variables.into_iter().filter_map(|(name, value)| {
+            let name = Name::new(name.into_vec()).ok()?;
+            Some((name, Value::new(value.into_vec()).ok()?))
+        });
         let mut environment = Self::default();
-        for (name, value) in variables {
-            if let (Ok(name), Ok(value)) =
-                (Name::new(name.into_vec()), Value::new(value.into_vec()))
-            {
-                environment.set(name, value);
-            }
-        }
+        environment.set_all(valid);
         environment
     }
 
@@ -135,6 +133,12 @@ impl Environment {
             Ok(at) => self.variables[at].1 = value,
             Err(at) => self.variables.insert(at, (name, value)),
         }
+    }
+
+    /// Sets or replaces these variables; see [`Self::apply`].
+    pub fn set_all(&mut self, variables: impl IntoIterator<Item = (Name, Value)>) {
+        let variables = variables.into_iter();
+        self.apply(variables.map(|(name, value)| (name, Some(value))).collect());
     }
 
     /// Gives each of these variables the value that it has in `given`, or unsets it.

@@ -37,9 +37,9 @@ pub fn bypass(environment: &mut Environment) {
     }
 }
 
-/// A list with these hosts added. A single asterisk means all hosts, but only without other entries.
+/// A list with these hosts added. A single asterisk means all hosts, but only without other entries and blanks.
 fn with(mut list: Vec<u8>, hosts: &[Vec<u8>]) -> Vec<u8> {
-    if list.trim_ascii() == b"*" {
+    if list == b"*" {
         return list;
     }
     for host in hosts {
@@ -116,6 +116,14 @@ mod tests {
             (
                 &[("http_proxy", "p"), ("no_proxy", "*")],
                 [Some("*"), Some("*")],
+            ),
+            (
+                // curl compares the whole text with an asterisk.
+                &[("http_proxy", "p"), ("no_proxy", " * ")],
+                [
+                    Some(" * ,127.12.0.1,localhost"),
+                    Some(" * ,127.12.0.1,localhost"),
+                ],
             ),
             (
                 &[("http_proxy", "p"), ("no_proxy", "127.12.0.1,localhost")],

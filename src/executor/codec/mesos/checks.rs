@@ -214,9 +214,7 @@ impl Reader<'_> {
             },
         };
         let mut environment = Environment::default();
-        for (name, value) in variables_of(&format!("{field}'s"), Some(command))? {
-            environment.set(name, value);
-        }
+        environment.set_all(variables_of(&format!("{field}'s"), Some(command))?);
         Ok(Probe::Command {
             program,
             environment,

@@ -66,9 +66,7 @@ impl Assignment {
         // No other task will need it.
         let mut environment = std::mem::take(&mut self.settings.environment);
         environment.reset(&self.settings.reset_variables, &work.executor_environment);
-        for (name, value) in work.environment {
-            environment.set(name, value);
-        }
+        environment.set_all(work.environment);
         let own = std::mem::take(&mut self.settings.for_commands);
         let own = own.into_iter().chain(work.for_commands).collect();
         let overridden = environment.take_over(own);
