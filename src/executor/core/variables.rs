@@ -71,7 +71,7 @@ variables! {
     ENDPOINT = "EXECUTOR_ENDPOINT", ForCommands, Client;
     /// The path of this program.
     BIN = "EXECUTOR_BIN", ForCommands, Commands;
-    /// The command's part in the task: `before`, `command` or `after`.
+    /// The command's part in the task: `before`, `command`, `after`, `check` or `health_check`.
     PHASE = "EXECUTOR_PHASE", ForCommands, Commands;
     /// The state that the task will end in; only in after commands.
     TASK_STATE = "EXECUTOR_TASK_STATE", ForCommands, Commands;
@@ -88,7 +88,7 @@ variables! {
     MAX_MESSAGE_LENGTH = "EXECUTOR_MAX_MESSAGE_LENGTH", Setting, AtStart;
     /// The minimum time between two progress messages.
     SAMPLE_INTERVAL_MS = "PROGRESS_SAMPLE_INTERVAL_MS", Setting, AtStart;
-    /// How many bytes of a line are searched for progress.
+    /// Matches of up to this many bytes are found, in a line of any length.
     MAX_BYTES_READ_PER_LINE = "EXECUTOR_MAX_BYTES_READ_PER_LINE", Setting, AtStart;
     /// The time between two lines in the log about the executor's own memory.
     MEMORY_USAGE_INTERVAL = "EXECUTOR_MEMORY_USAGE_INTERVAL_SECS", Setting, AtStart;
