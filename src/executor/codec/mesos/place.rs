@@ -6,7 +6,7 @@ use crate::core::plan::TaskRefusal;
 use crate::words::units::truncate;
 use cook_mesos::messages::{CommandInfo, ContainerInfo};
 
-/// Whether the executor runs as the user of this name. `None` if no such user is known here.
+/// Whether the executor runs as the user of this name. `None` if that is not known here.
 pub type IsUser = fn(&[u8]) -> Option<bool>;
 
 /// Maximum length of a name that is quoted.
@@ -33,7 +33,8 @@ pub fn check_place(
                     the executor, or run the task with one of Mesos' own executors";
         return Err(TaskRefusal(text.to_owned()));
     }
-    let Some(user) = command.and_then(|command| command.user.as_deref()) else {
+    let user = command.and_then(|command| command.user.as_deref());
+    let Some(user) = user.filter(|user| !user.is_empty()) else {
         return Ok(());
     };
     let shown = truncate(&String::from_utf8_lossy(user), MAX_QUOTED);
@@ -46,7 +47,7 @@ pub fn check_place(
             )));
         }
         None => remark(format!(
-            "the task asks for the user {shown:?}, who is not in /etc/passwd; it runs as the executor's user"
+            "the task asks for the user {shown:?}; neither this user nor the executor's is in /etc/passwd"
         )),
     }
     Ok(())
