@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::server::{Folder, Server, program, wait_for};
+use crate::server::{Folder, Server, executor, program, wait_for};
 
 #[test]
 fn after_kill_9_at_any_moment_every_job_runs_exactly_once() {
@@ -229,5 +229,32 @@ fn many_jobs_with_few_open_files_run_one_after_the_other_and_the_api_answers() {
         server.log().contains("limit of open files"),
         "{}",
         server.log()
+    );
+}
+
+#[test]
+fn jobs_wait_while_the_executors_file_is_away() {
+    let folder = Folder::new();
+    let (file, away) = (folder.0.join("executor"), folder.0.join("away"));
+    fs::copy(executor(), &file).expect("copied");
+    let server = Server::with_executor(&file, folder);
+    fs::rename(&file, &away).expect("moved");
+    let uuid = server.submit_one(r#"{"command": "exit 3", "max_retries": 1}"#);
+    wait_for("a line of the log", || {
+        server.log().contains("jobs wait for it").then_some(())
+    });
+    let job = server.job(&uuid);
+    assert_eq!(
+        (&job["status"], &job["instances"]),
+        (&json!("waiting"), &json!([])),
+        "{job:#}"
+    );
+    fs::rename(&away, &file).expect("moved back");
+    let job = server.completed(&uuid);
+    let instances = job["instances"].as_array().map(Vec::len);
+    assert_eq!(
+        (&job["exit_code"], instances),
+        (&json!(3), Some(1)),
+        "{job:#}"
     );
 }

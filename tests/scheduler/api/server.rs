@@ -32,6 +32,8 @@ enum RunsOn {
     Here,
     /// The same, with this limit of open files for the scheduler.
     HereWithOpenFiles(u32),
+    /// On this machine, in the executor that the arguments name.
+    HereInAnother,
     /// On the agents of the Mesos master that the arguments name.
     Mesos,
 }
@@ -106,6 +108,13 @@ impl Server {
     #[allow(dead_code, reason = "one of two test programs uses it")]
     pub fn with_open_files(limit: u32, folder: Folder, arguments: &[&str]) -> Self {
         Self::launch(folder, arguments, RunsOn::HereWithOpenFiles(limit))
+    }
+
+    /// Starts a scheduler that runs jobs on this machine, in this executor.
+    #[allow(dead_code, reason = "one of two test programs uses it")]
+    pub fn with_executor(file: &Path, folder: Folder) -> Self {
+        let file = file.to_string_lossy();
+        Self::launch(folder, &["--executor", &file], RunsOn::HereInAnother)
     }
 
     /// Starts a scheduler with the Mesos backend. The arguments name the masters, and perhaps an executor.
@@ -324,7 +333,7 @@ fn launch(folder: &Folder, arguments: &[String], runs_on: RunsOn) -> (Child, Soc
             command.arg(program.get_program()).args(program.get_args());
             command
         }
-        RunsOn::Mesos => Command::new(env!("CARGO_BIN_EXE_cook-scheduler")),
+        RunsOn::HereInAnother | RunsOn::Mesos => Command::new(env!("CARGO_BIN_EXE_cook-scheduler")),
     };
     let mut child = command
         .args(["--listen", "127.0.0.1:0", "--data"])

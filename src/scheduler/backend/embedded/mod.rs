@@ -24,20 +24,20 @@ use cook_agent::agent::{Agent, Config};
 use cook_agent::cgroup::Cgroups;
 use cook_agent::core::{Identity, Known, Standing};
 use cook_agent::notice::{Notice, What};
-use cook_agent::spec::{ContainerId, Program};
+use cook_agent::spec::ContainerId;
 use cook_http::alarm::Alarm;
 use rustix::process::{Resource, getrlimit};
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::or;
 
-use self::resources::{Free, Holding, Resources, most_alive};
+use self::resources::{Holding, Resources, most_alive};
 pub use self::sandboxes::SandboxLimits;
 use self::sandboxes::Sandboxes;
 use self::spec::Recipe;
 use crate::backend::Backend;
 use crate::codec::config::ExecutorSettings;
-use crate::core::backend::{self, BackendEvent, Call, Offer, OfferId, TaskState, Update};
+use crate::core::backend::{self, BackendEvent, Call, Offer, TaskState, Update};
 use crate::core::job::{self, JobSpec, Place};
 use crate::core::words::{Demand, InstanceId, Uuid};
 
@@ -82,7 +82,6 @@ pub struct Embedded {
 struct Inner {
     agent: Agent,
     recipe: Recipe,
-    program: Program,
     /// Whether the executor was absent when it was last looked for.
     is_absent: Cell<bool>,
     place: Arc<Place>,
@@ -137,7 +136,7 @@ impl Embedded {
             let data = settings.data.display();
             format!("cannot use the data folder {data}: {error}")
         })?;
-        let recipe = Recipe::new(&settings, program.clone());
+        let recipe = Recipe::new(&settings, program);
         recipe.check_own(&agent)?;
         // The agent has raised the soft limit.
         let most_alive = most_alive(getrlimit(Resource::Nofile).current);
@@ -154,7 +153,6 @@ impl Embedded {
         let inner = Rc::new(Inner {
             agent,
             recipe,
-            program,
             is_absent: Cell::new(false),
             place: Arc::new(Place {
                 agent: job::Agent(AGENT_ID.into()),
@@ -323,47 +321,47 @@ impl Inner {
         let _ = self.changed.try_send(());
     }
 
-    /// Offers the free resources, unless it is too early or the executor is absent, for example while it
-    /// is being replaced: then every waiting job would fail within milliseconds.
+    /// Offers the free resources, unless it is too early.
     fn offer(&self) {
         let now = Instant::now();
-        let is_absent = !program::is_present(&self.program);
-        let was_absent = self.is_absent.replace(is_absent);
-        if is_absent && !was_absent {
-            tracing::error!(
-                "the executor is not an executable file any more; jobs wait for it: {:?}",
-                self.program
-            );
-        }
-        if is_absent {
-            let until = now.checked_add(ABSENT_PAUSE).unwrap_or(now);
-            self.resources.borrow_mut().pause(now, until);
-        }
         let free = self.resources.borrow_mut().offer(now);
-        if self.resources.borrow().is_at_most_alive() && !self.has_warned.replace(true) {
+        if self.resources.borrow().is_full() && !self.has_warned.replace(true) {
             tracing::warn!(
                 "more jobs do not run at once with this limit of open files: raise the hard limit (LimitNOFILE= or \
                  ulimit -Hn)"
             );
         }
-        let Some(Free {
-            number,
-            resources,
-            ports,
-            most_tasks,
-        }) = free
-        else {
+        let Some(free) = free else {
             return;
         };
+        if self.is_executor_absent() {
+            let until = now.checked_add(ABSENT_PAUSE).unwrap_or(now);
+            self.resources.borrow_mut().declined(&free.id, Some(until));
+            return;
+        }
         self.report(BackendEvent::Offered(vec![Offer {
-            id: OfferId(number.to_string().into()),
+            id: free.id,
             place: self.place.clone(),
-            resources,
-            ports,
+            resources: free.resources,
+            ports: free.ports,
             attributes: Vec::new(),
             capacity: Some(self.resources.borrow().capacity()),
-            most_tasks: Some(most_tasks),
+            most_tasks: Some(free.most_tasks),
         }]));
+    }
+
+    /// Whether the executor cannot be started, for example while it is being replaced. Every waiting job would
+    /// fail within milliseconds.
+    fn is_executor_absent(&self) -> bool {
+        let program = self.recipe.program();
+        let is_absent = !program::is_present(program);
+        let was_absent = self.is_absent.replace(is_absent);
+        if is_absent && !was_absent {
+            tracing::error!(
+                "the executor is not an executable file any more; jobs wait for it: {program:?}"
+            );
+        }
+        is_absent
     }
 }
 

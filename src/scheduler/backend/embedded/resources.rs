@@ -44,8 +44,8 @@ pub struct Holding {
 /// What is free now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Free {
-    /// The number of the offer.
-    pub number: u64,
+    /// The offer's id.
+    pub id: OfferId,
     /// The free resources.
     pub resources: Demand,
     /// The free ports.
@@ -97,26 +97,15 @@ impl Resources {
         self.alive.insert(instance);
     }
 
-    /// No offer until this moment, if one would be made now.
-    pub fn pause(&mut self, now: Instant, until: Instant) {
-        match self.state {
-            OfferState::Allowed => self.state = OfferState::Declined(Some(until)),
-            OfferState::Declined(Some(earlier)) if earlier <= now => {
-                self.state = OfferState::Declined(Some(until));
-            }
-            OfferState::Declined(_) | OfferState::Open(_) | OfferState::Suppressed => {}
-        }
-    }
-
     /// Whether the maximum number of instances is alive, so that nothing is offered.
-    pub fn is_at_most_alive(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.alive.len() >= self.most_alive
     }
 
     /// Nothing is left of an instance, not even its executor.
     pub fn forget(&mut self, instance: InstanceId) {
         self.release(instance);
-        let was_full = self.is_at_most_alive();
+        let was_full = self.is_full();
         if self.alive.remove(&instance)
             && was_full
             && let OfferState::Declined(_) = self.state
@@ -194,7 +183,7 @@ impl Resources {
         self.offers += 1;
         self.state = OfferState::Open(self.offers);
         Some(Free {
-            number: self.offers,
+            id: OfferId(self.offers.to_string().into()),
             resources: free,
             ports,
             most_tasks,
@@ -286,7 +275,7 @@ mod tests {
 
     fn offer(resources: &mut Resources) -> Option<(OfferId, Demand)> {
         let free = resources.offer(Instant::now())?;
-        Some((OfferId(free.number.to_string().into()), free.resources))
+        Some((free.id, free.resources))
     }
 
     fn instance(number: u8) -> InstanceId {
@@ -370,30 +359,31 @@ mod tests {
         resources.hold(instance(1), holding(0.1, &[]));
         let free = resources.offer(Instant::now()).unwrap();
         assert_eq!(free.most_tasks, 1);
-        resources.used(&OfferId(free.number.to_string().into()));
+        resources.used(&free.id);
         resources.hold(instance(2), holding(0.1, &[]));
         assert_eq!(offer(&mut resources), None);
         assert_eq!(resources.declined_until(), None, "nothing to wait for");
         resources.release(instance(1));
         assert_eq!(offer(&mut resources), None, "its executor is still there");
-        assert!(resources.is_at_most_alive());
+        assert!(resources.is_full());
         resources.forget(instance(1));
         assert_eq!(resources.offer(Instant::now()).unwrap().most_tasks, 1);
     }
 
     #[test]
-    fn during_a_pause_nothing_is_offered_and_then_again() {
+    fn a_declined_offer_is_not_repeated_before_its_time() {
         let mut resources = Resources::new(demand(1.0), usize::MAX);
         let now = Instant::now();
         let (until, later) = (now + Duration::from_secs(1), now + Duration::from_secs(2));
-        resources.pause(now, until);
-        assert_eq!(resources.offer(now), None);
-        assert_eq!(resources.declined_until(), Some(until));
-        resources.pause(until, later);
-        assert_eq!(resources.offer(until), None);
-        assert!(resources.offer(later).is_some());
+        for (at, until) in [(now, until), (until, later)] {
+            let free = resources.offer(at).unwrap();
+            resources.declined(&free.id, Some(until));
+            assert_eq!(resources.offer(at), None);
+            assert_eq!(resources.declined_until(), Some(until));
+        }
+        let free = resources.offer(later).unwrap();
         resources.suppress();
-        resources.pause(now, until);
+        resources.declined(&free.id, Some(until));
         assert_eq!(resources.offer(later), None, "none is wanted");
     }
 

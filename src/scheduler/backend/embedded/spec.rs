@@ -54,6 +54,11 @@ impl Recipe {
         }
     }
 
+    /// How the executor is started.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// The executor to start for a task.
     pub fn spec(&self, it: &Task, container: ContainerId, tag: Vec<u8>) -> Spec {
         let id = it.instance.to_string();
