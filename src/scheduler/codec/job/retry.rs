@@ -5,7 +5,7 @@ use super::spec::too_many_retries;
 use super::uuid;
 use crate::codec::fault::Fault;
 use crate::codec::json::{self, Json};
-use crate::codec::query::Query;
+use crate::codec::query::{Query, QueryError};
 use crate::core::job::Retries;
 use crate::core::request::RetryChange;
 use crate::core::words::Uuid;
@@ -110,10 +110,9 @@ fn jobs(
 
 fn either<T>(name: &str, query: Option<T>, body: Option<T>) -> Result<Option<T>, Fault> {
     match (query, body) {
-        (Some(_), Some(_)) => {
-            let text = format!("Can't specify \"{name}\" in both query and body.");
-            Err(Fault::Rule(text))
-        }
+        (Some(_), Some(_)) => Err(rule(&format!(
+            "Can't specify \"{name}\" in both query and body."
+        ))),
         (query, body) => Ok(query.or(body)),
     }
 }
@@ -130,7 +129,7 @@ fn retries(field: Field) -> Result<Retries, Fault> {
 
 /// Converts the query parameters to the JSON object that a client would send as the body of the same request.
 fn from_query(query: &Query) -> Result<Json, Fault> {
-    let rule = |error: crate::codec::query::QueryError| Fault::Rule(error.0);
+    let fault = |QueryError(text)| Fault::Rule(text);
     let mut members = Vec::new();
     for names in [["job", "jobs"], ["group", "groups"]] {
         let values = names.into_iter().flat_map(|name| query.all(name));
@@ -140,12 +139,12 @@ fn from_query(query: &Query) -> Result<Json, Fault> {
         }
     }
     for name in ["retries", "increment"] {
-        if let Some(number) = query.number(name).map_err(rule)? {
+        if let Some(number) = query.number(name).map_err(fault)? {
             members.push((name.to_owned(), Json::Unsigned(number)));
         }
     }
-    if query.one("failed_only").map_err(rule)?.is_some() {
-        let flag = query.flag("failed_only").map_err(rule)?;
+    if query.one("failed_only").map_err(fault)?.is_some() {
+        let flag = query.flag("failed_only").map_err(fault)?;
         members.push(("failed_only".to_owned(), Json::Bool(flag)));
     }
     Ok(Json::Object(members))

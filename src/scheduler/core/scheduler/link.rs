@@ -115,10 +115,7 @@ impl Scheduler {
         }
         self.offer_demand.forget();
         self.free_resources.clear();
-        self.ask_after_all(step);
-        if every.is_some() {
-            step.perform(Effect::Call(Call::ReconcileAll));
-        }
+        self.reconcile_all(step);
         self.kill_again(step);
         self.table.renew_deadlines();
     }
@@ -184,7 +181,14 @@ impl Scheduler {
             && let Some(every) = every.filter(|_| ask_all_at.is_some_and(|at| at <= now))
         {
             *ask_all_at = Some(now.plus(every));
-            self.ask_after_all(step);
+            self.reconcile_all(step);
+        }
+    }
+
+    /// Asks for the states of all unfinished instances and, if that is wanted, of all tasks that the backend knows.
+    fn reconcile_all(&mut self, step: &mut Step) {
+        self.ask_after_all(step);
+        if self.settings.reconcile_every.is_some() {
             step.perform(Effect::Call(Call::ReconcileAll));
         }
     }
