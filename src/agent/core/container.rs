@@ -168,8 +168,10 @@ impl Container {
     /// The state as the program sees it.
     pub fn known(&self) -> Known {
         let standing = match (&self.phase, self.delivery) {
-            _ if self.has_ended => Standing::Ending,
             (Phase::Sweeping { .. } | Phase::Over { .. }, _) => Standing::Ending,
+            (Phase::Starting { .. } | Phase::Running { .. }, _) if self.has_ended => {
+                Standing::Ending
+            }
             (Phase::Starting { .. } | Phase::Running { .. }, Delivery::Unknown) => {
                 Standing::Starting
             }

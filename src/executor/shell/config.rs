@@ -1,7 +1,8 @@
 //! The configuration: environment variables set by the agent, the operator and the job, read once at start.
 //!
 //! A malformed number or duration is replaced by its default, and one out of range by the nearest valid one; an
-//! invalid port, exit status or pattern is ignored. Each causes a warning. Only the variables that the agent must set are required.
+//! invalid port, exit status or pattern is ignored. Each causes a warning. Only the variables that the agent must
+//! set are required.
 
 #[cfg(test)]
 mod tests;

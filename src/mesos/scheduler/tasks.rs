@@ -381,9 +381,6 @@ pub struct ContainerInfo {
 /// `ContainerInfo.Type.DOCKER`.
 pub const CONTAINER_DOCKER: i32 = 1;
 
-/// `ContainerInfo.Type.MESOS`.
-pub const CONTAINER_MESOS: i32 = 2;
-
 #[derive(Clone, PartialEq, Message)]
 pub struct Volume {
     #[prost(string, required, tag = "1")]
@@ -393,9 +390,6 @@ pub struct Volume {
     #[prost(int32, required, tag = "3")]
     pub mode: i32,
 }
-
-/// `Volume.Mode.RW`.
-pub const VOLUME_READ_WRITE: i32 = 1;
 
 /// `Volume.Mode.RO`.
 pub const VOLUME_READ_ONLY: i32 = 2;

@@ -353,7 +353,7 @@ pub(super) fn decode_head(key: JobKey, bytes: &[u8]) -> Result<Head, InvalidReco
             name: JobName::new(record.name)?,
             group: record
                 .group
-                .map(|group| uuid(&group).map(group_id))
+                .map(|group| uuid(&group).map(GroupId))
                 .transpose()?,
             submitted,
             at,
@@ -498,10 +498,6 @@ pub(super) fn uuid(bytes: &[u8]) -> Result<Uuid, InvalidRecord> {
         .try_into()
         .map(Uuid::from_bytes)
         .map_err(|_| InvalidRecord("a uuid"))
-}
-
-pub(super) fn group_id(uuid: Uuid) -> GroupId {
-    GroupId(uuid)
 }
 
 fn moment(record: MomentRecord) -> Moment {

@@ -2,12 +2,12 @@
 
 use prost::Message;
 
-use super::records::{InvalidRecord, group_id, uuid};
+use super::records::{InvalidRecord, uuid};
 use crate::core::job::{
     Application, Constraint, JobSpec, Priority, Retries, Runtime, Uri, UriUse, Variable,
 };
 use crate::core::words::{
-    Amount, ApplicationText, Command, Demand, EnvName, Guard, Hook, HookTimeout, JobName,
+    Amount, ApplicationText, Command, Demand, EnvName, GroupId, Guard, Hook, HookTimeout, JobName,
     LabelText, NotEmpty, TextError, Timing,
 };
 
@@ -228,7 +228,7 @@ pub(super) fn spec_of(record: SpecRecord) -> Result<JobSpec, InvalidRecord> {
             .collect::<Result<_, _>>()?,
         group: record
             .group
-            .map(|group| uuid(&group).map(group_id))
+            .map(|group| uuid(&group).map(GroupId))
             .transpose()?,
         progress_output_file: record.progress_output_file.map(NotEmpty::new).transpose()?,
         progress_regex: record.progress_regex.map(NotEmpty::new).transpose()?,

@@ -105,7 +105,14 @@ impl Ledger {
                 self.set(id, CommandState::Delayed { failures, retry_at });
                 true
             }
-            _ => false,
+            Some(
+                CommandState::Planned
+                | CommandState::Starting { .. }
+                | CommandState::Delayed { .. }
+                | CommandState::Running { .. }
+                | CommandState::Ended { .. },
+            )
+            | None => false,
         }
     }
 
